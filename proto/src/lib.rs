@@ -1,0 +1,11 @@
+//! Wire definitions: mainstay's gRPC API, the Raft transport between masters, and the container runtime
+//! interface. Generated from `proto/*.proto` at build time; there is no logic here.
+
+/// `mainstay.v1`: objects, agents, cluster.
+#[allow(missing_docs, clippy::all)]
+pub mod v1 {
+    tonic::include_proto!("mainstay.v1");
+}
+
+/// Trailer of a failed call: the Kubernetes `Status` object as JSON.
+pub const STATUS_TRAILER: &str = "mainstay-status-bin";
