@@ -1,0 +1,32 @@
+# What a person or CI asks of this repository. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+ENV := . .ci/env.sh &&
+
+.PHONY: help deps build demo test fmt clippy arrows unit corpus clients chaos-short doc bench
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## Install what is missing on a Debian machine (needs root)
+	@.ci/deps
+
+build: deps ## Build the release binary
+	@$(ENV) cargo build --release -p mainstay -p mainstay-chaos
+
+demo: deps ## Three masters, two workers and a web app on real containerd; then the leader is killed
+	@$(ENV) cli/demo/run.sh
+
+test: deps ## Every check that a change must pass
+	@.ci/test
+
+fmt: ; @.ci/test fmt
+clippy: ; @.ci/test clippy
+arrows: ; @.ci/test arrows
+unit: ; @.ci/test unit
+corpus: ; @.ci/test corpus
+chaos-short: ; @.ci/test chaos
+doc: ; @.ci/test doc
+
+bench: deps ## Store and API benchmarks, with etcd beside it
+	@$(ENV) cargo build --release -p mainstay && "$$CARGO_TARGET_DIR/release/mainstay" bench store --vs-etcd
