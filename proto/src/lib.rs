@@ -7,5 +7,11 @@ pub mod v1 {
     tonic::include_proto!("mainstay.v1");
 }
 
+/// `mainstay.raft.v1`: the transport between masters and the stored form of transactions.
+#[allow(missing_docs, clippy::all)]
+pub mod raft {
+    tonic::include_proto!("mainstay.raft.v1");
+}
+
 /// Trailer of a failed call: the Kubernetes `Status` object as JSON.
 pub const STATUS_TRAILER: &str = "mainstay-status-bin";
