@@ -1,1 +1,3 @@
-//! placeholder
+//! The one door to the state.
+
+pub mod pki;

@@ -1,0 +1,234 @@
+//! The certificate authority: which certificates there are, and what each of them says.
+
+use super::{PkiError, PkiResult, crypto};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+/// How long the CA itself is good for.
+const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// How long everything that it issues is good for.
+const LEAF_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Clocks may differ by this much.
+const BACKDATE: Duration = Duration::from_secs(3600);
+
+/// The cluster CA with its key.
+pub struct ClusterCa {
+    cert_pem: String,
+    key_pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// Who a certificate names: the user and the groups of Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Common name, the user.
+    pub user: String,
+    /// Organisation, the group; a certificate of this CA names one at the most.
+    pub group: Option<String>,
+}
+
+/// Which kind of certificate is issued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// The administrator of a new cluster.
+    Admin,
+    /// A master's API listener.
+    Serving {
+        /// The master's name.
+        master: String,
+        /// Further names and addresses that clients reach it by.
+        addresses: Vec<String>,
+    },
+    /// A master to the other masters' peer listeners and APIs, as server and as client.
+    Peer {
+        /// The master's name.
+        master: String,
+        /// Names and addresses of its peer listener.
+        addresses: Vec<String>,
+    },
+    /// A node's agent.
+    Agent {
+        /// The node's name.
+        node: String,
+    },
+    /// Any other client.
+    Client(Identity),
+}
+
+/// A certificate with its private key.
+#[derive(Clone)]
+pub struct Issued {
+    /// PEM of the certificate.
+    pub cert_pem: String,
+    /// PEM of its key (PKCS#8).
+    pub key_pem: String,
+}
+
+impl Profile {
+    /// The user and groups that the certificate stands for.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let (user, group) = match self {
+            Self::Admin => ("kubernetes-admin".to_owned(), Some("system:masters")),
+            Self::Serving { master, .. } => (master.clone(), None),
+            Self::Peer { master, .. } => (format!("system:mainstay:master:{master}"), Some("system:mainstay:masters")),
+            Self::Agent { node } => (format!("system:node:{node}"), Some("system:nodes")),
+            Self::Client(identity) => return identity.clone(),
+        };
+        Identity { user, group: group.map(str::to_owned) }
+    }
+
+    fn usages(&self) -> Vec<ExtendedKeyUsagePurpose> {
+        match self {
+            Self::Serving { .. } => vec![ExtendedKeyUsagePurpose::ServerAuth],
+            Self::Peer { .. } | Self::Agent { .. } => {
+                vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth]
+            }
+            Self::Admin | Self::Client(_) => vec![ExtendedKeyUsagePurpose::ClientAuth],
+        }
+    }
+
+    fn alternative_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = match self {
+            Self::Serving { master, addresses } => [
+                master.as_str(),
+                "localhost",
+                "127.0.0.1",
+                "::1",
+                "10.96.0.1",
+                "kubernetes",
+                "kubernetes.default",
+                "kubernetes.default.svc",
+                "kubernetes.default.svc.cluster.local",
+            ]
+            .into_iter()
+            .map(str::to_owned)
+            .chain(addresses.iter().cloned())
+            .collect(),
+            Self::Peer { master, addresses } => {
+                ["mainstay-peer", master.as_str(), "localhost", "127.0.0.1"].into_iter().map(str::to_owned).chain(addresses.iter().cloned()).collect()
+            }
+            Self::Agent { node } => vec![node.clone()],
+            Self::Admin | Self::Client(_) => Vec::new(),
+        };
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    fn params(&self) -> PkiResult<CertificateParams> {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = self.alternative_names().into_iter().map(subject_name).collect::<PkiResult<_>>()?;
+        params.distinguished_name = distinguished(&self.identity());
+        params.extended_key_usages = self.usages();
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        params.use_authority_key_identifier_extension = true;
+        validity(&mut params, LEAF_LIFETIME);
+        Ok(params)
+    }
+}
+
+impl ClusterCa {
+    /// A new CA.
+    ///
+    /// # Errors
+    /// When the key cannot be made.
+    pub fn create() -> PkiResult<Self> {
+        let key = KeyPair::generate().map_err(crypto("make the CA's key"))?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = distinguished(&Identity { user: "mainstay-ca".into(), group: None });
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        validity(&mut params, CA_LIFETIME);
+        let cert = params.self_signed(&key).map_err(crypto("sign the CA's certificate"))?;
+        Self::from_pem(cert.pem(), key.serialize_pem())
+    }
+
+    /// The CA as it was written by [`ClusterCa::create`].
+    ///
+    /// # Errors
+    /// When certificate or key do not parse.
+    pub fn from_pem(cert_pem: String, key_pem: String) -> PkiResult<Self> {
+        let damaged = |what: &str| {
+            let what = what.to_owned();
+            move |error: rcgen::Error| PkiError::Damaged { what, why: error.to_string() }
+        };
+        let key = KeyPair::from_pem(&key_pem).map_err(damaged("the cluster CA's key"))?;
+        let issuer = Issuer::from_ca_cert_pem(&cert_pem, key).map_err(damaged("the cluster CA's certificate"))?;
+        Ok(Self { cert_pem, key_pem, issuer })
+    }
+
+    /// The certificate, for whoever has to trust the cluster.
+    #[must_use]
+    pub fn cert_pem(&self) -> &str {
+        &self.cert_pem
+    }
+
+    /// The private key; goes to new masters only.
+    #[must_use]
+    pub fn key_pem(&self) -> &str {
+        &self.key_pem
+    }
+
+    /// A new key and its certificate.
+    ///
+    /// # Errors
+    /// When key or signature cannot be made, or an address is not a valid name.
+    pub fn issue(&self, profile: &Profile) -> PkiResult<Issued> {
+        let key = KeyPair::generate().map_err(crypto("make a key"))?;
+        let cert = profile.params()?.signed_by(&key, &self.issuer).map_err(crypto("sign a certificate"))?;
+        Ok(Issued { cert_pem: cert.pem(), key_pem: key.serialize_pem() })
+    }
+
+    /// Certifies a joiner's key. Of the request only the public key is taken.
+    ///
+    /// # Errors
+    /// When the request is malformed or its self-signature wrong.
+    pub fn sign_request(&self, request_der: &[u8], profile: &Profile) -> PkiResult<String> {
+        let mut request = CertificateSigningRequestParams::from_der(&request_der.into()).map_err(|error| PkiError::Damaged {
+            what: "the certificate request".into(),
+            why: error.to_string(),
+        })?;
+        request.params = profile.params()?;
+        Ok(request.signed_by(&self.issuer).map_err(crypto("sign a certificate"))?.pem())
+    }
+}
+
+/// The key and PKCS#10 request (DER) of a joiner.
+///
+/// # Errors
+/// When the key cannot be made.
+pub fn new_request(common_name: &str) -> PkiResult<(String, Vec<u8>)> {
+    let key = KeyPair::generate().map_err(crypto("make a key"))?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = distinguished(&Identity { user: common_name.to_owned(), group: None });
+    let request = params.serialize_request(&key).map_err(crypto("make a certificate request"))?;
+    Ok((key.serialize_pem(), request.der().to_vec()))
+}
+
+fn subject_name(name: String) -> PkiResult<SanType> {
+    if let Ok(address) = name.parse::<IpAddr>() {
+        return Ok(SanType::IpAddress(address));
+    }
+    let dns = name.as_str().try_into().map_err(crypto("use a name in a certificate"))?;
+    Ok(SanType::DnsName(dns))
+}
+
+fn distinguished(identity: &Identity) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    if let Some(group) = &identity.group {
+        name.push(DnType::OrganizationName, group.as_str());
+    }
+    name.push(DnType::CommonName, identity.user.as_str());
+    name
+}
+
+fn validity(params: &mut CertificateParams, lifetime: Duration) {
+    let now = SystemTime::now();
+    params.not_before = (now - BACKDATE).into();
+    params.not_after = (now + lifetime).into();
+}

@@ -1,0 +1,116 @@
+//! Whether a client's certificate is one of this cluster's, and whom it names.
+
+use super::{PkiError, PkiResult};
+use jiff::Timestamp;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+/// What a verified client certificate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// Common name.
+    pub user: String,
+    /// Organisations.
+    pub groups: Vec<String>,
+    /// SHA-256 of the certificate, lower-case hex.
+    pub fingerprint: String,
+}
+
+/// Checks a client's certificate (DER) against the CA (DER) at `now`.
+///
+/// # Errors
+/// [`PkiError::Foreign`], [`PkiError::OutOfDate`], or [`PkiError::Damaged`] when it does not parse.
+pub fn verify_client(ca_der: &[u8], der: &[u8], now: Timestamp) -> PkiResult<ClientCertificate> {
+    let (_, ca) = X509Certificate::from_der(ca_der).map_err(|e| damaged("the cluster CA's certificate", &e))?;
+    let (_, cert) = X509Certificate::from_der(der).map_err(|e| damaged("the client certificate", &e))?;
+    let user = common_name(&cert);
+    if cert.issuer() != ca.subject() || cert.verify_signature(Some(ca.public_key())).is_err() {
+        return Err(PkiError::Foreign { subject: user });
+    }
+    check_validity(&cert, &user, now)?;
+    Ok(ClientCertificate { user, groups: organisations(&cert), fingerprint: fingerprint(der) })
+}
+
+/// When the certificate of this PEM expires.
+///
+/// # Errors
+/// When it does not parse.
+pub fn expiry(pem: &str) -> PkiResult<Timestamp> {
+    let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|e| damaged("a certificate", &e))?;
+    let cert = block.parse_x509().map_err(|e| damaged("a certificate", &e))?;
+    Ok(Timestamp::from_second(cert.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX))
+}
+
+fn check_validity(cert: &X509Certificate<'_>, user: &str, now: Timestamp) -> PkiResult<()> {
+    let validity = cert.validity();
+    let when = if now.as_second() < validity.not_before.timestamp() {
+        format!("is not valid before {}", validity.not_before)
+    } else if now.as_second() > validity.not_after.timestamp() {
+        format!("expired on {}", validity.not_after)
+    } else {
+        return Ok(());
+    };
+    Err(PkiError::OutOfDate { subject: user.to_owned(), when })
+}
+
+fn common_name(cert: &X509Certificate<'_>) -> String {
+    cert.subject().iter_common_name().filter_map(|name| name.as_str().ok()).next().unwrap_or_default().to_owned()
+}
+
+fn organisations(cert: &X509Certificate<'_>) -> Vec<String> {
+    cert.subject().iter_organization().filter_map(|name| name.as_str().ok()).map(str::to_owned).collect()
+}
+
+fn fingerprint(der: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn damaged(what: &str, why: &dyn std::fmt::Display) -> PkiError {
+    PkiError::Damaged { what: what.to_owned(), why: why.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ClusterCa, Profile};
+    use super::*;
+
+    fn der(pem: &str) -> Vec<u8> {
+        x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap().1.contents
+    }
+
+    #[test]
+    fn an_agent_is_a_node() {
+        let ca = ClusterCa::create().unwrap();
+        let issued = ca.issue(&Profile::Agent { node: "n1".into() }).unwrap();
+        let found = verify_client(&der(ca.cert_pem()), &der(&issued.cert_pem), Timestamp::now()).unwrap();
+        assert_eq!(found.user, "system:node:n1");
+        assert_eq!(found.groups, ["system:nodes"]);
+    }
+
+    #[test]
+    fn a_foreign_certificate_is_named_as_such() {
+        let (ours, theirs) = (ClusterCa::create().unwrap(), ClusterCa::create().unwrap());
+        let issued = theirs.issue(&Profile::Admin).unwrap();
+        let error = verify_client(&der(ours.cert_pem()), &der(&issued.cert_pem), Timestamp::now()).unwrap_err();
+        assert!(matches!(error, PkiError::Foreign { subject } if subject == "kubernetes-admin"));
+    }
+
+    #[test]
+    fn an_expired_certificate_says_when() {
+        let ca = ClusterCa::create().unwrap();
+        let issued = ca.issue(&Profile::Admin).unwrap();
+        let later = Timestamp::now() + jiff::SignedDuration::from_hours(24 * 400);
+        let error = verify_client(&der(ca.cert_pem()), &der(&issued.cert_pem), later).unwrap_err();
+        assert!(error.to_string().contains("expired on"), "{error}");
+    }
+
+    #[test]
+    fn a_joiners_request_gets_the_name_that_the_master_decides() {
+        let ca = ClusterCa::create().unwrap();
+        let (_, request) = super::super::new_request("whatever").unwrap();
+        let pem = ca.sign_request(&request, &Profile::Agent { node: "n2".into() }).unwrap();
+        let found = verify_client(&der(ca.cert_pem()), &der(&pem), Timestamp::now()).unwrap();
+        assert_eq!(found.user, "system:node:n2");
+        assert!(ca.sign_request(b"junk", &Profile::Admin).is_err());
+    }
+}

@@ -1,0 +1,145 @@
+//! What a master keeps in its `pki` folder, made on first use and renewed in time.
+
+use super::ca::{ClusterCa, Issued, Profile};
+use super::check::expiry;
+use super::{PkiError, PkiResult, ServiceAccountKey};
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use std::path::{Path, PathBuf};
+
+/// Certificates are renewed when less than this is left, in seconds.
+const RENEW_BEFORE: i64 = 90 * 24 * 3600;
+
+/// How a master is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MasterNames {
+    /// The master's name.
+    pub name: String,
+    /// Host names and addresses of its API and peer listeners.
+    pub addresses: Vec<String>,
+}
+
+/// All keys and certificates of one master.
+pub struct MasterPki {
+    /// The CA with its key.
+    pub ca: ClusterCa,
+    /// Signs service-account tokens.
+    pub service_account: ServiceAccountKey,
+    /// For the API listener.
+    pub serving: Issued,
+    /// For the peer listener, and as client to the other masters.
+    pub peer: Issued,
+}
+
+impl MasterPki {
+    /// Whether this folder already holds a cluster's keys.
+    #[must_use]
+    pub fn exists(dir: &Path) -> bool {
+        dir.join("ca.key").exists()
+    }
+
+    /// Keys of a new cluster.
+    ///
+    /// # Errors
+    /// When keys cannot be made or files not written.
+    pub fn create(dir: &Path, names: &MasterNames) -> PkiResult<Self> {
+        let ca = ClusterCa::create()?;
+        let service_account = ServiceAccountKey::create()?;
+        Self::install(dir, names, ca, service_account)
+    }
+
+    /// Keys that a joining master got from the cluster.
+    ///
+    /// # Errors
+    /// When they do not parse or files cannot be written.
+    pub fn install(dir: &Path, names: &MasterNames, ca: ClusterCa, service_account: ServiceAccountKey) -> PkiResult<Self> {
+        std::fs::create_dir_all(dir).map_err(|source| PkiError::Io { path: dir.into(), source })?;
+        write(&dir.join("sa.key"), service_account.private_pem(), true)?;
+        write(&dir.join("sa.pub"), service_account.public_pem(), false)?;
+        write(&dir.join("ca.crt"), ca.cert_pem(), false)?;
+        // Last: its presence says that the rest is there.
+        write(&dir.join("ca.key"), ca.key_pem(), true)?;
+        Self::load(dir, names)
+    }
+
+    /// Reads the folder; certificates that are missing, near their end or for other addresses are made anew.
+    ///
+    /// # Errors
+    /// When a file cannot be read, written, or parsed.
+    pub fn load(dir: &Path, names: &MasterNames) -> PkiResult<Self> {
+        let ca = ClusterCa::from_pem(read(&dir.join("ca.crt"))?, read(&dir.join("ca.key"))?)?;
+        let service_account = ServiceAccountKey::from_pem(read(&dir.join("sa.key"))?)?;
+        let MasterNames { name, addresses } = names;
+        let serving = Profile::Serving { master: name.clone(), addresses: addresses.clone() };
+        let peer = Profile::Peer { master: name.clone(), addresses: addresses.clone() };
+        let serving = current(dir, "serving", &ca, &serving, addresses)?;
+        let peer = current(dir, "peer", &ca, &peer, addresses)?;
+        Ok(Self { ca, service_account, serving, peer })
+    }
+
+    /// The administrator's bearer token: the same on all masters, since it derives from the CA's key.
+    #[must_use]
+    pub fn admin_token(&self) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.ca.key_pem().trim().as_bytes());
+        URL_SAFE_NO_PAD.encode(hmac::sign(&key, b"mainstay administrator token").as_ref())
+    }
+}
+
+fn current(dir: &Path, stem: &str, ca: &ClusterCa, profile: &Profile, addresses: &[String]) -> PkiResult<Issued> {
+    let (cert_path, key_path, names_path) = paths(dir, stem);
+    let wanted = addresses.join("\n");
+    if let (Ok(cert_pem), Ok(key_pem), Ok(names)) = (read(&cert_path), read(&key_path), read(&names_path)) {
+        let left = expiry(&cert_pem)?.as_second() - Timestamp::now().as_second();
+        if left > RENEW_BEFORE && names == wanted {
+            return Ok(Issued { cert_pem, key_pem });
+        }
+    }
+    let issued = ca.issue(profile)?;
+    write(&key_path, &issued.key_pem, true)?;
+    write(&cert_path, &issued.cert_pem, false)?;
+    write(&names_path, &wanted, false)?;
+    Ok(issued)
+}
+
+fn paths(dir: &Path, stem: &str) -> (PathBuf, PathBuf, PathBuf) {
+    let file = |end: &str| dir.join(format!("{stem}.{end}"));
+    (file("crt"), file("key"), file("names"))
+}
+
+fn read(path: &Path) -> PkiResult<String> {
+    std::fs::read_to_string(path).map_err(|source| PkiError::Io { path: path.into(), source })
+}
+
+/// Writes beside the file and renames, so that a crash leaves the old or the new content.
+fn write(path: &Path, text: &str, secret: bool) -> PkiResult<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let beside = path.with_extension("new");
+    let mode = if secret { 0o600 } else { 0o644 };
+    let result = (|| {
+        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    })();
+    result.map_err(|source| PkiError::Io { path: path.into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_load_finds_the_same_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = MasterNames { name: "m1".into(), addresses: vec!["127.0.0.1".into()] };
+        let made = MasterPki::create(dir.path(), &names).unwrap();
+        let found = MasterPki::load(dir.path(), &names).unwrap();
+        assert_eq!(made.serving.cert_pem, found.serving.cert_pem);
+        assert_eq!(made.admin_token(), found.admin_token());
+        let moved = MasterNames { addresses: vec!["10.0.0.9".into()], ..names };
+        assert_ne!(MasterPki::load(dir.path(), &moved).unwrap().serving.cert_pem, found.serving.cert_pem);
+    }
+}

@@ -1,0 +1,113 @@
+//! TLS of the API port. Clients may show a certificate; whether it is good is the authenticator's business, so that
+//! a bad one is answered with 401 and a reason in the log, not with a broken handshake.
+
+use super::{Issued, PkiError, PkiResult};
+use rustls::DigitallySignedStruct;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use std::sync::Arc;
+
+/// The server side: HTTP/2 and HTTP/1.1 by ALPN, client certificates asked for and optional.
+///
+/// # Errors
+/// When the certificate or its key is not usable.
+pub fn server_config(serving: &Issued) -> PkiResult<rustls::ServerConfig> {
+    let (chain, key) = parse(serving)?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = Arc::new(AnyClient { algorithms: provider.signature_verification_algorithms });
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| tls("start TLS", &e))?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .map_err(|e| tls("use the serving certificate", &e))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The client side: trusts the CA, and shows `identity` if there is one.
+///
+/// # Errors
+/// When the CA, the certificate or its key is not usable.
+pub fn client_config(ca_pem: &str, identity: Option<&Issued>) -> PkiResult<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    for cert in CertificateDer::pem_slice_iter(ca_pem.as_bytes()) {
+        let cert = cert.map_err(|e| tls("read the CA", &e))?;
+        roots.add(cert).map_err(|e| tls("trust the CA", &e))?;
+    }
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| tls("start TLS", &e))?
+        .with_root_certificates(roots);
+    match identity {
+        None => Ok(builder.with_no_client_auth()),
+        Some(issued) => {
+            let (chain, key) = parse(issued)?;
+            builder.with_client_auth_cert(chain, key).map_err(|e| tls("use the client certificate", &e))
+        }
+    }
+}
+
+type Parsed = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn parse(issued: &Issued) -> PkiResult<Parsed> {
+    let chain = CertificateDer::pem_slice_iter(issued.cert_pem.as_bytes()).collect::<Result<Vec<_>, _>>();
+    let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes());
+    Ok((chain.map_err(|e| tls("read a certificate", &e))?, key.map_err(|e| tls("read a key", &e))?))
+}
+
+fn tls(what: &'static str, why: &dyn std::fmt::Display) -> PkiError {
+    PkiError::Crypto { what, why: why.to_string() }
+}
+
+/// Proves that the client holds the key of the certificate it shows, and no more.
+#[derive(Debug)]
+struct AnyClient {
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ClientCertVerifier for AnyClient {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[rustls::DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(&self, _: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: UnixTime) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+/// Makes aws-lc the process's TLS provider; a second call does nothing.
+pub fn install_provider() {
+    if CryptoProvider::get_default().is_none() && aws_lc_rs::default_provider().install_default().is_err() {
+        tracing::debug!("another thread installed the TLS provider first");
+    }
+}
