@@ -13,5 +13,11 @@ pub mod raft {
     tonic::include_proto!("mainstay.raft.v1");
 }
 
+/// `etcdserverpb`: the part of etcd's API that the store benchmark speaks to etcd and to itself.
+#[allow(missing_docs, clippy::all)]
+pub mod etcd {
+    tonic::include_proto!("etcdserverpb");
+}
+
 /// Trailer of a failed call: the Kubernetes `Status` object as JSON.
 pub const STATUS_TRAILER: &str = "mainstay-status-bin";
