@@ -1,1 +1,10 @@
-//! placeholder
+//! What an object is: resources, metadata, selectors, quantities, patches, defaults, errors. Pure functions over
+//! erased objects (`serde_json::Value`): no I/O and no clock.
+
+pub mod field;
+pub mod meta;
+pub mod names;
+pub mod quantity;
+pub mod selector;
+pub mod status;
+pub mod time;
