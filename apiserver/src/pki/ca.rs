@@ -2,8 +2,8 @@
 
 use super::{PkiError, PkiResult, crypto};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -109,9 +109,11 @@ impl Profile {
             .map(str::to_owned)
             .chain(addresses.iter().cloned())
             .collect(),
-            Self::Peer { master, addresses } => {
-                ["mainstay-peer", master.as_str(), "localhost", "127.0.0.1"].into_iter().map(str::to_owned).chain(addresses.iter().cloned()).collect()
-            }
+            Self::Peer { master, addresses } => ["mainstay-peer", master.as_str(), "localhost", "127.0.0.1"]
+                .into_iter()
+                .map(str::to_owned)
+                .chain(addresses.iter().cloned())
+                .collect(),
             Self::Agent { node } => vec![node.clone()],
             Self::Admin | Self::Client(_) => Vec::new(),
         };
@@ -142,7 +144,8 @@ impl ClusterCa {
         let mut params = CertificateParams::default();
         params.distinguished_name = distinguished(&Identity { user: "mainstay-ca".into(), group: None });
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        params.key_usages =
+            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
         validity(&mut params, CA_LIFETIME);
         let cert = params.self_signed(&key).map_err(crypto("sign the CA's certificate"))?;
         Self::from_pem(cert.pem(), key.serialize_pem())
@@ -189,10 +192,8 @@ impl ClusterCa {
     /// # Errors
     /// When the request is malformed or its self-signature wrong.
     pub fn sign_request(&self, request_der: &[u8], profile: &Profile) -> PkiResult<String> {
-        let mut request = CertificateSigningRequestParams::from_der(&request_der.into()).map_err(|error| PkiError::Damaged {
-            what: "the certificate request".into(),
-            why: error.to_string(),
-        })?;
+        let mut request = CertificateSigningRequestParams::from_der(&request_der.into())
+            .map_err(|error| PkiError::Damaged { what: "the certificate request".into(), why: error.to_string() })?;
         request.params = profile.params()?;
         Ok(request.signed_by(&self.issuer).map_err(crypto("sign a certificate"))?.pem())
     }

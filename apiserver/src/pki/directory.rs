@@ -54,7 +54,12 @@ impl MasterPki {
     ///
     /// # Errors
     /// When they do not parse or files cannot be written.
-    pub fn install(dir: &Path, names: &MasterNames, ca: ClusterCa, service_account: ServiceAccountKey) -> PkiResult<Self> {
+    pub fn install(
+        dir: &Path,
+        names: &MasterNames,
+        ca: ClusterCa,
+        service_account: ServiceAccountKey,
+    ) -> PkiResult<Self> {
         std::fs::create_dir_all(dir).map_err(|source| PkiError::Io { path: dir.into(), source })?;
         write(&dir.join("sa.key"), service_account.private_pem(), true)?;
         write(&dir.join("sa.pub"), service_account.public_pem(), false)?;

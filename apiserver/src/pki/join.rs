@@ -58,7 +58,8 @@ impl JoinToken {
     #[must_use]
     pub fn generate() -> Self {
         let mut rng = rand::rng();
-        let mut word = |length| (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect();
+        let mut word =
+            |length| (0..length).map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())])).collect();
         Self { id: word(6), secret: word(16) }
     }
 
@@ -80,7 +81,8 @@ impl JoinToken {
             ("usage-bootstrap-signing", "true".to_owned()),
         ];
         if let Some(ttl) = ttl {
-            let end = Timestamp::from_second(now.as_second().saturating_add_unsigned(ttl.as_secs())).unwrap_or(Timestamp::MAX);
+            let end = Timestamp::from_second(now.as_second().saturating_add_unsigned(ttl.as_secs()))
+                .unwrap_or(Timestamp::MAX);
             fields.push(("expiration", end.to_string()));
         }
         let data: serde_json::Map<String, Value> =
@@ -111,7 +113,8 @@ impl JoinToken {
 /// [`PkiError::Token`] saying what is wrong.
 pub fn stored_token(secret: Option<&Value>, id: &str, purpose: TokenUse, now: Timestamp) -> PkiResult<JoinToken> {
     let unknown = PkiError::Token("is not known to this cluster");
-    let Some(secret) = secret.filter(|s| s["type"] == "bootstrap.kubernetes.io/token" && s["metadata"]["deletionTimestamp"].is_null())
+    let Some(secret) =
+        secret.filter(|s| s["type"] == "bootstrap.kubernetes.io/token" && s["metadata"]["deletionTimestamp"].is_null())
     else {
         return Err(unknown);
     };
@@ -182,7 +185,9 @@ mod tests {
         let secret = token.to_secret(Some(Duration::from_secs(60)), "test", now);
         let at = |seconds| now + jiff::SignedDuration::from_secs(seconds);
         assert!(token.check(Some(&secret), TokenUse::Authentication, at(59)).is_ok());
-        assert!(token.check(Some(&secret), TokenUse::Authentication, at(61)).unwrap_err().to_string().contains("expired"));
+        assert!(
+            token.check(Some(&secret), TokenUse::Authentication, at(61)).unwrap_err().to_string().contains("expired")
+        );
         let wrong = JoinToken { secret: "x".repeat(16), ..token.clone() };
         assert!(wrong.check(Some(&secret), TokenUse::Authentication, at(1)).is_err());
         assert!(token.check(None, TokenUse::Signing, at(1)).is_err());

@@ -4,6 +4,7 @@
 mod ca;
 mod check;
 mod directory;
+mod enrol;
 mod join;
 mod service_account;
 mod tls;
@@ -11,6 +12,7 @@ mod tls;
 pub use ca::{ClusterCa, Identity, Issued, Profile, new_request};
 pub use check::{ClientCertificate, expiry, verify_client};
 pub use directory::{MasterNames, MasterPki};
+pub use enrol::{discover, enrol};
 pub use join::{JoinToken, TokenUse, discovery_signature, extra_groups, stored_token, verify_discovery};
 pub use service_account::ServiceAccountKey;
 pub use tls::{client_config, install_provider, server_config};
@@ -35,7 +37,9 @@ pub enum PkiError {
         why: String,
     },
     /// A certificate that this cluster's CA did not sign.
-    #[error("certificate of {subject:?} was not issued by this cluster's CA; take the credentials from this cluster's kubeconfig")]
+    #[error(
+        "certificate of {subject:?} was not issued by this cluster's CA; take the credentials from this cluster's kubeconfig"
+    )]
     Foreign {
         /// Its common name.
         subject: String,

@@ -23,7 +23,8 @@ impl ServiceAccountKey {
     /// # Errors
     /// When it cannot be made.
     pub fn create() -> PkiResult<Self> {
-        let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).map_err(crypto("make the service-account key"))?;
+        let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)
+            .map_err(crypto("make the service-account key"))?;
         Self::from_pem(pair.serialize_pem())
     }
 

@@ -1,0 +1,180 @@
+//! `serviceaccounts/token`: a token for an account, bound to a pod, a secret or a node if asked for.
+
+use super::tokens::ISSUER;
+use crate::pki::ServiceAccountKey;
+use crate::strategy::Reader;
+use jiff::Timestamp;
+use mainstay_api::field::{Error, ErrorList, Path};
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+const GROUP: &str = "authentication.k8s.io";
+const DEFAULT_SECONDS: i64 = 3600;
+/// What the kubelet's projected tokens ask for; such a token lives on for a year, for programs that never read it again.
+const PROJECTED_SECONDS: i64 = 3607;
+const EXTENDED_SECONDS: i64 = 365 * 24 * 3600;
+
+/// Answers a TokenRequest for the account `namespace/name`.
+///
+/// # Errors
+/// As Kubernetes: the account or the bound object is missing or another, or the duration is out of bounds.
+pub fn create(
+    key: &ServiceAccountKey,
+    reader: &dyn Reader,
+    namespace: &str,
+    name: &str,
+    body: &Value,
+    now: Timestamp,
+) -> ApiResult<Value> {
+    let account = reader
+        .get("", "serviceaccounts", namespace, name)
+        .ok_or_else(|| Status::not_found("", "serviceaccounts", name))?;
+    let spec = Spec::read(&body["spec"]);
+    spec.validate()?;
+    let bound = bound_object(reader, namespace, name, &spec.bound)?;
+    let expires = now.as_second().saturating_add(spec.seconds);
+    let token = key.sign(&spec.claims(namespace, &account, bound, now)).map_err(Status::internal)?;
+    let time = |seconds: i64| Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX).to_string();
+    Ok(json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": uuid::Uuid::new_v4().to_string(),
+            "creationTimestamp": time(now.as_second()),
+        },
+        "spec": {"audiences": spec.audiences, "expirationSeconds": spec.seconds, "boundObjectRef": spec.bound},
+        "status": {"token": token, "expirationTimestamp": time(expires)},
+    }))
+}
+
+struct Spec {
+    audiences: Vec<String>,
+    seconds: i64,
+    bound: Value,
+}
+
+impl Spec {
+    fn read(spec: &Value) -> Self {
+        let listed =
+            spec["audiences"].as_array().map(|l| l.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+        let audiences = listed.filter(|l: &Vec<String>| !l.is_empty()).unwrap_or_else(|| vec![ISSUER.to_owned()]);
+        let seconds = spec["expirationSeconds"].as_i64().unwrap_or(DEFAULT_SECONDS);
+        Self { audiences, seconds, bound: spec["boundObjectRef"].clone() }
+    }
+
+    fn validate(&self) -> ApiResult<()> {
+        let path = Path::new("spec").child("expirationSeconds");
+        let mut errors = ErrorList::new();
+        if self.seconds < 600 {
+            errors.push(Error::invalid(&path, self.seconds, "may not specify a duration less than 10 minutes"));
+        }
+        if self.seconds > 1 << 32 {
+            errors.push(Error::invalid(&path, self.seconds, "may not specify a duration larger than 2^32 seconds"));
+        }
+        if errors.is_empty() { Ok(()) } else { Err(Status::invalid(GROUP, "TokenRequest", "", errors)) }
+    }
+
+    fn claims(&self, namespace: &str, account: &Value, bound: Map<String, Value>, now: Timestamp) -> Value {
+        let now = now.as_second();
+        let mut kubernetes = json!({
+            "namespace": namespace,
+            "serviceaccount": {"name": account["metadata"]["name"], "uid": account["metadata"]["uid"]},
+        });
+        let extend = self.seconds == PROJECTED_SECONDS
+            && bound.contains_key("pod")
+            && self.audiences.iter().any(|a| a == ISSUER);
+        let lifetime = if extend { EXTENDED_SECONDS } else { self.seconds };
+        if extend {
+            kubernetes["warnafter"] = json!(now + self.seconds);
+        }
+        for (kind, reference) in bound {
+            kubernetes[kind] = reference;
+        }
+        json!({
+            "aud": self.audiences,
+            "exp": now.saturating_add(lifetime),
+            "iat": now,
+            "iss": ISSUER,
+            "jti": uuid::Uuid::new_v4().to_string(),
+            "kubernetes.io": kubernetes,
+            "nbf": now,
+            "sub": format!("system:serviceaccount:{namespace}:{}", account["metadata"]["name"].as_str().unwrap_or_default()),
+        })
+    }
+}
+
+/// The claims about what the token is bound to: the object itself, and the node of a pod.
+fn bound_object(
+    reader: &dyn Reader,
+    namespace: &str,
+    account: &str,
+    reference: &Value,
+) -> ApiResult<Map<String, Value>> {
+    let mut claims = Map::new();
+    if reference.is_null() {
+        return Ok(claims);
+    }
+    let text = |field: &str| reference[field].as_str().unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+    match (group, version, kind) {
+        ("", "v1", "Pod") => {
+            let pod = fetch(reader, "pods", namespace, reference)?;
+            let runs_as = pod["spec"]["serviceAccountName"].as_str().unwrap_or_default();
+            if runs_as != account {
+                let words = format!(
+                    "cannot bind token for serviceaccount {account:?} to pod running with different serviceaccount name."
+                );
+                return Err(Status::bad_request(words));
+            }
+            claims.insert("pod".into(), name_and_uid(&pod));
+            if let Some(node) = node_of(reader, &pod) {
+                claims.insert("node".into(), node);
+            }
+        }
+        ("", "v1", "Secret") => {
+            claims.insert("secret".into(), name_and_uid(&*fetch(reader, "secrets", namespace, reference)?));
+        }
+        ("", "v1", "Node") => {
+            claims.insert("node".into(), name_and_uid(&*fetch(reader, "nodes", "", reference)?));
+        }
+        _ => {
+            return Err(Status::bad_request(format!(
+                "cannot bind token to object of type {group}/{version}, Kind={kind}"
+            )));
+        }
+    }
+    Ok(claims)
+}
+
+fn fetch(reader: &dyn Reader, resource: &str, namespace: &str, reference: &Value) -> ApiResult<Arc<Value>> {
+    let name = reference["name"].as_str().unwrap_or_default();
+    if name.is_empty() {
+        return Err(Status::bad_request("Name parameter required."));
+    }
+    let object = reader.get("", resource, namespace, name).ok_or_else(|| Status::not_found("", resource, name))?;
+    let wanted = reference["uid"].as_str().unwrap_or_default();
+    let found = object["metadata"]["uid"].as_str().unwrap_or_default();
+    if wanted.is_empty() || wanted == found {
+        return Ok(object);
+    }
+    let kind = reference["kind"].as_str().unwrap_or_default();
+    let why = format!(
+        "the UID in the bound object reference ({wanted}) does not match the UID in record. \
+         The object might have been deleted and then recreated"
+    );
+    Err(Status::conflict_because("", kind, name, why))
+}
+
+fn node_of(reader: &dyn Reader, pod: &Value) -> Option<Value> {
+    let name = pod["spec"]["nodeName"].as_str().filter(|name| !name.is_empty())?;
+    let node = reader.get("", "nodes", "", name);
+    Some(node.map_or_else(|| json!({"name": name}), |node| name_and_uid(&node)))
+}
+
+fn name_and_uid(object: &Value) -> Value {
+    json!({"name": object["metadata"]["name"], "uid": object["metadata"]["uid"]})
+}

@@ -1,0 +1,120 @@
+//! Service-account tokens: what their claims say, and whether what they are bound to is still there.
+
+use super::UserInfo;
+use crate::pki::ServiceAccountKey;
+use crate::strategy::Reader;
+use jiff::Timestamp;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Issuer of the cluster's tokens, and the audience of its API.
+pub const ISSUER: &str = "https://kubernetes.default.svc";
+
+/// A token outlives the deletion mark of what it is bound to by this much, so that a stopping pod can finish, in seconds.
+const LEEWAY_AFTER_DELETION: i64 = 60;
+
+/// Why a token is not accepted, in Kubernetes' words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Not one of ours.
+    #[error("invalid bearer token")]
+    Invalid,
+    /// One of ours, but not for this use.
+    #[error("[invalid bearer token, {0}]")]
+    Refused(String),
+}
+
+fn refused(why: impl Into<String>) -> TokenError {
+    TokenError::Refused(why.into())
+}
+
+/// Who holds the token and for which of the audiences it is good.
+pub(super) fn verify(
+    key: &ServiceAccountKey,
+    reader: &dyn Reader,
+    token: &str,
+    audiences: &[&str],
+    now: Timestamp,
+) -> Result<(UserInfo, Vec<String>), TokenError> {
+    let claims = key.verify(token).filter(|claims| claims["iss"] == ISSUER).ok_or(TokenError::Invalid)?;
+    let granted = audience(&claims, audiences)?;
+    check_times(&claims, now)?;
+    let bound = &claims["kubernetes.io"];
+    let namespace = text(&bound["namespace"]);
+    let account = &bound["serviceaccount"];
+    check_live(reader, "serviceaccounts", namespace, account, now)?;
+    check_live(reader, "pods", namespace, &bound["pod"], now)?;
+    check_live(reader, "secrets", namespace, &bound["secret"], now)?;
+    if bound["pod"].is_null() {
+        check_live(reader, "nodes", "", &bound["node"], now)?;
+    }
+    Ok((user(&claims, namespace, account), granted))
+}
+
+fn audience(claims: &Value, audiences: &[&str]) -> Result<Vec<String>, TokenError> {
+    let own: Vec<&str> = match &claims["aud"] {
+        Value::String(one) => vec![one],
+        list => list.as_array().map(|l| l.iter().filter_map(Value::as_str).collect()).unwrap_or_default(),
+    };
+    let granted: Vec<String> = audiences.iter().filter(|a| own.contains(a)).map(ToString::to_string).collect();
+    if granted.is_empty() {
+        return Err(refused(format!("token audiences {own:?} is invalid for the target audiences {audiences:?}")));
+    }
+    Ok(granted)
+}
+
+fn check_times(claims: &Value, now: Timestamp) -> Result<(), TokenError> {
+    let now = now.as_second();
+    if claims["exp"].as_i64().is_none_or(|end| now > end) {
+        return Err(refused("service account token has expired"));
+    }
+    if claims["nbf"].as_i64().is_some_and(|start| now < start) {
+        return Err(refused("service account token is not valid yet"));
+    }
+    Ok(())
+}
+
+/// What the token is bound to exists, is the same, and is not long deleted.
+fn check_live(
+    reader: &dyn Reader,
+    resource: &str,
+    namespace: &str,
+    bound: &Value,
+    now: Timestamp,
+) -> Result<(), TokenError> {
+    if bound.is_null() {
+        return Ok(());
+    }
+    let gone = || refused("service account token has been invalidated");
+    let object = reader.get("", resource, namespace, text(&bound["name"])).ok_or_else(gone)?;
+    let deleted = object["metadata"]["deletionTimestamp"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+    let over = deleted.is_some_and(|at| now.as_second() > at.as_second() + LEEWAY_AFTER_DELETION);
+    if object["metadata"]["uid"] != bound["uid"] || over { Err(gone()) } else { Ok(()) }
+}
+
+fn user(claims: &Value, namespace: &str, account: &Value) -> UserInfo {
+    let bound = &claims["kubernetes.io"];
+    let mut extra = BTreeMap::new();
+    let mut add = |key: &str, value: &Value| {
+        if let Some(value) = value.as_str() {
+            extra.insert(format!("authentication.kubernetes.io/{key}"), vec![value.to_owned()]);
+        }
+    };
+    if let Some(id) = claims["jti"].as_str() {
+        add("credential-id", &Value::String(format!("JTI={id}")));
+    }
+    for (object, name, uid) in [("node", "node-name", "node-uid"), ("pod", "pod-name", "pod-uid")] {
+        add(name, &bound[object]["name"]);
+        add(uid, &bound[object]["uid"]);
+    }
+    UserInfo {
+        name: format!("system:serviceaccount:{namespace}:{}", text(&account["name"])),
+        uid: text(&account["uid"]).to_owned(),
+        groups: vec!["system:serviceaccounts".into(), format!("system:serviceaccounts:{namespace}")],
+        extra,
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

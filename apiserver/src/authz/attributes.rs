@@ -1,0 +1,256 @@
+//! What a request is about, as the authorizer sees it, from its method and path.
+
+use crate::authn::UserInfo;
+use http::{Method, Uri};
+
+/// A request to be decided.
+#[derive(Clone, Copy, Debug)]
+pub struct AuthzAttributes<'a> {
+    /// Who asks.
+    pub user: &'a UserInfo,
+    /// `get`, `list`, …; of a path that is no resource the lower-case method.
+    pub verb: &'a str,
+    /// API group, empty for core.
+    pub group: &'a str,
+    /// API version.
+    pub version: &'a str,
+    /// Plural resource name.
+    pub resource: &'a str,
+    /// Subresource or empty.
+    pub subresource: &'a str,
+    /// Namespace or empty.
+    pub namespace: &'a str,
+    /// Object name or empty.
+    pub name: &'a str,
+    /// The path.
+    pub path: &'a str,
+    /// Whether the path is a resource's.
+    pub is_resource: bool,
+    /// The `fieldSelector` of a list or watch, as sent; empty if none.
+    pub field_selector: &'a str,
+}
+
+/// The owned form, taken apart from a request line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestInfo {
+    /// See [`AuthzAttributes::verb`].
+    pub verb: String,
+    /// API group.
+    pub group: String,
+    /// API version.
+    pub version: String,
+    /// Plural resource name.
+    pub resource: String,
+    /// Subresource.
+    pub subresource: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Object name.
+    pub name: String,
+    /// The path.
+    pub path: String,
+    /// Whether the path is a resource's.
+    pub is_resource: bool,
+    /// `fieldSelector` as sent, unescaped.
+    pub field_selector: String,
+}
+
+impl<'a> AuthzAttributes<'a> {
+    /// A resource request.
+    #[must_use]
+    pub fn resource(
+        user: &'a UserInfo,
+        verb: &'a str,
+        group: &'a str,
+        resource: &'a str,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> Self {
+        Self {
+            user,
+            verb,
+            group,
+            version: "",
+            resource,
+            subresource: "",
+            namespace,
+            name,
+            path: "",
+            is_resource: true,
+            field_selector: "",
+        }
+    }
+
+    /// A request for a path that is no resource.
+    #[must_use]
+    pub fn path(user: &'a UserInfo, verb: &'a str, path: &'a str) -> Self {
+        Self { path, is_resource: false, ..Self::resource(user, verb, "", "", "", "") }
+    }
+
+    /// The same on a subresource.
+    #[must_use]
+    pub fn with_subresource(self, subresource: &'a str) -> Self {
+        Self { subresource, ..self }
+    }
+
+    /// "pods/log", or just "pods".
+    #[must_use]
+    pub fn full_resource(&self) -> String {
+        if self.subresource.is_empty() {
+            self.resource.to_owned()
+        } else {
+            format!("{}/{}", self.resource, self.subresource)
+        }
+    }
+
+    /// `User "x" cannot …`, as in refusals.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let (user, verb) = (&self.user.name, self.verb);
+        if !self.is_resource {
+            return format!("User {user:?} cannot {verb} path {:?}", self.path);
+        }
+        let place = if self.namespace.is_empty() {
+            "at the cluster scope".to_owned()
+        } else {
+            format!("in the namespace {:?}", self.namespace)
+        };
+        format!("User {user:?} cannot {verb} resource {:?} in API group {:?} {place}", self.full_resource(), self.group)
+    }
+}
+
+impl RequestInfo {
+    /// Takes a request line apart by Kubernetes' rules, whether or not such a resource exists.
+    #[must_use]
+    pub fn of(method: &Method, uri: &Uri) -> Self {
+        let path = uri.path();
+        let verb = method.as_str().to_ascii_lowercase();
+        let plain = Self { verb, path: path.to_owned(), ..Self::default() };
+        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let (group, rest) = match parts.as_slice() {
+            ["api", rest @ ..] if rest.len() >= 2 => ("", rest),
+            ["apis", group, rest @ ..] if rest.len() >= 2 => (*group, rest),
+            _ => return plain,
+        };
+        let mut info = Self { is_resource: true, group: unescape(group), version: unescape(rest[0]), ..plain };
+        info.set_verb(method);
+        let rest = info.strip_legacy_prefix(&rest[1..]);
+        info.set_target(rest);
+        info.narrow(uri.query().unwrap_or_default());
+        info
+    }
+
+    /// The decision's input, asked by this user.
+    #[must_use]
+    pub fn attributes<'a>(&'a self, user: &'a UserInfo) -> AuthzAttributes<'a> {
+        AuthzAttributes {
+            user,
+            verb: &self.verb,
+            group: &self.group,
+            version: &self.version,
+            resource: &self.resource,
+            subresource: &self.subresource,
+            namespace: &self.namespace,
+            name: &self.name,
+            path: &self.path,
+            is_resource: self.is_resource,
+            field_selector: &self.field_selector,
+        }
+    }
+
+    fn set_verb(&mut self, method: &Method) {
+        self.verb = match *method {
+            Method::POST => "create",
+            Method::GET | Method::HEAD => "get",
+            Method::PUT => "update",
+            Method::PATCH => "patch",
+            Method::DELETE => "delete",
+            _ => "",
+        }
+        .to_owned();
+    }
+
+    /// `/api/v1/watch/…` and `/api/v1/proxy/…` name their verb in the path.
+    fn strip_legacy_prefix<'p>(&mut self, parts: &'p [&'p str]) -> &'p [&'p str] {
+        match parts {
+            [verb @ ("watch" | "proxy"), rest @ ..] if !rest.is_empty() => {
+                (*verb).clone_into(&mut self.verb);
+                rest
+            }
+            _ => parts,
+        }
+    }
+
+    fn set_target(&mut self, parts: &[&str]) {
+        let parts = match parts {
+            ["namespaces", namespace, rest @ ..] => {
+                self.namespace = unescape(namespace);
+                match rest {
+                    [] | ["status" | "finalize", ..] => parts,
+                    _ => rest,
+                }
+            }
+            _ => parts,
+        };
+        let part = |index: usize| parts.get(index).map(|p| unescape(p)).unwrap_or_default();
+        (self.resource, self.name, self.subresource) = (part(0), part(1), part(2));
+    }
+
+    fn narrow(&mut self, query: &str) {
+        if !self.name.is_empty() {
+            return;
+        }
+        match self.verb.as_str() {
+            "get" => self.verb = if is_watch(query) { "watch" } else { "list" }.to_owned(),
+            "delete" => self.verb = "deletecollection".to_owned(),
+            _ => {}
+        }
+        if matches!(self.verb.as_str(), "list" | "watch") {
+            self.field_selector = parameter(query, "fieldSelector").unwrap_or_default();
+            self.name = required_name(&self.field_selector).unwrap_or_default();
+        }
+    }
+}
+
+fn is_watch(query: &str) -> bool {
+    parameter(query, "watch").is_some_and(|value| !matches!(value.as_str(), "0" | "false"))
+}
+
+/// The value that `metadata.name` must have by this selector.
+fn required_name(selector: &str) -> Option<String> {
+    required_field(selector, "metadata.name").map(str::to_owned)
+}
+
+/// The value that a field must have by this selector.
+pub(super) fn required_field<'s>(selector: &'s str, field: &str) -> Option<&'s str> {
+    selector.split(',').find_map(|term| {
+        let (key, value) = term.split_once("==").or_else(|| term.split_once('='))?;
+        (key.trim() == field).then(|| value.trim())
+    })
+}
+
+fn parameter(query: &str, name: &str) -> Option<String> {
+    query.split('&').find_map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (unescape(key) == name).then(|| unescape(&value.replace('+', " ")))
+    })
+}
+
+/// Percent-decoding; what is not valid stays as it is.
+pub(crate) fn unescape(text: &str) -> String {
+    if !text.contains('%') {
+        return text.to_owned();
+    }
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let decoded = (bytes[at] == b'%')
+            .then(|| text.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        out.push(decoded.unwrap_or(bytes[at]));
+        at += if decoded.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}

@@ -1,0 +1,122 @@
+//! May somebody do something?
+
+use super::{Review, answer};
+use crate::authn::UserInfo;
+use crate::authz::AuthzAttributes;
+use mainstay_api::field::{Error, ErrorList, Path};
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+const GROUP: &str = "authorization.k8s.io";
+
+pub(super) fn subject(object: Value, review: &Review<'_>) -> ApiResult<Value> {
+    let mut errors = attribute_errors(&object["spec"]);
+    errors.extend(user_errors(&object["spec"]));
+    refuse_if(errors)?;
+    let status = decide(&object["spec"], &named_user(&object["spec"]), review);
+    Ok(answer(&object, json!({}), object["spec"].clone(), status))
+}
+
+pub(super) fn own(object: Value, review: &Review<'_>) -> ApiResult<Value> {
+    refuse_if(attribute_errors(&object["spec"]))?;
+    let status = decide(&object["spec"], review.user, review);
+    Ok(answer(&object, json!({}), object["spec"].clone(), status))
+}
+
+pub(super) fn local(object: Value, review: &Review<'_>) -> ApiResult<Value> {
+    let spec = &object["spec"];
+    let path = Path::new("spec");
+    let mut errors = ErrorList::new();
+    if spec["nonResourceAttributes"].is_object() {
+        let at = path.child("nonResourceAttributes");
+        errors.push(Error::invalid(
+            &at,
+            shown_path(&spec["nonResourceAttributes"]),
+            "disallowed on this kind of request",
+        ));
+    } else {
+        errors.extend(attribute_errors(spec));
+    }
+    errors.extend(user_errors(spec));
+    let asked = spec["resourceAttributes"]["namespace"].as_str().unwrap_or_default();
+    if spec["resourceAttributes"].is_object() && asked != review.namespace {
+        let at = path.child("resourceAttributes").child("namespace");
+        errors.push(Error::invalid(&at, asked, "must match metadata.namespace"));
+    }
+    refuse_if(errors)?;
+    let status = decide(spec, &named_user(spec), review);
+    Ok(answer(&object, json!({"namespace": review.namespace}), spec.clone(), status))
+}
+
+fn refuse_if(errors: ErrorList) -> ApiResult<()> {
+    if errors.is_empty() { Ok(()) } else { Err(Status::invalid(GROUP, "", "", errors)) }
+}
+
+fn attribute_errors(spec: &Value) -> ErrorList {
+    let path = Path::new("spec");
+    match (spec["resourceAttributes"].is_object(), spec["nonResourceAttributes"].is_object()) {
+        (true, true) => {
+            let at = path.child("nonResourceAttributes");
+            let shown = shown_path(&spec["nonResourceAttributes"]);
+            vec![Error::invalid(&at, shown, "cannot be specified in combination with resourceAttributes")]
+        }
+        (false, false) => {
+            let words = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+            vec![Error::invalid(&path.child("resourceAttributes"), Value::Null, words)]
+        }
+        _ => ErrorList::new(),
+    }
+}
+
+fn user_errors(spec: &Value) -> ErrorList {
+    let named = spec["user"].as_str().is_some_and(|user| !user.is_empty());
+    let grouped = spec["groups"].as_array().is_some_and(|groups| !groups.is_empty());
+    if named || grouped {
+        return ErrorList::new();
+    }
+    vec![Error::invalid(&Path::new("spec").child("user"), "", "at least one of user or group must be specified")]
+}
+
+/// The path attributes as Go prints their internal struct.
+fn shown_path(attributes: &Value) -> Value {
+    let text = |field: &str| attributes[field].as_str().unwrap_or_default();
+    json!({"Path": text("path"), "Verb": text("verb")})
+}
+
+fn named_user(spec: &Value) -> UserInfo {
+    let text = |field: &str| spec[field].as_str().unwrap_or_default().to_owned();
+    UserInfo { name: text("user"), uid: text("uid"), groups: strings(&spec["groups"]), extra: extra(&spec["extra"]) }
+}
+
+fn extra(value: &Value) -> BTreeMap<String, Vec<String>> {
+    let members = value.as_object().into_iter().flatten();
+    members.map(|(key, values)| (key.to_ascii_lowercase(), strings(values))).collect()
+}
+
+fn strings(list: &Value) -> Vec<String> {
+    list.as_array().map(|l| l.iter().filter_map(Value::as_str).map(str::to_owned).collect()).unwrap_or_default()
+}
+
+fn decide(spec: &Value, user: &UserInfo, review: &Review<'_>) -> Value {
+    let resource = &spec["resourceAttributes"];
+    let path = &spec["nonResourceAttributes"];
+    let field = |from: &'_ Value, name: &str| from[name].as_str().unwrap_or_default().to_owned();
+    let (verb, group, plural) = (field(resource, "verb"), field(resource, "group"), field(resource, "resource"));
+    let (sub, namespace, name) =
+        (field(resource, "subresource"), field(resource, "namespace"), field(resource, "name"));
+    let (path_verb, url) = (field(path, "verb"), field(path, "path"));
+    let selector = field(&resource["fieldSelector"], "rawSelector");
+    let asked = if resource.is_object() {
+        let plain = AuthzAttributes::resource(user, &verb, &group, &plural, &namespace, &name).with_subresource(&sub);
+        AuthzAttributes { field_selector: &selector, ..plain }
+    } else {
+        AuthzAttributes::path(user, &path_verb, &url)
+    };
+    let verdict = review.authorizer.explain(&asked);
+    let mut status = Map::from_iter([("allowed".to_owned(), Value::Bool(verdict.allowed))]);
+    if !verdict.reason.is_empty() {
+        status.insert("reason".to_owned(), Value::String(verdict.reason));
+    }
+    Value::Object(status)
+}

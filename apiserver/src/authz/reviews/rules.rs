@@ -1,0 +1,39 @@
+//! What may I do here?
+
+use super::{Review, answer};
+use crate::authz::Rule;
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::{Map, Value, json};
+
+pub(super) fn own(object: Value, review: &Review<'_>) -> ApiResult<Value> {
+    let namespace = object["spec"]["namespace"].as_str().unwrap_or_default();
+    if namespace.is_empty() {
+        return Err(Status::bad_request("no namespace on request"));
+    }
+    let (rules, problems) = review.authorizer.rules_for(review.user, namespace);
+    let resources: Vec<Value> = rules.iter().filter(|rule| rule.urls.is_empty()).map(resource_rule).collect();
+    let urls: Vec<Value> = rules.iter().filter(|rule| !rule.urls.is_empty()).map(url_rule).collect();
+    let mut status = json!({"resourceRules": resources, "nonResourceRules": urls, "incomplete": !problems.is_empty()});
+    if !problems.is_empty() {
+        status["evaluationError"] = Value::String(problems.join(", "));
+    }
+    Ok(answer(&object, json!({}), json!({}), status))
+}
+
+fn resource_rule(rule: &Rule) -> Value {
+    fields(&[
+        ("verbs", &rule.verbs),
+        ("apiGroups", &rule.groups),
+        ("resources", &rule.resources),
+        ("resourceNames", &rule.names),
+    ])
+}
+
+fn url_rule(rule: &Rule) -> Value {
+    fields(&[("verbs", &rule.verbs), ("nonResourceURLs", &rule.urls)])
+}
+
+fn fields(lists: &[(&str, &Vec<String>)]) -> Value {
+    let filled = lists.iter().filter(|(_, list)| !list.is_empty());
+    Value::Object(filled.map(|(name, list)| ((*name).to_owned(), json!(list))).collect::<Map<_, _>>())
+}

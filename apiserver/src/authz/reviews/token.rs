@@ -1,0 +1,22 @@
+//! Whose token is this?
+
+use super::subject::user_info;
+use super::{Review, answer};
+use crate::authn::ISSUER;
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::{Value, json};
+
+pub(super) fn review(object: Value, review: &Review<'_>) -> ApiResult<Value> {
+    let token = object["spec"]["token"].as_str().unwrap_or_default();
+    if token.is_empty() {
+        return Err(Status::bad_request("token is required for TokenReview in authentication"));
+    }
+    let listed: Vec<&str> =
+        object["spec"]["audiences"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let audiences = if listed.is_empty() { vec![ISSUER] } else { listed };
+    let status = match review.authenticator.review_any(token, &audiences, review.now) {
+        Ok((user, granted)) => json!({"authenticated": true, "user": user_info(&user), "audiences": granted}),
+        Err(error) => json!({"user": {}, "error": error.to_string()}),
+    };
+    Ok(answer(&object, json!({}), object["spec"].clone(), status))
+}
