@@ -1,0 +1,157 @@
+//! Admission: who may ask for what beyond authorization, and what is filled in on the way.
+//!
+//! A [`Chain`] runs its plugins in order, first all that change the object, then, after the strategy has validated it,
+//! all that judge it. A plugin is a file.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use mainstay_api::resource::Resource;
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::Value;
+
+use crate::authn::UserInfo;
+use crate::strategy::Reader;
+
+/// What a request does to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Makes it.
+    Create,
+    /// Changes it.
+    Update,
+    /// Removes it.
+    Delete,
+    /// Opens a stream to it.
+    Connect,
+}
+
+/// What a plugin sees of a request.
+pub struct Attributes<'a> {
+    /// What is done.
+    pub operation: Operation,
+    /// The resource's row.
+    pub resource: &'a Resource,
+    /// The subresource; empty for the object itself.
+    pub subresource: &'a str,
+    /// Namespace; empty for cluster-scoped objects.
+    pub namespace: &'a str,
+    /// Name; empty while it is to be generated.
+    pub name: &'a str,
+    /// Who asks.
+    pub user: &'a UserInfo,
+    /// The object as it shall become; `None` for a deletion. Plugins change it in the mutating phase only.
+    pub object: Option<Value>,
+    /// The object as it is; `None` for a creation.
+    pub old_object: Option<Value>,
+    /// The request's options object.
+    pub options: Value,
+    /// Nothing will be stored.
+    pub dry_run: bool,
+    /// Texts for Warning headers, in order.
+    pub warnings: Vec<String>,
+    /// The other objects, from the watch caches.
+    pub reader: &'a dyn Reader,
+    /// The time of the request.
+    pub now: Timestamp,
+}
+
+impl Attributes<'_> {
+    /// Whether this is about `resource` of `group`, whichever the subresource.
+    pub fn is(&self, group: &str, resource: &str) -> bool {
+        self.resource.resource == resource && self.resource.group == group
+    }
+
+    /// Whether this is a create of the object itself.
+    pub fn creates(&self, group: &str, resource: &str) -> bool {
+        self.operation == Operation::Create && self.subresource.is_empty() && self.is(group, resource)
+    }
+
+    /// The refusal of this request for a reason.
+    pub fn forbidden(&self, why: impl std::fmt::Display) -> Status {
+        let name = match (&self.object, self.name) {
+            (Some(object), "") if mainstay_api::meta::name(object).is_empty() => {
+                mainstay_api::meta::generate_name(object).to_owned()
+            }
+            (Some(object), "") => mainstay_api::meta::name(object).to_owned(),
+            (_, name) => name.to_owned(),
+        };
+        let name = if name.is_empty() { "Unknown" } else { &name };
+        Status::forbidden(&self.resource.group, &self.resource.resource, name, why)
+    }
+}
+
+/// A rule of admission.
+#[async_trait]
+pub trait Plugin: Send + Sync {
+    /// The name, as in Kubernetes' flags.
+    fn name(&self) -> &'static str;
+
+    /// Fills in or changes the object, or refuses it.
+    ///
+    /// # Errors
+    /// The refusal.
+    async fn mutate(&self, _request: &mut Attributes<'_>) -> ApiResult<()> {
+        Ok(())
+    }
+
+    /// Judges the object as it will be stored.
+    ///
+    /// # Errors
+    /// The refusal.
+    async fn validate(&self, _request: &mut Attributes<'_>) -> ApiResult<()> {
+        Ok(())
+    }
+}
+
+/// What can be set about the default plugins.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Seconds that pods stay on a node that is not ready or unreachable, if they do not say.
+    pub default_toleration_seconds: i64,
+}
+
+impl Default for Config {
+    /// 30 seconds: Kubernetes' 300 leave services without their pods for five minutes.
+    fn default() -> Self {
+        Self { default_toleration_seconds: 30 }
+    }
+}
+
+/// The plugins, in order.
+pub struct Chain {
+    plugins: Vec<Box<dyn Plugin>>,
+}
+
+impl Chain {
+    /// A chain of these plugins.
+    pub fn new(plugins: Vec<Box<dyn Plugin>>) -> Self {
+        Self { plugins }
+    }
+
+    /// The plugins that Kubernetes runs by default, in its order.
+    pub fn default_plugins(_config: &Config) -> Self {
+        Self::new(Vec::new())
+    }
+
+    /// The mutating phase.
+    ///
+    /// # Errors
+    /// The first refusal.
+    pub async fn mutate(&self, request: &mut Attributes<'_>) -> ApiResult<()> {
+        for plugin in &self.plugins {
+            plugin.mutate(request).await?;
+        }
+        Ok(())
+    }
+
+    /// The validating phase.
+    ///
+    /// # Errors
+    /// The first refusal.
+    pub async fn validate(&self, request: &mut Attributes<'_>) -> ApiResult<()> {
+        for plugin in &self.plugins {
+            plugin.validate(request).await?;
+        }
+        Ok(())
+    }
+}

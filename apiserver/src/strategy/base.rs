@@ -1,0 +1,102 @@
+//! What every kind does with a write, by the facts of its row: who owns the status, and when the generation moves.
+
+use mainstay_api::meta;
+use mainstay_api::resource::Resource;
+use serde_json::Value;
+
+use super::Context;
+
+/// Drops the fields that only a subresource may write.
+pub(crate) fn prepare_create(cx: &Context<'_>, obj: &mut Value) {
+    for path in &cx.resource.reset {
+        remove(obj, path);
+    }
+}
+
+/// Keeps what this endpoint may not write, then moves the generation.
+pub(crate) fn prepare_update(cx: &Context<'_>, new: &mut Value, old: &Value) {
+    let reset = match cx.subresource {
+        "" => &cx.resource.reset,
+        name => match cx.resource.subresource(name) {
+            Some(subresource) => &subresource.reset,
+            None => return,
+        },
+    };
+    for path in reset {
+        keep(new, old, path);
+    }
+    move_generation(cx.resource, new, old);
+}
+
+/// Takes the value at `path` (`.spec`, `.metadata.labels`) from `old`, or removes it where `old` has none.
+pub(crate) fn keep(new: &mut Value, old: &Value, path: &str) {
+    let pointer = path.replace('.', "/");
+    if pointer == "/metadata" {
+        keep_metadata(new, old);
+        return;
+    }
+    match old.pointer(&pointer) {
+        Some(value) => set(new, &pointer, value.clone()),
+        None => remove(new, path),
+    }
+}
+
+/// All of the metadata but for what a write always says: who manages the fields, and the version it is based on.
+fn keep_metadata(new: &mut Value, old: &Value) {
+    let mut metadata = old.get("metadata").cloned().unwrap_or_default();
+    for field in ["managedFields", "resourceVersion"] {
+        let own = new.pointer(&format!("/metadata/{field}")).cloned();
+        match (own, metadata.as_object_mut()) {
+            (Some(own), Some(metadata)) => drop(metadata.insert(field.to_owned(), own)),
+            (None, Some(metadata)) => drop(metadata.remove(field)),
+            _ => {}
+        }
+    }
+    set(new, "/metadata", metadata);
+}
+
+/// Sets the value at a JSON pointer, making the objects on the way.
+pub(crate) fn set(obj: &mut Value, pointer: &str, value: Value) {
+    let mut at = obj;
+    for step in pointer.split('/').skip(1) {
+        if !at.is_object() {
+            *at = Value::Object(serde_json::Map::new());
+        }
+        at = at.as_object_mut().expect("it was just made an object").entry(step).or_insert(Value::Null);
+    }
+    *at = value;
+}
+
+/// Removes the value at a path such as `.status`.
+pub(crate) fn remove(obj: &mut Value, path: &str) {
+    let Some((parent, name)) = path.rsplit_once('.') else { return };
+    let parent = obj.pointer_mut(&parent.replace('.', "/"));
+    if let Some(parent) = parent.and_then(Value::as_object_mut) {
+        parent.remove(name);
+    }
+}
+
+/// Adds one to the generation if anything that the row watches has changed.
+pub(crate) fn move_generation(resource: &Resource, new: &mut Value, old: &Value) {
+    let Some(generation) = &resource.generation else { return };
+    let before = meta::generation(old);
+    let changed = generation.watched.iter().any(|path| differs(path, new, old));
+    match before + i64::from(changed) {
+        0 => drop(meta::remove_field(new, "generation")),
+        now => meta::set(new, "generation", now),
+    }
+}
+
+fn differs(path: &str, new: &Value, old: &Value) -> bool {
+    if path == "*" {
+        return content(new) != content(old);
+    }
+    let pointer = if path.starts_with('.') { path.replace('.', "/") } else { format!("/{}", path.replace('.', "/")) };
+    new.pointer(&pointer) != old.pointer(&pointer)
+}
+
+/// Everything but type, metadata and status.
+fn content(obj: &Value) -> Vec<(&String, &Value)> {
+    let fields = obj.as_object().into_iter().flatten();
+    fields.filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status" | "apiVersion" | "kind")).collect()
+}
