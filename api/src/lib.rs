@@ -8,3 +8,4 @@ pub mod quantity;
 pub mod selector;
 pub mod status;
 pub mod time;
+pub mod yaml;
