@@ -1,1 +1,40 @@
-//! placeholder
+//! Replicated, revisioned key-value store: openraft over RocksDB. Bytes only; it knows nothing of Kubernetes.
+//!
+//! A write: [`Store::propose`] → queue → one Raft entry for all that has queued up (`proposer`) → log, synced on a majority
+//! (`log`, `peer`) → deterministic apply on every master (`state`), which gives the transaction its revision and makes its
+//! events in the same step. A read: [`Store::get`], [`Store::list`] after asking how far this master must have come
+//! (`reads`). A watch follows applied events from any kept revision (`watch`).
+//!
+//! Data directory: `identity.json` (id and name), `log/` (RocksDB with synced writes), `state/<n>/` (RocksDB without a
+//! write-ahead log, named by `state/CURRENT`), `incoming/` and `checkpoints/` (snapshots on their way).
+
+mod cluster;
+mod config;
+mod disk;
+mod error;
+mod identity;
+mod leadership;
+mod log;
+mod membership;
+mod node;
+mod open;
+mod peer;
+mod proposer;
+mod query;
+mod raft_types;
+mod reads;
+mod state;
+mod status;
+mod store;
+mod types;
+mod upkeep;
+mod watch;
+mod wire;
+
+pub use cluster::{ClusterStatus, Leadership, MemberInfo, MemberStatus, Role};
+pub use config::{PeerTls, Start, StoreConfig, Tuning};
+pub use error::StoreError;
+pub use query::{ListQuery, Page};
+pub use store::Store;
+pub use types::{Entry, Event, EventKind, Freshness, Guard, Op, Revision, Term, Txn, TxnOutcome};
+pub use watch::{Watch, WatchBatch};

@@ -1,0 +1,83 @@
+//! A running master: what its tasks and its [`crate::Store`] handles share.
+
+use std::sync::Arc;
+
+use mainstay_proto::raft as pb;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cluster::{Leadership, MemberInfo};
+use crate::config::Tuning;
+use crate::disk::Disk;
+use crate::error::StoreError;
+use crate::log::LogStore;
+use crate::peer::connect::Connections;
+use crate::proposer::{Proposals, verdict_to_pb};
+use crate::raft_types::Raft;
+use crate::reads::{self, Reader};
+use crate::state::{Applied, State};
+
+pub(crate) struct Node {
+    pub(crate) me: MemberInfo,
+    pub(crate) tuning: Tuning,
+    pub(crate) raft: Raft,
+    pub(crate) log: LogStore,
+    pub(crate) state: Arc<State>,
+    pub(crate) connections: Connections,
+    pub(crate) proposals: Proposals,
+    pub(crate) readers: mpsc::Sender<Reader>,
+    pub(crate) leadership: watch::Receiver<Leadership>,
+    pub(crate) disk: Disk,
+    /// Held while the membership changes.
+    pub(crate) changing: Mutex<()>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Node {
+    /// Transactions from another master, which takes this one for the leader.
+    pub(crate) async fn propose_forwarded(&self, txns: Vec<pb::Txn>) -> Vec<pb::Outcome> {
+        let patience = self.tuning.propose_timeout;
+        let proposed = txns.into_iter().map(|txn| self.proposals.propose(txn, true, patience));
+        let verdicts = futures::future::join_all(proposed).await;
+        verdicts.iter().map(verdict_to_pb).collect()
+    }
+
+    /// The index for a consistent read, if this master leads.
+    pub(crate) async fn read_index_as_leader(&self) -> Option<u64> {
+        reads::as_leader(self).await
+    }
+
+    /// Returns once this master has applied every write acknowledged before the call.
+    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
+        let (reader, index) = oneshot::channel();
+        let queued = self.readers.try_send(reader);
+        queued.map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Shutdown,
+        })?;
+        let index = index.await.map_err(|_| StoreError::Shutdown)??;
+        self.wait_applied(|applied| applied.log.is_some_and(|id| id.index >= index))
+            .await?
+            .ok_or(StoreError::Timeout)?;
+        Ok(())
+    }
+
+    /// Waits for `reached`, the read timeout at the most (`None`).
+    pub(crate) async fn wait_applied(
+        &self,
+        reached: impl FnMut(&Applied) -> bool,
+    ) -> Result<Option<Applied>, StoreError> {
+        let mut applied = self.state.follow();
+        let waiting = tokio::time::timeout(self.tuning.read_timeout, applied.wait_for(reached));
+        tokio::select! {
+            () = self.stop.cancelled() => Err(StoreError::Shutdown),
+            reached = waiting => match reached {
+                Ok(Ok(applied)) => Ok(Some(*applied)),
+                Ok(Err(_)) => Err(StoreError::Shutdown),
+                Err(_) => Ok(None),
+            },
+        }
+    }
+}

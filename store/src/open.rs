@@ -1,0 +1,201 @@
+//! Starting a master.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openraft::{Config, SnapshotPolicy};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cluster::{Leadership, MemberInfo};
+use crate::config::{Start, StoreConfig, Tuning};
+use crate::disk::Disk;
+use crate::error::StoreError;
+use crate::identity::Identity;
+use crate::log::LogStore;
+use crate::membership::Change;
+use crate::node::Node;
+use crate::peer::connect::Connections;
+use crate::peer::network::NetworkFactory;
+use crate::peer::server;
+use crate::peer::tls::TlsConfigs;
+use crate::proposer::{self, Proposals};
+use crate::raft_types::Raft;
+use crate::state::{State, StateMachine};
+use crate::{leadership, reads, upkeep};
+
+/// How long to wait for the directory's last user to let go.
+const LOCKED: Duration = Duration::from_secs(2);
+/// How long to wait for what was known before a restart.
+const RECOVERY: Duration = Duration::from_secs(5);
+
+/// Opens the directory, starts Raft and the listener, and begins or resumes as the configuration says.
+pub(crate) async fn open(config: StoreConfig) -> Result<Arc<Node>, StoreError> {
+    config.check()?;
+    std::fs::create_dir_all(&config.data_dir).map_err(|error| StoreError::io(&config.data_dir, &error))?;
+    let identity = Identity::load_or_create(&config)?;
+    let tls = TlsConfigs::new(&config.tls)?;
+    let (log, state, machine) = open_storage(&config.data_dir, &config.tuning).await?;
+    let listener = listen(&config).await?;
+    let me = member(&config, &identity, &listener)?;
+    let connections = Connections::new(tls.client.clone());
+    let network = NetworkFactory { connections: connections.clone() };
+    let raft = Raft::new(me.id, Arc::new(raft_config(&config.tuning)?), network, log.clone(), machine)
+        .await
+        .map_err(|error| StoreError::Io(error.to_string()))?;
+
+    let (leadership_out, leadership) = watch::channel(Leadership::default());
+    let (proposals, proposal_queue) = Proposals::new(config.tuning.queue, config.tuning.txn_bytes);
+    let (readers, reader_queue) = reads::queue();
+    let node = Arc::new(Node {
+        me,
+        disk: Disk::new(&config.data_dir, config.tuning.disk_low_bytes),
+        tuning: config.tuning,
+        raft: raft.clone(),
+        log,
+        state,
+        connections,
+        proposals,
+        readers,
+        leadership,
+        changing: Mutex::new(()),
+        stop: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    });
+    let tasks = &node.tasks;
+    tasks.spawn(leadership::follow(raft, leadership_out, node.stop.clone()));
+    tasks.spawn(proposer::run(node.clone(), proposal_queue));
+    tasks.spawn(reads::run(node.clone(), reader_queue));
+    tasks.spawn(upkeep::watch_disk(node.clone()));
+    tasks.spawn(upkeep::cut_log(node.clone()));
+    tasks.spawn(upkeep::compact(node.clone()));
+    if let Err(error) = begin(&node, listener, tls, config.start).await {
+        stop(&node).await;
+        return Err(error);
+    }
+    Ok(node)
+}
+
+/// Databases of a process that has just ended may still be locked for a moment.
+async fn open_storage(data_dir: &Path, tuning: &Tuning) -> Result<(LogStore, Arc<State>, StateMachine), StoreError> {
+    let deadline = tokio::time::Instant::now() + LOCKED;
+    let log_dir = data_dir.join("log");
+    let log = loop {
+        match LogStore::open(&log_dir, data_dir, tuning.log_cache_bytes) {
+            Err(StoreError::InUse { .. }) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            opened => break opened?,
+        }
+    };
+    loop {
+        match State::open(data_dir, tuning.ring_bytes) {
+            Err(StoreError::InUse { .. }) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            opened => {
+                let (state, machine) = opened?;
+                return Ok((log, state, machine));
+            }
+        }
+    }
+}
+
+async fn listen(config: &StoreConfig) -> Result<TcpListener, StoreError> {
+    let listener = TcpListener::bind(config.peer_listen).await;
+    listener.map_err(|error| StoreError::Io(format!("cannot listen for peers on {}: {error}", config.peer_listen)))
+}
+
+fn member(config: &StoreConfig, identity: &Identity, listener: &TcpListener) -> Result<MemberInfo, StoreError> {
+    let peer_address = if config.peer_address.is_empty() {
+        listener.local_addr().map_err(|error| StoreError::Io(error.to_string()))?.to_string()
+    } else {
+        config.peer_address.clone()
+    };
+    Ok(MemberInfo { id: identity.id, name: identity.name.clone(), peer_address, api_url: config.api_url.clone() })
+}
+
+fn raft_config(tuning: &Tuning) -> Result<Config, StoreError> {
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let config = Config {
+        cluster_name: "mainstay".to_owned(),
+        heartbeat_interval: millis(tuning.heartbeat),
+        election_timeout_min: millis(tuning.election_min),
+        election_timeout_max: millis(tuning.election_max),
+        // For a whole snapshot.
+        install_snapshot_timeout: 600_000,
+        max_payload_entries: 256,
+        // `upkeep` decides when.
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: tuning.log_entries_kept,
+        purge_batch_size: 1024,
+        enable_pre_vote: Some(true),
+        enable_leader_restore: Some(false),
+        ..Config::default()
+    };
+    config.validate().map_err(|error| StoreError::Config(error.to_string()))
+}
+
+async fn begin(node: &Arc<Node>, listener: TcpListener, tls: TlsConfigs, start: Start) -> Result<(), StoreError> {
+    let fatal = |error: &dyn std::fmt::Display| StoreError::Io(error.to_string());
+    let known = node.raft.is_initialized().await.map_err(|error| fatal(&error))?;
+    if known && node.membership().voter_ids().count() > 1 {
+        // Before the crash this master may have granted a lease that still runs: do not vote until it is over.
+        tokio::time::sleep(node.tuning.election_max).await;
+    }
+    node.tasks.spawn(server::serve(node.clone(), listener, tls.server));
+    match start {
+        _ if known => resume(node).await,
+        Start::Bootstrap => {
+            let members = std::collections::BTreeMap::from([(node.me.id, node.me.clone())]);
+            node.raft.initialize(members).await.map_err(|error| fatal(&error))?;
+            let mut leadership = node.leadership.clone();
+            let acting = leadership.wait_for(|leadership| leadership.acting);
+            tokio::time::timeout(RECOVERY, acting)
+                .await
+                .map_err(|_| StoreError::NoLeader)?
+                .map_err(|error| fatal(&error))?;
+            Ok(())
+        }
+        Start::Join(peers) => node.join(&peers).await,
+    }
+}
+
+/// Waits until what this master knew before is applied again, if the others are there, and tells them a new address.
+async fn resume(node: &Arc<Node>) -> Result<(), StoreError> {
+    if let Err(error) = node.raft.wait_for_recovery(Some(RECOVERY)).await {
+        tracing::warn!(%error, "not enough masters yet; reads may lag behind what was seen before");
+    }
+    let known = leadership::member_of(&node.membership(), node.me.id);
+    if known.as_ref() != Some(&node.me) {
+        let announcing = node.clone();
+        node.tasks.spawn(async move {
+            let change = Change::Add(announcing.me.clone());
+            if let Err(error) = announcing.change(change, announcing.tuning.join_timeout).await {
+                tracing::warn!(%error, "cannot announce the new address");
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Ends all tasks and Raft.
+pub(crate) async fn stop(node: &Node) {
+    node.stop.cancel();
+    if let Err(error) = node.raft.shutdown().await {
+        tracing::warn!(%error, "raft did not end well");
+    }
+    node.tasks.close();
+    if tokio::time::timeout(Duration::from_secs(5), node.tasks.wait()).await.is_err() {
+        tracing::warn!("some tasks did not end in time");
+    }
+    let db = node.state.db();
+    match tokio::task::spawn_blocking(move || db.flush()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "cannot flush the state; the log has it"),
+        Err(error) => tracing::warn!(%error, "cannot flush the state; the log has it"),
+    }
+}

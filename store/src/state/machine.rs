@@ -1,0 +1,200 @@
+//! The state machine openraft drives: applies committed entries, makes and installs snapshots.
+
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt as _};
+use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use rocksdb::WriteBatch;
+use rocksdb::checkpoint::Checkpoint as RocksCheckpoint;
+
+use super::apply::Applier;
+use super::checkpoint::Checkpoint;
+use super::db::{Progress, StateDb, encode_applied, put_event};
+use super::keys;
+use super::{Applied, State};
+use crate::error::{StoreError, to_io};
+use crate::raft_types::{LogId, Outcomes, RaftEntry, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::types::Term;
+use crate::wire;
+
+/// Entries applied in one step at the most.
+const STEP: usize = 64;
+/// Time marks are at least this far apart.
+const MARK_EVERY_MS: u64 = 1000;
+
+/// Owned by openraft; everything others may read is in [`State`].
+pub(crate) struct StateMachine {
+    state: Arc<State>,
+    progress: Progress,
+    last_mark_ms: u64,
+}
+
+impl StateMachine {
+    pub(super) fn new(state: Arc<State>) -> Result<Self, StoreError> {
+        let db = state.db();
+        let (progress, last_mark_ms) = (db.progress()?, db.last_mark()?);
+        Ok(Self { state, progress, last_mark_ms })
+    }
+
+    /// Applies one step: one write, then the events, then the answers.
+    fn apply_step(&mut self, step: Vec<EntryResponder<TypeConfig>>) -> Result<(), StoreError> {
+        let db = self.state.db();
+        let mut applier = Applier::new(db.as_ref(), self.progress.revision);
+        let mut batch = WriteBatch::default();
+        let mut answers: Vec<(ApplyResponder<TypeConfig>, Outcomes)> = Vec::new();
+        for (entry, responder) in step {
+            let id = entry.log_id;
+            let outcomes = match entry.payload {
+                EntryPayload::Normal(_) => apply_batch(&mut applier, &mut batch, &mut self.last_mark_ms, entry, &db)?,
+                EntryPayload::Membership(membership) => {
+                    self.progress.membership = StoredMembership::new(Some(id), membership);
+                    put_membership(&mut batch, &self.progress.membership).map_err(|error| db.damaged(error))?;
+                    Outcomes::default()
+                }
+                EntryPayload::Blank => Outcomes::default(),
+            };
+            self.progress.applied = Some(id);
+            answers.extend(responder.map(|responder| (responder, outcomes)));
+        }
+        self.progress.revision = applier.revision();
+        let (changes, values) = applier.finish();
+        for (key, value) in &values {
+            match value {
+                Some(stored) => batch.put(keys::data(key), stored.encode()),
+                None => batch.delete(keys::data(key)),
+            }
+        }
+        let mut position = (0, 0);
+        for change in &changes {
+            let revision = change.event.revision.0;
+            position = (revision, if position.0 == revision { position.1 + 1 } else { 0 });
+            put_event(&mut batch, change, position.1);
+        }
+        batch.put(keys::APPLIED, encode_applied(self.progress.applied, self.progress.revision));
+        db.write(batch)?;
+        self.state.ring.lock().extend(changes.into_iter().map(|change| change.event));
+        self.publish();
+        for (responder, outcomes) in answers {
+            responder.send(outcomes);
+        }
+        Ok(())
+    }
+
+    fn publish(&self) {
+        let applied = Applied { log: self.progress.applied, revision: self.progress.revision };
+        self.state.applied.send_replace(applied);
+    }
+
+    /// A copy of exactly what has been applied.
+    fn copy(&self) -> Result<Option<Snapshot>, StoreError> {
+        if self.progress.applied.is_none() {
+            return Ok(None);
+        }
+        let db = self.state.db();
+        let dir = self.state.dirs.new_checkpoint();
+        let make = || RocksCheckpoint::new(db.raw())?.create_checkpoint(&dir);
+        make().map_err(|error| db.explain(&error))?;
+        let snapshot = Checkpoint::owning(dir);
+        Ok(Some(Snapshot { meta: meta(&self.progress), snapshot }))
+    }
+
+    /// Swaps the received state in. Readers of the old one finish undisturbed.
+    fn install(&mut self, meta: &SnapshotMeta, snapshot: Checkpoint) -> Result<(), StoreError> {
+        let dirs = &self.state.dirs;
+        let dir = dirs.new_state();
+        snapshot.move_to(&dir).map_err(|error| StoreError::io(&dir, &error))?;
+        let db = StateDb::open(&dir, dirs.data_dir())?;
+        let progress = db.progress()?;
+        if progress.applied != meta.last_log_id {
+            let detail = format!("snapshot is of {:?}, not {:?}", progress.applied, meta.last_log_id);
+            return Err(db.damaged(detail));
+        }
+        self.last_mark_ms = db.last_mark()?;
+        super::checkpoint::sync_dir(&dir).map_err(|error| StoreError::io(&dir, &error))?;
+        dirs.set_current(&dir).map_err(|error| StoreError::io(&dir, &error))?;
+        self.progress = progress;
+        self.state.swap(db, self.progress.revision);
+        self.publish();
+        Ok(())
+    }
+}
+
+fn apply_batch(
+    applier: &mut Applier<'_, StateDb>,
+    batch: &mut WriteBatch,
+    last_mark_ms: &mut u64,
+    entry: RaftEntry,
+    db: &StateDb,
+) -> Result<Outcomes, StoreError> {
+    let EntryPayload::Normal(command) = entry.payload else {
+        return Ok(Outcomes::default());
+    };
+    let decoded = wire::decode_batch(&command).map_err(|error| db.damaged(error))?;
+    if decoded.proposed_at_ms >= last_mark_ms.saturating_add(MARK_EVERY_MS) {
+        *last_mark_ms = decoded.proposed_at_ms;
+        batch.put(keys::time(decoded.proposed_at_ms), applier.revision().0.to_be_bytes());
+    }
+    let term = Term(entry.log_id.committed_leader_id().term);
+    let outcomes = decoded.txns.into_iter().map(|txn| applier.apply(wire::txn_from_pb(txn), term));
+    Ok(Outcomes(outcomes.collect::<Result<_, _>>()?))
+}
+
+fn put_membership(batch: &mut WriteBatch, membership: &StoredMembership) -> Result<(), serde_json::Error> {
+    batch.put(keys::MEMBERSHIP, serde_json::to_vec(membership)?);
+    Ok(())
+}
+
+fn meta(progress: &Progress) -> SnapshotMeta {
+    SnapshotMeta { last_log_id: progress.applied, last_membership: progress.membership.clone() }
+}
+
+/// Makes sure that what was applied when it was created is on disk, so that the log before it can go. The files to send
+/// are copied only when a follower needs them.
+pub(crate) struct Flush {
+    db: Arc<StateDb>,
+    meta: SnapshotMeta,
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for Flush {
+    type SnapshotData = Checkpoint;
+
+    async fn build_snapshot(&mut self) -> Result<Snapshot, std::io::Error> {
+        let db = self.db.clone();
+        tokio::task::spawn_blocking(move || db.flush()).await.map_err(to_io)?.map_err(to_io)?;
+        Ok(Snapshot { meta: self.meta.clone(), snapshot: Checkpoint::flushed() })
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = Checkpoint;
+    type SnapshotBuilder = Flush;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), std::io::Error> {
+        Ok((self.progress.applied, self.progress.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, entries: S) -> Result<(), std::io::Error>
+    where
+        S: Stream<Item = Result<EntryResponder<TypeConfig>, std::io::Error>> + Unpin + OptionalSend,
+    {
+        let mut steps = entries.ready_chunks(STEP);
+        while let Some(step) = steps.next().await {
+            let step = step.into_iter().collect::<Result<Vec<_>, _>>()?;
+            self.apply_step(step).map_err(to_io)?;
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Flush {
+        Flush { db: self.state.db(), meta: meta(&self.progress) }
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: Checkpoint) -> Result<(), std::io::Error> {
+        self.install(meta, snapshot).map_err(to_io)
+    }
+
+    async fn get_current_snapshot(&mut self) -> Result<Option<Snapshot>, std::io::Error> {
+        self.copy().map_err(to_io)
+    }
+}

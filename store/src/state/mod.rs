@@ -1,0 +1,134 @@
+//! The replicated state.
+//!
+//! A RocksDB without a write-ahead log (the Raft log is it), one column family, so that a flush takes a consistent
+//! prefix of what was applied:
+//!
+//! | key | value |
+//! |---|---|
+//! | `d` key | created revision, modified revision (8 bytes each, big endian), value |
+//! | `h` revision (8 bytes) position (4 bytes) | `StoredEvent`: the change, the state before it |
+//! | `t` milliseconds since 1970 (8 bytes) | the revision reached by then; one a second at the most |
+//! | `m/applied` | term, index + 1, revision |
+//! | `m/membership` | the last applied membership, JSON |
+//! | `m/floor` | the revision up to which history is gone (each master's own) |
+//!
+//! Data, history, applied id, membership and revision of a step are one batch. [`apply`] decides what a transaction does
+//! and is the same on every master. After a crash the database is some earlier state; openraft applies again what the log
+//! has after it, and the log is cut only behind what was flushed. The state as of a kept revision is today's with the
+//! changes since undone; events carry what they replaced. [`ring`] keeps recent events in memory.
+
+mod apply;
+mod checkpoint;
+mod db;
+mod keys;
+mod machine;
+mod ring;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+
+use crate::error::StoreError;
+use crate::query::{ListQuery, Page};
+use crate::raft_types::LogId;
+use crate::types::{Entry, Event, Freshness, Revision};
+pub(crate) use checkpoint::{Checkpoint, Dirs, write_durably};
+pub(crate) use db::{StateDb, small_footprint};
+pub(crate) use machine::StateMachine;
+use ring::Ring;
+
+/// How far this master has applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Applied {
+    pub(crate) log: Option<LogId>,
+    pub(crate) revision: Revision,
+}
+
+/// What readers share with the state machine.
+pub(crate) struct State {
+    dirs: Dirs,
+    db: RwLock<Arc<StateDb>>,
+    ring: Mutex<Ring>,
+    applied: watch::Sender<Applied>,
+}
+
+impl State {
+    /// Opens the state under `data_dir`, with the part that openraft drives.
+    pub(crate) fn open(data_dir: &Path, ring_bytes: usize) -> Result<(Arc<Self>, StateMachine), StoreError> {
+        let dirs = Dirs::open(data_dir)?;
+        let db = StateDb::open(&dirs.current()?, data_dir)?;
+        let progress = db.progress()?;
+        let applied = Applied { log: progress.applied, revision: progress.revision };
+        let state = Arc::new(Self {
+            dirs,
+            db: RwLock::new(Arc::new(db)),
+            ring: Mutex::new(Ring::new(ring_bytes, applied.revision)),
+            applied: watch::Sender::new(applied),
+        });
+        let machine = StateMachine::new(state.clone())?;
+        Ok((state, machine))
+    }
+
+    /// The database in use now.
+    pub(crate) fn db(&self) -> Arc<StateDb> {
+        self.db.read().clone()
+    }
+
+    /// Directories for copies.
+    pub(crate) fn dirs(&self) -> &Dirs {
+        &self.dirs
+    }
+
+    fn swap(&self, db: StateDb, revision: Revision) {
+        let mut ring = self.ring.lock();
+        let old = std::mem::replace(&mut *self.db.write(), Arc::new(db));
+        ring.reset(revision);
+        old.remove_when_unused();
+    }
+
+    /// What has been applied so far.
+    pub(crate) fn applied(&self) -> Applied {
+        *self.applied.borrow()
+    }
+
+    /// Follows what is applied.
+    pub(crate) fn follow(&self) -> watch::Receiver<Applied> {
+        self.applied.subscribe()
+    }
+
+    /// One value; `fresh` only matters for a read at a revision, waiting is done already.
+    pub(crate) fn get(&self, key: &Bytes, fresh: Freshness) -> Result<(Option<Entry>, Revision), StoreError> {
+        match fresh {
+            Freshness::Exactly(revision) => Ok((self.db().read_at(key, revision)?, revision)),
+            _ => self.db().read(key),
+        }
+    }
+
+    /// A listing; likewise.
+    pub(crate) fn list(&self, query: &ListQuery) -> Result<Page, StoreError> {
+        let at = match query.fresh {
+            Freshness::Exactly(revision) => Some(revision),
+            _ => None,
+        };
+        let (entries, more, revision) = self.db().list(&query.prefix, query.after.as_deref(), query.limit, at)?;
+        Ok(Page { entries, revision, more })
+    }
+
+    /// Events after `after`, up to what is applied; from memory if it reaches back that far.
+    pub(crate) fn events(
+        &self,
+        after: Revision,
+        upto: Revision,
+        prefix: &[u8],
+        limit_bytes: usize,
+    ) -> Result<(Vec<Arc<Event>>, Revision), StoreError> {
+        let recent = self.ring.lock().after(after, upto, prefix, limit_bytes);
+        match recent {
+            Some(slice) => Ok(slice),
+            None => self.db().history(after, upto, prefix, limit_bytes),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The handle everybody uses.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::errors::Fatal;
+use tokio::sync::watch;
+
+use crate::cluster::{ClusterStatus, Leadership, MemberInfo};
+use crate::config::StoreConfig;
+use crate::error::StoreError;
+use crate::membership::Change;
+use crate::node::Node;
+use crate::open;
+use crate::query::{ListQuery, Page};
+use crate::types::{Entry, Freshness, Revision, Txn, TxnOutcome};
+use crate::watch::Watch;
+use crate::wire;
+
+/// For a membership change to find a leader.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A master's store; clones share it.
+#[derive(Clone)]
+pub struct Store {
+    node: Arc<Node>,
+}
+
+impl Store {
+    /// Opens the data directory, starts Raft and the listener for other masters, and begins, joins or resumes. Returns
+    /// when this master votes.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`], [`StoreError::Corrupt`], [`StoreError::Config`], I/O errors; for a joining master the last
+    /// refusal.
+    pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
+        let node = open::open(config).await?;
+        Ok(Self { node })
+    }
+
+    /// This member.
+    pub fn me(&self) -> &MemberInfo {
+        &self.node.me
+    }
+
+    /// Applies a transaction; from any master. Once it returns `Ok`, the outcome survives any minority of failures.
+    ///
+    /// # Errors
+    /// Retryable ones ([`StoreError::is_retryable`]) had no effect; after [`StoreError::Timeout`] and
+    /// [`StoreError::Shutdown`] it may or may not have happened.
+    pub async fn propose(&self, txn: Txn) -> Result<TxnOutcome, StoreError> {
+        let patience = self.node.tuning.propose_timeout;
+        self.node.proposals.propose(wire::txn_to_pb(&txn), false, patience).await
+    }
+
+    /// A value and the revision at which it was read.
+    ///
+    /// # Errors
+    /// [`StoreError::NoLeader`], [`StoreError::FutureRevision`], [`StoreError::Compacted`], storage errors.
+    pub async fn get(&self, key: &[u8], fresh: Freshness) -> Result<(Option<Entry>, Revision), StoreError> {
+        self.freshen(fresh).await?;
+        self.node.state.get(&Bytes::copy_from_slice(key), fresh)
+    }
+
+    /// Keys with a prefix, in order, a page at a time. Pages of one listing are consistent with each other when the later
+    /// ones are read at the first one's revision.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub async fn list(&self, query: ListQuery) -> Result<Page, StoreError> {
+        self.freshen(query.fresh).await?;
+        let state = self.node.state.clone();
+        let listing = tokio::task::spawn_blocking(move || state.list(&query));
+        listing.await.map_err(|error| StoreError::Io(error.to_string()))?
+    }
+
+    async fn freshen(&self, fresh: Freshness) -> Result<(), StoreError> {
+        match fresh {
+            Freshness::Local => Ok(()),
+            Freshness::Consistent => self.node.catch_up().await,
+            Freshness::AtLeast(asked) | Freshness::Exactly(asked) => {
+                let reached = self.node.wait_applied(|applied| applied.revision >= asked).await?;
+                let future = || StoreError::FutureRevision { asked, applied: self.applied() };
+                reached.map(|_| ()).ok_or_else(future)
+            }
+        }
+    }
+
+    /// Changes of keys with a prefix (empty: all) after a revision.
+    ///
+    /// # Errors
+    /// [`StoreError::Compacted`] if the history after that revision is not kept any more.
+    pub fn watch(&self, prefix: Bytes, after: Revision) -> Result<Watch, StoreError> {
+        Watch::new(self.node.state.clone(), self.node.stop.clone(), prefix, after)
+    }
+
+    /// A revision that covers every write acknowledged before the call; this master has applied it.
+    ///
+    /// # Errors
+    /// [`StoreError::NoLeader`], [`StoreError::Timeout`], [`StoreError::Shutdown`].
+    pub async fn consistent_revision(&self) -> Result<Revision, StoreError> {
+        self.node.catch_up().await?;
+        Ok(self.applied())
+    }
+
+    /// The revision this master has applied.
+    pub fn applied(&self) -> Revision {
+        self.node.state.applied().revision
+    }
+
+    /// Follows who leads.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.node.leadership.clone()
+    }
+
+    /// All members, by name.
+    pub fn members(&self) -> Vec<MemberInfo> {
+        self.node.members()
+    }
+
+    /// How the cluster is; asks every member, half a second at the most.
+    pub async fn status(&self) -> ClusterStatus {
+        self.node.cluster_status().await
+    }
+
+    /// Adds a running master (or tells a new address of a known one); returns once it votes.
+    ///
+    /// # Errors
+    /// [`StoreError::Membership`] with the reason; [`StoreError::NoLeader`].
+    pub async fn add_member(&self, member: MemberInfo) -> Result<(), StoreError> {
+        self.node.change(Change::Add(member), CHANGE_PATIENCE).await
+    }
+
+    /// Takes a master out of the cluster.
+    ///
+    /// # Errors
+    /// As [`Store::add_member`].
+    pub async fn remove_member(&self, name: &str) -> Result<(), StoreError> {
+        self.node.change(Change::Remove(name.to_owned()), CHANGE_PATIENCE).await
+    }
+
+    /// Makes another master the leader: the named one, or whichever is furthest along.
+    ///
+    /// # Errors
+    /// As [`Store::add_member`].
+    pub async fn transfer_leader(&self, to: Option<String>) -> Result<(), StoreError> {
+        self.node.change(Change::HandOver(to), CHANGE_PATIENCE).await
+    }
+
+    /// Returns when the storage has failed so that this master cannot go on; the process should end.
+    pub async fn fatal(&self) -> StoreError {
+        let mut metrics = self.node.raft.metrics();
+        loop {
+            let state = metrics.borrow_watched().running_state.clone();
+            match state {
+                Err(Fatal::StorageError(error)) => return StoreError::Io(error.to_string()),
+                Err(Fatal::Panicked) => return StoreError::Io("raft panicked".to_owned()),
+                Err(Fatal::Stopped) => std::future::pending().await,
+                Ok(()) => {}
+            }
+            if metrics.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Hands leadership over, then stops everything. Later calls fail with [`StoreError::Shutdown`].
+    pub async fn shutdown(&self) {
+        let leads = self.node.leadership.borrow().leader.as_ref().is_some_and(|leader| leader.id == self.node.me.id);
+        if leads
+            && self.node.membership().voter_ids().count() > 1
+            && let Err(error) = self.node.hand_over_as_leader(None).await
+        {
+            tracing::warn!(%error, "leadership was not handed over");
+        }
+        open::stop(&self.node).await;
+    }
+}
