@@ -19,5 +19,11 @@ pub mod etcd {
     tonic::include_proto!("etcdserverpb");
 }
 
+/// `runtime.v1`: Kubernetes' container runtime interface, as containerd serves it.
+#[allow(missing_docs, clippy::all)]
+pub mod cri {
+    tonic::include_proto!("runtime.v1");
+}
+
 /// Trailer of a failed call: the Kubernetes `Status` object as JSON.
 pub const STATUS_TRAILER: &str = "mainstay-status-bin";
