@@ -31,6 +31,9 @@ mod upkeep;
 mod watch;
 mod wire;
 
+#[cfg(test)]
+mod storage_suite;
+
 pub use cluster::{ClusterStatus, Leadership, MemberInfo, MemberStatus, Role};
 pub use config::{PeerTls, Start, StoreConfig, Tuning};
 pub use error::StoreError;

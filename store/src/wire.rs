@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn entries_survive_the_disk() {
-        let membership = Membership::new_with_defaults(vec![[1].into()], [(1, MemberInfo::default())]);
+        let membership = Membership::new_with_defaults(vec![[1].into()], [1]);
         let payloads = [
             EntryPayload::Blank,
             EntryPayload::Normal(Command(Bytes::from_static(b"x"))),

@@ -65,7 +65,7 @@ impl Cache {
             }
         }
         self.durable = self.durable.min(from);
-        self.last = last;
+        self.last = self.last.min(last);
     }
 
     /// Forgets everything up to and including `upto`.
