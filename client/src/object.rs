@@ -1,0 +1,78 @@
+//! What the client asks of a kind: an identity, metadata, and JSON.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::store::Key;
+
+/// A kind of `k8s-openapi` that has object metadata; implemented for all of them.
+pub trait Object:
+    k8s_openapi::Resource + k8s_openapi::Metadata<Ty = ObjectMeta> + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+}
+
+impl<K> Object for K where
+    K: k8s_openapi::Resource
+        + k8s_openapi::Metadata<Ty = ObjectMeta>
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// What an informer can keep: decoded from the wire once, with metadata to find it by.
+pub trait Observed: Send + Sync + Sized + 'static {
+    /// Reads the object's JSON.
+    ///
+    /// # Errors
+    /// [`Error::Codec`] if the JSON is not of this kind.
+    fn decode(json: &[u8]) -> Result<Self>;
+
+    /// The object's metadata.
+    fn meta(&self) -> &ObjectMeta;
+}
+
+impl<K: Object> Observed for K {
+    fn decode(json: &[u8]) -> Result<Self> {
+        serde_json::from_slice(json).map_err(Error::codec(K::KIND))
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        self.metadata()
+    }
+}
+
+/// Any object, of which only identity and metadata are kept.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MetadataObject {
+    /// Group and version.
+    #[serde(default)]
+    pub api_version: String,
+    /// The kind.
+    #[serde(default)]
+    pub kind: String,
+    /// Its metadata.
+    #[serde(default)]
+    pub metadata: ObjectMeta,
+}
+
+impl Observed for MetadataObject {
+    fn decode(json: &[u8]) -> Result<Self> {
+        serde_json::from_slice(json).map_err(Error::codec("object metadata"))
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+}
+
+/// Namespace and name of an object.
+pub fn object_key<K: Observed>(object: &K) -> Key {
+    let meta = object.meta();
+    Key::new(meta.namespace.as_deref().unwrap_or(""), meta.name.as_deref().unwrap_or(""))
+}
