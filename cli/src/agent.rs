@@ -1,0 +1,157 @@
+//! `mainstay agent`: what runs a node's pods, and its service rules.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use mainstay_apiserver::pki;
+use mainstay_client::{Auth, Client, Config};
+use mainstay_nodeagent::{AgentConfig, RuntimeKind};
+use mainstay_proto::v1::EnrollKind;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::join::{Joiner, TokenOption};
+use crate::kubeconfig::write_private;
+use crate::logging;
+
+/// Certificates with less than this left are replaced at the start, in seconds.
+const RENEW_BEFORE: i64 = 30 * 24 * 3600;
+/// An agent waits this long for a master that lets it in.
+const JOIN_PATIENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// `mainstay agent`
+#[derive(Args, Clone)]
+pub(crate) struct AgentArgs {
+    /// API addresses of the masters
+    #[arg(long, required = true, value_delimiter = ',', value_name = "URL,…")]
+    server: Vec<String>,
+    #[command(flatten)]
+    token: TokenOption,
+    /// What runs the containers; hollow only pretends
+    #[arg(long, value_enum, default_value_t = RuntimeChoice::Containerd)]
+    runtime: RuntimeChoice,
+    /// Socket of the container runtime
+    #[arg(long, default_value = "unix:///run/containerd/containerd.sock", value_name = "URL")]
+    runtime_endpoint: String,
+    /// The node's name; the host's name if not given
+    #[arg(long, value_name = "N")]
+    node_name: Option<String>,
+    /// Folder for certificates, volumes and logs
+    #[arg(long, default_value = "/var/lib/mainstay/agent", value_name = "D")]
+    data_dir: PathBuf,
+    /// The node's address
+    #[arg(long, value_name = "ADDRESS")]
+    node_ip: Option<IpAddr>,
+    /// Network of the node's pods
+    #[arg(long, value_name = "CIDR")]
+    pod_cidr: Option<String>,
+    /// Control group above the pods'
+    #[arg(long, value_name = "PATH")]
+    cgroup_parent: Option<String>,
+    /// Most pods on the node
+    #[arg(long, default_value_t = 110)]
+    max_pods: u32,
+}
+
+/// What runs the containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum RuntimeChoice {
+    /// containerd, over CRI.
+    Containerd,
+    /// Nothing.
+    Hollow,
+}
+
+/// Runs the agent until it is told to stop; its pods go on.
+pub(crate) fn run(args: AgentArgs) -> Result<ExitCode> {
+    logging::daemon();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    runtime.block_on(serve(args))?;
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(args: AgentArgs) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    let stop = CancellationToken::new();
+    let work = async {
+        let config = credentials(&args).await?;
+        work(&args, config, stop.clone()).await
+    };
+    tokio::pin!(work);
+    tokio::select! {
+        outcome = &mut work => return outcome,
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    stop.cancel();
+    match tokio::time::timeout(Duration::from_secs(5), work).await {
+        Ok(outcome) => outcome,
+        Err(_) => Ok(()),
+    }
+}
+
+async fn work(args: &AgentArgs, config: Config, stop: CancellationToken) -> Result<()> {
+    let client = Client::connect(&config)?;
+    let node = node_name(args)?;
+    let runtime = match args.runtime {
+        RuntimeChoice::Hollow => RuntimeKind::Hollow,
+        RuntimeChoice::Containerd => RuntimeKind::Containerd(args.runtime_endpoint.clone()),
+    };
+    let mut agent = AgentConfig::new(&node, client, runtime, args.data_dir.clone());
+    agent.node_ip = args.node_ip.map(|ip| ip.to_string());
+    agent.pod_cidr.clone_from(&args.pod_cidr);
+    agent.max_pods = args.max_pods;
+    if let Some(parent) = &args.cgroup_parent {
+        agent.cgroup_root = format!("{}/kubepods", parent.trim_end_matches('/'));
+    }
+    mainstay_nodeagent::run(agent, stop).await.context("the agent failed")
+}
+
+fn node_name(args: &AgentArgs) -> Result<String> {
+    if let Some(name) = &args.node_name {
+        return Ok(name.clone());
+    }
+    let name = nix::unistd::gethostname().context("cannot tell the host's name")?;
+    Ok(name.to_string_lossy().to_lowercase())
+}
+
+/// The certificate of an earlier start, or a new one for the join token.
+async fn credentials(args: &AgentArgs) -> Result<Config> {
+    let dir = args.data_dir.join("pki");
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    if let Some(config) = stored(args, &dir) {
+        return Ok(config);
+    }
+    let Some(token) = args.token.read()? else {
+        bail!("this agent has no certificate yet and wants a join token: --token TOKEN, from `mainstay token create`");
+    };
+    let name = node_name(args)?;
+    let joiner = Joiner { servers: &args.server, token: &token, kind: EnrollKind::Agent, name: &name, patience: JOIN_PATIENCE };
+    let enrolled = joiner.enrol().await?;
+    write_private(&dir.join("agent.key"), enrolled.key_pem.as_bytes())?;
+    write_private(&dir.join("ca.crt"), enrolled.answer.ca_pem.as_bytes())?;
+    write_private(&dir.join("agent.crt"), enrolled.answer.certificate_pem.as_bytes())?;
+    stored(args, &dir).context("the certificate that the cluster gave is not usable")
+}
+
+/// What an earlier start left, if it is good for a while.
+fn stored(args: &AgentArgs, dir: &Path) -> Option<Config> {
+    let read = |name: &str| std::fs::read_to_string(dir.join(name)).ok();
+    let (ca_pem, cert_pem, key_pem) = (read("ca.crt")?, read("agent.crt")?, read("agent.key")?);
+    let left = pki::expiry(&cert_pem).ok()?.as_second() - Timestamp::now().as_second();
+    if left < RENEW_BEFORE {
+        return None;
+    }
+    let mut config = Config::new(args.server.clone());
+    config.ca_pem = Some(ca_pem);
+    config.auth = Auth::Certificate { cert_pem, key_pem };
+    config.user_agent = "mainstay-agent".into();
+    Some(config)
+}

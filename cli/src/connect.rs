@@ -1,0 +1,149 @@
+//! From a kubeconfig to a connection: gRPC for most things, plain HTTPS for what streams or is no object.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use clap::Args;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use mainstay_apiserver::pki::{self, Issued};
+use mainstay_client::{Auth, Client, Config};
+use tokio::net::TcpStream;
+
+/// Options of all commands that talk to a cluster.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Connection {
+    /// Kubeconfig file; the environment's KUBECONFIG or ~/.kube/config if not given
+    #[arg(long, global = true, env = "KUBECONFIG", value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, global = true, value_name = "NAME")]
+    context: Option<String>,
+    /// API server's address instead of the kubeconfig's
+    #[arg(long, short = 's', global = true, value_name = "URL")]
+    server: Option<String>,
+    /// User to act as
+    #[arg(long = "as", global = true, value_name = "USER")]
+    act_as: Option<String>,
+    /// Group to act as
+    #[arg(long = "as-group", global = true, value_name = "GROUP")]
+    act_as_groups: Vec<String>,
+}
+
+impl Connection {
+    /// The settings that the options and the kubeconfig give.
+    pub(crate) fn config(&self) -> Result<Config> {
+        let mut config = Config::from_kubeconfig_context(&self.path()?, self.context.as_deref())?;
+        if let Some(server) = &self.server {
+            config.servers = vec![server.clone()];
+        }
+        config.impersonate_user.clone_from(&self.act_as);
+        config.impersonate_groups.clone_from(&self.act_as_groups);
+        Ok(config)
+    }
+
+    /// A gRPC client.
+    pub(crate) fn client(&self) -> Result<Client> {
+        Ok(Client::connect(&self.config()?)?)
+    }
+
+    fn path(&self) -> Result<PathBuf> {
+        if let Some(path) = self.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+            return Ok(path.clone());
+        }
+        let home = std::env::var_os("HOME").map(PathBuf::from).context("there is no HOME; name a kubeconfig with --kubeconfig")?;
+        let path = home.join(".kube/config");
+        if !path.exists() {
+            bail!("no kubeconfig; name one with --kubeconfig or KUBECONFIG (`mainstay up` writes DIR/kubeconfig)");
+        }
+        Ok(path)
+    }
+}
+
+/// How long a connection may take to come about.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// HTTP/1.1 requests to the first master that answers.
+pub(crate) struct Rest {
+    servers: Vec<String>,
+    tls: tokio_rustls::TlsConnector,
+    headers: Vec<(String, String)>,
+}
+
+impl Rest {
+    /// With the credentials of these settings.
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        let identity = match &config.auth {
+            Auth::Certificate { cert_pem, key_pem } => Some(Issued { cert_pem: cert_pem.clone(), key_pem: key_pem.clone() }),
+            _ => None,
+        };
+        let ca = config.ca_pem.as_deref().context("the kubeconfig names no certificate authority")?;
+        let tls = pki::client_config(ca, identity.as_ref())?;
+        let mut headers = Vec::new();
+        if let Auth::Token(token) = &config.auth {
+            headers.push(("authorization".to_owned(), format!("Bearer {token}")));
+        }
+        headers.extend(config.impersonate_user.iter().map(|user| ("impersonate-user".to_owned(), user.clone())));
+        headers.extend(config.impersonate_groups.iter().map(|group| ("impersonate-group".to_owned(), group.clone())));
+        Ok(Self { servers: config.servers.clone(), tls: tokio_rustls::TlsConnector::from(Arc::new(tls)), headers })
+    }
+
+    /// The whole answer to a GET.
+    pub(crate) async fn get(&self, path: &str) -> Result<(u16, Bytes)> {
+        let response = self.send(http::Method::GET, path, &[], Bytes::new()).await?;
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.context("the answer broke off")?;
+        Ok((status, body.to_bytes()))
+    }
+
+    /// An answer whose body is still to come.
+    pub(crate) async fn send(
+        &self,
+        method: http::Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<http::Response<Incoming>> {
+        let (stream, authority) = self.connect().await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "the connection ended");
+            }
+        });
+        let mut request = http::Request::builder().method(method).uri(path).header("host", authority);
+        for (name, value) in self.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).chain(headers.iter().copied()) {
+            request = request.header(name, value);
+        }
+        Ok(sender.send_request(request.body(Full::new(body))?).await?)
+    }
+
+    /// A TLS connection to the first master that takes one, and its host and port.
+    pub(crate) async fn connect(&self) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, String)> {
+        let mut last = anyhow::anyhow!("the kubeconfig names no server");
+        for server in &self.servers {
+            match tokio::time::timeout(CONNECT_PATIENCE, self.connect_to(server)).await {
+                Ok(Ok(connected)) => return Ok(connected),
+                Ok(Err(error)) => last = error,
+                Err(_) => last = anyhow::anyhow!("{server} does not answer within {} s", CONNECT_PATIENCE.as_secs()),
+            }
+        }
+        Err(last)
+    }
+
+    async fn connect_to(&self, server: &str) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, String)> {
+        let uri: http::Uri = server.parse().with_context(|| format!("{server} is not a URL"))?;
+        let host = uri.host().with_context(|| format!("{server} names no host"))?.to_owned();
+        let port = uri.port_u16().unwrap_or(443);
+        let tcp = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.with_context(|| format!("cannot reach {server}"))?;
+        tcp.set_nodelay(true).context("cannot set up the connection")?;
+        let name = rustls::pki_types::ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
+            .with_context(|| format!("{host} is not a host name"))?;
+        let stream = self.tls.connect(name, tcp).await.with_context(|| format!("no TLS with {server}"))?;
+        Ok((stream, format!("{host}:{port}")))
+    }
+}

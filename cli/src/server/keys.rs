@@ -1,0 +1,85 @@
+//! Which cluster this master belongs to: the one in its data folder, else a new one, else one that it joins.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use mainstay_apiserver::pki::{ClusterCa, JoinToken, MasterNames, MasterPki, ServiceAccountKey};
+use mainstay_proto::v1::EnrollKind;
+use mainstay_store::Start;
+
+use super::ServerArgs;
+use crate::join::Joiner;
+
+/// How long a joining master waits for one that answers.
+const JOIN_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Keys, and how the store begins if it is empty.
+pub(super) struct Keys {
+    /// All keys and certificates.
+    pub(super) pki: Arc<MasterPki>,
+    /// For an empty store.
+    pub(super) start: Start,
+}
+
+/// Finds or makes the keys.
+pub(super) async fn obtain(args: &ServerArgs, token: Option<&JoinToken>) -> Result<Keys> {
+    let dir = args.data_dir.join("pki");
+    let names = names(args);
+    // A master that lost its store but not its keys joins again, as one that lost both.
+    let lost_store = !super::store_dir(&args.data_dir).join("identity.json").exists();
+    if MasterPki::exists(&dir) && !(lost_store && !args.join.is_empty() && token.is_some()) {
+        let pki = MasterPki::load(&dir, &names)?;
+        return Ok(Keys { pki: Arc::new(pki), start: remembered(args)? });
+    }
+    std::fs::create_dir_all(&args.data_dir).with_context(|| format!("cannot make {}", args.data_dir.display()))?;
+    if args.bootstrap {
+        let pki = MasterPki::create(&dir, &names)?;
+        return Ok(Keys { pki: Arc::new(pki), start: Start::Bootstrap });
+    }
+    if args.join.is_empty() {
+        bail!(
+            "{} holds no cluster; found a new one with --bootstrap, or join one with --join URL --token TOKEN",
+            args.data_dir.display()
+        );
+    }
+    let Some(token) = token else { bail!("joining wants a token: --token TOKEN, from `mainstay token create`") };
+    let (pki, peers) = join(args, token, &dir, &names).await?;
+    Ok(Keys { pki: Arc::new(pki), start: Start::Join(peers) })
+}
+
+fn names(args: &ServerArgs) -> MasterNames {
+    let mut addresses = vec![args.host(), args.listen.ip().to_string(), args.peer_listen.ip().to_string()];
+    addresses.extend(nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()));
+    addresses.sort();
+    addresses.dedup();
+    MasterNames { name: args.name.clone(), addresses }
+}
+
+async fn join(args: &ServerArgs, token: &JoinToken, dir: &Path, names: &MasterNames) -> Result<(MasterPki, Vec<String>)> {
+    let joiner = Joiner { servers: &args.join, token, kind: EnrollKind::Master, name: &args.name, patience: JOIN_PATIENCE };
+    let answer = joiner.enrol().await?.answer;
+    // Before the keys, whose presence says that joining got this far.
+    let path = peers_path(args);
+    std::fs::write(&path, answer.masters.join("\n")).with_context(|| format!("cannot write {}", path.display()))?;
+    let ca = ClusterCa::from_pem(answer.ca_pem, answer.ca_key_pem)?;
+    let service_account = ServiceAccountKey::from_pem(answer.service_account_key_pem)?;
+    Ok((MasterPki::install(dir, names, ca, service_account)?, answer.masters))
+}
+
+/// How the store would have begun, for a master that was stopped before it had.
+fn remembered(args: &ServerArgs) -> Result<Start> {
+    let path = peers_path(args);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Start::Join(text.lines().map(str::to_owned).collect())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && args.bootstrap => Ok(Start::Bootstrap),
+        // Nobody to ask: fine for a store with data, and for an empty one the store says so.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Start::Join(Vec::new())),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+fn peers_path(args: &ServerArgs) -> PathBuf {
+    args.data_dir.join("peers")
+}

@@ -1,0 +1,89 @@
+//! The API server of this master, and how others in this process reach it.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use mainstay_apiserver::admission;
+use mainstay_apiserver::authn::UserInfo;
+use mainstay_apiserver::bootstrap::MasterEndpoint;
+use mainstay_apiserver::pki::JoinToken;
+use mainstay_apiserver::{ApiServer, ServerConfig};
+use mainstay_client::{Client, DynamicApi, Target, Term, Transport};
+use mainstay_store::Store;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::ServerArgs;
+use super::keys::Keys;
+
+/// The API server while it runs.
+pub(super) struct Running {
+    api: ApiServer,
+    name: String,
+    keys: Arc<mainstay_apiserver::pki::MasterPki>,
+    serving: parking_lot::Mutex<Option<JoinHandle<Result<()>>>>,
+}
+
+impl Running {
+    /// Fills the caches and begins to serve.
+    pub(super) async fn start(args: &ServerArgs, keys: &Keys, store: &Store, listener: TcpListener) -> Result<Arc<Self>> {
+        let admission = admission::Config { default_toleration_seconds: args.default_toleration_seconds };
+        let config = ServerConfig { store: store.clone(), pki: keys.pki.clone(), admission };
+        let api = ApiServer::new(config).await.context("the API server does not start")?;
+        let server = api.clone();
+        let serving = tokio::spawn(async move { server.serve(listener).await.context("the API server failed") });
+        let serving = parking_lot::Mutex::new(Some(serving));
+        Ok(Arc::new(Self { api, name: args.name.clone(), keys: keys.pki.clone(), serving }))
+    }
+
+    /// A client in this process, as this master.
+    pub(super) fn client(&self) -> Client {
+        Client::new(Transport::in_process(self.api.in_process(UserInfo::master(&self.name))))
+    }
+
+    /// The cluster's CA.
+    pub(super) fn ca_pem(&self) -> &str {
+        self.keys.ca.cert_pem()
+    }
+
+    /// Makes the objects that every cluster has, and the token that the founder was given.
+    pub(super) async fn ensure_objects(&self, store: &Store, term: Term, token: Option<&JoinToken>) -> Result<()> {
+        // The token first: the other masters wait for it.
+        if let Some(token) = token {
+            self.publish(token, term).await?;
+        }
+        let masters: Vec<MasterEndpoint> = store.members().iter().filter_map(|member| endpoint(&member.api_url)).collect();
+        self.api.bootstrap(&masters).await?;
+        Ok(())
+    }
+
+    async fn publish(&self, token: &JoinToken, term: Term) -> Result<()> {
+        let secrets = DynamicApi::namespaced(self.client().with_term(term), Target::new("", "v1", "secrets"), "kube-system");
+        if secrets.get_opt(&JoinToken::secret_name(&token.id)).await?.is_some() {
+            return Ok(());
+        }
+        let secret = token.to_secret(None, "given to the founder of the cluster", jiff::Timestamp::now());
+        match secrets.create(&secret).await {
+            Err(error) if !error.is_already_exists() => Err(error).context("cannot store the join token"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops serving and waits for open requests to end.
+    pub(super) async fn stop(&self) {
+        self.api.shutdown();
+        let serving = self.serving.lock().take();
+        if let Some(serving) = serving
+            && let Err(error) = serving.await
+        {
+            tracing::warn!(%error, "the API server ended badly");
+        }
+    }
+}
+
+/// Where a master's API is, if its URL names an address.
+fn endpoint(url: &str) -> Option<MasterEndpoint> {
+    let uri: http::Uri = url.parse().ok()?;
+    let address = uri.host()?.trim_matches(['[', ']']).parse().ok()?;
+    Some(MasterEndpoint { address, port: uri.port_u16()? })
+}

@@ -1,0 +1,130 @@
+//! Workers in network namespaces, joined by a bridge: 10.89.N.0/24 for the nodes, 10.(100+N).I.0/24 for the pods of node I.
+
+use std::net::Ipv4Addr;
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+
+use super::file::ClusterFile;
+use super::supervisor::Keeper;
+
+/// The first N whose network this machine does not use.
+pub(super) fn free_network() -> Result<u8> {
+    let taken = output("ip", &["-o", "-4", "addr"])?;
+    let links = output("ip", &["-o", "link"])?;
+    (1..100)
+        .find(|n| !taken.contains(&format!("10.89.{n}.")) && !links.contains(&format!("mainstay{n}:")))
+        .context("all networks 10.89.N.0/24 are in use; take down clusters that you no longer need")
+}
+
+/// The address of a worker's node.
+pub(super) fn node_address(network: u8, index: usize) -> Ipv4Addr {
+    let host = u8::try_from(index + 11).unwrap_or(u8::MAX);
+    Ipv4Addr::new(10, 89, network, host)
+}
+
+/// The network of the pods of a worker.
+pub(super) fn pod_cidr(network: u8, index: usize) -> String {
+    format!("10.{}.{}.0/24", u16::from(network) + 100, index + 1)
+}
+
+/// The name of a worker's namespace.
+pub(super) fn netns(network: u8, worker: &str) -> String {
+    format!("mainstay{network}-{worker}")
+}
+
+/// Makes bridge, namespaces, links and routes. What an earlier start left is made anew.
+pub(super) async fn set_up(keeper: &Arc<Keeper>) -> Result<()> {
+    let file = keeper.file();
+    tear_down(&file);
+    let bridge = file.bridge.as_deref().context("a cluster without containers has no bridge")?;
+    ip(&["link", "add", bridge, "type", "bridge"])?;
+    ip(&["addr", "add", &format!("10.89.{}.1/24", file.network), "dev", bridge])?;
+    ip(&["link", "set", bridge, "up"])?;
+    forward(None)?;
+    for index in 0..file.workers.len() {
+        node(&file, index, bridge)?;
+    }
+    for index in 0..file.workers.len() {
+        routes(&file, index)?;
+    }
+    keeper.change(|file| {
+        let network = file.network;
+        for worker in &mut file.workers {
+            worker.netns = Some(netns(network, &worker.name));
+        }
+    })
+}
+
+fn node(file: &ClusterFile, index: usize, bridge: &str) -> Result<()> {
+    let name = netns(file.network, &file.workers[index].name);
+    let outside = link(file.network, index);
+    ip(&["netns", "add", &name])?;
+    ip(&["link", "add", &outside, "type", "veth", "peer", "name", "eth0", "netns", &name])?;
+    ip(&["link", "set", &outside, "master", bridge, "up"])?;
+    let address = format!("{}/24", node_address(file.network, index));
+    ip(&["-n", &name, "addr", "add", &address, "dev", "eth0"])?;
+    ip(&["-n", &name, "link", "set", "lo", "up"])?;
+    ip(&["-n", &name, "link", "set", "eth0", "up"])?;
+    ip(&["-n", &name, "route", "add", "default", "via", &format!("10.89.{}.1", file.network)])?;
+    forward(Some(&name))
+}
+
+/// From this node and from the host to every other node's pods.
+fn routes(file: &ClusterFile, index: usize) -> Result<()> {
+    let (cidr, via) = (pod_cidr(file.network, index), node_address(file.network, index).to_string());
+    ip(&["route", "replace", &cidr, "via", &via])?;
+    for (other, worker) in file.workers.iter().enumerate().filter(|(other, _)| *other != index) {
+        debug_assert_ne!(other, index);
+        ip(&["-n", &netns(file.network, &worker.name), "route", "replace", &cidr, "via", &via])?;
+    }
+    Ok(())
+}
+
+fn forward(netns: Option<&str>) -> Result<()> {
+    const SWITCH: &str = "/proc/sys/net/ipv4/ip_forward";
+    match netns {
+        None => std::fs::write(SWITCH, "1").with_context(|| format!("cannot write {SWITCH}")),
+        Some(name) => run("nsenter", &[&format!("--net=/run/netns/{name}"), "sh", "-c", &format!("echo 1 > {SWITCH}")]),
+    }
+}
+
+fn link(network: u8, index: usize) -> String {
+    format!("ms{network}w{}", index + 1)
+}
+
+/// Removes namespaces and bridge; links and routes go with them. Nothing that is missing is an error.
+pub(super) fn tear_down(file: &ClusterFile) {
+    let Some(bridge) = &file.bridge else { return };
+    for (index, worker) in file.workers.iter().enumerate() {
+        quietly(&["link", "del", &link(file.network, index)]);
+        quietly(&["netns", "del", &netns(file.network, &worker.name)]);
+    }
+    quietly(&["link", "del", bridge]);
+}
+
+fn quietly(arguments: &[&str]) {
+    match Command::new("ip").args(arguments).output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => tracing::debug!(?arguments, error = %String::from_utf8_lossy(&output.stderr).trim(), "nothing to remove"),
+        Err(error) => tracing::debug!(%error, "ip does not run"),
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<()> {
+    run("ip", arguments)
+}
+
+/// Runs a tool; its own words are the error.
+pub(super) fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    output(program, arguments).map(|_| ())
+}
+
+fn output(program: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(program).args(arguments).output().with_context(|| format!("cannot run {program}"))?;
+    if !output.status.success() {
+        bail!("{program} {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}

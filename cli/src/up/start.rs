@@ -1,0 +1,105 @@
+//! The order in which a cluster starts.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use mainstay_apiserver::pki::{MasterNames, MasterPki, Profile};
+
+use super::file::ClusterFile;
+use super::progress::Progress;
+use super::supervisor::{Keeper, Slot};
+use super::{containers, layout, network, ready, registry};
+use crate::kubeconfig::{Kubeconfig, write_private};
+
+/// Starts everything and returns when it is ready.
+pub(super) async fn cluster(keeper: &Arc<Keeper>, progress: &Progress) -> Result<()> {
+    let file = keeper.file();
+    prepare_folders(keeper.dir(), &file)?;
+    if file.bridge.is_some() {
+        progress.step("Laying the network between the workers");
+        network::set_up(keeper).await?;
+        registry::start(keeper).await?;
+    }
+    masters(keeper, &file, progress).await?;
+    credentials(keeper)?;
+    workers(keeper, progress).await
+}
+
+fn prepare_folders(dir: &Path, file: &ClusterFile) -> Result<()> {
+    let folders = file.masters.iter().map(|m| m.data_dir.clone()).chain(file.workers.iter().map(|w| w.data_dir.clone()));
+    for folder in folders.chain([dir.join("logs")]) {
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    write_private(&dir.join("join-token"), file.join_token.as_bytes())
+}
+
+async fn masters(keeper: &Arc<Keeper>, file: &ClusterFile, progress: &Progress) -> Result<()> {
+    let resumed = MasterPki::exists(&file.masters[0].data_dir.join("pki"));
+    for (index, master) in file.masters.iter().enumerate() {
+        progress.step(&format!("Starting {} at {}", master.name, master.url));
+        keeper.keep(Slot::Master(index), layout::master_command(file, index, keeper.dir(), !resumed)?)?;
+        // One alone of a cluster that was stopped has no majority: they must all be started before any is ready.
+        if !resumed {
+            ready::master(keeper, &master.url, &master.data_dir).await?;
+        }
+    }
+    if resumed {
+        for master in &file.masters {
+            ready::master(keeper, &master.url, &master.data_dir).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The kubeconfig and the rest that clients want, from the first master's keys.
+fn credentials(keeper: &Arc<Keeper>) -> Result<()> {
+    let file = keeper.file();
+    let first = &file.masters[0];
+    let host = first.listen.rsplit_once(':').map_or("127.0.0.1", |(host, _)| host);
+    let names = MasterNames { name: first.name.clone(), addresses: vec![host.to_owned()] };
+    let pki = MasterPki::load(&first.data_dir.join("pki"), &names)?;
+    let identity = pki.ca.issue(&Profile::Admin)?;
+    write_private(&file.ca, pki.ca.cert_pem().as_bytes())?;
+    let kubeconfig = Kubeconfig { servers: &file.urls(), ca_pem: pki.ca.cert_pem(), identity: &identity };
+    kubeconfig.write(&keeper.dir().join("kubeconfig"))?;
+    keeper.change(|file| file.token = pki.admin_token())
+}
+
+async fn workers(keeper: &Arc<Keeper>, progress: &Progress) -> Result<()> {
+    let file = keeper.file();
+    if file.workers.is_empty() {
+        return Ok(());
+    }
+    if file.bridge.is_some() {
+        for (index, worker) in file.workers.iter().enumerate() {
+            progress.step(&format!("Starting containerd of {}", worker.name));
+            containers::start(keeper, index).await?;
+        }
+    }
+    progress.step(&format!("Starting {} agents", file.workers.len()));
+    for index in 0..file.workers.len() {
+        keeper.keep(Slot::Agent(index), layout::agent_command(&keeper.file(), index, keeper.dir())?)?;
+    }
+    progress.step(&format!("Waiting for {} nodes to be ready", file.workers.len()));
+    ready::nodes(keeper, &keeper.dir().join("kubeconfig"), file.workers.len()).await
+}
+
+/// What to type next.
+pub(super) fn farewell(dir: &Path, file: &ClusterFile, detached: bool) -> String {
+    let dir = dir.display();
+    let mut text = format!(
+        "{} masters and {} workers are ready.\n\n  export KUBECONFIG={dir}/kubeconfig\n  mainstay get nodes\n  mainstay cluster status\n",
+        file.masters.len(),
+        file.workers.len(),
+    );
+    if let Some(registry) = &file.registry {
+        text.push_str(&format!("\nImages come from the registry at {registry}; push with: skopeo copy --dest-tls-verify=false SOURCE docker://{registry}/NAME:TAG\n"));
+    }
+    text.push_str(&if detached {
+        format!("\nRemove it all with: mainstay down --dir {dir}")
+    } else {
+        format!("\nCtrl-C stops the cluster and keeps its data; mainstay down --dir {dir} removes it.")
+    });
+    text
+}

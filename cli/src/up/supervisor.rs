@@ -1,0 +1,204 @@
+//! The supervisor: starts the cluster, starts again what dies, and takes it all down when told to.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use parking_lot::Mutex;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::file::ClusterFile;
+use super::progress::Progress;
+use super::{UpArgs, layout, lock, network, start, teardown};
+use crate::process::{Background, Remembered};
+
+/// What lives longer than this is started again after the shortest pause.
+const STEADY: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Which process of the cluster.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Slot {
+    /// A master by its position.
+    Master(usize),
+    /// A worker's agent.
+    Agent(usize),
+    /// A worker's containerd.
+    Containerd(usize),
+    /// The image registry.
+    Registry,
+}
+
+/// Keeps processes running and the file current.
+pub(super) struct Keeper {
+    dir: PathBuf,
+    file: Mutex<ClusterFile>,
+    complete: AtomicBool,
+    failure: Mutex<Option<String>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Runs the cluster until told to stop.
+pub(super) async fn run(up: &UpArgs, progress: &Progress) -> Result<()> {
+    let _lock = lock::take(&up.dir)?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
+    let keeper = Arc::new(Keeper::new(up)?);
+    let outcome = tokio::select! {
+        outcome = start::cluster(&keeper, progress) => outcome,
+        _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
+        _ = terminate.recv() => Err(anyhow::anyhow!("interrupted")),
+    };
+    if let Err(error) = outcome {
+        keeper.take_down(&Progress::Lines).await?;
+        return Err(error);
+    }
+    keeper.complete.store(true, Ordering::Relaxed);
+    progress.ready(&start::farewell(&up.dir, &keeper.file(), up.detach));
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    keeper.take_down(progress).await
+}
+
+impl Keeper {
+    /// Takes up the cluster of the folder, or lays out a new one.
+    fn new(up: &UpArgs) -> Result<Self> {
+        let mut file = match ClusterFile::read_if_there(&up.dir)? {
+            Some(file) if file.is_running() => {
+                bail!("a cluster already runs in {0}; stop it with: mainstay down --dir {0}", up.dir.display())
+            }
+            Some(file) => file,
+            None => {
+                let containers = up.runtime == super::Runtime::Containerd && up.workers > 0;
+                layout::new_cluster(up, if containers { Some(network::free_network()?) } else { None })?
+            }
+        };
+        file.supervisor = Remembered::of(std::process::id());
+        file.write(&up.dir)?;
+        Ok(Self {
+            dir: up.dir.clone(),
+            file: Mutex::new(file),
+            complete: AtomicBool::new(false),
+            failure: Mutex::new(None),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// The cluster as it is now.
+    pub(super) fn file(&self) -> ClusterFile {
+        self.file.lock().clone()
+    }
+
+    /// The cluster's folder.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the processes write.
+    pub(super) fn logs(&self) -> PathBuf {
+        self.dir.join("logs")
+    }
+
+    /// Changes the file, on disk too.
+    pub(super) fn change(&self, change: impl FnOnce(&mut ClusterFile)) -> Result<()> {
+        let mut file = self.file.lock();
+        change(&mut file);
+        file.write(&self.dir)
+    }
+
+    /// Fails if a process ended while the cluster was starting.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.failure.lock().clone() {
+            Some(text) => bail!("{text}"),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts a process and keeps it running.
+    pub(super) fn keep(self: &Arc<Self>, slot: Slot, background: Background) -> Result<()> {
+        let child = background.spawn()?;
+        self.note(slot, &child)?;
+        self.tasks.spawn(self.clone().watch(slot, background, child));
+        Ok(())
+    }
+
+    async fn watch(self: Arc<Self>, slot: Slot, background: Background, mut child: tokio::process::Child) {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let born = Instant::now();
+            tokio::select! {
+                ended = child.wait() => tracing::warn!(?slot, ?ended, "a process ended"),
+                () = self.stop.cancelled() => return,
+            }
+            if !self.complete.load(Ordering::Relaxed) {
+                *self.failure.lock() = Some(format!("{}: {}", self.name(slot), background.last_words()));
+                return;
+            }
+            pause = if born.elapsed() > STEADY { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+            child = match self.again(slot, &background, pause).await {
+                Some(child) => child,
+                None => return,
+            };
+        }
+    }
+
+    /// Starts a process again after a pause, until it works or nobody wants it any more.
+    async fn again(&self, slot: Slot, background: &Background, pause: Duration) -> Option<tokio::process::Child> {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.stop.cancelled() => return None,
+            }
+            let background = match slot {
+                Slot::Master(index) => layout::master_command(&self.file(), index, &self.dir, false).unwrap_or_else(|_| background.clone()),
+                _ => background.clone(),
+            };
+            match background.spawn().and_then(|child| self.note(slot, &child).map(|()| child)) {
+                Ok(child) => return Some(child),
+                Err(error) => tracing::error!(?slot, error = format!("{error:#}"), "a process does not start"),
+            }
+        }
+    }
+
+    fn note(&self, slot: Slot, child: &tokio::process::Child) -> Result<()> {
+        let process = Remembered::of(child.id().unwrap_or(0));
+        self.change(|file| match slot {
+            Slot::Master(index) => file.masters[index].process = process,
+            Slot::Agent(index) => file.workers[index].process = process,
+            Slot::Containerd(index) => {
+                file.workers[index].runtime_pid = Some(process.pid);
+                file.workers[index].runtime_started = process.started;
+            }
+            Slot::Registry => file.registry_process = Some(process),
+        })
+    }
+
+    fn name(&self, slot: Slot) -> String {
+        let file = self.file.lock();
+        match slot {
+            Slot::Master(index) => file.masters[index].name.clone(),
+            Slot::Agent(index) => format!("the agent of {}", file.workers[index].name),
+            Slot::Containerd(index) => format!("containerd of {}", file.workers[index].name),
+            Slot::Registry => "the image registry".to_owned(),
+        }
+    }
+
+    async fn take_down(&self, progress: &Progress) -> Result<()> {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        let mut file = self.file();
+        file.supervisor = Remembered::default();
+        teardown::everything(&file, &self.dir, progress)?;
+        file.write(&self.dir)
+    }
+}
