@@ -1,1 +1,22 @@
-fn main() {}
+//! Code generation and repository checks.
+
+mod arrows;
+mod r#gen;
+
+use clap::Parser;
+
+/// What to do for the repository.
+#[derive(Parser)]
+enum Task {
+    /// Writes api/tables from ../shared/kubernetes-1.36.
+    Gen,
+    /// Checks which crate depends on which.
+    Arrows,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Task::parse() {
+        Task::Gen => r#gen::run(),
+        Task::Arrows => arrows::check(),
+    }
+}
