@@ -1,1 +1,14 @@
-//! placeholder
+//! Breaks a cluster on purpose and proves what held.
+//!
+//! [`run::run`] starts the clients of [`workload`], goes through a [`scenario`]'s steps ([`fault`]s), and judges what the
+//! clients wrote down with the properties in [`check`]. Every fault is undone, also when the run ends early; a cluster
+//! that was started here is removed.
+
+pub mod check;
+pub mod cluster;
+pub mod fault;
+pub mod history;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod workload;

@@ -1,0 +1,102 @@
+//! `mainstay chaos`: breaks a cluster on purpose and reports what held.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use mainstay_chaos::cluster::Cluster;
+use mainstay_chaos::{run, scenario};
+
+/// Breaks a cluster on purpose and reports what held
+#[derive(Parser)]
+#[command(name = "mainstay chaos", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the scenarios
+    List,
+    /// Run a scenario; exits with 1 if a property did not hold
+    Run(RunArgs),
+}
+
+#[derive(Args)]
+struct RunArgs {
+    /// The scenario; `list` names them
+    #[arg(long)]
+    scenario: String,
+    /// Go through its steps this often
+    #[arg(long)]
+    rounds: Option<u32>,
+    /// Chooses the victims; a run with the same seed chooses the same
+    #[arg(long)]
+    seed: Option<u64>,
+    /// A cluster that runs already (its `mainstay up --dir`); without it one is started and removed again
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// The runtime of a cluster that is started here
+    #[arg(long, default_value = "hollow", value_parser = ["hollow", "containerd"])]
+    runtime: String,
+    /// Fetch this page all the time and count failures
+    #[arg(long, value_name = "URL")]
+    curl: Option<String>,
+    /// Write the report as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the report as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::ERROR).init();
+    let outcome = match Cli::parse().command {
+        Command::List => list(),
+        Command::Run(args) => run_scenario(args).await,
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list() -> Result<bool> {
+    for scenario in scenario::catalogue()? {
+        println!("{:<10} {}", scenario.name, scenario.about);
+    }
+    Ok(true)
+}
+
+async fn run_scenario(args: RunArgs) -> Result<bool> {
+    let mut scenario = scenario::find(&args.scenario)?;
+    scenario.rounds = args.rounds.unwrap_or(scenario.rounds);
+    let seed = args.seed.unwrap_or_else(rand::random);
+    let temporary = tempfile::tempdir().context("making a folder for the cluster")?;
+    let mut cluster = match &args.dir {
+        Some(dir) => Cluster::attach(dir)?,
+        None => Cluster::launch(&temporary.path().join("cluster"), &args.runtime, scenario.workers).await?,
+    };
+    let outcome = tokio::select! {
+        outcome = run::run(&scenario, &cluster, seed, args.curl) => outcome,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted; faults are undone")),
+    };
+    cluster.remove().await?;
+    let report = outcome.with_context(|| format!("scenario {} with seed {seed}", scenario.name))?;
+    println!("{}", report.table());
+    if let Some(path) = &args.json {
+        report.write_json(path)?;
+    }
+    if let Some(path) = &args.junit {
+        report.write_junit(path)?;
+    }
+    Ok(report.held())
+}

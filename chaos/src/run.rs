@@ -1,0 +1,89 @@
+//! A run: start the workload, go through the scenario's steps, let things settle, check.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::check::{acknowledged, linearizable, watched};
+use crate::cluster::Cluster;
+use crate::fault;
+use crate::report::{FaultRecord, Report, millis};
+use crate::scenario::{Scenario, Step};
+use crate::workload::Workload;
+
+/// Ordinary work before, between and after faults.
+const CALM: Duration = Duration::from_millis(1500);
+/// How long the first acknowledged write after a fault is waited for.
+const WRITE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs a scenario against a cluster and judges it.
+///
+/// # Errors
+/// When the cluster or the harness itself fails; a property that does not hold is in the report instead.
+pub async fn run(scenario: &Scenario, cluster: &Cluster, seed: u64, url: Option<String>) -> Result<Report> {
+    let mut random = StdRng::seed_from_u64(seed);
+    let workload = Workload::start(cluster, url).await?;
+    tokio::time::sleep(CALM).await;
+    let mut faults = Vec::new();
+    for _ in 0..scenario.rounds {
+        for step in &scenario.steps {
+            faults.push(one_fault(step, cluster, &workload, &mut random).await?);
+            tokio::time::sleep(CALM).await;
+        }
+    }
+    let (notes, found) = workload.finish().await?;
+    let calls = notes.history.calls();
+    let acknowledged_names = notes.acknowledged.lock().clone();
+    let seen = notes.seen.lock().clone();
+    let mut violations = linearizable::check(&calls);
+    violations.extend(acknowledged::check(&acknowledged_names, &found));
+    violations.extend(watched::check(&acknowledged_names, &seen));
+    let (answered, failed) = notes.availability.counts();
+    Ok(Report {
+        scenario: scenario.name.clone(),
+        seed,
+        faults,
+        acknowledged_writes: notes.history.acknowledged(),
+        register_calls: calls.len(),
+        watch_events: seen.len(),
+        longest_gap_ms: millis(notes.history.longest_gap()),
+        curls_answered: answered,
+        curls_failed: failed,
+        violations,
+    })
+}
+
+async fn one_fault(step: &Step, cluster: &Cluster, workload: &Workload, random: &mut StdRng) -> Result<FaultRecord> {
+    let notes = workload.notes();
+    let at = notes.now();
+    let mut active = fault::start(step.fault, step.target, cluster, random).await?;
+    let what = active.what();
+    eprintln!("{:>8.1} s  {what}", at.as_secs_f64());
+    tokio::time::sleep(step.hold()).await;
+    active.undo().await?;
+    let undone = Instant::now();
+    let until = undone + WRITE_LIMIT;
+    while notes.history.gap_after(at).is_none() && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    healthy(cluster, undone + step.recovery()).await.with_context(|| format!("after {what}"))?;
+    let recovered_ms = millis(undone.elapsed());
+    Ok(FaultRecord { what, at_ms: millis(at), write_gap_ms: notes.history.gap_after(at).map(millis), recovered_ms })
+}
+
+/// Waits until every master is a member in good health.
+async fn healthy(cluster: &Cluster, until: Instant) -> Result<()> {
+    loop {
+        let now = cluster.all_healthy().await;
+        if matches!(now, Ok(true)) {
+            return Ok(());
+        }
+        if Instant::now() > until {
+            now.context("asking for the cluster's state")?;
+            anyhow::bail!("not all masters are in good health again in time");
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

@@ -1,0 +1,115 @@
+//! Scenarios are data: what runs, what breaks, and how long each thing lasts. The catalogue is built in.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::fault::{Kind, Target};
+
+const CATALOGUE: &[(&str, &str)] = &[
+    ("failover", include_str!("../scenarios/failover.yaml")),
+    ("short", include_str!("../scenarios/short.yaml")),
+    ("storm", include_str!("../scenarios/storm.yaml")),
+];
+
+/// A scenario of the catalogue.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Scenario {
+    /// By which it is run.
+    #[serde(skip)]
+    pub name: String,
+    /// What it does and what must come of it, in a sentence.
+    pub about: String,
+    /// Workers of the cluster.
+    #[serde(default)]
+    pub workers: u32,
+    /// How often the steps are gone through, unless the command line says otherwise.
+    #[serde(default = "one")]
+    pub rounds: u32,
+    /// What is broken, one after the other.
+    pub steps: Vec<Step>,
+}
+
+/// One fault and the time around it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Step {
+    /// What kind of fault.
+    pub fault: Kind,
+    /// Whom it hits.
+    pub target: Target,
+    /// How long it is held before it is undone, in milliseconds.
+    #[serde(default)]
+    pub hold_ms: u64,
+    /// How long all masters may take to be members in good health again, in milliseconds.
+    #[serde(default = "recovery")]
+    pub recovery_ms: u64,
+}
+
+impl Step {
+    /// How long the fault is held.
+    #[must_use]
+    pub fn hold(&self) -> Duration {
+        Duration::from_millis(self.hold_ms)
+    }
+
+    /// The bound on recovery.
+    #[must_use]
+    pub fn recovery(&self) -> Duration {
+        Duration::from_millis(self.recovery_ms)
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn recovery() -> u64 {
+    30_000
+}
+
+/// All scenarios, by name.
+///
+/// # Errors
+/// Never with the built-in catalogue; a test reads all of it.
+pub fn catalogue() -> Result<Vec<Scenario>> {
+    CATALOGUE
+        .iter()
+        .map(|(name, text)| {
+            let scenario: Scenario =
+                serde_saphyr::from_str(text).with_context(|| format!("reading scenario {name}"))?;
+            Ok(Scenario { name: (*name).to_owned(), ..scenario })
+        })
+        .collect()
+}
+
+/// The scenario of that name.
+///
+/// # Errors
+/// When there is none; the message lists those that there are.
+pub fn find(name: &str) -> Result<Scenario> {
+    let all = catalogue()?;
+    let names: Vec<_> = all.iter().map(|scenario| scenario.name.clone()).collect();
+    let found = all.into_iter().find(|scenario| scenario.name == name);
+    found.with_context(|| format!("no scenario {name:?}; there are: {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalogue_can_be_read() {
+        let all = catalogue().unwrap();
+        assert_eq!(all.len(), CATALOGUE.len());
+        assert!(all.iter().all(|scenario| !scenario.steps.is_empty() && !scenario.about.is_empty()));
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let message = find("nonsense").unwrap_err().to_string();
+        assert!(message.contains("failover"), "{message}");
+    }
+}

@@ -1,0 +1,74 @@
+//! A client that fetches a service's page again and again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::Notes;
+
+const PAUSE: Duration = Duration::from_millis(20);
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// How often the service answered.
+#[derive(Debug, Default)]
+pub struct Availability {
+    answered: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Availability {
+    /// Fetches that were answered with 200, and all others.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        (self.answered.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+    }
+}
+
+pub(super) async fn run(url: String, notes: Arc<Notes>, stop: CancellationToken) -> Result<()> {
+    let (host, path) = parts(&url)?;
+    while !stop.is_cancelled() {
+        let fetched = tokio::time::timeout(LIMIT, fetch(host, path)).await;
+        let counter = match fetched {
+            Ok(Ok(())) => &notes.availability.answered,
+            _ => &notes.availability.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+/// Host with port, and path, of a plain http address.
+fn parts(url: &str) -> Result<(&str, &str)> {
+    let rest = url.strip_prefix("http://").with_context(|| format!("{url:?} is not an http:// address"))?;
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    anyhow::ensure!(host.contains(':'), "{url:?} needs a port, as in http://host:30080/");
+    Ok((host, if path.is_empty() { "/" } else { path }))
+}
+
+async fn fetch(host: &str, path: &str) -> Result<()> {
+    let mut stream = TcpStream::connect(host).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    anyhow::ensure!(answer.starts_with(b"HTTP/1.1 200"), "the service did not answer with 200");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parts;
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        assert_eq!(parts("http://10.0.0.1:30080/a/b").unwrap(), ("10.0.0.1:30080", "/a/b"));
+        assert_eq!(parts("http://10.0.0.1:30080").unwrap(), ("10.0.0.1:30080", "/"));
+        assert!(parts("https://x:1/").is_err() && parts("http://x/").is_err());
+    }
+}

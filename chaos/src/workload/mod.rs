@@ -1,0 +1,153 @@
+//! What clients do while things break, each client a task that ends with the run.
+
+mod creations;
+mod curl;
+mod registers;
+mod watching;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use mainstay_client::{Api, Client, Config, DeleteOptions};
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::check::watched::Seen;
+use crate::cluster::Cluster;
+use crate::history::History;
+
+pub use curl::Availability;
+
+/// Where the objects of a run live.
+const NAMESPACE: &str = "mainstay-chaos";
+/// Clients that compete for the registers.
+const REGISTER_CLIENTS: u32 = 6;
+/// Few, so that clients meet.
+const REGISTERS: u32 = 3;
+/// Clients that create objects one after the other.
+const CREATORS: u32 = 2;
+/// Bound of one call; what takes longer counts as unknown.
+const CALL_LIMIT: Duration = Duration::from_secs(3);
+
+/// What all clients write down.
+#[derive(Debug)]
+pub struct Notes {
+    begun: Instant,
+    /// Calls on registers and, for gaps, creations.
+    pub history: History,
+    /// Names of objects whose creation was acknowledged.
+    pub acknowledged: Mutex<BTreeSet<String>>,
+    /// What the watch delivered.
+    pub seen: Mutex<Vec<Seen>>,
+    /// Answers of the service under curl.
+    pub availability: Availability,
+}
+
+impl Notes {
+    /// Since the run began.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.begun.elapsed()
+    }
+}
+
+/// The clients at work.
+pub struct Workload {
+    notes: Arc<Notes>,
+    configmaps: Api<ConfigMap>,
+    namespaces: Api<Namespace>,
+    tasks: JoinSet<Result<()>>,
+    stop: CancellationToken,
+}
+
+impl Workload {
+    /// Makes the registers and starts the clients; with `url` one more that fetches it all the time.
+    ///
+    /// # Errors
+    /// When the cluster does not take the first objects.
+    pub async fn start(cluster: &Cluster, url: Option<String>) -> Result<Self> {
+        let mut config = Config::from_kubeconfig(&cluster.kubeconfig())?;
+        config.servers = cluster.file()?.masters.into_iter().map(|master| master.url).collect();
+        let setup = Client::connect(&config)?;
+        let namespaces = Api::<Namespace>::all(setup.clone());
+        prepare_namespace(&namespaces).await?;
+        let configmaps = Api::<ConfigMap>::namespaced(setup, NAMESPACE);
+        for register in 0..REGISTERS {
+            registers::create(&configmaps, register).await?;
+        }
+        let notes = Arc::new(Notes {
+            begun: Instant::now(),
+            history: History::default(),
+            acknowledged: Mutex::default(),
+            seen: Mutex::default(),
+            availability: Availability::default(),
+        });
+        let mut workload =
+            Self { notes, configmaps, namespaces, tasks: JoinSet::new(), stop: CancellationToken::new() };
+        workload.spawn_clients(&config)?;
+        if let Some(url) = url {
+            workload.tasks.spawn(curl::run(url, workload.notes.clone(), workload.stop.clone()));
+        }
+        Ok(workload)
+    }
+
+    /// Each client starts with another master, so that all of them are asked.
+    fn spawn_clients(&mut self, config: &Config) -> Result<()> {
+        let own = |position: u32| -> Result<Api<ConfigMap>> {
+            let mut config = config.clone();
+            let servers = config.servers.len().max(1);
+            config.servers.rotate_left(position as usize % servers);
+            config.timeout = CALL_LIMIT;
+            Ok(Api::namespaced(Client::connect(&config)?, NAMESPACE))
+        };
+        self.tasks.spawn(watching::run(own(1)?, self.notes.clone(), self.stop.clone()));
+        for client in 0..REGISTER_CLIENTS {
+            self.tasks.spawn(registers::run(client, own(client)?, self.notes.clone(), self.stop.clone()));
+        }
+        for client in 0..CREATORS {
+            self.tasks.spawn(creations::run(client, own(client)?, self.notes.clone(), self.stop.clone()));
+        }
+        Ok(())
+    }
+
+    /// What the clients have written down so far.
+    #[must_use]
+    pub fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    /// Stops the clients once the watch has shown what was acknowledged, and gives the names of the objects that exist.
+    ///
+    /// # Errors
+    /// When a client failed in a way that is not a fault's doing, or the cluster cannot be read.
+    pub async fn finish(mut self) -> Result<(Arc<Notes>, BTreeSet<String>)> {
+        watching::settle(&self.notes).await;
+        self.stop.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.context("a client of the workload ended early")??;
+        }
+        let found = creations::names(&self.configmaps).await?;
+        self.namespaces.delete(NAMESPACE, &DeleteOptions::default()).await.context("removing the run's namespace")?;
+        Ok((self.notes, found))
+    }
+}
+
+/// Waits out the removal of an earlier run's.
+async fn prepare_namespace(namespaces: &Api<Namespace>) -> Result<()> {
+    let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": NAMESPACE}}))?;
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        match namespaces.create(&namespace).await {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > until => {
+                return Err(error).with_context(|| format!("making namespace {NAMESPACE}"));
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
+}
