@@ -32,13 +32,13 @@ pub(super) async fn run(client: u32, api: Api<ConfigMap>, notes: Arc<Notes>, sto
     let mut written: u64 = 0;
     while !stop.is_cancelled() {
         let register = rand::rng().random_range(0..REGISTERS);
-        if let Some((value, object)) = read(&api, register, &notes).await? {
-            if rand::rng().random_bool(0.5) {
-                written += 1;
-                // Unique over all clients.
-                let new = (u64::from(client) + 1) << 32 | written;
-                set(&api, register, object, value, new, &notes).await;
-            }
+        if let Some((value, object)) = read(&api, register, &notes).await?
+            && rand::rng().random_bool(0.5)
+        {
+            written += 1;
+            // Unique over all clients.
+            let new = (u64::from(client) + 1) << 32 | written;
+            set(&api, register, object, value, new, &notes).await;
         }
         tokio::time::sleep(PAUSE).await;
     }
