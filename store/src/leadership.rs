@@ -1,6 +1,8 @@
 //! Who leads, in one watch channel.
 
-use openraft::ServerState;
+use std::time::Duration;
+
+use openraft::{Instant as _, ServerState};
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::metrics::RaftMetrics;
 use tokio::sync::watch;
@@ -10,10 +12,16 @@ use crate::cluster::{Leadership, MemberInfo};
 use crate::raft_types::{Raft, StoredMembership, TypeConfig};
 use crate::types::Term;
 
-/// What the metrics say about leadership.
-fn leadership_in(metrics: &RaftMetrics<TypeConfig>) -> Leadership {
+/// What the metrics say about leadership. A leader that has not heard from a majority for `patience` knows of no leader:
+/// another one may have been elected.
+fn leadership_in(metrics: &RaftMetrics<TypeConfig>, patience: Duration) -> Leadership {
     let term = metrics.current_term;
+    let alone = metrics.membership_config.voter_ids().count() < 2;
+    let heard = alone || metrics.last_quorum_acked.is_some_and(|heard| heard.elapsed() < patience);
     let leads = metrics.state == ServerState::Leader && metrics.current_leader == Some(metrics.id);
+    if leads && !heard {
+        return Leadership { term: Term(term), leader: None, acting: false };
+    }
     let own_entry_applied = metrics.last_applied.is_some_and(|id| id.committed_leader_id().term == term);
     Leadership {
         term: Term(term),
@@ -29,10 +37,10 @@ pub(crate) fn member_of(membership: &StoredMembership, id: u64) -> Option<Member
 }
 
 /// Follows Raft until stopped; then nobody acts.
-pub(crate) async fn follow(raft: Raft, out: watch::Sender<Leadership>, stop: CancellationToken) {
+pub(crate) async fn follow(raft: Raft, patience: Duration, out: watch::Sender<Leadership>, stop: CancellationToken) {
     let mut metrics = raft.metrics();
     loop {
-        let now = leadership_in(&metrics.borrow_watched().clone());
+        let now = leadership_in(&metrics.borrow_watched().clone(), patience);
         out.send_if_modified(|current| {
             let changed = *current != now;
             if changed {
@@ -44,6 +52,8 @@ pub(crate) async fn follow(raft: Raft, out: watch::Sender<Leadership>, stop: Can
         let ended = tokio::select! {
             () = stop.cancelled() => true,
             changed = metrics.changed() => changed.is_err(),
+            // Silence changes nothing in the metrics.
+            () = tokio::time::sleep(patience / 4) => false,
         };
         if ended {
             out.send_modify(|leadership| leadership.acting = false);
@@ -64,10 +74,11 @@ mod tests {
         metrics.state = ServerState::Leader;
         metrics.current_leader = Some(1);
         metrics.last_applied = Some(log_id(4, 9));
-        assert!(!leadership_in(&metrics).acting);
+        let acts = |metrics: &_| leadership_in(metrics, Duration::from_secs(1)).acting;
+        assert!(!acts(&metrics));
         metrics.last_applied = Some(log_id(5, 10));
-        assert!(leadership_in(&metrics).acting);
+        assert!(acts(&metrics));
         metrics.state = ServerState::Follower;
-        assert!(!leadership_in(&metrics).acting);
+        assert!(!acts(&metrics));
     }
 }

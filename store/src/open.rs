@@ -66,7 +66,7 @@ pub(crate) async fn open(config: StoreConfig) -> Result<Arc<Node>, StoreError> {
         tasks: TaskTracker::new(),
     });
     let tasks = &node.tasks;
-    tasks.spawn(leadership::follow(raft, leadership_out, node.stop.clone()));
+    tasks.spawn(leadership::follow(raft, node.tuning.election_max * 2, leadership_out, node.stop.clone()));
     tasks.spawn(proposer::run(node.clone(), proposal_queue));
     tasks.spawn(reads::run(node.clone(), reader_queue));
     tasks.spawn(upkeep::watch_disk(node.clone()));

@@ -55,10 +55,11 @@ async fn leadership_moves_on_demand_and_with_shutdown() {
 async fn nothing_acknowledged_is_lost_and_a_watch_sees_all_of_it_over_failovers() {
     let cluster = Cluster::new();
     let mut stores = cluster.three().await.to_vec();
+    let shared: Shared<Vec<Store>> = std::sync::Arc::new(parking_lot::Mutex::new(stores.clone()));
     let watched = stores[1].clone();
     let start = watched.applied();
     let (done, stop) = tokio::sync::watch::channel(false);
-    let writer = tokio::spawn(write_until(stores.clone(), stop));
+    let writer = tokio::spawn(write_until(shared.clone(), stop));
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_millis(700)).await;
         let leader = acting_leader(&stores).await;
@@ -68,11 +69,13 @@ async fn nothing_acknowledged_is_lost_and_a_watch_sees_all_of_it_over_failovers(
             continue;
         }
         let store = stores.remove(leader);
+        *shared.lock() = stores.clone();
         let (name, address) = (store.me().name.clone(), store.me().peer_address.clone());
         store.shutdown().await;
         drop(store);
         let back = cluster.again(&name, &address).await;
         stores.push(back);
+        *shared.lock() = stores.clone();
     }
     done.send(true).unwrap();
     let acknowledged = writer.await.unwrap();
@@ -95,11 +98,14 @@ async fn nothing_acknowledged_is_lost_and_a_watch_sees_all_of_it_over_failovers(
 }
 
 /// Numbered writes through changing masters; returns those that were acknowledged.
-async fn write_until(stores: Vec<Store>, stop: tokio::sync::watch::Receiver<bool>) -> Vec<(String, Revision)> {
+async fn write_until(stores: Shared<Vec<Store>>, stop: tokio::sync::watch::Receiver<bool>) -> Vec<(String, Revision)> {
     let mut acknowledged = Vec::new();
     let mut number = 0;
     while !*stop.borrow() {
-        let store = &stores[number % stores.len()];
+        let store = {
+            let stores = stores.lock();
+            stores[number % stores.len()].clone()
+        };
         let value = format!("{number}");
         match store.propose(put("w/k", value.clone())).await {
             Ok(TxnOutcome::Committed(revision)) => acknowledged.push((value, revision)),
@@ -121,7 +127,10 @@ async fn a_wiped_master_comes_back_by_snapshot_under_a_new_id() {
     let old_id = c.me().id;
     c.shutdown().await;
     drop(c);
-    std::fs::remove_dir_all(cluster.dir("c")).unwrap();
+    // The database closes a moment after its last handle is gone.
+    while std::fs::remove_dir_all(cluster.dir("c")).is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let start = a.applied();
     for number in 0..200 {
         insist(&a, put(format!("k{number}"), "v")).await;

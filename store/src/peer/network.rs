@@ -210,6 +210,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
             target: self.target,
             from: Some(wire::vote_to_pb(req.from_leader())),
             last: req.last_log_id().map(wire::log_id_to_pb),
+            to: *req.to_node_id(),
         };
         let reply = answer(option.soft_ttl(), self.client.transfer_leader(request)).await?;
         if reply.refused.is_empty() {

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use mainstay_proto::raft as pb;
 use mainstay_proto::raft::peer_server::{Peer, PeerServer};
 use openraft::raft::TransferLeaderRequest;
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult, VoteRequest};
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::connect::MAX_MESSAGE;
@@ -24,35 +24,11 @@ use crate::wire::{self, Malformed};
 
 /// A peer that does not finish its handshake in this time is dropped.
 const HANDSHAKE: Duration = Duration::from_secs(2);
-/// Accepted connections that wait to be served.
-const BACKLOG: usize = 64;
+/// A silent connection is asked for a sign of life, and closed without one.
+const KEEPALIVE: Duration = Duration::from_secs(2);
 
-/// Serves until the node stops.
+/// Serves until the node stops; then connections are closed, so that peers notice at once.
 pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener, tls: Arc<ServerConfig>) {
-    let (accepted, incoming) = mpsc::channel(BACKLOG);
-    node.tasks.spawn(accept(node.clone(), listener, tls, accepted));
-    let service = PeerServer::new(PeerService { node: node.clone() })
-        .max_decoding_message_size(MAX_MESSAGE)
-        .max_encoding_message_size(MAX_MESSAGE);
-    let served = tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(Duration::from_secs(1)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(2)))
-        .initial_stream_window_size(8 << 20)
-        .initial_connection_window_size(16 << 20)
-        .add_service(service)
-        .serve_with_incoming(tokio_stream::wrappers::ReceiverStream::new(incoming));
-    tokio::select! {
-        // Open streams end with the connections; a peer sees the reset at once.
-        () = node.stop.cancelled() => {}
-        result = served => if let Err(error) = result {
-            tracing::error!(%error, "the peer listener ended");
-        }
-    }
-}
-
-type Accepted = mpsc::Sender<std::io::Result<TlsStream<TcpStream>>>;
-
-async fn accept(node: Arc<Node>, listener: TcpListener, tls: Arc<ServerConfig>, accepted: Accepted) {
     let tls = TlsAcceptor::from(tls);
     loop {
         let stream = tokio::select! {
@@ -61,8 +37,7 @@ async fn accept(node: Arc<Node>, listener: TcpListener, tls: Arc<ServerConfig>, 
         };
         match stream {
             Ok((stream, _)) => {
-                let handshake = handshake(tls.clone(), stream, accepted.clone());
-                node.tasks.spawn(handshake);
+                node.tasks.spawn(serve_connection(node.clone(), tls.clone(), stream));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a peer");
@@ -72,17 +47,30 @@ async fn accept(node: Arc<Node>, listener: TcpListener, tls: Arc<ServerConfig>, 
     }
 }
 
-async fn handshake(tls: TlsAcceptor, stream: TcpStream, accepted: Accepted) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no-delay");
-    }
-    match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => {
-            // A failure means that the server has ended.
-            accepted.send(Ok(stream)).await.ok();
+async fn serve_connection(node: Arc<Node>, tls: TlsAcceptor, stream: TcpStream) {
+    let stop = node.stop.clone();
+    let served = async {
+        stream.set_nodelay(true)?;
+        let handshake = tokio::time::timeout(HANDSHAKE, tls.accept(stream));
+        let stream = handshake.await.map_err(|_| std::io::Error::other("no handshake in time"))??;
+        let service = PeerServer::new(PeerService { node })
+            .max_decoding_message_size(MAX_MESSAGE)
+            .max_encoding_message_size(MAX_MESSAGE);
+        let mut http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        http.timer(TokioTimer::new())
+            .keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE)
+            .initial_stream_window_size(8 << 20)
+            .initial_connection_window_size(16 << 20)
+            .max_concurrent_streams(4096);
+        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        connection.await.map_err(std::io::Error::other)
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        result = served => if let Err(error) = result {
+            tracing::debug!(%error, "a peer's connection ended");
         }
-        Ok(Err(error)) => tracing::warn!(%error, "refused a peer"),
-        Err(_) => tracing::debug!("a peer did not finish its handshake"),
     }
 }
 
@@ -208,7 +196,7 @@ impl Peer for PeerService {
         let request = request.into_inner();
         self.require_target(request.target)?;
         let from = wire::vote_from_pb(request.from)?;
-        let transfer = TransferLeaderRequest::new(from, request.target, request.last.map(wire::log_id_from_pb));
+        let transfer = TransferLeaderRequest::new(from, request.to, request.last.map(wire::log_id_from_pb));
         let accepted = self.node.raft.handle_transfer_leader(transfer).await.map_err(fatal)?;
         let refused = accepted.err().map(|error| error.to_string()).unwrap_or_default();
         Ok(Response::new(pb::TransferLeaderReply { refused }))
