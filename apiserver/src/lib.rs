@@ -1,3 +1,26 @@
-//! The one door to the state.
+//! The one door to the state: authentication, authorization, admission, verbs, watch cache, REST and gRPC.
+//!
+//! A request enters through [`server`] or in the process, passes the filters of its face, and ends in the [`engine`],
+//! which alone talks to the store. Reads come from the [`cache`].
 
+pub mod admission;
+pub mod authn;
+pub mod authz;
+pub mod bootstrap;
+pub mod cache;
+mod codec;
+mod dispatch;
+pub mod engine;
+mod grpc;
+pub mod key;
 pub mod pki;
+pub mod registry;
+mod rest;
+mod schema;
+mod server;
+pub mod strategy;
+
+mod api_server;
+
+pub use api_server::{ApiServer, ServerConfig};
+pub use dispatch::InProcess;

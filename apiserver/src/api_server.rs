@@ -1,0 +1,157 @@
+//! The server as a whole: its parts put together, and the handles that others get.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mainstay_api::meta;
+use mainstay_api::status::{ApiResult, Status};
+use mainstay_store::{Store, StoreError};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::admission::{self, Chain};
+use crate::authn::{Authenticator, UserInfo};
+use crate::authz::Authorizer;
+use crate::bootstrap::{self, MasterEndpoint};
+use crate::cache::{CacheReader, Caches};
+use crate::dispatch::{Dispatch, InProcess};
+use crate::engine::{Body, Call, Change, Engine, Parts, Target, WriteOptions};
+use crate::pki::{self, MasterPki};
+use crate::registry::{Registry, group_version};
+use crate::rest::Rest;
+use crate::server;
+
+/// Between tries to make the cluster's own objects.
+const BOOTSTRAP_RETRY: Duration = Duration::from_millis(500);
+
+/// What a server is made of.
+pub struct ServerConfig {
+    /// The replicated state.
+    pub store: Store,
+    /// The cluster's keys, and this master's certificate.
+    pub pki: Arc<MasterPki>,
+    /// What can be set about admission.
+    pub admission: admission::Config,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The keys are not usable.
+    #[error(transparent)]
+    Pki(#[from] pki::PkiError),
+}
+
+/// The apiserver; a cheap handle.
+#[derive(Clone)]
+pub struct ApiServer {
+    engine: Engine,
+    dispatch: Dispatch,
+    pki: Arc<MasterPki>,
+    stop: CancellationToken,
+}
+
+impl ApiServer {
+    /// Fills the watch caches and puts the parts together.
+    ///
+    /// # Errors
+    /// If the store cannot be read or the keys are not usable.
+    pub async fn new(config: ServerConfig) -> Result<Self, ServerError> {
+        let stop = CancellationToken::new();
+        let caches = Caches::start(config.store.clone(), stop.clone()).await?;
+        let reader: Arc<CacheReader> = Arc::new(CacheReader(caches.clone()));
+        let authorizer = Arc::new(Authorizer::new(reader.clone()));
+        let authenticator = Arc::new(Authenticator::new(config.pki.clone(), reader, authorizer.clone())?);
+        let engine = Engine::new(Parts {
+            store: config.store,
+            caches,
+            registry: Arc::new(Registry::builtin()),
+            admission: Arc::new(Chain::default_plugins(&config.admission)),
+            authorizer: authorizer.clone(),
+            authenticator: authenticator.clone(),
+        });
+        let rest = Rest::new(engine.clone(), authenticator, authorizer, stop.clone());
+        let dispatch = Dispatch { rest, grpc: tonic::service::Routes::default() };
+        Ok(Self { engine, dispatch, pki: config.pki, stop })
+    }
+
+    /// Serves REST and gRPC on a listener until [`Self::shutdown`].
+    ///
+    /// # Errors
+    /// If the serving certificate is not usable.
+    pub async fn serve(&self, listener: TcpListener) -> Result<(), ServerError> {
+        let tls = pki::server_config(&self.pki.serving)?;
+        server::serve(listener, tls, self.dispatch.clone(), self.stop.clone()).await;
+        Ok(())
+    }
+
+    /// Both faces for a caller in this process, through the same filters as any other.
+    pub fn in_process(&self, identity: UserInfo) -> InProcess {
+        InProcess::new(self.dispatch.clone(), identity)
+    }
+
+    /// The verb engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Makes the objects that every cluster has, trying until it is done or the server stops. For the leader.
+    ///
+    /// # Errors
+    /// A refusal that will not pass by itself.
+    pub async fn bootstrap(&self, masters: &[MasterEndpoint]) -> ApiResult<()> {
+        let target = BootstrapTarget { engine: self.engine.clone() };
+        loop {
+            match bootstrap::ensure(&target, &self.engine.reader, masters).await {
+                Err(status) if bootstrap::is_transient(&status) && !self.stop.is_cancelled() => {
+                    tracing::info!(error = %status.message, "bootstrap is tried again");
+                    tokio::time::sleep(BOOTSTRAP_RETRY).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Ends watches, lets open requests finish, stops the caches.
+    pub fn shutdown(&self) {
+        self.stop.cancel();
+    }
+}
+
+/// The bootstrap's way to the engine: as the cluster itself.
+struct BootstrapTarget {
+    engine: Engine,
+}
+
+impl BootstrapTarget {
+    fn target(&self, object: &Value) -> ApiResult<Target> {
+        let (group, version) = meta::split_api_version(meta::api_version(object)).unwrap_or_default();
+        let row = self.engine.registry.by_kind(group, version, meta::kind(object));
+        let row = row.ok_or_else(|| Status::internal(format!("{} {} is not served", group_version(group, version), meta::kind(object))))?;
+        Ok(Target { row, namespace: meta::namespace(object).to_owned(), name: meta::name(object).to_owned(), subresource: String::new() })
+    }
+
+    fn call() -> Call {
+        Call::new(UserInfo::master("apiserver"), "mainstay-apiserver", None)
+    }
+}
+
+#[async_trait]
+impl bootstrap::Target for BootstrapTarget {
+    async fn create(&self, object: Value) -> ApiResult<()> {
+        let target = Target { name: String::new(), ..self.target(&object)? };
+        let body = Body::Json(object.to_string().into());
+        self.engine.create(&mut Self::call(), &target, body, &WriteOptions::default()).await.map(drop)
+    }
+
+    async fn replace(&self, mut object: Value) -> ApiResult<()> {
+        meta::remove_field(&mut object, "resourceVersion");
+        let target = self.target(&object)?;
+        self.engine.modify(&mut Self::call(), &target, &Change::Replace(object), &WriteOptions::default()).await.map(drop)
+    }
+}

@@ -1,0 +1,36 @@
+//! Creates that store nothing: reviews and tokens.
+
+use mainstay_api::status::ApiResult;
+
+use super::commit::Answer;
+use super::decode::Body;
+use super::{Call, Engine, Target, WriteOptions};
+use crate::admission::Operation as AdmissionOperation;
+use crate::authn::create_token;
+use crate::authz::reviews::{self, Review};
+
+impl Engine {
+    /// Answers a review.
+    pub(crate) async fn review(&self, call: &mut Call, target: &Target, body: Body, options: &WriteOptions) -> ApiResult<Answer> {
+        let object = self.read_body(call, target, body, options)?;
+        self.admit_validating(call, target, AdmissionOperation::Create, Some(&object), None, options).await?;
+        let review = Review {
+            authorizer: &self.authorizer,
+            authenticator: &self.authenticator,
+            user: &call.user,
+            namespace: &target.namespace,
+            now: call.now,
+        };
+        let value = reviews::create(target.kind(), object, &review)?;
+        Ok(Answer { bytes: value.to_string().into(), created: true, accepted: false, kind: None })
+    }
+
+    /// Issues a token for a service account.
+    pub(crate) async fn issue_token(&self, call: &mut Call, target: &Target, body: Body, options: &WriteOptions) -> ApiResult<Answer> {
+        let object = self.read_body(call, target, body, options)?;
+        self.admit_validating(call, target, AdmissionOperation::Create, Some(&object), None, options).await?;
+        let key = &self.authenticator.pki().service_account;
+        let value = create_token(key, &self.reader, &target.namespace, &target.name, &object, call.now)?;
+        Ok(Answer { bytes: value.to_string().into(), created: true, accepted: false, kind: Some("TokenRequest".into()) })
+    }
+}

@@ -1,0 +1,140 @@
+//! Creating: the fixed order of steps of a new object.
+
+use mainstay_api::field::{ErrorList, Path};
+use mainstay_api::meta;
+use mainstay_api::status::{ApiResult, Status};
+use mainstay_store::Freshness;
+use serde_json::Value;
+
+use super::commit::{Answer, Finished, Plan};
+use super::decode::Body;
+use super::{Call, Engine, Target, WriteOptions, managed, present, store_status};
+use crate::admission::Operation as AdmissionOperation;
+use crate::authz::reviews;
+use crate::strategy::SideWrite;
+
+/// How often a taken generated name is drawn again.
+const NAME_TRIES: usize = 8;
+
+impl Engine {
+    /// Makes an object from a request body.
+    ///
+    /// # Errors
+    /// Everything that decoding, admission, validation and the store refuse.
+    pub async fn create(&self, call: &mut Call, target: &Target, body: Body, options: &WriteOptions) -> ApiResult<Answer> {
+        match (target.resource(), target.subresource.as_str()) {
+            ("pods", "binding") | ("bindings", "") => return self.bind(call, target, body, options).await,
+            ("pods", "eviction") => return self.evict(call, target, body, options).await,
+            ("serviceaccounts", "token") => return self.issue_token(call, target, body, options).await,
+            _ if reviews::is_review(target.group(), target.kind()) => return self.review(call, target, body, options).await,
+            _ => {}
+        }
+        let object = self.read_body(call, target, body, options)?;
+        self.create_object(call, target, object, options).await
+    }
+
+    /// Makes a decoded and defaulted object of the request's version.
+    pub(crate) async fn create_object(&self, call: &mut Call, target: &Target, object: Value, options: &WriteOptions) -> ApiResult<Answer> {
+        let mut name = String::new();
+        for _ in 0..NAME_TRIES {
+            let plan = self.plan_create(call, target, object.clone(), options, &mut name).await?;
+            if options.dry_run {
+                self.check_absent(&target.named(&name)).await?;
+            }
+            match self.finish(call, target, plan, options.dry_run).await? {
+                Finished::Answer(answer) => return Ok(answer),
+                Finished::Lost { own: false } => {}
+                Finished::Lost { own: true } => {
+                    if !meta::name(&object).is_empty() || meta::generate_name(&object).is_empty() {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(Status::already_exists(target.group(), target.resource(), &name))
+    }
+
+    async fn check_absent(&self, target: &Target) -> ApiResult<()> {
+        let (entry, _) = self.store.get(&target.key(), Freshness::Consistent).await.map_err(store_status)?;
+        match entry {
+            Some(_) => Err(Status::already_exists(target.group(), target.resource(), &target.name)),
+            None => Ok(()),
+        }
+    }
+
+    /// All steps up to the proposal; `name` becomes the object's.
+    pub(crate) async fn plan_create(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        object: Value,
+        options: &WriteOptions,
+        name: &mut String,
+    ) -> ApiResult<Plan> {
+        let object = clean_new(present::to_stored(&target.row, object)?, target);
+        let target = target.named(meta::name(&object));
+        let mut object = self.admit_mutating(call, &target, AdmissionOperation::Create, object, options).await?;
+        if meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty() {
+            let generated = meta::generated_name(meta::generate_name(&object), rand::random());
+            meta::set(&mut object, "name", generated);
+        }
+        meta::name(&object).clone_into(name);
+        let target = target.named(name);
+        managed::track(call, &target, None, &mut object, options);
+        self.prepare_new(call, &target, &mut object, options);
+        let side = self.validate_new(call, &target, &mut object, options)?;
+        self.check_escalation(call, &target, &object, None)?;
+        self.admit_validating(call, &target, AdmissionOperation::Create, Some(&object), None, options).await?;
+        Ok(Plan::create(target.key(), crate::codec::encode(&object)).with(side, call.now))
+    }
+
+    fn prepare_new(&self, call: &Call, target: &Target, object: &mut Value, options: &WriteOptions) {
+        let uid = uuid::Uuid::new_v4().to_string();
+        meta::set(object, "uid", uid);
+        meta::set(object, "creationTimestamp", mainstay_api::time::seconds(call.now));
+        if let Some(generation) = target.row.resource.generation.as_ref() {
+            meta::remove_field(object, "generation");
+            if generation.initial > 0 {
+                meta::set(object, "generation", generation.initial);
+            }
+        }
+        let cx = self.context(call, target, options.dry_run);
+        target.row.strategy.prepare_create(&cx, object);
+    }
+
+    fn validate_new(&self, call: &mut Call, target: &Target, object: &mut Value, options: &WriteOptions) -> ApiResult<Vec<SideWrite>> {
+        let strategy = target.row.strategy.clone();
+        let cx = self.context(call, target, options.dry_run);
+        let side = strategy.allocate(&cx, object, None)?;
+        let name_errors = |name: &str, prefix: bool| strategy.name_errors(name, prefix);
+        let mut errors = meta::validate_object_meta(object, target.row.resource.namespaced, &name_errors, &Path::new("metadata"));
+        errors.extend(strategy.validate_create(&cx, object));
+        let warnings = if errors.is_empty() { strategy.warnings(&cx, object, None) } else { Vec::new() };
+        drop(cx);
+        refuse(target, object, errors)?;
+        warnings.into_iter().for_each(|warning| call.warn(warning));
+        Ok(side)
+    }
+}
+
+/// 422 with all errors, if there are any.
+pub(crate) fn refuse(target: &Target, object: &Value, errors: ErrorList) -> ApiResult<()> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let (group, _) = meta::split_api_version(meta::api_version(object)).unwrap_or((target.group(), ""));
+    let group = if target.row.speaks_stored() { group } else { target.group() };
+    Err(Status::invalid(group, target.kind(), meta::name(object), errors))
+}
+
+/// What clients may not say of a new object.
+fn clean_new(mut object: Value, target: &Target) -> Value {
+    let fields = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"];
+    for field in fields {
+        meta::remove_field(&mut object, field);
+    }
+    if target.row.resource.namespaced {
+        meta::set(&mut object, "namespace", target.namespace.clone());
+    }
+    object
+}

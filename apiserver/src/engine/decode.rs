@@ -1,0 +1,234 @@
+//! From a request body to a checked, defaulted object in the request's version.
+
+use bytes::Bytes;
+use mainstay_api::meta;
+use mainstay_api::status::{ApiResult, Status};
+use mainstay_api::types::{self, Type};
+use mainstay_api::yaml::{self, Duplicates, YamlError};
+use serde_json::{Value, json};
+
+use super::json;
+use super::options::FieldValidation;
+use super::{Call, Engine, Target, WriteOptions};
+
+/// Bytes of a bad body that an error shows.
+const SHOWN: usize = 30;
+
+/// A request body.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// JSON text.
+    Json(Bytes),
+    /// YAML text.
+    Yaml(Bytes),
+    /// Kubernetes' protobuf envelope.
+    Protobuf(Bytes),
+}
+
+/// What a body has to be: the kind of the resource, or of the subresource.
+pub(crate) struct Expected {
+    pub group: String,
+    pub version: String,
+    pub kind: String,
+    pub object_type: Option<&'static Type>,
+}
+
+impl Expected {
+    /// What a target's bodies are.
+    pub(crate) fn of(target: &Target) -> Self {
+        let row = &target.row.resource;
+        let sub = row.subresource(&target.subresource).filter(|sub| !sub.kind.is_empty() && sub.kind != row.kind);
+        match sub {
+            Some(sub) => {
+                let group = if sub.version.is_empty() { row.group.clone() } else { sub.group.clone() };
+                let version = if sub.version.is_empty() { row.version.clone() } else { sub.version.clone() };
+                let object_type = types::type_of(&group, &version, &sub.kind);
+                Self { group, version, kind: sub.kind.clone(), object_type }
+            }
+            None => Self { group: row.group.clone(), version: row.version.clone(), kind: row.kind.clone(), object_type: row.object_type() },
+        }
+    }
+
+    fn api_version(&self) -> String {
+        mainstay_api::resource::api_version(&self.group, &self.version)
+    }
+}
+
+impl Engine {
+    /// Reads, checks and defaults the body of a create or an update.
+    pub(crate) fn read_body(&self, call: &mut Call, target: &Target, body: Body, options: &WriteOptions) -> ApiResult<Value> {
+        let expected = Expected::of(target);
+        let (value, duplicates) = parse(&expected, &body, options)?;
+        let value = identify(&expected, value)?;
+        let mut value = self.check(call, target, &expected, value, &duplicates, options)?;
+        check_namespace(target, &value)?;
+        if target.row.resource.namespaced && !target.namespace.is_empty() {
+            meta::set(&mut value, "namespace", target.namespace.clone());
+        }
+        Ok(value)
+    }
+
+    /// Checks and defaults an object that a patch has made.
+    pub(crate) fn decode_value(&self, call: &mut Call, target: &Target, value: Value, options: &WriteOptions) -> ApiResult<Value> {
+        let expected = Expected::of(target);
+        let value = identify(&expected, value)?;
+        let value = self.check(call, target, &expected, value, &[], options)?;
+        check_patched_name(target, &value)?;
+        Ok(value)
+    }
+
+    fn check(
+        &self,
+        call: &mut Call,
+        _target: &Target,
+        expected: &Expected,
+        value: Value,
+        duplicates: &[String],
+        options: &WriteOptions,
+    ) -> ApiResult<Value> {
+        let Some(object_type) = expected.object_type else {
+            return self.complain(call, expected, duplicates.to_vec(), options).map(|()| value);
+        };
+        let decoded = crate::schema::decode::strict(object_type, &value);
+        if let Some(error) = decoded.errors.first() {
+            return Err(unhandled(expected, error));
+        }
+        let mut problems: Vec<String> = duplicates.to_vec();
+        problems.extend(decoded.unknown.iter().cloned());
+        self.complain(call, expected, problems, options)?;
+        let mut value = decoded.value;
+        crate::schema::defaults::apply(&expected.group, &expected.version, &expected.kind, &mut value);
+        Ok(value)
+    }
+
+    /// Checks an applied configuration for types and unknown fields; it stays as the client wrote it.
+    pub(crate) fn check_applied(&self, call: &mut Call, expected: &Expected, value: &Value, options: &WriteOptions) -> ApiResult<()> {
+        let Some(object_type) = expected.object_type.filter(|_| value.is_object()) else { return Ok(()) };
+        let decoded = crate::schema::decode::strict(object_type, value);
+        self.complain(call, expected, decoded.unknown, options)
+    }
+
+    /// Unknown and duplicate fields: refused, warned of, or passed over.
+    fn complain(&self, call: &mut Call, expected: &Expected, problems: Vec<String>, options: &WriteOptions) -> ApiResult<()> {
+        match options.field_validation {
+            _ if problems.is_empty() => Ok(()),
+            FieldValidation::Ignore => Ok(()),
+            FieldValidation::Warn => {
+                problems.into_iter().for_each(|problem| call.warn(problem));
+                Ok(())
+            }
+            FieldValidation::Strict => Err(unhandled(expected, &format!("strict decoding error: {}", problems.join(", ")))),
+        }
+    }
+}
+
+fn unhandled(expected: &Expected, why: &str) -> Status {
+    let Expected { version, kind, .. } = expected;
+    Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
+}
+
+fn parse(expected: &Expected, body: &Body, options: &WriteOptions) -> ApiResult<(Value, Vec<String>)> {
+    match body {
+        Body::Json(bytes) => parse_json(expected, bytes),
+        Body::Yaml(bytes) => parse_yaml(expected, bytes, options),
+        Body::Protobuf(bytes) => {
+            let value = crate::schema::protobuf::decode(bytes).map_err(|error| unrecognized(expected, &error.to_string(), bytes))?;
+            Ok((value, Vec::new()))
+        }
+    }
+}
+
+fn parse_json(expected: &Expected, bytes: &[u8]) -> ApiResult<(Value, Vec<String>)> {
+    let why = |error: String| unrecognized(expected, &format!("couldn't get version/kind; json parse error: {error}"), bytes);
+    let parsed = json::parse(bytes).map_err(why)?;
+    for field in ["apiVersion", "kind"] {
+        if let Some(found) = parsed.value.get(field).and_then(go_type) {
+            return Err(why(format!("json: cannot unmarshal {found} into Go struct field .{field} of type string")));
+        }
+    }
+    if let Some(found) = (!parsed.value.is_object()).then(|| go_type(&parsed.value).unwrap_or("string")) {
+        let holder = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
+        return Err(why(format!("json: cannot unmarshal {found} into Go value of type {holder}")));
+    }
+    let duplicates = parsed.duplicates.iter().map(|path| format!("duplicate field \"{path}\"")).collect();
+    Ok((parsed.value, duplicates))
+}
+
+fn parse_yaml(expected: &Expected, bytes: &[u8], options: &WriteOptions) -> ApiResult<(Value, Vec<String>)> {
+    let text = String::from_utf8_lossy(bytes);
+    let value = yaml::parse(&text, Duplicates::LastWins).map_err(|error| unrecognized(expected, &error.to_string(), bytes))?;
+    if options.field_validation == FieldValidation::Ignore {
+        return Ok((value, Vec::new()));
+    }
+    let twice = match yaml::parse(&text, Duplicates::Refuse) {
+        Err(error @ YamlError::Duplicate { .. }) => {
+            let text = error.to_string();
+            let short = text.rsplit("\n  ").next().unwrap_or(&text).to_owned();
+            vec![if options.field_validation == FieldValidation::Strict { text } else { short }]
+        }
+        _ => Vec::new(),
+    };
+    Ok((value, twice))
+}
+
+/// What Go calls a JSON value that is not the string it should be; null passes.
+fn go_type(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::String(_) | Value::Null => None,
+        Value::Bool(_) => Some("bool"),
+        Value::Number(_) => Some("number"),
+        Value::Array(_) => Some("array"),
+        Value::Object(_) => Some("object"),
+    }
+}
+
+fn unrecognized(expected: &Expected, why: &str, bytes: &[u8]) -> Status {
+    let cut = &bytes[..bytes.len().min(SHOWN)];
+    let dots = if bytes.len() > SHOWN { "..." } else { "" };
+    let shown = match bytes.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{dots}", String::from_utf8_lossy(cut)),
+        Some(_) => format!("{}{dots}", cut.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+    };
+    Status::bad_request(format!("the object provided is unrecognized (must be of type {}): {why} ({shown})", expected.kind))
+}
+
+/// Fills in a missing kind and version, and refuses others.
+fn identify(expected: &Expected, mut value: Value) -> ApiResult<Value> {
+    let wanted = expected.api_version();
+    let map = value.as_object_mut().ok_or_else(|| unhandled(expected, "not an object"))?;
+    for (field, default) in [("apiVersion", wanted.as_str()), ("kind", expected.kind.as_str())] {
+        if map.get(field).and_then(Value::as_str).is_none_or(str::is_empty) {
+            map.insert(field.to_owned(), json!(default));
+        }
+    }
+    let found = meta::api_version(&value);
+    if found != wanted {
+        return Err(Status::bad_request(format!("the API version in the data ({found}) does not match the expected API version ({wanted})")));
+    }
+    let kind = meta::kind(&value);
+    if kind != expected.kind {
+        let Expected { version, group, kind: wanted, .. } = expected;
+        let package = group.split('.').next().filter(|first| !first.is_empty()).unwrap_or("core");
+        let why = format!("converting ({version}.{kind}) to ({package}.{wanted}): unknown conversion");
+        return Err(Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {wanted}: {why}")));
+    }
+    Ok(value)
+}
+
+fn check_namespace(target: &Target, value: &Value) -> ApiResult<()> {
+    let named = meta::namespace(value);
+    let fits = named.is_empty() || named == target.namespace || !target.row.resource.namespaced;
+    if fits || !target.subresource.is_empty() && target.namespace.is_empty() {
+        return Ok(());
+    }
+    Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"))
+}
+
+/// A patch may not rename.
+fn check_patched_name(target: &Target, value: &Value) -> ApiResult<()> {
+    if meta::name(value) == target.name || target.name.is_empty() {
+        return Ok(());
+    }
+    super::modify::check_name(target, value)
+}

@@ -1,0 +1,213 @@
+//! Deleting: preconditions, finalizers, dependents, and graceful deletion.
+
+use jiff::SignedDuration;
+use mainstay_api::meta;
+use mainstay_api::resource::{DeleteReturns, GarbagePolicy};
+use mainstay_api::status::{ApiResult, Details, Status};
+use serde_json::{Value, json};
+
+use super::commit::{Answer, Finished, Plan};
+use super::read::not_found;
+use super::{Call, DeleteOptions, Engine, Live, Propagation, Target};
+use crate::admission::Operation as AdmissionOperation;
+use crate::strategy::Context;
+
+const TRIES: usize = 32;
+const ORPHAN: &str = "orphan";
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// What a deletion does to the object.
+enum Verdict {
+    /// It goes.
+    Remove,
+    /// It is marked; finalizers or the agent finish it.
+    Mark(Value),
+    /// It is marked and goes at once: watchers see both.
+    MarkAndRemove(Value),
+    /// Its deletion is under way already.
+    Pending,
+}
+
+impl Engine {
+    /// Deletes an object.
+    ///
+    /// # Errors
+    /// 404; 409 for preconditions that do not hold; what admission refuses.
+    pub async fn delete(&self, call: &mut Call, target: &Target, options: &DeleteOptions) -> ApiResult<Answer> {
+        for _ in 0..TRIES {
+            let live = self.live(target).await?.ok_or_else(|| not_found(target))?;
+            let (plan, again) = self.plan_delete(call, target, live, options).await?;
+            let removed = matches!(plan.ops.first(), Some(mainstay_store::Op::Delete { .. }));
+            let Finished::Answer(answer) = self.finish(call, target, plan, options.dry_run).await? else { continue };
+            if again && !options.dry_run {
+                let last = DeleteOptions { grace: Some(0), uid: None, resource_version: None, ..options.clone() };
+                return Box::pin(self.delete(call, target, &last)).await.or_else(|error| gone_is_fine(error, answer));
+            }
+            return Ok(outcome(target, answer, removed || again, options));
+        }
+        Err(Status::conflict(target.group(), target.resource(), &target.name))
+    }
+
+    /// All steps up to the proposal; the flag says that the marked object is to be removed in a second step.
+    pub(crate) async fn plan_delete(&self, call: &mut Call, target: &Target, live: Live, options: &DeleteOptions) -> ApiResult<(Plan, bool)> {
+        check_preconditions(target, &live.value, options)?;
+        self.admit_with(call, target, AdmissionOperation::Delete, None, Some(&live.value), options.raw.clone(), options.dry_run).await?;
+        let cx = self.context(call, target, options.dry_run);
+        let verdict = verdict(&cx, target, &live.value, options);
+        drop(cx);
+        let (plan, again) = match verdict {
+            Verdict::Pending => (Plan::unchanged(live.bytes), false),
+            Verdict::Remove => (self.removal(call, target, &live), false),
+            Verdict::Mark(object) => (self.mark_plan(target, &live, &object), false),
+            Verdict::MarkAndRemove(object) => (self.mark_plan(target, &live, &object), true),
+        };
+        let accepted = options.not_orphaning && !again && !matches!(plan.ops.first(), Some(mainstay_store::Op::Delete { .. }));
+        Ok((Plan { accepted, ..plan }, again))
+    }
+
+    fn mark_plan(&self, target: &Target, live: &Live, object: &Value) -> Plan {
+        if super::managed::same_but_for_times(object, &live.value) {
+            return Plan::unchanged(live.bytes.clone());
+        }
+        Plan::replace(target.key(), live.revision, crate::codec::encode(object))
+    }
+}
+
+fn gone_is_fine(error: Status, answer: Answer) -> ApiResult<Answer> {
+    if error.code() == 404 { Ok(answer) } else { Err(error) }
+}
+
+/// A removed object is answered by a status, by most kinds.
+fn outcome(target: &Target, answer: Answer, removed: bool, options: &DeleteOptions) -> Answer {
+    let with_object = target.row.resource.delete_returns == DeleteReturns::Object;
+    if !removed || with_object {
+        return answer;
+    }
+    let object = crate::codec::decode(&answer.bytes);
+    let details = Details {
+        name: target.name.clone(),
+        group: target.group().to_owned(),
+        kind: target.resource().to_owned(),
+        uid: meta::uid(&object).to_owned(),
+        ..Details::default()
+    };
+    let status = Status::success(0, Some(details));
+    let mut value = status.to_value();
+    if let Some(map) = value.as_object_mut() {
+        map.remove("code");
+    }
+    let accepted = answer.accepted && options.not_orphaning;
+    Answer { bytes: value.to_string().into(), created: false, accepted, kind: Some("Status".into()) }
+}
+
+fn check_preconditions(target: &Target, object: &Value, options: &DeleteOptions) -> ApiResult<()> {
+    let conflict = |why: String| Err(Status::conflict_because(target.group(), target.kind(), &target.name, why));
+    if let Some(uid) = options.uid.as_deref()
+        && uid != meta::uid(object)
+    {
+        let found = meta::uid(object);
+        return conflict(format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({found}). The object might have been deleted and then recreated"
+        ));
+    }
+    if let Some(version) = options.resource_version.as_deref()
+        && version != meta::resource_version(object)
+    {
+        let found = meta::resource_version(object);
+        return conflict(format!(
+            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({found}). The object might have been modified"
+        ));
+    }
+    Ok(())
+}
+
+fn verdict(cx: &Context<'_>, target: &Target, object: &Value, options: &DeleteOptions) -> Verdict {
+    let strategy = &target.row.strategy;
+    let mut marked = object.clone();
+    set_finalizers(&mut marked, garbage_finalizers(target, object, options));
+    let held = meta::finalizers(&marked).next().is_some() || strategy.holds_deletion(&marked);
+    let grace = strategy.delete_grace(cx, object, options.grace);
+    if let Some(grace) = grace {
+        if meta::is_deleting(object) {
+            return shorten(object, marked, held, options);
+        }
+        mark(cx, target, &mut marked, grace);
+        return if grace > 0 || held { Verdict::Mark(marked) } else { Verdict::MarkAndRemove(marked) };
+    }
+    if !held {
+        return Verdict::Remove;
+    }
+    mark(cx, target, &mut marked, 0);
+    Verdict::Mark(marked)
+}
+
+/// A deletion under way may only be made quicker.
+fn shorten(object: &Value, mut marked: Value, held: bool, options: &DeleteOptions) -> Verdict {
+    let present = meta::deletion_grace_period_seconds(object).unwrap_or(0);
+    if present == 0 {
+        return if held { Verdict::Mark(marked) } else { Verdict::Remove };
+    }
+    let Some(asked) = options.grace.filter(|asked| *asked < present) else { return Verdict::Pending };
+    let began = meta::deletion_timestamp(object).and_then(mainstay_api::time::read);
+    if let Some(at) = began {
+        let at = at + SignedDuration::from_secs(asked - present);
+        meta::set(&mut marked, "deletionTimestamp", mainstay_api::time::seconds(at));
+    }
+    meta::set(&mut marked, "deletionGracePeriodSeconds", asked);
+    if asked > 0 || held { Verdict::Mark(marked) } else { Verdict::MarkAndRemove(marked) }
+}
+
+fn mark(cx: &Context<'_>, target: &Target, object: &mut Value, grace: i64) {
+    if !meta::is_deleting(object) {
+        let at = cx.now + SignedDuration::from_secs(grace);
+        meta::set(object, "deletionTimestamp", mainstay_api::time::seconds(at));
+        if target.resource() != "namespaces" {
+            meta::set(object, "deletionGracePeriodSeconds", grace);
+        }
+        let generation = meta::generation(object);
+        if generation > 0 {
+            meta::set(object, "generation", generation + 1);
+        }
+    }
+    target.row.strategy.begin_delete(cx, object);
+}
+
+fn set_finalizers(object: &mut Value, finalizers: Option<Vec<String>>) {
+    match finalizers {
+        None => {}
+        Some(list) if list.is_empty() => {
+            meta::remove_field(object, "finalizers");
+        }
+        Some(list) => meta::set(object, "finalizers", json!(list)),
+    }
+}
+
+/// The finalizers with those of the garbage collector as the options want them; `None`: as they are.
+fn garbage_finalizers(target: &Target, object: &Value, options: &DeleteOptions) -> Option<Vec<String>> {
+    let wanted = match effective_policy(target, object, options)? {
+        Propagation::Orphan => Some(ORPHAN),
+        Propagation::Foreground => Some(FOREGROUND),
+        Propagation::Background => None,
+    };
+    let mut list: Vec<String> = meta::finalizers(object).filter(|name| !matches!(*name, ORPHAN | FOREGROUND)).map(str::to_owned).collect();
+    list.extend(wanted.map(str::to_owned));
+    let before: Vec<&str> = meta::finalizers(object).collect();
+    let same = before.len() == list.len() && list.iter().all(|name| before.contains(&name.as_str()));
+    (!same).then_some(list)
+}
+
+fn effective_policy(target: &Target, object: &Value, options: &DeleteOptions) -> Option<Propagation> {
+    if target.row.resource.garbage == GarbagePolicy::Unsupported {
+        return Some(Propagation::Background);
+    }
+    if let Some(policy) = options.propagation {
+        return Some(policy);
+    }
+    if meta::has_finalizer(object, ORPHAN) {
+        return Some(Propagation::Orphan);
+    }
+    if meta::has_finalizer(object, FOREGROUND) {
+        return Some(Propagation::Foreground);
+    }
+    Some(if target.row.resource.garbage == GarbagePolicy::Orphan { Propagation::Orphan } else { Propagation::Background })
+}

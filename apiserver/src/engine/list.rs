@@ -1,0 +1,226 @@
+//! Listing: selectors, pages, and the meanings of `resourceVersion`.
+
+use bytes::Bytes;
+use mainstay_api::field::{Error, ErrorList, Path};
+use mainstay_api::selector::LabelSelector;
+use mainstay_api::status::{ApiResult, Status};
+use mainstay_store::{Freshness, ListQuery, Revision};
+use serde_json::Value;
+
+use super::continuation::Continuation;
+use super::fields::Fields;
+use super::read::parse_revision;
+use super::{Engine, Target, store_status};
+use crate::cache::CachedObject;
+use std::sync::Arc;
+
+/// What is asked of a list.
+#[derive(Clone, Debug, Default)]
+pub struct ListOptions {
+    /// `labelSelector`.
+    pub label_selector: String,
+    /// `fieldSelector`.
+    pub field_selector: String,
+    /// Objects at the most; 0 or less: all.
+    pub limit: i64,
+    /// The token of the page before.
+    pub continuation: String,
+    /// `resourceVersion`.
+    pub resource_version: String,
+    /// `resourceVersionMatch`.
+    pub resource_version_match: String,
+    /// `sendInitialEvents`, which is for watches only.
+    pub send_initial_events: Option<bool>,
+}
+
+/// A page of a list.
+#[derive(Clone)]
+pub struct Listing {
+    /// The objects, in their stored form.
+    pub items: Vec<Arc<CachedObject>>,
+    /// The revision of the list.
+    pub revision: Revision,
+    /// Where it goes on; empty: it does not.
+    pub continuation: String,
+    /// Objects after this page, where that is known.
+    pub remaining: Option<i64>,
+}
+
+/// Labels and fields that objects have to have.
+pub(crate) struct Selection {
+    pub labels: LabelSelector,
+    pub fields: Fields,
+}
+
+impl Selection {
+    pub(crate) fn parse(target: &Target, labels: &str, fields: &str) -> ApiResult<Self> {
+        let labels = LabelSelector::parse(labels).map_err(|error| Status::bad_request(error.to_string()))?;
+        Ok(Self { labels, fields: Fields::parse(target, fields)? })
+    }
+
+    pub(crate) fn is_everything(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    pub(crate) fn matches(&self, object: &CachedObject) -> bool {
+        (self.labels.is_empty() || self.labels.matches(object.labels())) && self.fields.matches(object)
+    }
+}
+
+enum Source {
+    /// The cache as it is once it has reached this revision.
+    Cache(Option<Revision>),
+    /// The cache once it shows every acknowledged write.
+    Consistent,
+    /// The store's history.
+    Exactly(Revision),
+}
+
+impl Engine {
+    /// The objects of a collection.
+    ///
+    /// # Errors
+    /// 400 and 422 for options that do not parse or fit together, 410 for pages whose history is gone, 504 for
+    /// revisions that are not reached.
+    pub async fn list(&self, target: &Target, options: &ListOptions) -> ApiResult<Listing> {
+        validate(options)?;
+        let selection = Selection::parse(target, &options.label_selector, &options.field_selector)?;
+        let page = options.continuation.as_str();
+        let after = if page.is_empty() { None } else { Some(Continuation::decode(page)?) };
+        match source(options, after.as_ref())? {
+            Source::Exactly(revision) => self.list_history(target, options, &selection, revision, after).await,
+            Source::Consistent => {
+                self.caches.consistent().await.map_err(store_status)?;
+                Ok(self.list_cache(target, options, &selection, after))
+            }
+            Source::Cache(revision) => {
+                if let Some(revision) = revision {
+                    self.wait_until(revision).await?;
+                }
+                Ok(self.list_cache(target, options, &selection, after))
+            }
+        }
+    }
+
+    fn list_cache(&self, target: &Target, options: &ListOptions, selection: &Selection, after: Option<Continuation>) -> Listing {
+        let reached = self.caches.reached();
+        let snapshot = self.caches.of(&target.row.storage_group, target.resource()).snapshot();
+        let revision = reached.max(snapshot.revision);
+        let prefix = self.prefix(target);
+        let from = after.map(|after| full_key(target, &after.after));
+        if let Some(node) = selection.fields.pinned("spec.nodeName").filter(|_| target.resource() == "pods") {
+            let objects = snapshot.on_node(node);
+            let objects = objects.values().filter(|object| object.key.starts_with(&prefix));
+            return gather(objects, options, selection, revision, from);
+        }
+        if let Some(name) = selection.fields.pinned("metadata.name").filter(|_| !target.namespace.is_empty() || !target.row.resource.namespaced) {
+            let object = snapshot.objects.get(&target.key_of(name));
+            return gather(object.into_iter(), options, selection, revision, from);
+        }
+        gather(snapshot.under(&prefix), options, selection, revision, from)
+    }
+
+    async fn list_history(
+        &self,
+        target: &Target,
+        options: &ListOptions,
+        selection: &Selection,
+        revision: Revision,
+        after: Option<Continuation>,
+    ) -> ApiResult<Listing> {
+        let first = after.is_none();
+        let from = after.map(|after| full_key(target, &after.after));
+        let query = ListQuery { prefix: self.prefix(target), after: from, limit: 0, fresh: Freshness::Exactly(revision) };
+        let page = self.store.list(query).await.map_err(|error| history_status(error, first))?;
+        let objects: Vec<Arc<CachedObject>> =
+            page.entries.into_iter().filter_map(|entry| CachedObject::new(entry.key, entry.value, entry.modified)).map(Arc::new).collect();
+        Ok(gather(objects.iter(), options, selection, revision, None))
+    }
+
+    pub(crate) fn prefix(&self, target: &Target) -> Bytes {
+        let namespace = (!target.namespace.is_empty()).then_some(target.namespace.as_str());
+        let namespace = if target.row.resource.namespaced { namespace } else { None };
+        crate::key::prefix(&target.row.storage_group, target.resource(), namespace)
+    }
+}
+
+fn history_status(error: mainstay_store::StoreError, first: bool) -> Status {
+    match error {
+        mainstay_store::StoreError::Compacted { .. } if !first => Status::expired(
+            "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
+        ),
+        other => store_status(other),
+    }
+}
+
+fn full_key(target: &Target, after: &str) -> Bytes {
+    let mut key = crate::key::prefix(&target.row.storage_group, target.resource(), None).to_vec();
+    key.extend_from_slice(after.as_bytes());
+    key.into()
+}
+
+fn gather<'a>(
+    objects: impl Iterator<Item = &'a Arc<CachedObject>>,
+    options: &ListOptions,
+    selection: &Selection,
+    revision: Revision,
+    after: Option<Bytes>,
+) -> Listing {
+    let mut objects = objects.filter(|object| after.as_ref().is_none_or(|after| object.key > *after)).filter(|object| selection.matches(object));
+    let Some(limit) = usize::try_from(options.limit).ok().filter(|limit| *limit > 0) else {
+        return Listing { items: objects.cloned().collect(), revision, continuation: String::new(), remaining: None };
+    };
+    let items: Vec<Arc<CachedObject>> = objects.by_ref().take(limit).cloned().collect();
+    let rest = if selection.is_everything() { objects.count() } else { usize::from(objects.next().is_some()) };
+    let last = items.last().filter(|_| rest > 0);
+    let continuation = last.map(|last| Continuation {
+        revision: i64::try_from(revision.0).unwrap_or(i64::MAX),
+        after: format!("{}\0{}", last.namespace, last.name),
+    });
+    let remaining = (rest > 0 && selection.is_everything()).then(|| i64::try_from(rest).unwrap_or(i64::MAX));
+    Listing { items, revision, continuation: continuation.map(|token| token.encode()).unwrap_or_default(), remaining }
+}
+
+fn source(options: &ListOptions, after: Option<&Continuation>) -> ApiResult<Source> {
+    if let Some(after) = after {
+        return Ok(match u64::try_from(after.revision) {
+            Ok(revision) => Source::Exactly(Revision(revision)),
+            Err(_) => Source::Consistent,
+        });
+    }
+    Ok(match (options.resource_version.as_str(), options.resource_version_match.as_str()) {
+        ("", _) => Source::Consistent,
+        ("0", _) => Source::Cache(None),
+        (text, "Exact") => Source::Exactly(parse_revision(text)?),
+        (text, _) => Source::Cache(Some(parse_revision(text)?)),
+    })
+}
+
+/// Checks which options may come together.
+fn validate(options: &ListOptions) -> ApiResult<()> {
+    let mut errors = ErrorList::new();
+    let path = Path::new("resourceVersionMatch");
+    let (version, matching) = (options.resource_version.as_str(), options.resource_version_match.as_str());
+    if !matching.is_empty() {
+        if version.is_empty() {
+            errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+        }
+        if !options.continuation.is_empty() {
+            errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
+        }
+        if !matches!(matching, "Exact" | "NotOlderThan") {
+            errors.push(Error::not_supported(&path, Value::from(matching), &["Exact", "NotOlderThan", ""]));
+        }
+        if matching == "Exact" && version == "0" {
+            errors.push(Error::forbidden(&path, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+        }
+    }
+    if options.send_initial_events.is_some() {
+        errors.push(Error::forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list"));
+    }
+    super::options::finish("ListOptions", errors)?;
+    if !options.continuation.is_empty() && !matches!(version, "" | "0") {
+        return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+    }
+    Ok(())
+}

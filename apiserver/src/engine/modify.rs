@@ -1,0 +1,211 @@
+//! Changing an object: update, patch and apply are one path with different ways to arrive at the new state.
+
+use mainstay_api::field::Path;
+use mainstay_api::meta;
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::Value;
+
+use super::commit::{Answer, Finished, Plan};
+use super::create::refuse;
+use super::decode::Body;
+use super::patch::Change;
+use super::read::not_found;
+use super::{Call, Engine, Live, Target, WriteOptions, managed, present, scale};
+use crate::admission::Operation as AdmissionOperation;
+use crate::strategy::SideWrite;
+
+/// How often a change is planned anew because the object changed meanwhile.
+const TRIES: usize = 32;
+
+impl Engine {
+    /// Replaces an object by a request body.
+    ///
+    /// # Errors
+    /// Everything that decoding, admission, validation and the store refuse.
+    pub async fn update(&self, call: &mut Call, target: &Target, body: Body, options: &WriteOptions) -> ApiResult<Answer> {
+        let object = self.read_body(call, target, body, options)?;
+        check_name(target, &object)?;
+        self.modify(call, target, &Change::Replace(object), options).await
+    }
+
+    /// Changes an object; planned anew while others change it, unless the request names a revision.
+    ///
+    /// # Errors
+    /// Everything that decoding, admission, validation and the store refuse.
+    pub async fn modify(&self, call: &mut Call, target: &Target, change: &Change, options: &WriteOptions) -> ApiResult<Answer> {
+        for _ in 0..TRIES {
+            let plan = self.plan_modify(call, target, change, options).await?;
+            if let Finished::Answer(answer) = self.finish(call, target, plan, options.dry_run).await? {
+                return Ok(answer);
+            }
+        }
+        Err(Status::conflict(target.group(), target.resource(), &target.name))
+    }
+
+    /// All steps up to the proposal.
+    pub(crate) async fn plan_modify(&self, call: &mut Call, target: &Target, change: &Change, options: &WriteOptions) -> ApiResult<Plan> {
+        match self.live(target).await? {
+            Some(live) => self.plan_change(call, target, live, change, options).await,
+            None => self.plan_missing(call, target, change, options).await,
+        }
+    }
+
+    async fn plan_missing(&self, call: &mut Call, target: &Target, change: &Change, options: &WriteOptions) -> ApiResult<Plan> {
+        let row = &target.row.resource;
+        let creates = match change {
+            Change::Replace(_) => row.create_on_update && target.subresource.is_empty(),
+            Change::Apply(_) => target.subresource.is_empty(),
+            _ => false,
+        };
+        if !creates {
+            return Err(not_found(target));
+        }
+        let object = self.applied(call, target, None, change, options)?;
+        if let Change::Apply(_) = change
+            && !meta::uid(&object).is_empty()
+        {
+            let why = "uid mismatch: the provided object specified uid {}, and no existing object was found";
+            let why = why.replace("{}", meta::uid(&object));
+            return Err(Status::conflict_because(target.group(), target.resource(), &target.name, why));
+        }
+        let mut name = String::new();
+        self.plan_create(call, target, object, options, &mut name).await
+    }
+
+    async fn plan_change(&self, call: &mut Call, target: &Target, live: Live, change: &Change, options: &WriteOptions) -> ApiResult<Plan> {
+        if let Change::Edit(edit) = change {
+            let mut value = live.value.clone();
+            edit(&mut value)?;
+            return Ok(self.change_plan(call, target, value, live, Vec::new()));
+        }
+        let new = self.changed(call, target, &live, change, options)?;
+        check_uid(target, &new, &live.value)?;
+        let mut new = self.admit_mutating_update(call, target, new, &live.value, options).await?;
+        check_revision(target, &new, &live)?;
+        carry_over(&mut new, &live.value);
+        if !matches!(change, Change::Apply(_)) {
+            managed::track(call, target, Some(&live.value), &mut new, options);
+        }
+        self.prepare_change(call, target, &mut new, &live.value, options);
+        let side = self.validate_change(call, target, &mut new, &live.value, options)?;
+        self.check_escalation(call, target, &new, Some(&live.value))?;
+        self.admit_validating(call, target, AdmissionOperation::Update, Some(&new), Some(&live.value), options).await?;
+        Ok(self.change_plan(call, target, new, live, side))
+    }
+
+    fn change_plan(&self, call: &Call, target: &Target, mut new: Value, live: Live, side: Vec<SideWrite>) -> Plan {
+        if finishes_deletion(target, &new) {
+            return self.removal(call, target, &live);
+        }
+        if managed::same_but_for_times(&new, &live.value) {
+            return Plan::unchanged(live.bytes);
+        }
+        meta::remove_field(&mut new, "resourceVersion");
+        Plan::replace(target.key(), live.revision, crate::codec::encode(&new)).with(side, call.now)
+    }
+
+    /// The new state as the change wants it, in the stored version.
+    fn changed(&self, call: &mut Call, target: &Target, live: &Live, change: &Change, options: &WriteOptions) -> ApiResult<Value> {
+        let view = self.view(target, live)?;
+        let changed = self.applied(call, target, Some(&view), change, options)?;
+        match target.subresource.as_str() {
+            "scale" => scale::take(target, &live.value, &changed),
+            _ => present::to_stored(&target.row, changed),
+        }
+    }
+
+    fn prepare_change(&self, call: &Call, target: &Target, new: &mut Value, old: &Value, options: &WriteOptions) {
+        let cx = self.context(call, target, options.dry_run);
+        target.row.strategy.prepare_update(&cx, new, old);
+    }
+
+    fn validate_change(&self, call: &mut Call, target: &Target, new: &mut Value, old: &Value, options: &WriteOptions) -> ApiResult<Vec<SideWrite>> {
+        let strategy = target.row.strategy.clone();
+        let cx = self.context(call, target, options.dry_run);
+        let side = strategy.allocate(&cx, new, Some(old))?;
+        let mut errors = meta::validate_object_meta_update(new, old, &Path::new("metadata"));
+        errors.extend(strategy.validate_update(&cx, new, old));
+        let warnings = if errors.is_empty() { strategy.warnings(&cx, new, Some(old)) } else { Vec::new() };
+        drop(cx);
+        refuse(target, new, errors)?;
+        warnings.into_iter().for_each(|warning| call.warn(warning));
+        Ok(side)
+    }
+}
+
+/// The name in a body must be the URL's.
+pub(crate) fn check_name(target: &Target, object: &Value) -> ApiResult<()> {
+    let name = meta::name(object);
+    if name.is_empty() {
+        let url = &target.name;
+        return Err(Status::bad_request(format!("the name of the object ({url} based on URL) was undeterminable: name must be provided")));
+    }
+    if name != target.name {
+        let url = &target.name;
+        return Err(Status::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({url})")));
+    }
+    Ok(())
+}
+
+fn check_uid(target: &Target, new: &Value, old: &Value) -> ApiResult<()> {
+    let (new, old) = (meta::uid(new), meta::uid(old));
+    if new.is_empty() || new == old {
+        return Ok(());
+    }
+    let why = format!("Precondition failed: UID in precondition: {new}, UID in object meta: {old}");
+    let key = format!("/registry/{}/{}/{}", target.resource(), target.namespace, target.name);
+    let why = format!("StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}");
+    Err(Status::conflict_because(target.group(), target.resource(), &target.name, why))
+}
+
+/// A named revision must be the present one; some kinds want one named.
+fn check_revision(target: &Target, new: &Value, live: &Live) -> ApiResult<()> {
+    let asked = meta::resource_version(new);
+    if asked.is_empty() || asked == "0" {
+        if target.row.resource.unconditional_update || !target.subresource.is_empty() && target.subresource != "status" {
+            return Ok(());
+        }
+        let error = mainstay_api::field::Error::invalid(&Path::new("metadata").child("resourceVersion"), 0, "must be specified for an update");
+        return Err(Status::invalid(target.group(), target.kind(), &target.name, [error].into_iter().collect()));
+    }
+    match asked.parse::<u64>() {
+        Ok(revision) if revision == live.revision.0 => Ok(()),
+        Ok(_) => Err(Status::conflict(target.group(), target.resource(), &target.name)),
+        Err(_) => {
+            let why = crate::rest::query::parse_int_error("ParseUint", asked);
+            let error = mainstay_api::field::Error::invalid(&Path::new("metadata").child("resourceVersion"), asked, why);
+            Err(Status::invalid(target.group(), target.kind(), &target.name, [error].into_iter().collect()))
+        }
+    }
+}
+
+/// What an update cannot change, whatever it says.
+fn carry_over(new: &mut Value, old: &Value) {
+    for field in ["creationTimestamp", "generation"] {
+        carry(new, old, field);
+    }
+    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let absent = meta::metadata(new).is_none_or(|metadata| metadata.get(field).is_none_or(Value::is_null));
+        if absent {
+            carry(new, old, field);
+        }
+    }
+    meta::remove_field(new, "selfLink");
+}
+
+fn carry(new: &mut Value, old: &Value, field: &str) {
+    match meta::metadata(old).and_then(|metadata| metadata.get(field)) {
+        Some(value) => meta::set(new, field, value.clone()),
+        None => {
+            meta::remove_field(new, field);
+        }
+    }
+}
+
+/// A deleted object that nothing holds any longer.
+fn finishes_deletion(target: &Target, new: &Value) -> bool {
+    meta::is_deleting(new)
+        && meta::finalizers(new).next().is_none()
+        && meta::deletion_grace_period_seconds(new).unwrap_or(0) == 0
+        && !target.row.strategy.holds_deletion(new)
+}

@@ -1,0 +1,67 @@
+//! The ways a request changes an object.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::Value;
+
+use super::{Call, Engine, FieldValidation, Target, WriteOptions};
+
+/// The patch formats besides apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchKind {
+    /// RFC 6902.
+    Json,
+    /// RFC 7386.
+    Merge,
+    /// Kubernetes' strategic merge.
+    Strategic,
+}
+
+/// An edit of the server's own.
+pub type Edit = Arc<dyn Fn(&mut Value) -> ApiResult<()> + Send + Sync>;
+
+/// How the new state comes from the old one.
+#[derive(Clone)]
+pub enum Change {
+    /// This object instead.
+    Replace(Value),
+    /// A patch document.
+    Patch(PatchKind, Bytes),
+    /// Server-side apply of this object, as the client sent it.
+    Apply(Value),
+    /// A change that the server makes for a subresource, in the stored version.
+    Edit(Edit),
+}
+
+impl Engine {
+    /// The new state in the request's version, decoded and defaulted.
+    pub(crate) fn applied(&self, call: &mut Call, target: &Target, view: Option<&Value>, change: &Change, options: &WriteOptions) -> ApiResult<Value> {
+        match change {
+            Change::Replace(object) => Ok(object.clone()),
+            Change::Apply(object) => {
+                let applied = super::managed::apply(call, target, view, object, options)?;
+                self.decode_value(call, target, applied, &WriteOptions { field_validation: FieldValidation::Ignore, ..options.clone() })
+            }
+            Change::Patch(kind, patch) => {
+                let view = view.ok_or_else(|| super::read::not_found(target))?;
+                let patched = patched(target, view, *kind, patch)?;
+                self.decode_value(call, target, patched, options)
+            }
+            Change::Edit(_) => Err(Status::internal("an edit is applied to the stored object")),
+        }
+    }
+}
+
+fn patched(target: &Target, view: &Value, kind: PatchKind, patch: &Bytes) -> ApiResult<Value> {
+    match kind {
+        PatchKind::Json => crate::schema::patch::json_patch(view, patch),
+        PatchKind::Merge => crate::schema::patch::merge_patch(view, patch),
+        PatchKind::Strategic => {
+            let of = super::decode::Expected::of(target).object_type;
+            let of = of.ok_or_else(|| Status::unsupported_media_type(&["application/json-patch+json", "application/merge-patch+json"]))?;
+            crate::schema::patch::strategic::apply_bytes(view, patch, of)
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Creates that are really changes of pods: binding and eviction.
+
+use std::sync::Arc;
+
+use mainstay_api::meta;
+use mainstay_api::selector::LabelSelector;
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::{Value, json};
+
+use super::commit::Answer;
+use super::decode::Body;
+use super::patch::Change;
+use super::read::not_found;
+use super::{Call, DeleteOptions, Engine, Target, WriteOptions};
+use crate::admission::Operation as AdmissionOperation;
+
+/// The success that bindings and evictions answer with.
+fn success() -> Answer {
+    let bytes = Status::success(201, None).to_json().into();
+    Answer { bytes, created: true, accepted: false, kind: Some("Status".into()) }
+}
+
+impl Engine {
+    /// Assigns a pod to a node.
+    pub(crate) async fn bind(&self, call: &mut Call, target: &Target, body: Body, options: &WriteOptions) -> ApiResult<Answer> {
+        let binding = self.read_body(call, target, body, options)?;
+        let target = self.pod_of(target, &binding);
+        check_url_name(&target, &binding, "Binding")?;
+        check_node(&binding)?;
+        self.admit_validating(call, &target, AdmissionOperation::Create, Some(&binding), None, options).await?;
+        let (binding, now) = (Arc::new(binding), mainstay_api::time::seconds(call.now));
+        let edit = Change::Edit(Arc::new(move |pod| assign(pod, &binding, &now)));
+        self.modify(call, &target, &edit, options).await?;
+        Ok(success())
+    }
+
+    /// `bindings` names its pod in the body.
+    fn pod_of(&self, target: &Target, binding: &Value) -> Target {
+        match self.registry.find("", "v1", "pods") {
+            Some(row) if target.resource() == "bindings" => {
+                let name = meta::name(binding).to_owned();
+                Target { row, namespace: target.namespace.clone(), name, subresource: "binding".into() }
+            }
+            _ => target.clone(),
+        }
+    }
+
+    /// Deletes a pod if its disruption budget allows.
+    pub(crate) async fn evict(&self, call: &mut Call, target: &Target, body: Body, options: &WriteOptions) -> ApiResult<Answer> {
+        let eviction = self.read_body(call, target, body, options)?;
+        check_url_name(target, &eviction, "Eviction")?;
+        let mut delete = DeleteOptions::parse(eviction.get("deleteOptions").cloned().unwrap_or_else(|| json!({})))?;
+        delete.dry_run |= options.dry_run;
+        self.admit_validating(call, target, AdmissionOperation::Create, Some(&eviction), None, options).await?;
+        let pod = target.whole();
+        let live = self.live(&pod).await?.ok_or_else(|| not_found(&pod))?;
+        if !needs_no_budget(&live.value) {
+            if let Some(budget) = self.budget_of(&pod, &live.value)? {
+                self.spend(call, &pod, &live.value, &budget, &delete).await?;
+            }
+            self.mark_disrupted(call, &pod, &delete).await?;
+        }
+        self.delete(call, &pod, &delete).await?;
+        Ok(success())
+    }
+
+    fn budget_of(&self, pod: &Target, object: &Value) -> ApiResult<Option<Arc<Value>>> {
+        use crate::strategy::Reader;
+        let budgets = self.reader.list("policy", "poddisruptionbudgets", Some(&pod.namespace));
+        let mut matching = budgets.into_iter().filter(|budget| selects(budget, object));
+        match (matching.next(), matching.next()) {
+            (_, Some(_)) => Err(Status::plain(
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+            )),
+            (budget, None) => Ok(budget),
+        }
+    }
+
+    async fn spend(&self, call: &mut Call, pod: &Target, object: &Value, budget: &Value, delete: &DeleteOptions) -> ApiResult<()> {
+        if !is_ready(object) && may_evict_unready(budget) {
+            return Ok(());
+        }
+        let row = self.registry.find("policy", "v1", "poddisruptionbudgets").ok_or_else(|| Status::internal("no budgets"))?;
+        let name = meta::name(budget).to_owned();
+        let target = Target { row, namespace: pod.namespace.clone(), name, subresource: "status".into() };
+        let (pod_name, now) = (pod.name.clone(), mainstay_api::time::seconds(call.now));
+        let edit = Change::Edit(Arc::new(move |budget| spend_one(budget, &pod_name, &now)));
+        let options = WriteOptions { dry_run: delete.dry_run, ..WriteOptions::default() };
+        self.modify(call, &target, &edit, &options).await.map(drop)
+    }
+
+    async fn mark_disrupted(&self, call: &mut Call, pod: &Target, delete: &DeleteOptions) -> ApiResult<()> {
+        let now = mainstay_api::time::seconds(call.now);
+        let edit = Change::Edit(Arc::new(move |pod| {
+            let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting", "lastTransitionTime": now});
+            set_condition(pod, condition);
+            Ok(())
+        }));
+        let target = Target { subresource: "status".into(), ..pod.clone() };
+        let options = WriteOptions { dry_run: delete.dry_run, ..WriteOptions::default() };
+        self.modify(call, &target, &edit, &options).await.map(drop)
+    }
+}
+
+fn check_url_name(target: &Target, body: &Value, kind: &str) -> ApiResult<()> {
+    if meta::name(body) == target.name {
+        return Ok(());
+    }
+    Err(Status::bad_request(format!("name in URL does not match name in {kind} object")))
+}
+
+fn check_node(binding: &Value) -> ApiResult<()> {
+    let text = |pointer: &str| binding.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let kind = text("/target/kind");
+    if !matches!(kind, "" | "Node") {
+        let kind = crate::rest::query::go_quote(kind);
+        return Err(Status::plain(format!("target.kind: Unsupported value: {kind}: supported values: \"Node\", \"<empty>\"")));
+    }
+    if text("/target/name").is_empty() {
+        return Err(Status::plain("target.name: Required value"));
+    }
+    Ok(())
+}
+
+fn assign(pod: &mut Value, binding: &Value, now: &str) -> ApiResult<()> {
+    let name = meta::name(pod).to_owned();
+    let refuse = |why: String| Err(Status::conflict_because("", "pods/binding", &name, why));
+    let uid = meta::uid(binding);
+    if !uid.is_empty() && uid != meta::uid(pod) {
+        let (namespace, found) = (meta::namespace(pod), meta::uid(pod));
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
+        let key = format!("/registry/pods/{namespace}/{name}");
+        let why = format!("StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}");
+        return Err(Status::conflict_because("", "pods", &name, why));
+    }
+    if meta::is_deleting(pod) {
+        return refuse(format!("pod {name} is being deleted, cannot be assigned to a host"));
+    }
+    if let Some(node) = pod.pointer("/spec/nodeName").and_then(Value::as_str).filter(|node| !node.is_empty()) {
+        return refuse(format!("pod {name} is already assigned to node \"{node}\""));
+    }
+    if pod.pointer("/spec/schedulingGates").and_then(Value::as_array).is_some_and(|gates| !gates.is_empty()) {
+        return refuse(format!("pod {name} has non-empty .spec.schedulingGates"));
+    }
+    pod["spec"]["nodeName"] = binding["target"]["name"].clone();
+    for (key, value) in meta::annotations(binding).into_iter().flatten() {
+        meta::set_annotation(pod, key, value.as_str().unwrap_or_default());
+    }
+    set_condition(pod, json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now}));
+    Ok(())
+}
+
+/// Sets a pod's condition; its transition time stays if the status does.
+fn set_condition(pod: &mut Value, mut condition: Value) {
+    if let Some(generation) = pod.pointer("/metadata/generation").cloned() {
+        condition["observedGeneration"] = generation;
+    }
+    if pod.get("status").is_none_or(Value::is_null) {
+        pod["status"] = json!({});
+    }
+    if pod["status"].get("conditions").and_then(Value::as_array).is_none() {
+        pod["status"]["conditions"] = json!([]);
+    }
+    let Some(list) = pod["status"]["conditions"].as_array_mut() else { return };
+    match list.iter_mut().find(|old| old["type"] == condition["type"]) {
+        Some(old) => {
+            if old["status"] == condition["status"] {
+                condition["lastTransitionTime"] = old["lastTransitionTime"].clone();
+            }
+            *old = condition;
+        }
+        None => list.push(condition),
+    }
+}
+
+fn needs_no_budget(pod: &Value) -> bool {
+    let phase = pod.pointer("/status/phase").and_then(Value::as_str).unwrap_or("Pending");
+    matches!(phase, "Pending" | "Succeeded" | "Failed") || meta::is_deleting(pod)
+}
+
+fn selects(budget: &Value, pod: &Value) -> bool {
+    match budget.pointer("/spec/selector") {
+        None | Some(Value::Null) => false,
+        Some(selector) => LabelSelector::from_object(selector).is_ok_and(|selector| selector.matches_object(pod)),
+    }
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+fn may_evict_unready(budget: &Value) -> bool {
+    let number = |field: &str| budget.pointer(&format!("/status/{field}")).and_then(Value::as_i64).unwrap_or(0);
+    let always = budget.pointer("/spec/unhealthyPodEvictionPolicy").and_then(Value::as_str) == Some("AlwaysAllow");
+    always || number("currentHealthy") >= number("desiredHealthy") && number("desiredHealthy") > 0
+}
+
+fn spend_one(budget: &mut Value, pod: &str, now: &str) -> ApiResult<()> {
+    let number = |pointer: &str| budget.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let name = meta::name(budget).to_owned();
+    if number("/status/observedGeneration") < number("/metadata/generation") {
+        return Err(refused(&format!("The disruption budget {name} is still being processed by the server."), 10));
+    }
+    let allowed = number("/status/disruptionsAllowed");
+    if allowed <= 0 {
+        let (healthy, desired) = (number("/status/currentHealthy"), number("/status/desiredHealthy"));
+        let why = if healthy <= desired {
+            format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently")
+        } else {
+            format!("The disruption budget {name} does not allow evicting pods currently")
+        };
+        return Err(refused(&why, 0));
+    }
+    budget["status"]["disruptionsAllowed"] = (allowed - 1).into();
+    if budget["status"].get("disruptedPods").is_none_or(Value::is_null) {
+        budget["status"]["disruptedPods"] = json!({});
+    }
+    budget["status"]["disruptedPods"][pod] = now.into();
+    Ok(())
+}
+
+fn refused(why: &str, seconds: i32) -> Status {
+    let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+    Status::too_many_requests(message, seconds).with_cause("DisruptionBudget", why, "")
+}

@@ -1,0 +1,63 @@
+//! From the stored form of an object to the form that a request speaks, and back.
+
+use bytes::Bytes;
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::Value;
+
+use super::commit::Answer;
+use super::{Engine, Live, Target, scale};
+use crate::registry::Row;
+
+impl Engine {
+    /// The stored bytes of an object as this target shows them.
+    pub(crate) fn answer(&self, target: &Target, bytes: Bytes, created: bool) -> ApiResult<Answer> {
+        if target.subresource == "scale" {
+            let value = scale::of(target, &crate::codec::decode(&bytes))?;
+            return Ok(Answer { bytes: value.to_string().into(), created, accepted: false, kind: Some("Scale".into()) });
+        }
+        Ok(Answer { bytes: stored_to_request(&target.row, bytes)?, created, accepted: false, kind: None })
+    }
+
+    /// The object as a patch of this target sees it.
+    pub(crate) fn view(&self, target: &Target, live: &Live) -> ApiResult<Value> {
+        match target.subresource.as_str() {
+            "scale" => scale::of(target, &live.value),
+            _ => to_request(&target.row, live.value.clone()),
+        }
+    }
+}
+
+/// Converts a stored object to the version of a row.
+pub(crate) fn to_request(row: &Row, value: Value) -> ApiResult<Value> {
+    if value.get("apiVersion").and_then(Value::as_str) == Some(&row.api_version()) {
+        return Ok(value);
+    }
+    convert(value, &row.api_version(), &row.resource.kind)
+}
+
+/// Converts an object of a request to the stored version.
+pub(crate) fn to_stored(row: &Row, value: Value) -> ApiResult<Value> {
+    if row.speaks_stored() {
+        return Ok(value);
+    }
+    convert(value, &row.stored.0, &row.stored.1)
+}
+
+/// Stored bytes as a row's version has them; untouched if the versions agree.
+pub(crate) fn stored_to_request(row: &Row, bytes: Bytes) -> ApiResult<Bytes> {
+    if row.speaks_stored() && bytes.starts_with(&row.header) {
+        return Ok(bytes);
+    }
+    let value = to_request(row, crate::codec::decode(&bytes))?;
+    Ok(serde_json::to_vec(&value).map_err(Status::internal)?.into())
+}
+
+fn convert(value: Value, api_version: &str, kind: &str) -> ApiResult<Value> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    crate::schema::convert::to_version(value, group, version, kind)
+}
+
+/// The kind of a row's lists.
+pub(crate) fn list_kind(row: &Row) -> String {
+    if row.resource.list_kind.is_empty() { format!("{}List", row.resource.kind) } else { row.resource.list_kind.to_string() }
+}

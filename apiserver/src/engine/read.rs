@@ -1,0 +1,63 @@
+//! Reading one object.
+
+use bytes::Bytes;
+use mainstay_api::status::{ApiResult, Status};
+use mainstay_store::{Freshness, Revision};
+
+use super::commit::Answer;
+use super::{Engine, Live, Target, store_status};
+use crate::cache::CachedObject;
+
+impl Engine {
+    /// The object of a target; an empty `resource_version` reads consistently, `0` what the cache holds.
+    ///
+    /// # Errors
+    /// 404, 504 for revisions that are not reached, 400 for such that do not parse.
+    pub async fn get(&self, target: &Target, resource_version: &str) -> ApiResult<Answer> {
+        let bytes = self.read_bytes(target, resource_version).await?;
+        let bytes = bytes.ok_or_else(|| not_found(target))?;
+        self.answer(target, bytes, false)
+    }
+
+    async fn read_bytes(&self, target: &Target, resource_version: &str) -> ApiResult<Option<Bytes>> {
+        let key = target.key();
+        let cache = self.caches.of(&target.row.storage_group, target.resource());
+        match resource_version {
+            "" => {
+                let (entry, _) = self.store.get(&key, Freshness::Consistent).await.map_err(store_status)?;
+                return Ok(entry.map(|entry| entry.value));
+            }
+            "0" => {}
+            text => self.wait_until(parse_revision(text)?).await?,
+        }
+        Ok(cache.get(&key).map(|object: std::sync::Arc<CachedObject>| object.value.clone()))
+    }
+
+    /// Waits until the caches have reached a revision.
+    pub(crate) async fn wait_until(&self, revision: Revision) -> ApiResult<()> {
+        if self.caches.reached() >= revision || self.caches.wait_for(revision).await {
+            return Ok(());
+        }
+        Err(Status::resource_version_too_large(revision.0, self.caches.reached().0, 1))
+    }
+
+    /// What a write begins from: the latest state.
+    pub(crate) async fn live(&self, target: &Target) -> ApiResult<Option<Live>> {
+        let (entry, _) = self.store.get(&target.key(), Freshness::Consistent).await.map_err(store_status)?;
+        Ok(entry.map(|entry| Live { value: crate::codec::decode(&entry.value), bytes: entry.value, revision: entry.modified }))
+    }
+}
+
+/// The 404 of a target.
+pub(crate) fn not_found(target: &Target) -> Status {
+    Status::not_found(target.group(), target.resource(), &target.name)
+}
+
+/// A `resourceVersion` parameter.
+pub(crate) fn parse_revision(text: &str) -> ApiResult<Revision> {
+    text.parse().map(Revision).map_err(|_| {
+        let why = crate::rest::query::parse_int_error("ParseUint", text);
+        let quoted = crate::rest::query::go_quote(text);
+        Status::bad_request(format!("invalid resource version: resourceVersion: Invalid value: {quoted}: {why}"))
+    })
+}

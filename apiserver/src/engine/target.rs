@@ -1,0 +1,96 @@
+//! What a call is about and who makes it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use mainstay_store::Term;
+
+use crate::authn::UserInfo;
+use crate::key::ObjectKey;
+use crate::registry::Row;
+
+/// The object or collection of a call.
+#[derive(Clone)]
+pub struct Target {
+    /// The resource's row.
+    pub row: Arc<Row>,
+    /// Namespace; empty for cluster-scoped resources and for collections over all namespaces.
+    pub namespace: String,
+    /// Name; empty for collections.
+    pub name: String,
+    /// Subresource; empty for the object itself.
+    pub subresource: String,
+}
+
+impl Target {
+    /// The store's key of the object.
+    pub fn key(&self) -> Bytes {
+        self.key_of(&self.name)
+    }
+
+    /// The store's key of another object beside this.
+    pub fn key_of(&self, name: &str) -> Bytes {
+        let key = ObjectKey {
+            group: self.row.storage_group.clone(),
+            resource: self.row.resource.resource.to_string(),
+            namespace: self.namespace.clone(),
+            name: name.to_owned(),
+        };
+        key.encode()
+    }
+
+    /// The same target under another name.
+    pub fn named(&self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self.clone() }
+    }
+
+    /// The same object without the subresource.
+    pub fn whole(&self) -> Self {
+        Self { subresource: String::new(), ..self.clone() }
+    }
+
+    /// Group as errors name it.
+    pub fn group(&self) -> &str {
+        &self.row.resource.group
+    }
+
+    /// Plural resource as errors name it.
+    pub fn resource(&self) -> &str {
+        &self.row.resource.resource
+    }
+
+    /// Kind as errors name it.
+    pub fn kind(&self) -> &str {
+        &self.row.resource.kind
+    }
+}
+
+/// One call of the engine: who, when, under which guard, and the warnings gathered on the way.
+pub struct Call {
+    /// The caller.
+    pub user: UserInfo,
+    /// The caller's `User-Agent`, the default field manager.
+    pub user_agent: String,
+    /// The write counts only while the leader is in this term.
+    pub term: Option<Term>,
+    /// The clock, read once.
+    pub now: Timestamp,
+    /// Texts for `Warning` headers.
+    pub warnings: Vec<String>,
+}
+
+impl Call {
+    /// A call made now.
+    pub fn new(user: UserInfo, user_agent: impl Into<String>, term: Option<Term>) -> Self {
+        Self { user, user_agent: user_agent.into(), term, now: Timestamp::now(), warnings: Vec::new() }
+    }
+
+    /// Adds a warning unless it is there already.
+    pub fn warn(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if !self.warnings.contains(&text) {
+            self.warnings.push(text);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The paths that name no objects: discovery, OpenAPI, version, health, metrics, token keys.
+
+use http::{Response, header};
+use crate::schema::discovery;
+use mainstay_api::resource::Resource;
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::{Value, json};
+use tonic::body::Body;
+
+use super::Rest;
+use super::filter::Admitted;
+use super::negotiate::{self, Form, SERVED};
+use super::respond;
+
+/// The Kubernetes version that is served.
+pub const KUBERNETES_VERSION: &str = "v1.36.1";
+
+/// Routes a path that names no objects.
+pub(crate) async fn route(rest: &Rest, request: Admitted) -> Response<Body> {
+    if let Some(response) = super::health::route(rest, &request) {
+        return response;
+    }
+    let form = super::filter::error_form(&request.parts);
+    match answer(rest, &request) {
+        Ok(response) => response,
+        Err(status) => respond::error(form, &status),
+    }
+}
+
+fn answer(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
+    let path = request.info.path.trim_end_matches('/');
+    let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+    match segments.as_slice() {
+        [""] => values(request, &json!({"paths": paths(rest)})),
+        ["version"] => read_only(request).and_then(|()| values(request, &version())),
+        ["metrics"] => Ok(respond::bytes(200, "text/plain; version=0.0.4; charset=utf-8", rest.metrics.render(rest.engine.caches().watchers()))),
+        ["api"] | ["apis"] => roots(rest, request, segments[0]),
+        ["api", version] => resources(rest, request, "", version),
+        ["apis", group] => one_group(rest, request, group),
+        ["apis", group, version] => resources(rest, request, group, version),
+        ["openapi", "v2"] => openapi_v2(rest, request),
+        ["openapi", "v3"] => openapi_index(rest, request),
+        ["openapi", "v3", rest_of @ ..] => openapi_v3(rest, request, &rest_of.join("/")),
+        _ => Ok(respond::text(404, "404 page not found\n")),
+    }
+}
+
+fn read_only(request: &Admitted) -> ApiResult<()> {
+    if super::objects::is_read(&request.parts.method) { Ok(()) } else { Err(Status::method_not_allowed()) }
+}
+
+fn values(request: &Admitted, value: &Value) -> ApiResult<Response<Body>> {
+    let form = negotiate::negotiate(request.header(header::ACCEPT), &SERVED, false)?;
+    let pretty = form.pretty || negotiate::wants_pretty(&request.query, request.user_agent());
+    let form = Form { pretty, shape: negotiate::Shape::Object, ..form };
+    let body = respond::encode(form, value)?;
+    Ok(respond::sized(form.media.content_type(), body, request.header(header::ACCEPT_ENCODING)))
+}
+
+/// The rows, built-in ones in the table's order.
+fn rows(rest: &Rest) -> Vec<Resource> {
+    let mut rows: Vec<Resource> = mainstay_api::resource::builtin().to_vec();
+    rows.extend(rest.engine.registry().all().iter().filter(|row| row.custom).map(|row| row.resource.clone()));
+    rows
+}
+
+/// `/api` and `/apis`: the groups, or all resources at once for clients that ask for the aggregated form.
+fn roots(rest: &Rest, request: &Admitted, which: &str) -> ApiResult<Response<Body>> {
+    let accept = request.header(header::ACCEPT).unwrap_or_default();
+    let core = which == "api";
+    let aggregated = accept.split(',').next().is_some_and(|first| first.contains("as=APIGroupDiscoveryList"));
+    if aggregated && accept.contains("v=v2") && !accept.split(',').next().is_some_and(|first| first.contains("v=v2beta1")) {
+        let value = discovery::aggregated(&rows(rest), core);
+        return aggregated_answer(request, &value);
+    }
+    if aggregated && !accept.contains(',') {
+        return Err(Status::not_acceptable(&SERVED));
+    }
+    let value = if core { discovery::api_versions(&server_address(request)) } else { discovery::groups(&rows(rest)) };
+    values(request, &value)
+}
+
+fn aggregated_answer(request: &Admitted, value: &Value) -> ApiResult<Response<Body>> {
+    let body = bytes::Bytes::from(value.to_string());
+    let content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    let tag = etag(&body);
+    if request.header(header::IF_NONE_MATCH) == Some(tag.as_str()) {
+        let mut response = respond::bytes(304, content_type, bytes::Bytes::new());
+        set_tag(&mut response, &tag);
+        return Ok(response);
+    }
+    let mut response = respond::sized(content_type, body, request.header(header::ACCEPT_ENCODING));
+    set_tag(&mut response, &tag);
+    response.headers_mut().insert(header::VARY, header::HeaderValue::from_static("Accept"));
+    Ok(response)
+}
+
+fn set_tag(response: &mut Response<Body>, tag: &str) {
+    if let Ok(value) = header::HeaderValue::from_str(tag) {
+        response.headers_mut().insert(header::ETAG, value);
+    }
+}
+
+fn etag(body: &[u8]) -> String {
+    use sha2::{Digest, Sha512};
+    let digest = Sha512::digest(body);
+    let hex: String = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+    format!("\"{hex}\"")
+}
+
+fn server_address(request: &Admitted) -> String {
+    request.header(header::HOST).map(str::to_owned).or_else(|| request.parts.uri.authority().map(ToString::to_string)).unwrap_or_default()
+}
+
+fn one_group(rest: &Rest, request: &Admitted, group: &str) -> ApiResult<Response<Body>> {
+    match discovery::group(&rows(rest), group) {
+        Some(value) => values(request, &value),
+        None => Ok(respond::text(404, "404 page not found\n")),
+    }
+}
+
+fn resources(rest: &Rest, request: &Admitted, group: &str, version: &str) -> ApiResult<Response<Body>> {
+    if !rest.engine.registry().has_version(group, version) {
+        if rest.engine.registry().has_group(group) {
+            return Err(Status::path_not_found());
+        }
+        return Ok(respond::text(404, "404 page not found\n"));
+    }
+    read_only(request)?;
+    values(request, &discovery::resources(&rows(rest), group, version))
+}
+
+fn version() -> Value {
+    json!({
+        "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36",
+        "minCompatibilityMajor": "1", "minCompatibilityMinor": "35",
+        "gitVersion": format!("{KUBERNETES_VERSION}+mainstay"), "gitCommit": env!("CARGO_PKG_VERSION"), "gitTreeState": "clean",
+        "buildDate": "2026-01-01T00:00:00Z", "goVersion": "rust", "compiler": "rustc",
+        "platform": format!("{}/{}", std::env::consts::OS, if std::env::consts::ARCH == "x86_64" { "amd64" } else { std::env::consts::ARCH }),
+    })
+}
+
+fn paths(rest: &Rest) -> Vec<String> {
+    let mut paths: Vec<String> = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    for row in rest.engine.registry().all() {
+        let group = &row.resource.group;
+        if group.is_empty() {
+            paths.push(format!("/api/{}", row.resource.version));
+        } else {
+            paths.push(format!("/apis/{group}"));
+            paths.push(format!("/apis/{group}/{}", row.resource.version));
+        }
+    }
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+fn openapi_v2(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
+    let body = crate::schema::openapi::v2(&rows(rest)).to_string();
+    Ok(respond::sized("application/json", body.into(), request.header(header::ACCEPT_ENCODING)))
+}
+
+fn openapi_index(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
+    values(request, &crate::schema::openapi::v3_index(&rows(rest)))
+}
+
+fn openapi_v3(rest: &Rest, request: &Admitted, group_version: &str) -> ApiResult<Response<Body>> {
+    match crate::schema::openapi::v3_group_version(&rows(rest), group_version) {
+        Some(value) => Ok(respond::sized("application/json", value.to_string().into(), request.header(header::ACCEPT_ENCODING))),
+        None => Ok(respond::text(404, "404 page not found\n")),
+    }
+}

@@ -1,0 +1,201 @@
+//! In which form an answer goes out: media type, and whether as the object, its metadata, or a table.
+
+use mainstay_api::status::{ApiResult, Status};
+
+/// How bytes are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    /// `application/json`.
+    Json,
+    /// `application/yaml`.
+    Yaml,
+    /// `application/vnd.kubernetes.protobuf`.
+    Protobuf,
+}
+
+impl Media {
+    /// The `Content-Type` of an answer.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => JSON,
+            Self::Yaml => YAML,
+            Self::Protobuf => PROTOBUF,
+        }
+    }
+}
+
+/// What of an object is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// The object itself.
+    Object,
+    /// A `Table`.
+    Table,
+    /// `PartialObjectMetadata`.
+    Partial,
+    /// `PartialObjectMetadataList`.
+    PartialList,
+}
+
+/// The agreed form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// Encoding.
+    pub media: Media,
+    /// Shape.
+    pub shape: Shape,
+    /// `meta.k8s.io/v1beta1` was asked for instead of `v1`.
+    pub beta: bool,
+    /// Indented JSON.
+    pub pretty: bool,
+    /// The media type named `stream=watch`.
+    pub stream: bool,
+}
+
+impl Form {
+    /// Plain JSON.
+    pub const JSON: Form = Form { media: Media::Json, shape: Shape::Object, beta: false, pretty: false, stream: false };
+}
+
+const JSON: &str = "application/json";
+const YAML: &str = "application/yaml";
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+/// What objects are served as.
+pub const SERVED: [&str; 3] = [JSON, YAML, PROTOBUF];
+/// What collections are served as.
+pub const SERVED_LIST: [&str; 5] =
+    [JSON, YAML, PROTOBUF, "application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
+
+struct Clause<'a> {
+    media: &'a str,
+    params: Vec<(&'a str, &'a str)>,
+    quality: f32,
+}
+
+fn clauses(accept: &str) -> Vec<Clause<'_>> {
+    let mut clauses: Vec<Clause> = accept.split(',').map(str::trim).filter(|part| !part.is_empty()).map(clause).collect();
+    clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+    clauses
+}
+
+fn clause(text: &str) -> Clause<'_> {
+    let mut parts = text.split(';').map(str::trim);
+    let media = parts.next().unwrap_or_default();
+    let params: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
+    let quality = params.iter().find(|(key, _)| *key == "q").and_then(|(_, value)| value.parse().ok()).unwrap_or(1.0);
+    Clause { media, params, quality }
+}
+
+/// Agrees on a form. `offered` is what the route serves; `custom` resources know no protobuf.
+///
+/// # Errors
+/// 406, worded by the router if no media type fits, by the encoder if a parameter does not.
+pub fn negotiate(accept: Option<&str>, offered: &[&str], custom: bool) -> ApiResult<Form> {
+    let accept = accept.map(str::trim).filter(|text| !text.is_empty()).unwrap_or("*/*");
+    let clauses = clauses(accept);
+    let routed = |clause: &Clause| clause.media == "*/*" || offered.iter().any(|media| media.split(';').next() == Some(clause.media));
+    if !clauses.iter().any(routed) {
+        return Err(route_not_acceptable(offered));
+    }
+    clauses.iter().find_map(|clause| form(clause, custom)).ok_or_else(|| Status::not_acceptable(served(custom)))
+}
+
+fn served(custom: bool) -> &'static [&'static str] {
+    if custom { &SERVED[..2] } else { &SERVED }
+}
+
+/// The router's 406.
+pub fn route_not_acceptable(offered: &[&str]) -> Status {
+    let message = format!("406: Not Acceptable\n\nAvailable representations: {}", offered.join(", "));
+    Status::failure(406, "NotAcceptable", message).with_empty_details()
+}
+
+fn form(clause: &Clause, custom: bool) -> Option<Form> {
+    let media = match clause.media {
+        "*/*" | "application/*" | JSON => Media::Json,
+        YAML => Media::Yaml,
+        PROTOBUF => Media::Protobuf,
+        _ => return None,
+    };
+    let param = |key: &str| clause.params.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
+    let (shape, beta) = match (param("as"), param("g"), param("v")) {
+        (None, _, _) => (Shape::Object, false),
+        (Some(kind), Some("meta.k8s.io"), Some(version @ ("v1" | "v1beta1"))) => (shape(kind)?, version == "v1beta1"),
+        _ => return None,
+    };
+    let protobuf_of_custom = media == Media::Protobuf && custom && !matches!(shape, Shape::Partial | Shape::PartialList);
+    if protobuf_of_custom {
+        return None;
+    }
+    let pretty = param("pretty") == Some("1");
+    Some(Form { media, shape, beta, pretty, stream: param("stream") == Some("watch") })
+}
+
+fn shape(kind: &str) -> Option<Shape> {
+    match kind {
+        "Table" => Some(Shape::Table),
+        "PartialObjectMetadata" => Some(Shape::Partial),
+        "PartialObjectMetadataList" => Some(Shape::PartialList),
+        _ => None,
+    }
+}
+
+/// Whether JSON is to be indented: asked for, or the client is a person's terminal or browser.
+pub fn wants_pretty(query: &super::query::Query, user_agent: &str) -> bool {
+    match query.get("pretty") {
+        Some(_) => query.flag("pretty"),
+        None => ["curl/", "Wget/", "Mozilla/5.0"].iter().any(|browser| user_agent.starts_with(browser)),
+    }
+}
+
+/// The media type of a request body, without parameters.
+///
+/// # Errors
+/// 415 if it is none of ours. No header at all means JSON.
+pub fn body_media(content_type: Option<&str>, custom: bool) -> ApiResult<Media> {
+    let Some(text) = content_type.filter(|text| !text.is_empty()) else { return Ok(Media::Json) };
+    let unsupported = || Status::unsupported_media_type(served(custom));
+    let mut parts = text.split(';').map(str::trim);
+    let media = parts.next().unwrap_or_default();
+    if parts.any(|param| !param.is_empty() && !param.contains('=')) {
+        return Err(unsupported());
+    }
+    match media.to_ascii_lowercase().as_str() {
+        JSON => Ok(Media::Json),
+        YAML => Ok(Media::Yaml),
+        PROTOBUF if !custom => Ok(Media::Protobuf),
+        _ => Err(unsupported()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kubectl_gets_a_table() {
+        let accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
+        let form = negotiate(Some(accept), &SERVED_LIST, false).unwrap();
+        assert_eq!((form.media, form.shape, form.beta), (Media::Json, Shape::Table, false));
+    }
+
+    #[test]
+    fn what_nobody_serves_is_refused_by_the_router() {
+        let error = negotiate(Some("application/*"), &SERVED, false).unwrap_err();
+        assert!(error.message.starts_with("406: Not Acceptable\n\nAvailable representations: application/json, "));
+        let error = negotiate(Some("application/json;as=Odd;v=v1;g=meta.k8s.io"), &SERVED, false).unwrap_err();
+        assert!(error.message.starts_with("only the following media types are accepted"));
+    }
+
+    #[test]
+    fn quality_decides() {
+        let form = negotiate(Some("application/yaml;q=0.1,application/json;q=0.9"), &SERVED, false).unwrap();
+        assert_eq!(form.media, Media::Json);
+    }
+
+    #[test]
+    fn malformed_content_types_are_refused() {
+        assert!(body_media(Some("application/json;a"), false).is_err());
+        assert_eq!(body_media(Some("application/json; charset=utf-8"), false).unwrap(), Media::Json);
+    }
+}

@@ -1,0 +1,310 @@
+//! Routing of requests for objects, and the verbs.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Response, header};
+use http_body_util::{BodyExt, Limited};
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::{Value, json};
+use tonic::body::Body;
+
+use super::filter::Admitted;
+use super::negotiate::{self, Form, Media, Shape};
+use super::query::Query;
+use super::respond::{self, Include};
+use super::{BODY_LIMIT, Rest};
+use crate::engine::{Answer, Body as ObjectBody, Call, Change, DeleteOptions, ListOptions, PatchKind, RawOptions, Target};
+use crate::registry::Row;
+
+/// Routes a request that has passed the filters.
+pub(crate) async fn route(rest: Arc<Rest>, request: Admitted) -> Response<Body> {
+    if !request.info.is_resource {
+        return super::discovery::route(&rest, request).await;
+    }
+    let form = super::filter::error_form(&request.parts);
+    let Some(row) = rest.engine.registry().find(&request.info.group, &request.info.version, &request.info.resource) else {
+        return nothing_here(&rest, &request, form);
+    };
+    match dispatch(&rest, request, row).await {
+        Ok(response) => response,
+        Err(status) => respond::error(form, &status),
+    }
+}
+
+fn nothing_here(rest: &Rest, request: &Admitted, form: Form) -> Response<Body> {
+    if rest.engine.registry().has_group(&request.info.group) {
+        return respond::error(form, &Status::path_not_found());
+    }
+    respond::text(404, "404 page not found\n")
+}
+
+async fn dispatch(rest: &Arc<Rest>, request: Admitted, row: Arc<Row>) -> ApiResult<Response<Body>> {
+    check_place(&request, &row)?;
+    let info = &request.info;
+    if !info.subresource.is_empty() && !row.resource.subresources.iter().any(|sub| sub.name == info.subresource) {
+        return Err(Status::path_not_found());
+    }
+    verb(rest, request, row).await
+}
+
+/// Whether a path names a place where the resource is.
+fn check_place(request: &Admitted, row: &Row) -> ApiResult<()> {
+    let info = &request.info;
+    let named = !info.name.is_empty() && !matches!(info.verb, "list" | "watch" | "deletecollection");
+    if row.resource.namespaced == info.in_namespace {
+        return Ok(());
+    }
+    if info.in_namespace || named && info.verb != "create" || !info.subresource.is_empty() {
+        return Err(Status::path_not_found());
+    }
+    if matches!(info.verb, "list" | "watch") { Ok(()) } else { Err(Status::method_not_allowed()) }
+}
+
+fn target(request: &Admitted, row: Arc<Row>) -> Target {
+    let namespace = if row.resource.namespaced { request.info.namespace.clone() } else { String::new() };
+    Target { row, namespace, name: request.info.name.clone(), subresource: request.info.subresource.clone() }
+}
+
+async fn verb(rest: &Arc<Rest>, request: Admitted, row: Arc<Row>) -> ApiResult<Response<Body>> {
+    check_verb(&request, &row)?;
+    let target = target(&request, row);
+    match request.info.verb {
+        "watch" => super::watching::watch(rest, request, target).await,
+        "list" => list(rest, request, target).await,
+        "get" => get(rest, request, target).await,
+        "create" => create(rest, request, target).await,
+        "update" => update(rest, request, target).await,
+        "patch" => patch(rest, request, target).await,
+        "delete" => delete(rest, request, target).await,
+        "deletecollection" => delete_collection(rest, request, target).await,
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+fn check_verb(request: &Admitted, row: &Row) -> ApiResult<()> {
+    let info = &request.info;
+    let served = match row.resource.subresource(&info.subresource) {
+        Some(sub) => sub.verbs.iter().any(|verb| verb == info.verb),
+        None => row.has_verb(info.verb) && (info.verb != "create" || info.name.is_empty()),
+    };
+    if served { Ok(()) } else { Err(Status::method_not_allowed()) }
+}
+
+/// The form of an answer; collections may be streamed.
+pub(crate) fn form_of(request: &Admitted, row: &Row, collection: bool) -> ApiResult<Form> {
+    let offered: &[&str] = if collection { &negotiate::SERVED_LIST } else { &negotiate::SERVED };
+    let form = negotiate::negotiate(request.header(header::ACCEPT), offered, row.custom)?;
+    let pretty = form.pretty || negotiate::wants_pretty(&request.query, request.user_agent());
+    Ok(Form { pretty, ..form })
+}
+
+fn include(form: Form, query: &Query) -> ApiResult<Include> {
+    if form.shape == Shape::Table { Include::parse(query.text("includeObject")) } else { Ok(Include::Metadata) }
+}
+
+pub(crate) fn call_of(request: &Admitted) -> Call {
+    Call::new(request.user.clone(), request.user_agent(), None)
+}
+
+async fn get(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
+    let form = form_of(&request, &target.row, false)?;
+    let include = include(form, &request.query)?;
+    let answer = rest.engine.get(&target, request.query.text("resourceVersion")).await?;
+    respond::object(form, &target.row, &answer, 200, include)
+}
+
+/// The list options of a query.
+pub(crate) fn list_options(query: &Query) -> ApiResult<ListOptions> {
+    Ok(ListOptions {
+        label_selector: query.text("labelSelector").to_owned(),
+        field_selector: query.text("fieldSelector").to_owned(),
+        limit: query.int("limit")?.unwrap_or(0),
+        continuation: query.text("continue").to_owned(),
+        resource_version: query.text("resourceVersion").to_owned(),
+        resource_version_match: query.text("resourceVersionMatch").to_owned(),
+        send_initial_events: query.get("sendInitialEvents").is_some().then(|| query.flag("sendInitialEvents")),
+    })
+}
+
+async fn list(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
+    let form = form_of(&request, &target.row, true)?;
+    let include = include(form, &request.query)?;
+    let options = list_options(&request.query)?;
+    let target = Target { name: String::new(), ..target };
+    let listing = rest.engine.list(&target, &options).await?;
+    let body = respond::list(form, &target.row, &listing, include)?;
+    Ok(respond::sized(form.media.content_type(), body, request.header(header::ACCEPT_ENCODING)))
+}
+
+/// The whole body, if it is not too large.
+pub(crate) async fn read(body: Body) -> ApiResult<Bytes> {
+    let collected = Limited::new(body, BODY_LIMIT).collect().await;
+    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
+        if error.downcast_ref::<http_body_util::LengthLimitError>().is_some() {
+            Status::request_too_large(format!("limit is {BODY_LIMIT}"))
+        } else {
+            Status::bad_request(format!("reading the request's body: {error}"))
+        }
+    })
+}
+
+pub(crate) fn raw_options(query: &Query) -> RawOptions {
+    RawOptions {
+        dry_run: query.all("dryRun"),
+        field_manager: query.text("fieldManager").to_owned(),
+        field_validation: query.text("fieldValidation").to_owned(),
+        force: query.get("force").map(|_| query.flag("force")),
+    }
+}
+
+/// A request body by its content type.
+pub(crate) fn object_body(content_type: Option<&str>, custom: bool, bytes: Bytes) -> ApiResult<ObjectBody> {
+    Ok(match negotiate::body_media(content_type, custom)? {
+        Media::Json => ObjectBody::Json(bytes),
+        Media::Yaml => ObjectBody::Yaml(bytes),
+        Media::Protobuf => ObjectBody::Protobuf(bytes),
+    })
+}
+
+/// An answer with the warnings of its call.
+pub(crate) fn finish(call: &Call, response: ApiResult<Response<Body>>, form: Form) -> ApiResult<Response<Body>> {
+    let mut response = match response {
+        Ok(response) => response,
+        Err(status) if call.warnings.is_empty() => return Err(status),
+        Err(status) => respond::error(form, &status),
+    };
+    respond::warn(&mut response, &call.warnings);
+    Ok(response)
+}
+
+fn written(form: Form, target: &Target, answer: &Answer, include: Include) -> ApiResult<Response<Body>> {
+    let code = if answer.created {
+        201
+    } else if answer.accepted {
+        202
+    } else {
+        200
+    };
+    respond::object(form, &target.row, answer, code, include)
+}
+
+async fn create(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
+    let form = form_of(&request, &target.row, false)?;
+    let include = include(form, &request.query)?;
+    let mut call = call_of(&request);
+    let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
+    let raw = raw_options(&request.query);
+    let bytes = read(request.body).await?;
+    let options = raw.validate("CreateOptions", false)?;
+    let body = object_body(content_type.as_deref(), target.row.custom, bytes)?;
+    let answer = rest.engine.create(&mut call, &target, body, &options).await;
+    finish(&call, answer.and_then(|answer| written(form, &target, &answer, include)), form)
+}
+
+async fn update(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
+    let form = form_of(&request, &target.row, false)?;
+    let include = include(form, &request.query)?;
+    let mut call = call_of(&request);
+    let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
+    let raw = raw_options(&request.query);
+    let bytes = read(request.body).await?;
+    let options = raw.validate("UpdateOptions", false)?;
+    let body = object_body(content_type.as_deref(), target.row.custom, bytes)?;
+    let answer = rest.engine.update(&mut call, &target, body, &options).await;
+    finish(&call, answer.and_then(|answer| written(form, &target, &answer, include)), form)
+}
+
+async fn patch(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
+    let form = form_of(&request, &target.row, false)?;
+    let include = include(form, &request.query)?;
+    let mut call = call_of(&request);
+    let kind = patch_kind(request.header(header::CONTENT_TYPE), target.row.custom)?;
+    let raw = raw_options(&request.query);
+    let bytes = read(request.body).await?;
+    let options = raw.validate("PatchOptions", kind.is_none())?;
+    let change = match kind {
+        Some(kind) => Change::Patch(kind, bytes),
+        None => Change::Apply(rest.engine.read_applied(&mut call, &target, &bytes, &options)?),
+    };
+    let answer = rest.engine.modify(&mut call, &target, &change, &options).await;
+    finish(&call, answer.and_then(|answer| written(form, &target, &answer, include)), form)
+}
+
+/// The patch format of a content type; `None` is apply.
+fn patch_kind(content_type: Option<&str>, custom: bool) -> ApiResult<Option<PatchKind>> {
+    let media = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    match media {
+        "application/json-patch+json" => Ok(Some(PatchKind::Json)),
+        "application/merge-patch+json" => Ok(Some(PatchKind::Merge)),
+        "application/strategic-merge-patch+json" if !custom => Ok(Some(PatchKind::Strategic)),
+        "application/strategic-merge-patch+json" => {
+            let accepted = ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
+            Err(Status::unsupported_media_type(&accepted))
+        }
+        "application/apply-patch+yaml" => Ok(None),
+        _ => Err(Status::failure(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_empty_details()),
+    }
+}
+
+/// The delete options of a body, or of the query if there is none.
+async fn delete_options(query: &Query, content_type: Option<&str>, body: Body) -> ApiResult<DeleteOptions> {
+    let bytes = read(body).await?;
+    let media = negotiate::body_media(content_type, false)?;
+    if bytes.is_empty() {
+        return DeleteOptions::parse(options_from_query(query)?);
+    }
+    let value = match media {
+        Media::Json => crate::engine::parse_options(&bytes)?,
+        Media::Yaml => mainstay_api::yaml::parse(&String::from_utf8_lossy(&bytes), mainstay_api::yaml::Duplicates::LastWins)
+            .map_err(|error| Status::bad_request(error.to_string()))?,
+        Media::Protobuf => crate::schema::protobuf::decode(&bytes).map_err(|error| Status::bad_request(error.to_string()))?,
+    };
+    DeleteOptions::parse(value)
+}
+
+fn options_from_query(query: &Query) -> ApiResult<Value> {
+    let mut value = json!({"apiVersion": "meta.k8s.io/v1", "kind": "DeleteOptions"});
+    let dry_run = query.all("dryRun");
+    if !dry_run.is_empty() {
+        value["dryRun"] = json!(dry_run);
+    }
+    if let Some(seconds) = query.int("gracePeriodSeconds")? {
+        value["gracePeriodSeconds"] = seconds.into();
+    }
+    if let Some(policy) = query.get("propagationPolicy").filter(|text| !text.is_empty()) {
+        value["propagationPolicy"] = policy.into();
+    }
+    if query.get("orphanDependents").is_some() {
+        value["orphanDependents"] = query.flag("orphanDependents").into();
+    }
+    Ok(value)
+}
+
+async fn delete(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
+    let form = form_of(&request, &target.row, false)?;
+    let include = include(form, &request.query)?;
+    let mut call = call_of(&request);
+    let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
+    let options = delete_options(&request.query, content_type.as_deref(), request.body).await?;
+    let answer = rest.engine.delete(&mut call, &target, &options).await;
+    finish(&call, answer.and_then(|answer| written(form, &target, &answer, include)), form)
+}
+
+async fn delete_collection(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
+    let form = form_of(&request, &target.row, false)?;
+    let include = include(form, &request.query)?;
+    let list = list_options(&request.query)?;
+    let mut call = call_of(&request);
+    let target = Target { name: String::new(), ..target };
+    let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
+    let options = delete_options(&request.query, content_type.as_deref(), request.body).await?;
+    let listing = rest.engine.delete_collection(&mut call, &target, &list, &options).await?;
+    let body = respond::list(form, &target.row, &listing, include)?;
+    finish(&call, Ok(respond::bytes(200, form.media.content_type(), body)), form)
+}
+
+/// Whether a method reads.
+pub(crate) fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}

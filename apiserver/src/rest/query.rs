@@ -1,0 +1,84 @@
+//! The query string, read as Kubernetes reads it: the first value of a key counts, bad numbers are refused in Go's words.
+
+use mainstay_api::status::{ApiResult, Status};
+
+/// The parameters of a request, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Parses `a=b&c=d`.
+    pub fn parse(text: Option<&str>) -> Self {
+        let pairs = text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        Self(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(key, value)| (decode(key), decode(value))).collect())
+    }
+
+    /// The first value of a key.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// The first value, or nothing if it is empty.
+    pub fn text(&self, key: &str) -> &str {
+        self.get(key).unwrap_or_default()
+    }
+
+    /// All values of a key.
+    pub fn all(&self, key: &str) -> Vec<String> {
+        self.0.iter().filter(|(name, _)| name == key).map(|(_, value)| value.clone()).collect()
+    }
+
+    /// All parameters, in order.
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
+    /// A switch: present and neither `0` nor `false`; an empty value is on for `watch`-like switches.
+    pub fn flag(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false"))
+    }
+
+    /// A whole number.
+    ///
+    /// # Errors
+    /// 400 in the words of Go's `strconv`.
+    pub fn int(&self, key: &str) -> ApiResult<Option<i64>> {
+        let Some(text) = self.get(key).filter(|text| !text.is_empty()) else { return Ok(None) };
+        text.parse::<i64>().map(Some).map_err(|_| Status::bad_request(parse_int_error("ParseInt", text)))
+    }
+}
+
+/// Go's words for a number that does not parse.
+pub fn parse_int_error(function: &str, text: &str) -> String {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let out_of_range = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let why = if out_of_range { "value out of range" } else { "invalid syntax" };
+    format!("strconv.{function}: parsing {}: {why}", go_quote(text))
+}
+
+/// A string as Go's `%q` shows it.
+pub fn go_quote(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+fn decode(text: &str) -> String {
+    super::path::unescape(&text.replace('+', " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_value_counts() {
+        let query = Query::parse(Some("a=1&a=2&b=x%20y+z&c"));
+        assert_eq!((query.text("a"), query.text("b"), query.get("c"), query.get("d")), ("1", "x y z", Some(""), None));
+        assert_eq!(query.all("a").len(), 2);
+    }
+
+    #[test]
+    fn bad_numbers_in_go_words() {
+        let error = Query::parse(Some("limit=x")).int("limit").unwrap_err();
+        assert_eq!(error.message, "strconv.ParseInt: parsing \"x\": invalid syntax");
+    }
+}

@@ -1,0 +1,251 @@
+//! From answers to bytes: JSON, YAML or protobuf; the object, its metadata, or a table.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::{Response, StatusCode, header};
+use http_body_util::Full;
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::{Value, json};
+use tonic::body::Body;
+
+use super::negotiate::{Form, Media, Shape};
+use crate::engine::{Answer, Listing, list_kind, stored_to_request};
+use crate::registry::Row;
+
+/// From this size on, answers are compressed for clients that take it; in bytes.
+const COMPRESS_FROM: usize = 128 << 10;
+
+/// What of the objects a table's rows carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Include {
+    None,
+    Metadata,
+    Object,
+}
+
+impl Include {
+    /// The `includeObject` parameter.
+    pub fn parse(text: &str) -> ApiResult<Self> {
+        match text {
+            "" | "Metadata" => Ok(Self::Metadata),
+            "None" => Ok(Self::None),
+            "Object" => Ok(Self::Object),
+            other => Err(Status::bad_request(format!("unrecognized includeObject value: {}", super::query::go_quote(other)))),
+        }
+    }
+}
+
+/// A body with its type.
+pub(crate) fn bytes(code: u16, content_type: &str, body: impl Into<Bytes>) -> Response<Body> {
+    let response = Response::builder()
+        .status(StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+        .header(header::CONTENT_TYPE, content_type)
+        .header(header::CACHE_CONTROL, "no-cache, private");
+    response.body(Body::new(Full::new(body.into()))).unwrap_or_else(|_| Response::new(Body::empty()))
+}
+
+/// Plain text.
+pub(crate) fn text(code: u16, body: impl Into<String>) -> Response<Body> {
+    bytes(code, "text/plain; charset=utf-8", body.into())
+}
+
+/// A failure.
+pub(crate) fn error(form: Form, status: &Status) -> Response<Body> {
+    let form = Form { shape: Shape::Object, ..form };
+    let mut response = match encode(form, &status.to_value()) {
+        Ok(body) => bytes(status.code(), form.media.content_type(), body),
+        Err(_) => bytes(status.code(), Media::Json.content_type(), status.to_json()),
+    };
+    if let Some(seconds) = status.retry_after().filter(|seconds| *seconds > 0) {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+/// A value in a form's media type.
+pub(crate) fn encode(form: Form, value: &Value) -> ApiResult<Bytes> {
+    let bytes = match form.media {
+        Media::Json if form.pretty => {
+            let mut text = serde_json::to_vec_pretty(value).map_err(Status::internal)?;
+            text.push(b'\n');
+            text
+        }
+        Media::Json => {
+            let mut text = serde_json::to_vec(value).map_err(Status::internal)?;
+            text.push(b'\n');
+            text
+        }
+        Media::Yaml => mainstay_api::yaml::to_string(value).into_bytes(),
+        Media::Protobuf => crate::schema::protobuf::encode(value).map_err(Status::internal)?,
+    };
+    Ok(bytes.into())
+}
+
+/// One object.
+pub(crate) fn object(form: Form, row: &Row, answer: &Answer, code: u16, include: Include) -> ApiResult<Response<Body>> {
+    let plain = form.media == Media::Json && form.shape == Shape::Object && !form.pretty;
+    if plain {
+        return Ok(bytes(code, form.media.content_type(), answer.bytes.clone()));
+    }
+    let value = crate::codec::decode(&answer.bytes);
+    let shown = shape(form, row, value, answer.kind.as_deref(), include)?;
+    Ok(bytes(code, form.media.content_type(), encode(form, &shown)?))
+}
+
+/// One object in a form's shape.
+pub(crate) fn shape(form: Form, row: &Row, value: Value, kind: Option<&str>, include: Include) -> ApiResult<Value> {
+    match form.shape {
+        Shape::Object => Ok(value),
+        _ if kind == Some("Status") => Ok(value),
+        Shape::Table => Ok(table(form, row, std::slice::from_ref(&value), &value["metadata"], kind, include)),
+        Shape::Partial => Ok(partial(form, value)),
+        Shape::PartialList => {
+            let kind = kind.unwrap_or(&row.resource.kind);
+            Err(not_acceptable(format!("you requested PartialObjectMetadataList, but the requested object is not a list (*{}.{kind})", go_package(row))))
+        }
+    }
+}
+
+fn not_acceptable(message: String) -> Status {
+    Status::failure(406, "NotAcceptable", message)
+}
+
+/// The package that Kubernetes keeps a group's internal types in, as some of its errors show it.
+fn go_package(row: &Row) -> &str {
+    match row.resource.group.split('.').next() {
+        Some("") | None => "core",
+        Some(first) => first,
+    }
+}
+
+fn api_version(form: Form) -> &'static str {
+    if form.beta { "meta.k8s.io/v1beta1" } else { "meta.k8s.io/v1" }
+}
+
+fn partial(form: Form, value: Value) -> Value {
+    json!({"apiVersion": api_version(form), "kind": "PartialObjectMetadata", "metadata": value.get("metadata").cloned().unwrap_or_else(|| json!({}))})
+}
+
+/// A table of objects; `metadata` is the list's.
+pub(crate) fn table(form: Form, row: &Row, objects: &[Value], metadata: &Value, kind: Option<&str>, include: Include) -> Value {
+    let now = jiff::Timestamp::now();
+    let rendered = crate::schema::table::render(&row.resource, kind, objects, now);
+    let rows = rendered.rows.into_iter().zip(objects).map(|(mut cells, object)| {
+        let shown = match include {
+            Include::None => None,
+            Include::Metadata => Some(partial(form, object.clone())),
+            Include::Object => Some(object.clone()),
+        };
+        if let (Some(shown), Some(cells)) = (shown, cells.as_object_mut()) {
+            cells.insert("object".into(), shown);
+        }
+        cells
+    });
+    let mut list = serde_json::Map::new();
+    for field in ["resourceVersion", "continue", "remainingItemCount"] {
+        if let Some(value) = metadata.get(field) {
+            list.insert(field.into(), value.clone());
+        }
+    }
+    json!({"apiVersion": api_version(form), "kind": "Table", "metadata": list, "columnDefinitions": rendered.columns, "rows": rows.collect::<Vec<_>>()})
+}
+
+/// A list, as bytes before compression.
+pub(crate) fn list(form: Form, row: &Row, listing: &Listing, include: Include) -> ApiResult<Bytes> {
+    if form.shape == Shape::Partial {
+        let message = format!("you requested PartialObjectMetadata, but the requested object is a list (*{}.{})", go_package(row), list_kind(row));
+        return Err(not_acceptable(message));
+    }
+    if form.media == Media::Json && form.shape == Shape::Object && !form.pretty && row.speaks_stored() {
+        return Ok(stored_list(row, listing));
+    }
+    let items = listing.items.iter().map(|item| stored_to_request(row, item.value.clone()).map(|bytes| crate::codec::decode(&bytes)));
+    let items = items.collect::<ApiResult<Vec<Value>>>()?;
+    let metadata = list_metadata(listing);
+    let value = match form.shape {
+        Shape::Table => table(form, row, &items, &metadata, None, include),
+        Shape::PartialList => {
+            let items: Vec<Value> = items.into_iter().map(|item| partial(form, item)).collect();
+            json!({"apiVersion": api_version(form), "kind": "PartialObjectMetadataList", "metadata": metadata, "items": items})
+        }
+        _ => {
+            let items: Vec<Value> = items.into_iter().map(|item| without_type(row, item)).collect();
+            json!({"apiVersion": row.api_version(), "kind": list_kind(row), "metadata": metadata, "items": items})
+        }
+    };
+    encode(form, &value)
+}
+
+/// Items of built-in lists carry no kind of their own.
+fn without_type(row: &Row, mut item: Value) -> Value {
+    if !row.custom
+        && let Some(map) = item.as_object_mut()
+    {
+        map.remove("apiVersion");
+        map.remove("kind");
+    }
+    item
+}
+
+pub(crate) fn list_metadata(listing: &Listing) -> Value {
+    let mut metadata = json!({"resourceVersion": listing.revision.0.to_string()});
+    if !listing.continuation.is_empty() {
+        metadata["continue"] = listing.continuation.clone().into();
+    }
+    if let Some(remaining) = listing.remaining {
+        metadata["remainingItemCount"] = remaining.into();
+    }
+    metadata
+}
+
+/// A list out of stored bytes, none of which is decoded.
+fn stored_list(row: &Row, listing: &Listing) -> Bytes {
+    let size: usize = listing.items.iter().map(|item| item.value.len() + 1).sum();
+    let mut out = crate::codec::header(&row.api_version(), &list_kind(row));
+    out.reserve(size + 256);
+    out.extend_from_slice(b"\"metadata\":");
+    out.extend_from_slice(list_metadata(listing).to_string().as_bytes());
+    out.extend_from_slice(b",\"items\":[");
+    for (index, item) in listing.items.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        match crate::codec::without_header(&item.value, &row.header).filter(|_| !row.custom) {
+            Some(rest) => {
+                out.push(b'{');
+                out.extend_from_slice(rest);
+            }
+            None => out.extend_from_slice(&item.value),
+        }
+    }
+    out.extend_from_slice(b"]}\n");
+    out.into()
+}
+
+/// An answer, compressed if it is large and the client takes that.
+pub(crate) fn sized(content_type: &str, body: Bytes, accept_encoding: Option<&str>) -> Response<Body> {
+    let takes_gzip = accept_encoding.is_some_and(|text| text.split(',').any(|coding| coding.trim().starts_with("gzip")));
+    if body.len() < COMPRESS_FROM || !takes_gzip {
+        return bytes(200, content_type, body);
+    }
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::new(1));
+    let packed = encoder.write_all(&body).and_then(|()| encoder.finish());
+    let Ok(packed) = packed else { return bytes(200, content_type, body) };
+    let mut response = bytes(200, content_type, packed);
+    response.headers_mut().insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
+    response.headers_mut().insert(header::VARY, header::HeaderValue::from_static("Accept-Encoding"));
+    response
+}
+
+/// Adds the warnings of a call.
+pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
+    for warning in warnings {
+        let text = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
+        if let Ok(value) = header::HeaderValue::from_bytes(format!("299 - \"{text}\"").as_bytes()) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Watches over HTTP: one frame an event, as JSON lines or length-prefixed protobuf.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::stream;
+use http::{Response, header};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tonic::body::Body;
+
+use super::Rest;
+use super::filter::Admitted;
+use super::negotiate::{Form, Media, Shape};
+use super::respond::{self, Include};
+use crate::engine::{Target, WatchEventKind, WatchItem, WatchOptions, WatchStream, stored_to_request};
+
+/// A watch without `timeoutSeconds` ends after this long, so that clients spread over the masters again.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// Events that are packed into one write.
+const BATCH: usize = 256;
+
+/// Answers a watch.
+pub(crate) async fn watch(rest: &Arc<Rest>, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
+    let form = super::objects::form_of(&request, &target.row, true)?;
+    if form.media == Media::Yaml {
+        return Err(super::negotiate::route_not_acceptable(&super::negotiate::SERVED_LIST));
+    }
+    let form = Form { pretty: false, ..form };
+    let include = if form.shape == Shape::Table { Include::parse(request.query.text("includeObject"))? } else { Include::Metadata };
+    let (target, options) = watch_options(&request, target);
+    let timeout = request.query.int("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+    let timeout = timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
+    let first = match rest.engine.watch(&target, &options).await {
+        Ok(stream) => Ok(stream),
+        Err(status) if status.code() == 410 => Err(status),
+        Err(status) => return Err(status),
+    };
+    let state = Feed { stream: first.map_err(Some), target, form, include, columns: true, until: Instant::now() + timeout, stop: rest.stop.clone() };
+    let frames = stream::unfold(state, |mut feed| async move { feed.frame().await.map(|bytes| (Ok::<_, Status>(Frame::data(bytes)), feed)) });
+    let response = Response::builder().status(200).header(header::CONTENT_TYPE, content_type(form)).header(header::CACHE_CONTROL, "no-cache, private");
+    response.body(Body::new(StreamBody::new(frames))).map_err(Status::internal)
+}
+
+fn content_type(form: Form) -> &'static str {
+    match form.media {
+        Media::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        _ => "application/json",
+    }
+}
+
+/// A watch of a named object is one with a field selector.
+fn watch_options(request: &Admitted, target: Target) -> (Target, WatchOptions) {
+    let query = &request.query;
+    let mut options = WatchOptions {
+        label_selector: query.text("labelSelector").to_owned(),
+        field_selector: query.text("fieldSelector").to_owned(),
+        resource_version: query.text("resourceVersion").to_owned(),
+        resource_version_match: query.text("resourceVersionMatch").to_owned(),
+        send_initial_events: query.get("sendInitialEvents").is_some().then(|| query.flag("sendInitialEvents")),
+        bookmarks: query.get("allowWatchBookmarks").is_some() && query.flag("allowWatchBookmarks"),
+    };
+    if !target.name.is_empty() && options.field_selector.is_empty() {
+        options.field_selector = format!("metadata.name={}", target.name);
+    }
+    (Target { name: String::new(), ..target }, options)
+}
+
+struct Feed {
+    /// The watch, or what ended it before it began; `None` once told.
+    stream: Result<WatchStream, Option<Status>>,
+    target: Target,
+    form: Form,
+    include: Include,
+    /// The next table carries its columns.
+    columns: bool,
+    until: Instant,
+    stop: tokio_util::sync::CancellationToken,
+}
+
+impl Feed {
+    /// The next bytes; `None` at the end.
+    async fn frame(&mut self) -> Option<Bytes> {
+        let item = match &mut self.stream {
+            Err(status) => {
+                let status = status.take()?;
+                return Some(self.encode("ERROR", status.to_value()));
+            }
+            Ok(stream) => tokio::select! {
+                item = stream.next() => item?,
+                () = tokio::time::sleep_until(self.until) => return None,
+                () = self.stop.cancelled() => return None,
+            },
+        };
+        let mut out = BytesMut::new();
+        self.write(&mut out, item);
+        let more = match &mut self.stream {
+            Ok(stream) => stream.drain(BATCH),
+            Err(_) => Vec::new(),
+        };
+        for item in more {
+            self.write(&mut out, item);
+        }
+        Some(out.freeze())
+    }
+
+    fn write(&mut self, out: &mut BytesMut, item: WatchItem) {
+        match item {
+            WatchItem::Event { kind, object, .. } => {
+                let name = match kind {
+                    WatchEventKind::Added => "ADDED",
+                    WatchEventKind::Modified => "MODIFIED",
+                    WatchEventKind::Deleted => "DELETED",
+                };
+                self.write_object(out, name, object);
+            }
+            WatchItem::Bookmark { revision, initial_end } => {
+                let bookmark = bookmark(&self.target, revision.0, initial_end);
+                let shown = self.shape(bookmark);
+                out.extend_from_slice(&self.encode("BOOKMARK", shown));
+            }
+        }
+    }
+
+    fn write_object(&mut self, out: &mut BytesMut, name: &str, object: Bytes) {
+        let bytes = stored_to_request(&self.target.row, object.clone()).unwrap_or(object);
+        if self.form.media == Media::Json && self.form.shape == Shape::Object {
+            out.extend_from_slice(b"{\"type\":\"");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\",\"object\":");
+            out.extend_from_slice(&bytes);
+            out.extend_from_slice(b"}\n");
+            return;
+        }
+        let shown = self.shape(crate::codec::decode(&bytes));
+        out.extend_from_slice(&self.encode(name, shown));
+    }
+
+    fn shape(&mut self, object: Value) -> Value {
+        let columns = std::mem::take(&mut self.columns);
+        let shown = respond::shape(self.form, &self.target.row, object, None, self.include);
+        let mut shown = shown.unwrap_or_else(|status| status.to_value());
+        if self.form.shape == Shape::Table && !columns {
+            shown["columnDefinitions"] = Value::Null;
+        }
+        shown
+    }
+
+    fn encode(&self, name: &str, object: Value) -> Bytes {
+        if self.form.media != Media::Protobuf {
+            let mut line = json!({"type": name, "object": object}).to_string();
+            line.push('\n');
+            return line.into();
+        }
+        match crate::schema::protobuf::encode(&object) {
+            Ok(raw) => protobuf_frame(name, &raw),
+            Err(error) => {
+                tracing::warn!(%error, "a watch event cannot be told in protobuf");
+                Bytes::new()
+            }
+        }
+    }
+}
+
+/// `k8s.io.apimachinery.pkg.apis.meta.v1.WatchEvent` behind its length.
+fn protobuf_frame(name: &str, raw: &[u8]) -> Bytes {
+    let mut object = Vec::with_capacity(raw.len() + 8);
+    push_field(&mut object, 1, raw);
+    let mut event = Vec::with_capacity(object.len() + 16);
+    push_field(&mut event, 1, name.as_bytes());
+    push_field(&mut event, 2, &object);
+    let mut out = BytesMut::with_capacity(event.len() + 4);
+    out.put_u32(u32::try_from(event.len()).unwrap_or(u32::MAX));
+    out.extend_from_slice(&event);
+    out.freeze()
+}
+
+fn push_field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
+    out.push(number << 3 | 2);
+    let mut length = bytes.len();
+    while length >= 0x80 {
+        out.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    out.push(length as u8);
+    out.extend_from_slice(bytes);
+}
+
+fn bookmark(target: &Target, revision: u64, initial_end: bool) -> Value {
+    let mut object = json!({
+        "apiVersion": target.row.api_version(),
+        "kind": target.row.resource.kind,
+        "metadata": {"resourceVersion": revision.to_string(), "creationTimestamp": null},
+    });
+    if initial_end {
+        object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+    }
+    match target.row.resource.object_type() {
+        Some(object_type) => crate::schema::decode::strict(object_type, &object).value,
+        None => object,
+    }
+}

@@ -1,0 +1,90 @@
+//! The listener: TLS with HTTP/1.1 and HTTP/2 on one port, REST and gRPC behind it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::body::Body;
+
+use crate::dispatch::Dispatch;
+use crate::rest::PeerCertificate;
+
+/// How long a client may take for the TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long open requests get to finish when the server stops.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Pause after a failed accept, as when descriptors run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until `stop`, then lets open requests finish.
+pub(crate) async fn serve(listener: TcpListener, tls: rustls::ServerConfig, dispatch: Dispatch, stop: CancellationToken) {
+    let mut tls = tls;
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let task = connection(stream, acceptor.clone(), dispatch.clone(), stop.clone());
+                connections.spawn(task);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    connections.close();
+    if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
+        tracing::info!("connections were open when the server stopped");
+    }
+}
+
+async fn connection(stream: TcpStream, acceptor: TlsAcceptor, dispatch: Dispatch, stop: CancellationToken) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "setting TCP_NODELAY");
+    }
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let peer = certificate.map(|der| PeerCertificate(Bytes::copy_from_slice(der.as_ref())));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (dispatch, peer) = (dispatch.clone(), peer.clone());
+        async move { Ok::<Response<Body>, std::convert::Infallible>(dispatch.answer(with_peer(request, peer)).await) }
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http2().max_concurrent_streams(4096).adaptive_window(true).keep_alive_interval(Some(Duration::from_secs(30))).timer(hyper_util::rt::TokioTimer::new());
+    builder.http1().timer(hyper_util::rt::TokioTimer::new());
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let served = tokio::select! {
+        served = serving.as_mut() => served,
+        () = stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+fn with_peer(request: Request<Incoming>, peer: Option<PeerCertificate>) -> Request<Body> {
+    let mut request = request.map(Body::new);
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(peer);
+    }
+    request
+}
