@@ -12,6 +12,18 @@ use serde_json::Value;
 use crate::authn::UserInfo;
 use crate::strategy::Reader;
 
+mod claim_resize;
+mod defaults;
+mod limit_ranger;
+mod namespace_lifecycle;
+mod pod_security;
+mod priority;
+mod resource_quota;
+mod runtime_class;
+mod service_account;
+mod tolerations;
+mod usage;
+
 /// What a request does to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -129,8 +141,23 @@ impl Chain {
     }
 
     /// The plugins that Kubernetes runs by default, in its order.
-    pub fn default_plugins(_config: &Config) -> Self {
-        Self::new(Vec::new())
+    pub fn default_plugins(config: &Config) -> Self {
+        Self::new(vec![
+            Box::new(namespace_lifecycle::NamespaceLifecycle),
+            Box::new(limit_ranger::LimitRanger),
+            Box::new(service_account::ServiceAccount),
+            Box::new(defaults::TaintNodes),
+            Box::new(pod_security::PodSecurity),
+            Box::new(priority::Priority),
+            Box::new(tolerations::DefaultTolerationSeconds(config.default_toleration_seconds)),
+            Box::new(defaults::DefaultStorageClass),
+            Box::new(defaults::StorageProtection),
+            Box::new(claim_resize::ClaimResize),
+            Box::new(runtime_class::RuntimeClass),
+            Box::new(defaults::DefaultIngressClass),
+            Box::new(defaults::TopologyLabels),
+            Box::new(resource_quota::ResourceQuota),
+        ])
     }
 
     /// The mutating phase.
@@ -153,5 +180,25 @@ impl Chain {
             plugin.validate(request).await?;
         }
         Ok(())
+    }
+}
+
+/// The list `field` of the object at `parent`, made if it is missing.
+fn list_mut<'a>(object: &'a mut Value, parent: &str, field: &str) -> Option<&'a mut Vec<Value>> {
+    let parent = object.pointer_mut(parent)?.as_object_mut()?;
+    let slot = parent.entry(field).or_insert_with(|| Value::Array(Vec::new()));
+    if slot.is_null() {
+        *slot = Value::Array(Vec::new());
+    }
+    slot.as_array_mut()
+}
+
+/// Takes away a list that [`list_mut`] made and nobody filled.
+fn drop_if_empty(object: Option<&mut Value>, parent: &str, field: &str) {
+    let parent = object.and_then(|object| object.pointer_mut(parent)).and_then(Value::as_object_mut);
+    if let Some(parent) = parent
+        && parent.get(field).and_then(Value::as_array).is_some_and(Vec::is_empty)
+    {
+        parent.remove(field);
     }
 }

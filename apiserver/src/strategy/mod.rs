@@ -14,7 +14,19 @@ use serde_json::Value;
 
 use crate::authn::UserInfo;
 
-mod base;
+pub(crate) mod base;
+mod go_json;
+mod kinds;
+mod registry;
+mod rules;
+#[cfg(test)]
+pub(crate) mod testing;
+pub(crate) mod validate;
+mod warnings;
+
+pub use kinds::pod::{bind, set_condition};
+pub(crate) use kinds::pod::qos_class;
+pub use registry::for_resource;
 
 /// What strategies may know about the write that they are part of.
 pub struct Context<'a> {
@@ -138,14 +150,4 @@ pub trait Strategy: Send + Sync {
     fn holds_deletion(&self, _obj: &Value) -> bool {
         false
     }
-}
-
-/// A kind without rules of its own.
-struct Plain;
-
-impl Strategy for Plain {}
-
-/// The strategy of a resource.
-pub fn for_resource(_resource: &Resource) -> Arc<dyn Strategy> {
-    Arc::new(Plain)
 }

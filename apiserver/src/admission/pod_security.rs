@@ -1,0 +1,163 @@
+//! The pod security standards, as a namespace's labels ask for them.
+
+mod checks;
+mod policy;
+
+use async_trait::async_trait;
+use mainstay_api::field::{Error, ErrorList, Path};
+use mainstay_api::meta;
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::Value;
+
+use self::policy::{Level, Policy};
+use super::{Attributes, Operation, Plugin};
+use crate::strategy::validate::At;
+
+/// PodSecurity.
+pub(crate) struct PodSecurity;
+
+#[async_trait]
+impl Plugin for PodSecurity {
+    fn name(&self) -> &'static str {
+        "PodSecurity"
+    }
+
+    async fn validate(&self, request: &mut Attributes<'_>) -> ApiResult<()> {
+        if !matches!(request.operation, Operation::Create | Operation::Update) {
+            return Ok(());
+        }
+        if request.is("", "namespaces") {
+            return namespace(request);
+        }
+        if request.is("", "pods") {
+            return pod(request);
+        }
+        template(request);
+        Ok(())
+    }
+}
+
+fn policy_of(request: &Attributes<'_>) -> Policy {
+    let namespace = request.reader.get("", "namespaces", "", request.namespace);
+    namespace.map(|namespace| Policy::of(&namespace)).unwrap_or_default()
+}
+
+fn pod(request: &mut Attributes<'_>) -> ApiResult<()> {
+    if !matches!(request.subresource, "" | "ephemeralcontainers" | "resize") {
+        return Ok(());
+    }
+    let policy = policy_of(request);
+    let Some(pod) = request.object.as_ref() else { return Ok(()) };
+    if policy.is_open() || (request.operation == Operation::Update && !matters(request)) {
+        return Ok(());
+    }
+    let (metadata, spec) = (At::root(pod).get("metadata"), At::spec(pod));
+    let found = checks::violations(policy.enforce, &metadata, &spec);
+    if !found.is_empty() {
+        let why = format!("violates PodSecurity \"{}\": {}", policy.enforce_text, checks::join(&found));
+        return Err(request.forbidden(why));
+    }
+    let found = checks::violations(policy.warn, &metadata, &spec);
+    if !found.is_empty() {
+        let text = format!("would violate PodSecurity \"{}\": {}", policy.warn_text, checks::join(&found));
+        request.warnings.push(text);
+    }
+    Ok(())
+}
+
+/// Whether an update of a pod changes what runs in it.
+fn matters(request: &Attributes<'_>) -> bool {
+    let (Some(new), Some(old)) = (&request.object, &request.old_object) else { return true };
+    let images = |pod: &Value| -> Vec<String> {
+        let spec = At::spec(pod);
+        let all = ["containers", "initContainers", "ephemeralContainers"].map(|list| spec.get(list));
+        all.iter().flat_map(At::items).map(|container| container.get("image").str().to_owned()).collect()
+    };
+    images(new) != images(old)
+}
+
+/// Where a workload's template is.
+fn template_pointer(request: &Attributes<'_>) -> Option<&'static str> {
+    Some(match (&*request.resource.group, &*request.resource.resource) {
+        ("", "podtemplates") => "/template",
+        ("", "replicationcontrollers") | ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets") | ("batch", "jobs") => "/spec/template",
+        ("batch", "cronjobs") => "/spec/jobTemplate/spec/template",
+        _ => return None,
+    })
+}
+
+fn template(request: &mut Attributes<'_>) {
+    let Some(pointer) = template_pointer(request).filter(|_| request.subresource.is_empty()) else { return };
+    let policy = policy_of(request);
+    let Some(template) = request.object.as_ref().and_then(|object| object.pointer(pointer)) else { return };
+    let at = At::root(template);
+    let found = checks::violations(policy.warn, &at.get("metadata"), &at.get("spec"));
+    if !found.is_empty() {
+        let text = format!("would violate PodSecurity \"{}\": {}", policy.warn_text, checks::join(&found));
+        request.warnings.push(text);
+    }
+}
+
+fn namespace(request: &mut Attributes<'_>) -> ApiResult<()> {
+    let Some(object) = request.object.as_ref().filter(|_| request.subresource.is_empty()) else { return Ok(()) };
+    let errors = label_errors(object);
+    let before = request.old_object.as_ref().map(label_errors).unwrap_or_default();
+    if errors.len() > before.len() || errors.iter().any(|error| !before.contains(error)) {
+        return Err(Status::invalid("", "Namespace", meta::name(object), errors));
+    }
+    let policy = Policy::of(object);
+    let old = request.old_object.as_ref().map(Policy::of).unwrap_or_default();
+    if request.operation == Operation::Update && policy.enforce != Level::Privileged && policy.enforce > old.enforce {
+        let warnings = existing(request, meta::name(object), &policy);
+        request.warnings.extend(warnings);
+    }
+    Ok(())
+}
+
+/// Pods that the new level would not have let in, grouped by what is wrong.
+fn existing(request: &Attributes<'_>, namespace: &str, policy: &Policy) -> Vec<String> {
+    let mut pods = request.reader.list("", "pods", Some(namespace));
+    pods.sort_by(|a, b| meta::name(a).cmp(meta::name(b)));
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for pod in &pods {
+        let found = checks::violations(policy.enforce, &At::root(pod).get("metadata"), &At::spec(pod));
+        if found.is_empty() {
+            continue;
+        }
+        let reasons = found.iter().map(|violation| violation.reason.clone()).collect::<Vec<_>>().join(", ");
+        match groups.iter_mut().find(|(text, _)| *text == reasons) {
+            Some((_, names)) => names.push(meta::name(pod).to_owned()),
+            None => groups.push((reasons, vec![meta::name(pod).to_owned()])),
+        }
+    }
+    if groups.is_empty() {
+        return Vec::new();
+    }
+    let mut lines: Vec<String> = groups.iter().map(|(reasons, names)| match names.as_slice() {
+        [one] => format!("{one}: {reasons}"),
+        [first, second] => {
+            debug_assert!(first <= second);
+            format!("{first} (and 1 other pod): {reasons}")
+        }
+        many => format!("{} (and {} other pods): {reasons}", many[0], many.len() - 1),
+    }).collect();
+    lines.sort();
+    let head = format!("existing pods in namespace \"{namespace}\" violate the new PodSecurity enforce level \"{}\"", policy.enforce_text);
+    std::iter::once(head).chain(lines).collect()
+}
+
+fn label_errors(namespace: &Value) -> ErrorList {
+    let path = Path::new("metadata").child("labels");
+    let mut errors = ErrorList::new();
+    for (key, value) in meta::labels(namespace).into_iter().flatten() {
+        let Some(mode) = key.strip_prefix("pod-security.kubernetes.io/") else { continue };
+        let text = value.as_str().unwrap_or_default();
+        let error = match mode {
+            "enforce" | "audit" | "warn" if Level::parse(text).is_none() => Some("must be one of privileged, baseline, restricted"),
+            "enforce-version" | "audit-version" | "warn-version" if !policy::is_version(text) => Some("must be \"latest\" or \"v1.x\""),
+            _ => None,
+        };
+        errors.extend(error.map(|why| Error::invalid(&path.key(key), text, why)));
+    }
+    errors
+}

@@ -1,0 +1,188 @@
+//! Quotas: what a namespace may have altogether.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mainstay_api::meta;
+use mainstay_api::quantity::Quantity;
+use mainstay_api::status::ApiResult;
+use serde_json::Value;
+
+use super::usage::{self, Amounts};
+use super::{Attributes, Operation, Plugin};
+use crate::strategy::qos_class;
+use crate::strategy::validate::At;
+
+/// Kinds that no quota counts.
+const FREE: &[&str] = &["bindings", "componentstatuses", "events", "tokenreviews", "selfsubjectreviews", "subjectaccessreviews", "selfsubjectaccessreviews", "localsubjectaccessreviews", "selfsubjectrulesreviews"];
+/// Kinds that have been counted under their bare names.
+const LEGACY: &[&str] = &["configmaps", "secrets", "replicationcontrollers", "resourcequotas", "services", "persistentvolumeclaims", "pods"];
+const NEED_VALUES: &[&str] = &["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
+
+/// ResourceQuota. Usage is what the quota's status says, or what is counted in the cache where that is more.
+pub(crate) struct ResourceQuota;
+
+#[async_trait]
+impl Plugin for ResourceQuota {
+    fn name(&self) -> &'static str {
+        "ResourceQuota"
+    }
+
+    async fn validate(&self, request: &mut Attributes<'_>) -> ApiResult<()> {
+        let writes = matches!(request.operation, Operation::Create | Operation::Update);
+        if !writes || request.namespace.is_empty() || FREE.contains(&&*request.resource.resource) || request.is("", "namespaces") {
+            return Ok(());
+        }
+        let resize = request.is("", "pods") && request.subresource == "resize";
+        if !request.subresource.is_empty() && !resize {
+            return Ok(());
+        }
+        let Some(object) = request.object.as_ref() else { return Ok(()) };
+        let quotas = request.reader.list("", "resourcequotas", Some(request.namespace));
+        for quota in quotas.iter().filter(|quota| in_scope(quota, request, object)) {
+            judge(request, quota, object)?;
+        }
+        Ok(())
+    }
+}
+
+fn judge(request: &Attributes<'_>, quota: &Arc<Value>, object: &Value) -> ApiResult<()> {
+    let status = At::root(quota).get("status");
+    let (hard, used) = (usage::amounts(&status.get("hard")), usage::amounts(&status.get("used")));
+    if hard.is_empty() {
+        return Ok(());
+    }
+    let name = meta::name(quota);
+    if request.is("", "pods") {
+        need_values(request, name, &hard, object)?;
+    }
+    let mut wanted = cost(request, object);
+    if let Some(old) = request.old_object.as_ref().filter(|_| request.operation == Operation::Update) {
+        let before = cost(request, old);
+        wanted = wanted.into_iter().map(|(key, value)| { let less = before.get(&key).cloned().unwrap_or_else(Quantity::zero); (key, value.sub(less)) }).collect();
+    }
+    wanted.retain(|key, value| hard.contains_key(key) && !value.is_zero() && !value.is_negative());
+    let unknown: Vec<&str> = wanted.keys().filter(|key| !used.contains_key(*key)).map(String::as_str).collect();
+    if !unknown.is_empty() {
+        return Err(request.forbidden(format!("status unknown for quota: {name}, resources: {}", unknown.join(","))));
+    }
+    let over: Vec<&String> = wanted.keys().filter(|key| used[*key].clone().add(wanted[*key].clone()) > hard[*key]).collect();
+    if over.is_empty() {
+        return Ok(());
+    }
+    let list = |amounts: &Amounts| over.iter().map(|key| format!("{key}={}", amounts[*key])).collect::<Vec<_>>().join(",");
+    Err(request.forbidden(format!("exceeded quota: {name}, requested: {}, used: {}, limited: {}", list(&wanted), list(&used), list(&hard))))
+}
+
+/// A quota on compute resources wants every container to say what it needs.
+fn need_values(request: &Attributes<'_>, quota: &str, hard: &Amounts, pod: &Value) -> ApiResult<()> {
+    let spec = At::spec(pod);
+    let mut missing = Vec::new();
+    for key in hard.keys().filter(|key| NEED_VALUES.contains(&key.as_str())) {
+        let (list, name) = key.split_once('.').unwrap_or(("requests", key));
+        let lacks = |container: &At<'_>| container.get("resources").get(list).opt(name).is_none();
+        let containers = spec.get("containers").items().chain(spec.get("initContainers").items());
+        let mut names: Vec<&str> = containers.filter(lacks).map(|container| container.get("name").str()).collect();
+        names.sort_unstable();
+        if !names.is_empty() && spec.get("resources").get(list).opt(name).is_none() {
+            missing.push(format!("{key} for: {}", names.join(",")));
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { Err(request.forbidden(format!("failed quota: {quota}: must specify {}", missing.join("; ")))) }
+}
+
+fn one() -> Quantity {
+    Quantity::new(1, mainstay_api::quantity::Format::DecimalSi)
+}
+
+/// What an object takes of everything that quotas count.
+fn cost(request: &Attributes<'_>, object: &Value) -> Amounts {
+    let (group, resource) = (&*request.resource.group, &*request.resource.resource);
+    let counted = if group.is_empty() { format!("count/{resource}") } else { format!("count/{resource}.{group}") };
+    let mut cost = Amounts::from([(counted, one())]);
+    if group.is_empty() && LEGACY.contains(&resource) {
+        cost.insert(resource.to_owned(), one());
+    }
+    match (group, resource) {
+        ("", "pods") => pod_cost(object, &mut cost),
+        ("", "services") => service_cost(object, &mut cost),
+        ("", "persistentvolumeclaims") => claim_cost(object, &mut cost),
+        _ => {}
+    }
+    cost
+}
+
+fn pod_cost(pod: &Value, cost: &mut Amounts) {
+    let phase = At::root(pod).get("status").get("phase").str();
+    if matches!(phase, "Failed" | "Succeeded") {
+        cost.retain(|key, _| key == "count/pods");
+        return;
+    }
+    for (name, quantity) in usage::pod(pod, "requests") {
+        if matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-") {
+            cost.insert(name.clone(), quantity.clone());
+        }
+        cost.insert(format!("requests.{name}"), quantity);
+    }
+    for (name, quantity) in usage::pod(pod, "limits") {
+        cost.insert(format!("limits.{name}"), quantity);
+    }
+}
+
+fn service_cost(service: &Value, cost: &mut Amounts) {
+    let spec = At::spec(service);
+    let ports = i64::try_from(spec.get("ports").len()).unwrap_or(i64::MAX);
+    let count = |number| Quantity::new(number, mainstay_api::quantity::Format::DecimalSi);
+    match spec.get("type").str() {
+        "NodePort" => drop(cost.insert("services.nodeports".to_owned(), count(ports))),
+        "LoadBalancer" => {
+            let ports = if spec.opt("allocateLoadBalancerNodePorts").is_some_and(|at| !at.bool()) {
+                spec.get("ports").items().filter(|port| port.get("nodePort").int() != 0).count().try_into().unwrap_or(i64::MAX)
+            } else {
+                ports
+            };
+            cost.insert("services.nodeports".to_owned(), count(ports));
+            cost.insert("services.loadbalancers".to_owned(), one());
+        }
+        _ => {}
+    }
+}
+
+fn claim_cost(claim: &Value, cost: &mut Amounts) {
+    let storage = At::spec(claim).get("resources").get("requests").get("storage").quantity();
+    let class = At::spec(claim).get("storageClassName").str().to_owned();
+    cost.insert("requests.storage".to_owned(), storage.clone());
+    if !class.is_empty() {
+        cost.insert(format!("{class}.storageclass.storage.k8s.io/persistentvolumeclaims"), one());
+        cost.insert(format!("{class}.storageclass.storage.k8s.io/requests.storage"), storage);
+    }
+}
+
+/// A quota with scopes is about the pods that match all of them.
+fn in_scope(quota: &Value, request: &Attributes<'_>, object: &Value) -> bool {
+    let spec = At::spec(quota);
+    let mut scopes: Vec<(String, String, Vec<String>)> = spec.get("scopes").strings().map(|scope| (scope.to_owned(), "Exists".to_owned(), Vec::new())).collect();
+    for at in spec.get("scopeSelector").get("matchExpressions").items() {
+        let values = at.get("values").strings().map(str::to_owned).collect();
+        scopes.push((at.get("scopeName").str().to_owned(), at.get("operator").str().to_owned(), values));
+    }
+    scopes.is_empty() || (request.is("", "pods") && scopes.iter().all(|(scope, operator, values)| matches_scope(object, scope, operator, values)))
+}
+
+fn matches_scope(pod: &Value, scope: &str, operator: &str, values: &[String]) -> bool {
+    let spec = At::spec(pod);
+    let class = spec.get("priorityClassName").str();
+    match scope {
+        "Terminating" => spec.opt("activeDeadlineSeconds").is_some(),
+        "NotTerminating" => spec.opt("activeDeadlineSeconds").is_none(),
+        "BestEffort" => qos_class(pod) == "BestEffort",
+        "NotBestEffort" => qos_class(pod) != "BestEffort",
+        "PriorityClass" => match operator {
+            "In" => values.iter().any(|value| value == class),
+            "NotIn" => !values.iter().any(|value| value == class),
+            "DoesNotExist" => class.is_empty(),
+            _ => !class.is_empty(),
+        },
+        _ => false,
+    }
+}

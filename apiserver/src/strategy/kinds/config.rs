@@ -1,0 +1,160 @@
+//! ConfigMaps and Secrets.
+
+use mainstay_api::field::Error;
+use mainstay_api::names;
+use serde_json::Value;
+
+use crate::strategy::rules::Rules;
+use crate::strategy::validate::{At, Errors};
+
+const SIZE_MAX: usize = 1024 * 1024;
+
+/// ConfigMaps.
+pub(crate) const CONFIG_MAP: Rules = Rules {
+    check: |_, obj, errors| config_map(obj, errors),
+    change: |_, new, old, errors| {
+        frozen(new, old, &["immutable", "data", "binaryData"], errors);
+    },
+    ..Rules::PLAIN
+};
+
+/// Secrets.
+pub(crate) const SECRET: Rules = Rules {
+    check: |_, obj, errors| secret(obj, errors),
+    change: |_, new, old, errors| {
+        let (kind, before) = (At::root(new).get("type"), At::root(old).get("type"));
+        errors.immutable(&kind, &before);
+        frozen(new, old, &["immutable", "data"], errors);
+    },
+    tidy: |_, obj| {
+        merge_string_data(obj);
+    },
+    ..Rules::PLAIN
+};
+
+fn config_map(obj: &Value, errors: &mut Errors) {
+    let root = At::root(obj);
+    let (data, binary) = (root.get("data"), root.get("binaryData"));
+    let mut size = 0;
+    for (key, at) in data.entries() {
+        key_errors(key, &at, errors);
+        if binary.map().contains_key(key) {
+            errors.0.push(Error::invalid(&at.path, key, "duplicate of key present in binaryData"));
+        }
+        size += at.str().len();
+    }
+    for (key, at) in binary.entries() {
+        key_errors(key, &at, errors);
+        size += decoded_len(at.str());
+    }
+    if size > SIZE_MAX {
+        errors.0.push(Error::too_long(&mainstay_api::field::Path::new("").key(""), 1_048_576));
+    }
+}
+
+fn key_errors(key: &str, at: &At<'_>, errors: &mut Errors) {
+    for text in names::is_config_map_key(key) {
+        errors.0.push(Error::invalid(&at.path, key, text));
+    }
+}
+
+/// How many bytes a base64 text stands for.
+fn decoded_len(text: &str) -> usize {
+    text.len() / 4 * 3 - text.bytes().rev().take_while(|byte| *byte == b'=').count().min(text.len() / 4 * 3)
+}
+
+/// Nothing of these may change once `immutable` is set.
+fn frozen(new: &Value, old: &Value, fields: &[&str], errors: &mut Errors) {
+    if old.get("immutable").and_then(Value::as_bool) != Some(true) {
+        return;
+    }
+    const WHY: &str = "field is immutable when `immutable` is set";
+    let (new, old) = (At::root(new), At::root(old));
+    for field in fields {
+        let (new, old) = (new.get(field), old.get(field));
+        let changed = if *field == "immutable" { !new.bool() } else { new.map() != old.map() };
+        if changed {
+            errors.forbidden(&new, WHY);
+        }
+    }
+}
+
+/// `stringData` is a way to write `data`.
+fn merge_string_data(obj: &mut Value) -> Option<()> {
+    use base64::Engine as _;
+    let strings = obj.as_object_mut()?.remove("stringData")?;
+    let strings = strings.as_object()?.clone();
+    if strings.is_empty() {
+        return None;
+    }
+    let data = obj.as_object_mut()?.entry("data").or_insert_with(|| Value::Object(serde_json::Map::new()));
+    if data.is_null() {
+        *data = Value::Object(serde_json::Map::new());
+    }
+    let data = data.as_object_mut()?;
+    for (key, value) in strings {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(value.as_str().unwrap_or_default());
+        data.insert(key, encoded.into());
+    }
+    None
+}
+
+fn secret(obj: &Value, errors: &mut Errors) {
+    let root = At::root(obj);
+    let data = root.get("data");
+    let mut size = 0;
+    for (key, at) in data.entries() {
+        key_errors(key, &at, errors);
+        size += decoded_len(at.str());
+    }
+    if size > SIZE_MAX {
+        errors.0.push(Error::too_long(&data.path, 1_048_576));
+    }
+    secret_type(&root, &data, errors);
+}
+
+fn secret_type(root: &At<'_>, data: &At<'_>, errors: &mut Errors) {
+    match root.get("type").str() {
+        "kubernetes.io/service-account-token" => {
+            let annotations = root.get("metadata").get("annotations");
+            let name = annotations.get("kubernetes.io/service-account.name");
+            if name.str().is_empty() {
+                errors.0.push(Error::required(&annotations.path.key("kubernetes.io/service-account.name"), ""));
+            }
+        }
+        "kubernetes.io/dockercfg" => docker_json(data, ".dockercfg", errors),
+        "kubernetes.io/dockerconfigjson" => docker_json(data, ".dockerconfigjson", errors),
+        "kubernetes.io/basic-auth" => {
+            if !data.map().contains_key("username") && !data.map().contains_key("password") {
+                errors.0.push(Error::required(&data.path.key("username"), ""));
+                errors.0.push(Error::required(&data.path.key("password"), ""));
+            }
+        }
+        "kubernetes.io/ssh-auth" => {
+            if data.get("ssh-privatekey").str().is_empty() {
+                errors.0.push(Error::required(&data.path.key("ssh-privatekey"), ""));
+            }
+        }
+        "kubernetes.io/tls" => {
+            for key in ["tls.crt", "tls.key"] {
+                if !data.map().contains_key(key) {
+                    errors.0.push(Error::required(&data.path.key(key), ""));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn docker_json(data: &At<'_>, key: &str, errors: &mut Errors) {
+    use base64::Engine as _;
+    let path = data.path.key(key);
+    let Some(encoded) = data.opt(key) else {
+        errors.0.push(Error::required(&path, ""));
+        return;
+    };
+    let bytes = base64::engine::general_purpose::STANDARD.decode(encoded.str()).unwrap_or_default();
+    if let Err(why) = crate::strategy::go_json::check(&bytes) {
+        errors.0.push(Error::invalid(&path, "<secret contents redacted>", why));
+    }
+}

@@ -1,0 +1,98 @@
+//! Namespaces: they end when the last of `spec.finalizers` is gone, which only `finalize` can write.
+
+use mainstay_api::field::{Error, ErrorList};
+use mainstay_api::{meta, names};
+use serde_json::{Value, json};
+
+use crate::strategy::validate::{At, Errors};
+use crate::strategy::{Context, Strategy, base, rules};
+
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+const FINALIZER: &str = "kubernetes";
+
+/// Namespaces.
+pub(crate) struct Namespace;
+
+impl Strategy for Namespace {
+    fn prepare_create(&self, cx: &Context<'_>, obj: &mut Value) {
+        base::prepare_create(cx, obj);
+        base::set(obj, "/status", json!({"phase": "Active"}));
+        let present = finalizers(obj).iter().any(|name| *name == FINALIZER);
+        if !present {
+            let mut all = finalizers(obj);
+            all.push(FINALIZER.into());
+            base::set(obj, "/spec/finalizers", Value::Array(all));
+        }
+        label(obj);
+    }
+
+    fn prepare_update(&self, cx: &Context<'_>, new: &mut Value, old: &Value) {
+        if cx.subresource.is_empty() {
+            base::keep(new, old, ".spec.finalizers");
+        }
+        base::prepare_update(cx, new, old);
+        label(new);
+    }
+
+    fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
+        finalizer_errors(obj)
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, new: &Value, _old: &Value) -> ErrorList {
+        match cx.subresource {
+            "finalize" => finalizer_errors(new),
+            "status" => phase_errors(new),
+            _ => ErrorList::new(),
+        }
+    }
+
+    fn name_errors(&self, name: &str, prefix: bool) -> Vec<String> {
+        rules::label(name, prefix)
+    }
+
+    fn begin_delete(&self, _cx: &Context<'_>, obj: &mut Value) {
+        base::set(obj, "/status/phase", "Terminating".into());
+    }
+
+    fn holds_deletion(&self, obj: &Value) -> bool {
+        !finalizers(obj).is_empty()
+    }
+}
+
+fn finalizers(obj: &Value) -> Vec<Value> {
+    obj.pointer("/spec/finalizers").and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+/// Selectors choose namespaces by name with this.
+fn label(obj: &mut Value) {
+    let name = meta::name(obj).to_owned();
+    meta::set_label(obj, NAME_LABEL, &name);
+}
+
+fn finalizer_errors(obj: &Value) -> ErrorList {
+    let mut errors = Errors::default();
+    for at in At::spec(obj).get("finalizers").items() {
+        let texts = names::is_qualified_name(at.str());
+        if texts.is_empty() && !at.str().contains('/') && at.str() != FINALIZER {
+            errors.invalid(&at, "name is neither a standard finalizer name nor is it fully qualified");
+        }
+        for text in texts {
+            errors.0.push(Error::invalid(&At::spec(obj).get("finalizers").path, at.str(), text));
+        }
+    }
+    errors.0
+}
+
+fn phase_errors(obj: &Value) -> ErrorList {
+    let mut errors = Errors::default();
+    let status = At::root(obj).get("status");
+    let at = At::new(status.get("phase").value, status.path.child("Phase"));
+    match (meta::is_deleting(obj), at.str()) {
+        (false, phase) if phase != "Active" => errors.invalid(&at, "may only be 'Active' if `deletionTimestamp` is empty"),
+        (true, phase) if phase != "Terminating" => {
+            errors.invalid(&at, "may only be 'Terminating' if `deletionTimestamp` is not empty");
+        }
+        _ => {}
+    }
+    errors.0
+}

@@ -1,0 +1,188 @@
+//! Pods.
+
+mod change;
+mod qos;
+mod resize;
+mod status;
+
+use mainstay_api::field::ErrorList;
+use mainstay_api::{meta, time};
+use serde_json::{Value, json};
+
+use crate::strategy::validate::{At, Errors, pod_spec};
+use crate::strategy::{Context, Strategy, base, warnings};
+
+pub(crate) use qos::class as qos_class;
+
+/// Pods.
+pub(crate) struct Pod;
+
+impl Strategy for Pod {
+    fn prepare_create(&self, cx: &Context<'_>, obj: &mut Value) {
+        let mut status = json!({"phase": "Pending", "qosClass": qos::class(obj)});
+        if At::spec(obj).get("schedulingGates").len() > 0 {
+            status["conditions"] = json!([{
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "SchedulingGated",
+                "message": "Scheduling is blocked due to non-empty scheduling gates",
+                "lastProbeTime": null,
+                "lastTransitionTime": null,
+            }]);
+        }
+        base::prepare_create(cx, obj);
+        base::set(obj, "/status", status);
+        merge_label_keys(obj);
+    }
+
+    fn prepare_update(&self, cx: &Context<'_>, new: &mut Value, old: &Value) {
+        match cx.subresource {
+            "status" => {
+                status::prepare(new, old);
+                base::prepare_update(cx, new, old);
+            }
+            "ephemeralcontainers" => {
+                let added = new.pointer("/spec/ephemeralContainers").cloned();
+                only_spec_of(new, old);
+                match added {
+                    Some(list) => base::set(new, "/spec/ephemeralContainers", list),
+                    None => base::remove(new, ".spec.ephemeralContainers"),
+                }
+                base::move_generation(cx.resource, new, old);
+            }
+            "resize" => {
+                resize::prepare(new, old);
+                base::move_generation(cx.resource, new, old);
+            }
+            _ => base::prepare_update(cx, new, old),
+        }
+    }
+
+    fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
+        let mut errors = Errors::default();
+        let spec = At::spec(obj);
+        pod_spec::pod_spec(&spec, &mut errors);
+        if spec.get("ephemeralContainers").len() > 0 {
+            // What is wrong with them does not matter as they may not be there at all.
+            errors.0.retain(|error| !error.field.starts_with("spec.ephemeralContainers"));
+            errors.forbidden(&spec.get("ephemeralContainers"), "cannot be set on create");
+        }
+        if spec.get("schedulingGates").len() > 0 && !spec.get("nodeName").str().is_empty() {
+            errors.forbidden(&spec.get("nodeName"), "cannot be set until all schedulingGates have been cleared");
+        }
+        errors.0
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
+        let mut errors = Errors::default();
+        match cx.subresource {
+            "status" => status::validate(new, old, &mut errors),
+            "ephemeralcontainers" => change::ephemeral(new, old, &mut errors),
+            "resize" => resize::validate(new, old, &mut errors),
+            "" => {
+                pod_spec::pod_spec(&At::spec(new), &mut errors);
+                change::spec(new, old, &mut errors);
+            }
+            _ => {}
+        }
+        errors.0
+    }
+
+    fn warnings(&self, cx: &Context<'_>, new: &Value, old: Option<&Value>) -> Vec<String> {
+        if cx.subresource == "status" { Vec::new() } else { warnings::pod(new, old) }
+    }
+
+    fn delete_grace(&self, _cx: &Context<'_>, obj: &Value, requested: Option<i64>) -> Option<i64> {
+        let spec = At::spec(obj);
+        let phase = At::root(obj).get("status").get("phase");
+        if spec.get("nodeName").str().is_empty() || matches!(phase.str(), "Failed" | "Succeeded") {
+            return Some(0);
+        }
+        let own = spec.opt("terminationGracePeriodSeconds").map_or(30, |at| at.int());
+        let seconds = requested.unwrap_or(own);
+        Some(if seconds < 0 { 1 } else { seconds })
+    }
+}
+
+/// Everything of the old object but for the metadata that a client may write.
+fn only_spec_of(new: &mut Value, old: &Value) {
+    base::keep(new, old, ".spec");
+    base::keep(new, old, ".status");
+    base::keep(new, old, ".metadata");
+}
+
+/// `matchLabelKeys` become requirements of the label selectors, with the values that the pod's labels have.
+fn merge_label_keys(obj: &mut Value) {
+    let labels = meta::labels(obj).cloned().unwrap_or_default();
+    let mut terms: Vec<String> = Vec::new();
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        for (list, inner) in [("requiredDuringSchedulingIgnoredDuringExecution", ""), ("preferredDuringSchedulingIgnoredDuringExecution", "/podAffinityTerm")] {
+            let pointer = format!("/spec/affinity/{kind}/{list}");
+            let count = obj.pointer(&pointer).and_then(Value::as_array).map_or(0, Vec::len);
+            terms.extend((0..count).map(|index| format!("{pointer}/{index}{inner}")));
+        }
+    }
+    let spread = obj.pointer("/spec/topologySpreadConstraints").and_then(Value::as_array).map_or(0, Vec::len);
+    terms.extend((0..spread).map(|index| format!("/spec/topologySpreadConstraints/{index}")));
+    for pointer in terms {
+        if let Some(term) = obj.pointer_mut(&pointer) {
+            add_requirements(term, &labels);
+        }
+    }
+}
+
+fn add_requirements(term: &mut Value, labels: &serde_json::Map<String, Value>) {
+    let mut added = Vec::new();
+    for (field, operator) in [("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn")] {
+        let keys = term.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
+        for key in keys.iter().filter_map(Value::as_str) {
+            if let Some(value) = labels.get(key) {
+                added.push(json!({"key": key, "operator": operator, "values": [value]}));
+            }
+        }
+    }
+    let Some(selector) = term.get_mut("labelSelector").and_then(Value::as_object_mut) else { return };
+    if added.is_empty() {
+        return;
+    }
+    let slot = selector.entry("matchExpressions").or_insert_with(|| Value::Array(Vec::new()));
+    if let Some(list) = slot.as_array_mut() {
+        list.extend(added);
+    }
+}
+
+/// Binds a pod to a node: what POST of `pods/binding` does to the pod.
+///
+/// # Errors
+/// Why the pod cannot be bound, to be said after `Operation cannot be fulfilled on pods/binding "a":`.
+pub fn bind(pod: &mut Value, node: &str, binding: &Value, now: jiff::Timestamp) -> Result<(), String> {
+    let name = meta::name(pod).to_owned();
+    if meta::is_deleting(pod) {
+        return Err(format!("pod {name} is being deleted, cannot be assigned to a host"));
+    }
+    let spec = At::spec(pod);
+    let assigned = spec.get("nodeName").str();
+    if !assigned.is_empty() {
+        return Err(format!("pod {name} is already assigned to node \"{assigned}\""));
+    }
+    if spec.get("schedulingGates").len() > 0 {
+        return Err(format!("pod {name} has non-empty .spec.schedulingGates"));
+    }
+    base::set(pod, "/spec/nodeName", node.into());
+    for (key, value) in meta::annotations(binding).into_iter().flatten() {
+        meta::set_annotation(pod, key, value.as_str().unwrap_or_default());
+    }
+    for (key, value) in meta::labels(binding).into_iter().flatten() {
+        meta::set_label(pod, key, value.as_str().unwrap_or_default());
+    }
+    base::remove(pod, ".status.nominatedNodeName");
+    status::set_condition(pod, json!({
+        "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": time::seconds(now),
+    }));
+    Ok(())
+}
+
+pub use status::set_condition;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! Services: addresses and node ports, and which fields go with which type.
+
+mod allocate;
+mod families;
+mod fields;
+mod validate;
+
+use mainstay_api::field::ErrorList;
+use mainstay_api::status::ApiResult;
+use serde_json::Value;
+
+use crate::strategy::validate::{At, Errors};
+use crate::strategy::{Context, SideWrite, Strategy, base, rules};
+
+/// Services.
+pub(crate) struct Service;
+
+impl Strategy for Service {
+    fn prepare_create(&self, cx: &Context<'_>, obj: &mut Value) {
+        base::prepare_create(cx, obj);
+        base::set(obj, "/status", serde_json::json!({"loadBalancer": {}}));
+    }
+
+    fn prepare_update(&self, cx: &Context<'_>, new: &mut Value, old: &Value) {
+        base::prepare_update(cx, new, old);
+        if cx.subresource.is_empty() {
+            fields::carry_over(new, old);
+            fields::drop_of_type(new, old);
+        }
+    }
+
+    fn allocate(&self, cx: &Context<'_>, obj: &mut Value, old: Option<&Value>) -> ApiResult<Vec<SideWrite>> {
+        if !cx.subresource.is_empty() {
+            return Ok(Vec::new());
+        }
+        fields::sync_cluster_ips(obj, old);
+        let mut errors = Errors::default();
+        validate::cluster_ips(obj, old, &mut errors);
+        if errors.0.is_empty() {
+            families::fill(obj, old, &mut errors);
+        }
+        allocate::refuse(obj, errors)?;
+        allocate::allocate(cx, obj, old)
+    }
+
+    fn release(&self, _cx: &Context<'_>, obj: &Value) -> Vec<SideWrite> {
+        allocate::release(obj, None)
+    }
+
+    fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
+        let mut errors = Errors::default();
+        validate::service(obj, &mut errors);
+        errors.0
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
+        let mut errors = Errors::default();
+        if cx.subresource == "status" {
+            validate::load_balancer(&At::root(new).get("status").get("loadBalancer"), &mut errors);
+        } else {
+            validate::change(new, old, &mut errors);
+            validate::service(new, &mut errors);
+        }
+        errors.0
+    }
+
+    fn warnings(&self, _cx: &Context<'_>, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let spec = At::spec(new);
+        let mut warnings = Vec::new();
+        if spec.get("externalIPs").len() > 0 {
+            warnings.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
+        }
+        if !spec.get("loadBalancerIP").str().is_empty() && spec.get("type").str() != "LoadBalancer" {
+            warnings.push("spec.loadBalancerIP is ignored when spec.type is not \"LoadBalancer\"".to_owned());
+        }
+        if spec.get("type").str() == "ExternalName" && spec.get("externalName").str().parse::<std::net::IpAddr>().is_ok() {
+            warnings.push("spec.externalName is an IP address".to_owned());
+        }
+        warnings
+    }
+
+    fn name_errors(&self, name: &str, prefix: bool) -> Vec<String> {
+        rules::label(name, prefix)
+    }
+}
+
+/// Whether the type comes with a cluster address.
+fn has_cluster_ip(obj: &Value) -> bool {
+    matches!(kind(obj), "ClusterIP" | "NodePort" | "LoadBalancer")
+}
+
+/// Whether the type comes with node ports.
+fn has_node_ports(obj: &Value) -> bool {
+    match kind(obj) {
+        "NodePort" => true,
+        "LoadBalancer" => At::spec(obj).opt("allocateLoadBalancerNodePorts").is_none_or(|at| at.bool()),
+        _ => false,
+    }
+}
+
+/// Whether a port for health checks of the nodes is needed.
+fn has_health_check(obj: &Value) -> bool {
+    kind(obj) == "LoadBalancer" && At::spec(obj).get("externalTrafficPolicy").str() == "Local"
+}
+
+fn kind(obj: &Value) -> &str {
+    obj.pointer("/spec/type").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn is_headless(obj: &Value) -> bool {
+    At::spec(obj).get("clusterIPs").strings().next() == Some("None")
+}

@@ -1,0 +1,250 @@
+//! Cluster addresses and node ports. What is free is read from the cache; that nobody else takes it at the same time is
+//! the store's guard on a marker object: an IPAddress for each address, a row of `nodeports` for each port.
+
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+
+use mainstay_api::field::Error;
+use mainstay_api::meta;
+use mainstay_api::status::{ApiResult, Status};
+use rand::Rng as _;
+use serde_json::{Value, json};
+
+use super::{has_cluster_ip, has_health_check, has_node_ports, is_headless};
+use crate::strategy::base;
+use crate::strategy::validate::{At, Errors};
+use crate::strategy::{Context, SideWrite};
+
+/// First and last address that services get: 10.96.0.0/16 without its ends.
+const FIRST_IP: u32 = u32::from_be_bytes([10, 96, 0, 1]);
+const LAST_IP: u32 = u32::from_be_bytes([10, 96, 255, 254]);
+/// Addresses below this are left to those who ask for one.
+const DYNAMIC_IP: u32 = FIRST_IP + 256;
+/// First and last node port.
+const FIRST_PORT: i64 = 30_000;
+const LAST_PORT: i64 = 32_767;
+/// Ports below this are left to those who ask for one.
+const DYNAMIC_PORT: i64 = FIRST_PORT + 86;
+const TRIES: usize = 64;
+const NOT_IN_RANGE: &str = "provided port is not in the valid range. The range of valid ports is 30000-32767";
+const TAKEN: &str = "provided port is already allocated";
+
+/// 422 with these errors, if there are any.
+pub(crate) fn refuse(obj: &Value, errors: Errors) -> ApiResult<()> {
+    if errors.0.is_empty() { Ok(()) } else { Err(Status::invalid("", "Service", meta::name(obj), errors.0)) }
+}
+
+/// Gives the service what it needs and says what goes with it into the transaction.
+pub(crate) fn allocate(cx: &Context<'_>, obj: &mut Value, old: Option<&Value>) -> ApiResult<Vec<SideWrite>> {
+    let mut writes = Vec::new();
+    addresses(cx, obj, old, &mut writes)?;
+    ports(cx, obj, old, &mut writes)?;
+    if let Some(old) = old {
+        writes.extend(release(old, Some(obj)));
+    }
+    Ok(writes)
+}
+
+/// Frees what `obj` has and `keep` has not.
+pub(crate) fn release(obj: &Value, keep: Option<&Value>) -> Vec<SideWrite> {
+    let kept_ips: HashSet<String> = keep.map(ips).unwrap_or_default();
+    let kept_ports: HashSet<(String, i64)> = keep.map(node_ports).unwrap_or_default();
+    let delete = |group, resource, name| SideWrite::Delete { group, resource, namespace: String::new(), name };
+    let ips = ips(obj).into_iter().filter(|ip| !kept_ips.contains(ip)).map(|ip| delete("networking.k8s.io", "ipaddresses", ip));
+    let ports = node_ports(obj).into_iter().filter(|port| !kept_ports.contains(port));
+    ips.chain(ports.map(|(protocol, port)| delete(PORTS.0, PORTS.1, port_name(&protocol, port)))).collect()
+}
+
+/// Where node ports are marked; no resource of the API shows them.
+const PORTS: (&str, &str) = ("mainstay.internal", "nodeports");
+
+fn port_name(protocol: &str, port: i64) -> String {
+    format!("{port}-{}", protocol.to_lowercase())
+}
+
+fn ips(obj: &Value) -> HashSet<String> {
+    At::spec(obj).get("clusterIPs").strings().filter(|ip| !matches!(*ip, "None" | "")).map(str::to_owned).collect()
+}
+
+fn node_ports(obj: &Value) -> HashSet<(String, i64)> {
+    let spec = At::spec(obj);
+    let ports = spec.get("ports");
+    let mut all: HashSet<(String, i64)> = ports.items().map(|at| (at.get("protocol").str().to_owned(), at.get("nodePort").int())).collect();
+    all.insert(("TCP".to_owned(), spec.get("healthCheckNodePort").int()));
+    all.retain(|(_, port)| *port != 0);
+    all
+}
+
+fn addresses(cx: &Context<'_>, obj: &mut Value, old: Option<&Value>, writes: &mut Vec<SideWrite>) -> ApiResult<()> {
+    if !has_cluster_ip(obj) || is_headless(obj) {
+        return Ok(());
+    }
+    let before = old.map(ips).unwrap_or_default();
+    let asked: Vec<String> = At::spec(obj).get("clusterIPs").strings().map(str::to_owned).collect();
+    for ip in asked.iter().filter(|ip| !before.contains(*ip)) {
+        explicit(cx, obj, ip)?;
+        writes.push(ip_address(cx, ip));
+    }
+    if asked.is_empty() {
+        let ip = free_ip(cx).ok_or_else(|| Status::internal("failed to allocate a serviceIP: range is full"))?;
+        base::set(obj, "/spec/clusterIPs", json!([ip]));
+        base::set(obj, "/spec/clusterIP", ip.clone().into());
+        writes.push(ip_address(cx, &ip));
+    } else {
+        base::set(obj, "/spec/clusterIP", asked[0].clone().into());
+    }
+    Ok(())
+}
+
+fn explicit(cx: &Context<'_>, obj: &Value, ip: &str) -> ApiResult<()> {
+    let list = At::spec(obj).get("clusterIPs");
+    let within = ip.parse::<Ipv4Addr>().is_ok_and(|ip| (FIRST_IP..=LAST_IP).contains(&u32::from(ip)));
+    let why = if !within {
+        "the provided network does not match the current range"
+    } else if cx.reader.get("networking.k8s.io", "ipaddresses", "", ip).is_some() {
+        "provided IP is already allocated"
+    } else {
+        return Ok(());
+    };
+    let detail = format!("failed to allocate IP {ip}: {why}");
+    let error = Error::invalid(&list.path, list.value.clone(), detail);
+    Err(Status::invalid("", "Service", meta::name(obj), vec![error]))
+}
+
+fn free_ip(cx: &Context<'_>) -> Option<String> {
+    let free = |number: u32| {
+        let ip = Ipv4Addr::from(number).to_string();
+        cx.reader.get("networking.k8s.io", "ipaddresses", "", &ip).is_none().then_some(ip)
+    };
+    let mut random = rand::rng();
+    let drawn = (0..TRIES).find_map(|_| free(random.random_range(DYNAMIC_IP..=LAST_IP)));
+    drawn.or_else(|| (DYNAMIC_IP..=LAST_IP).chain(FIRST_IP..DYNAMIC_IP).find_map(free))
+}
+
+fn ip_address(cx: &Context<'_>, ip: &str) -> SideWrite {
+    let object = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "IPAddress",
+        "metadata": {
+            "name": ip,
+            "labels": {
+                "ipaddress.kubernetes.io/ip-family": if ip.contains(':') { "IPv6" } else { "IPv4" },
+                "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+            },
+        },
+        "spec": {"parentRef": {"group": "", "resource": "services", "namespace": cx.namespace, "name": cx.name}},
+    });
+    SideWrite::Create { group: "networking.k8s.io", resource: "ipaddresses", namespace: String::new(), name: ip.to_owned(), object }
+}
+
+/// The node ports that services have, by protocol.
+fn taken_ports(cx: &Context<'_>) -> HashSet<(String, i64)> {
+    let services = cx.reader.list("", "services", None);
+    let others = services.iter().filter(|service| meta::name(service) != cx.name || meta::namespace(service) != cx.namespace);
+    others.flat_map(|service| node_ports(service)).collect()
+}
+
+fn ports(cx: &Context<'_>, obj: &mut Value, old: Option<&Value>, writes: &mut Vec<SideWrite>) -> ApiResult<()> {
+    let wants_health = has_health_check(obj);
+    let explicit = !node_ports(obj).is_empty();
+    if !has_node_ports(obj) && !wants_health && !explicit {
+        return Ok(());
+    }
+    let taken = taken_ports(cx);
+    let mut mine = HashSet::new();
+    let before = old.map(node_ports).unwrap_or_default();
+    if matches!(super::kind(obj), "NodePort" | "LoadBalancer") {
+        claim_explicit(obj, &taken, &before, &mut mine)?;
+    }
+    if has_node_ports(obj) {
+        fill_ports(obj, &taken, &mut mine)?;
+    }
+    if wants_health {
+        health_check(obj, &taken, &before, &mut mine)?;
+    }
+    let new = mine.into_iter().filter(|port| !before.contains(port));
+    writes.extend(new.map(|(protocol, port)| port_marker(cx, &protocol, port)));
+    Ok(())
+}
+
+fn port_marker(cx: &Context<'_>, protocol: &str, port: i64) -> SideWrite {
+    let name = port_name(protocol, port);
+    let object = json!({
+        "apiVersion": "mainstay.internal/v1",
+        "kind": "NodePort",
+        "metadata": {"name": name},
+        "spec": {"namespace": cx.namespace, "service": cx.name},
+    });
+    SideWrite::Create { group: PORTS.0, resource: PORTS.1, namespace: String::new(), name, object }
+}
+
+type Taken = HashSet<(String, i64)>;
+
+fn claim_explicit(obj: &Value, taken: &Taken, before: &Taken, mine: &mut Taken) -> ApiResult<()> {
+    for at in At::spec(obj).get("ports").items() {
+        let port = at.get("nodePort");
+        if port.int() == 0 {
+            continue;
+        }
+        let key = (at.get("protocol").str().to_owned(), port.int());
+        let why = if !(FIRST_PORT..=LAST_PORT).contains(&port.int()) && !before.contains(&key) {
+            NOT_IN_RANGE
+        } else if taken.contains(&key) || mine.contains(&key) {
+            TAKEN
+        } else {
+            mine.insert(key);
+            continue;
+        };
+        let error = Error::invalid(&port.path, port.int(), why);
+        return Err(Status::invalid("", "Service", meta::name(obj), vec![error]));
+    }
+    Ok(())
+}
+
+/// Ports of the same number get the same node port for all protocols where that is free.
+fn fill_ports(obj: &mut Value, taken: &Taken, mine: &mut Taken) -> ApiResult<()> {
+    let Some(ports) = obj.pointer_mut("/spec/ports").and_then(Value::as_array_mut) else { return Ok(()) };
+    let known: Vec<(Value, i64)> = ports.iter().filter_map(|port| Some((port["port"].clone(), port["nodePort"].as_i64().filter(|port| *port != 0)?))).collect();
+    let mut shared: Vec<(Value, i64)> = known;
+    for port in ports.iter_mut().filter(|port| port["nodePort"].as_i64().unwrap_or_default() == 0) {
+        let protocol = port["protocol"].as_str().unwrap_or("TCP").to_owned();
+        let free = |number: i64, mine: &Taken| !taken.contains(&(protocol.clone(), number)) && !mine.contains(&(protocol.clone(), number));
+        let same = shared.iter().find(|(number, node)| *number == port["port"] && free(*node, mine)).map(|(_, node)| *node);
+        let drawn = match same {
+            Some(number) => number,
+            None => draw(|number| ["TCP", "UDP", "SCTP"].iter().all(|protocol| !taken.contains(&((*protocol).to_owned(), number)) && !mine.contains(&((*protocol).to_owned(), number))))
+                .ok_or_else(|| Status::internal("failed to allocate a nodePort: range is full"))?,
+        };
+        mine.insert((protocol, drawn));
+        shared.push((port["port"].clone(), drawn));
+        port["nodePort"] = drawn.into();
+    }
+    Ok(())
+}
+
+fn draw(free: impl Fn(i64) -> bool) -> Option<i64> {
+    let mut random = rand::rng();
+    let drawn = (0..TRIES).map(|_| random.random_range(DYNAMIC_PORT..=LAST_PORT)).find(|port| free(*port));
+    drawn.or_else(|| (DYNAMIC_PORT..=LAST_PORT).chain(FIRST_PORT..DYNAMIC_PORT).find(|port| free(*port)))
+}
+
+fn health_check(obj: &mut Value, taken: &Taken, before: &Taken, mine: &mut Taken) -> ApiResult<()> {
+    let asked = At::spec(obj).get("healthCheckNodePort").int();
+    let key = ("TCP".to_owned(), asked);
+    if asked != 0 {
+        let clash = ["TCP", "UDP", "SCTP"].iter().any(|protocol| taken.contains(&((*protocol).to_owned(), asked)) || mine.contains(&((*protocol).to_owned(), asked)));
+        if clash && !before.contains(&key) {
+            return Err(Status::internal(format!("failed to allocate requested HealthCheck NodePort {asked}: {TAKEN}")));
+        }
+        if !(FIRST_PORT..=LAST_PORT).contains(&asked) && !before.contains(&key) {
+            return Err(Status::internal(format!("failed to allocate requested HealthCheck NodePort {asked}: {NOT_IN_RANGE}")));
+        }
+        mine.insert(key);
+        return Ok(());
+    }
+    let free = |number: i64| !taken.contains(&("TCP".to_owned(), number)) && !mine.contains(&("TCP".to_owned(), number));
+    let drawn = draw(free).ok_or_else(|| Status::internal("failed to allocate a HealthCheck NodePort: range is full"))?;
+    mine.insert(("TCP".to_owned(), drawn));
+    base::set(obj, "/spec/healthCheckNodePort", drawn.into());
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Affinity to nodes and to other pods.
+
+use mainstay_api::field::Error;
+use mainstay_api::names;
+
+use super::{At, Errors, selectors};
+
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+
+/// The whole of `affinity`.
+pub(crate) fn affinity(at: &At<'_>, errors: &mut Errors) {
+    if let Some(node) = at.opt("nodeAffinity") {
+        if let Some(required) = node.opt(REQUIRED) {
+            selectors::node_selector(&required, errors);
+        }
+        for preferred in node.get(PREFERRED).items() {
+            weight(&preferred, errors);
+            selectors::node_selector_term(&preferred.get("preference"), errors);
+        }
+    }
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        let pods = at.get(kind);
+        pods.get(REQUIRED).items().for_each(|term| pod_term(&term, errors));
+        for preferred in pods.get(PREFERRED).items() {
+            weight(&preferred, errors);
+            pod_term(&preferred.get("podAffinityTerm"), errors);
+        }
+    }
+}
+
+fn weight(at: &At<'_>, errors: &mut Errors) {
+    let weight = at.get("weight");
+    if !(1..=100).contains(&weight.int()) {
+        errors.0.push(Error::invalid(&weight.path, weight.int(), "must be in the range 1-100"));
+    }
+}
+
+fn pod_term(term: &At<'_>, errors: &mut Errors) {
+    selectors::label_selector(&term.get("labelSelector"), errors);
+    selectors::label_selector(&term.get("namespaceSelector"), errors);
+    for namespace in term.get("namespaces").items() {
+        errors.each(&At::new(namespace.value, term.path.child("namespace")), names::is_dns1123_label(namespace.str()));
+    }
+    label_keys(term, errors);
+    let key = term.get("topologyKey");
+    if key.str().is_empty() {
+        errors.required(&key, "can not be empty");
+    } else {
+        errors.each(&key, names::is_qualified_name(key.str()));
+    }
+}
+
+fn label_keys(term: &At<'_>, errors: &mut Errors) {
+    for field in ["matchLabelKeys", "mismatchLabelKeys"] {
+        let keys = term.get(field);
+        if keys.len() > 0 && term.opt("labelSelector").is_none() {
+            errors.forbidden(&keys, "must not be specified when labelSelector is not set");
+        }
+        keys.items().for_each(|key| errors.each(&key, names::is_qualified_name(key.str())));
+    }
+}

@@ -1,0 +1,195 @@
+//! Containers, init containers and ephemeral containers.
+
+use std::collections::HashSet;
+
+use mainstay_api::field::Error;
+use mainstay_api::names;
+
+use super::volume_mounts::{self, Volumes};
+use super::{At, Errors, env, probes, resources, security};
+
+const NOT_INIT: &str = "may not be set for init containers without restartPolicy=Always";
+
+/// The containers of a pod, of all three kinds.
+pub(crate) fn all(spec: &At<'_>, errors: &mut Errors) {
+    let volumes = volume_mounts::by_name(spec);
+    let grace = spec.get("terminationGracePeriodSeconds").int();
+    regular(spec, &volumes, grace, errors);
+    init(spec, &volumes, grace, errors);
+    ephemeral(spec, &volumes, errors);
+}
+
+fn regular(spec: &At<'_>, volumes: &Volumes<'_>, grace: i64, errors: &mut Errors) {
+    let list = spec.get("containers");
+    if list.len() == 0 {
+        errors.required(&list, "");
+        return;
+    }
+    let mut seen = HashSet::new();
+    for at in list.items() {
+        container(&at, spec, volumes, errors);
+        unique_name(&at, &mut seen, errors);
+        if let Some(lifecycle) = at.opt("lifecycle") {
+            probes::lifecycle(&lifecycle, grace, errors);
+        }
+        probes::probes(&at, errors);
+        restart_policy(&at, errors);
+    }
+    host_port_conflicts(&list, errors);
+}
+
+fn init(spec: &At<'_>, volumes: &Volumes<'_>, grace: i64, errors: &mut Errors) {
+    let mut seen: HashSet<&str> = spec.get("containers").items().map(|at| at.get("name").str()).collect();
+    for at in spec.get("initContainers").items() {
+        container(&at, spec, volumes, errors);
+        unique_name(&at, &mut seen, errors);
+        restart_policy(&at, errors);
+        if at.get("restartPolicy").str() == "Always" {
+            if let Some(lifecycle) = at.opt("lifecycle") {
+                probes::lifecycle(&lifecycle, grace, errors);
+            }
+            probes::probes(&at, errors);
+        } else if !(at.opt("restartPolicy").is_some() && !known_restart(&at)) {
+            for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
+                if let Some(field) = at.opt(field) {
+                    errors.forbidden(&field, NOT_INIT);
+                }
+            }
+        }
+    }
+}
+
+fn known_restart(at: &At<'_>) -> bool {
+    matches!(at.get("restartPolicy").str(), "Always" | "Never" | "OnFailure")
+}
+
+fn restart_policy(at: &At<'_>, errors: &mut Errors) {
+    if at.opt("restartPolicy").is_some() && !known_restart(at) {
+        errors.unsupported(&at.get("restartPolicy"), &["Always", "Never", "OnFailure"]);
+    }
+}
+
+/// Fields of an ephemeral container that are not for it.
+const NOT_EPHEMERAL: &[(&str, &str)] = &[
+    ("ports", "cannot be set for an Ephemeral Container"),
+    ("livenessProbe", "cannot be set for an Ephemeral Container"),
+    ("readinessProbe", "cannot be set for an Ephemeral Container"),
+    ("startupProbe", "cannot be set for an Ephemeral Container"),
+    ("lifecycle", "cannot be set for an Ephemeral Container"),
+    ("resources", "cannot be set for an Ephemeral Container"),
+    ("resizePolicy", "cannot be set for an Ephemeral Container"),
+];
+
+fn ephemeral(spec: &At<'_>, volumes: &Volumes<'_>, errors: &mut Errors) {
+    let others = spec.get("containers");
+    let mut seen: HashSet<&str> = others.items().chain(spec.get("initContainers").items()).map(|at| at.get("name").str()).collect();
+    for at in spec.get("ephemeralContainers").items() {
+        container(&at, spec, volumes, errors);
+        unique_name(&at, &mut seen, errors);
+        if let Some(target) = at.opt("targetContainerName")
+            && !target.str().is_empty()
+            && !others.items().any(|other| other.get("name").str() == target.str())
+        {
+            errors.0.push(Error::not_found(&target.path, target.str()));
+        }
+        for (field, why) in NOT_EPHEMERAL {
+            if let Some(field) = at.opt(field).filter(|field| !field.is_empty()) {
+                errors.forbidden(&field, *why);
+            }
+        }
+        for mount in at.get("volumeMounts").items() {
+            if !mount.get("subPath").str().is_empty() {
+                errors.forbidden(&mount.get("subPath"), "cannot be set for an Ephemeral Container");
+            }
+        }
+    }
+}
+
+fn unique_name<'a>(at: &At<'a>, seen: &mut HashSet<&'a str>, errors: &mut Errors) {
+    let name = at.get("name");
+    if !name.str().is_empty() && !seen.insert(name.str()) {
+        errors.duplicate(&name);
+    }
+}
+
+/// What containers of all kinds have in common.
+fn container(at: &At<'_>, spec: &At<'_>, volumes: &Volumes<'_>, errors: &mut Errors) {
+    errors.name(&at.get("name"), names::is_dns1123_label);
+    let image = at.get("image");
+    if image.str().is_empty() {
+        errors.required(&image, "");
+    } else if image.str().trim() != image.str() {
+        errors.invalid(&image, "must not have leading or trailing whitespace");
+    }
+    errors.one_of(&at.get("terminationMessagePolicy"), &["File", "FallbackToLogsOnError"]);
+    ports(&at.get("ports"), errors);
+    env::variables(&at.get("env"), errors);
+    env::sources(&at.get("envFrom"), errors);
+    volume_mounts::mounts(at, volumes, errors);
+    volume_mounts::devices(at, volumes, errors);
+    errors.one_of(&at.get("imagePullPolicy"), &["Always", "IfNotPresent", "Never"]);
+    resources::container_resources(&at.get("resources"), errors);
+    resize_policy(&at.get("resizePolicy"), spec, errors);
+    security::container(&at.get("securityContext"), errors);
+}
+
+fn ports(list: &At<'_>, errors: &mut Errors) {
+    let mut seen = HashSet::new();
+    for at in list.items() {
+        let (name, port, host, protocol) = (at.get("name"), at.get("containerPort"), at.get("hostPort"), at.get("protocol"));
+        if !name.str().is_empty() {
+            let texts = names::is_port_name(name.str());
+            if texts.is_empty() && !seen.insert(name.str()) {
+                errors.duplicate(&name);
+            }
+            errors.each(&name, texts);
+        }
+        if port.int() == 0 {
+            errors.required(&port, "");
+        } else {
+            errors.in_range_port(&port);
+        }
+        if host.int() != 0 {
+            errors.in_range_port(&host);
+        }
+        errors.one_of(&protocol, &["SCTP", "TCP", "UDP"]);
+    }
+}
+
+fn host_port_conflicts(list: &At<'_>, errors: &mut Errors) {
+    let mut seen = HashSet::new();
+    for port in list.items().flat_map(|container| container.get("ports").items()) {
+        let host = port.get("hostPort");
+        if host.int() == 0 {
+            continue;
+        }
+        let taken = format!("{}/{}/{}", port.get("protocol").str(), port.get("hostIP").str(), host.int());
+        if !seen.insert(taken.clone()) {
+            errors.0.push(Error::duplicate(&host.path, taken));
+        }
+    }
+}
+
+fn resize_policy(list: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
+    let mut seen = HashSet::new();
+    for at in list.items() {
+        let (resource, policy) = (at.get("resourceName"), at.get("restartPolicy"));
+        if !seen.insert(resource.str()) {
+            errors.0.push(Error::duplicate(&at.path, resource.str()));
+        }
+        let here = |value: &At<'_>| value.value.clone();
+        match resource.str() {
+            "cpu" | "memory" => {}
+            "" => errors.required(list, ""),
+            _ => errors.0.push(Error::not_supported(&list.path, here(&resource), &["cpu", "memory"])),
+        }
+        match policy.str() {
+            "NotRequired" | "RestartContainer" => {}
+            "" => errors.required(list, ""),
+            _ => errors.0.push(Error::not_supported(&list.path, here(&policy), &["NotRequired", "RestartContainer"])),
+        }
+        if spec.get("restartPolicy").str() == "Never" && policy.str() == "RestartContainer" {
+            errors.0.push(Error::invalid(&list.path, here(&policy), "must be 'NotRequired' when pod `restartPolicy` is 'Never'"));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+use std::collections::HashSet;
+
+use mainstay_api::field::{Error, ErrorList};
+use mainstay_api::names;
+
+use super::At;
+
+/// Collects errors in the order in which they are found.
+#[derive(Default)]
+pub(crate) struct Errors(pub ErrorList);
+
+impl Errors {
+    /// Missing.
+    pub fn required(&mut self, at: &At<'_>, detail: &str) {
+        self.0.push(Error::required(&at.path, detail));
+    }
+
+    /// Wrong, and shown.
+    pub fn invalid(&mut self, at: &At<'_>, detail: impl Into<String>) {
+        self.0.push(Error::invalid(&at.path, at.value.clone(), detail));
+    }
+
+    /// Not to be set.
+    pub fn forbidden(&mut self, at: &At<'_>, detail: impl Into<String>) {
+        self.0.push(Error::forbidden(&at.path, detail));
+    }
+
+    /// There already.
+    pub fn duplicate(&mut self, at: &At<'_>) {
+        self.0.push(Error::duplicate(&at.path, at.value.clone()));
+    }
+
+    /// None of the values that there are.
+    pub fn unsupported(&mut self, at: &At<'_>, supported: &[&str]) {
+        self.0.push(Error::not_supported(&at.path, at.value.clone(), supported));
+    }
+
+    /// Further errors.
+    pub fn extend(&mut self, errors: ErrorList) {
+        self.0.extend(errors);
+    }
+
+    /// One error for each text.
+    pub fn each(&mut self, at: &At<'_>, texts: Vec<String>) {
+        for text in texts {
+            self.invalid(at, text);
+        }
+    }
+
+    /// Must be set, and be one of these.
+    pub fn one_of(&mut self, at: &At<'_>, supported: &[&str]) {
+        if at.is_empty() {
+            self.required(at, "");
+        } else if !supported.contains(&at.str()) {
+            self.unsupported(at, supported);
+        }
+    }
+
+    /// Is one of these if it is set.
+    pub fn one_of_if_set(&mut self, at: &At<'_>, supported: &[&str]) {
+        if !at.is_null() && !supported.contains(&at.str()) {
+            self.unsupported(at, supported);
+        }
+    }
+
+    /// Must be set, and have a name's form.
+    pub fn name(&mut self, at: &At<'_>, rule: fn(&str) -> Vec<String>) {
+        if at.str().is_empty() {
+            self.required(at, "");
+        } else {
+            self.each(at, rule(at.str()));
+        }
+    }
+
+    /// Has a name's form if it is set.
+    pub fn name_if_set(&mut self, at: &At<'_>, rule: fn(&str) -> Vec<String>) {
+        if !at.str().is_empty() {
+            self.each(at, rule(at.str()));
+        }
+    }
+
+    /// Must not be empty.
+    pub fn needed(&mut self, at: &At<'_>) {
+        if at.is_empty() {
+            self.required(at, "");
+        }
+    }
+
+    /// Is zero or more, or unset.
+    pub fn non_negative(&mut self, at: &At<'_>) {
+        if at.int() < 0 {
+            self.invalid(at, "must be greater than or equal to 0");
+        }
+    }
+
+    /// Is in a range.
+    pub fn in_range(&mut self, at: &At<'_>, min: i64, max: i64) {
+        self.each(at, names::is_in_range(at.int(), min, max));
+    }
+
+    /// The elements of a list have different strings at `field` (the elements themselves if it is empty).
+    pub fn unique(&mut self, list: &At<'_>, field: &str) {
+        let mut seen = HashSet::new();
+        for item in list.items() {
+            let key = if field.is_empty() { item } else { item.get(field) };
+            if !key.str().is_empty() && !seen.insert(key.str().to_owned()) {
+                self.duplicate(&key);
+            }
+        }
+    }
+
+    /// Has not changed.
+    pub fn immutable(&mut self, new: &At<'_>, old: &At<'_>) {
+        if new.value != old.value {
+            self.invalid(new, "field is immutable");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Requests and limits.
+
+use mainstay_api::field::Error;
+
+use super::quantities::{container_resource_name, is_extended, is_hugepages, resource_amount};
+use super::{At, Errors};
+
+/// The `resources` of a container.
+pub(crate) fn container_resources(resources: &At<'_>, errors: &mut Errors) {
+    let (limits, requests) = (resources.get("limits"), resources.get("requests"));
+    let (mut limits_huge, mut limits_usual) = (false, false);
+    for (name, at) in limits.entries() {
+        container_resource_name(name, &At::new(at.value, limits.path.clone()), errors);
+        resource_amount(name, &at, errors);
+        limits_huge |= is_hugepages(name);
+        limits_usual |= matches!(name, "cpu" | "memory");
+        whole_pages(name, &at, errors);
+    }
+    let (mut requests_huge, mut requests_usual) = (false, false);
+    for (name, at) in requests.entries() {
+        container_resource_name(name, &At::new(at.value, requests.path.clone()), errors);
+        resource_amount(name, &at, errors);
+        request_and_limit(name, &at, &limits, &requests, errors);
+        requests_huge |= is_hugepages(name);
+        requests_usual |= matches!(name, "cpu" | "memory");
+        whole_pages(name, &at, errors);
+    }
+    if (limits_huge || requests_huge) && !limits_usual && !requests_usual {
+        errors.forbidden(resources, "HugePages require cpu or memory");
+    }
+}
+
+/// A request is at most its limit; of what cannot be overcommitted it is the limit.
+fn request_and_limit(name: &str, request: &At<'_>, limits: &At<'_>, requests: &At<'_>, errors: &mut Errors) {
+    let quantity = request.quantity();
+    let Some(limit) = limits.opt(name) else {
+        if !overcommits(name) {
+            errors.required(limits, &format!("Limit must be set for non overcommitable resources"));
+        }
+        return;
+    };
+    let limit = limit.quantity();
+    if quantity != limit && !overcommits(name) {
+        let detail = format!("must be equal to {name} limit of {limit}");
+        errors.0.push(Error::invalid(&requests.path, quantity.to_string(), detail));
+    } else if quantity > limit {
+        let detail = format!("must be less than or equal to {name} limit of {limit}");
+        errors.0.push(Error::invalid(&requests.path, quantity.to_string(), detail));
+    }
+}
+
+fn overcommits(name: &str) -> bool {
+    !is_extended(name) && !is_hugepages(name)
+}
+
+/// An amount of huge pages is a multiple of the page.
+fn whole_pages(name: &str, at: &At<'_>, errors: &mut Errors) {
+    let Some(page) = name.strip_prefix("hugepages-") else { return };
+    let Ok(page) = mainstay_api::quantity::Quantity::parse(page) else { return };
+    let (amount, page) = (at.quantity().value(), page.value());
+    if page > 0 && amount % page != 0 {
+        let shown = at.quantity().to_string();
+        let detail = format!("must be a non-negative integer multiple of {page}");
+        errors.0.push(Error::invalid(&at.path, shown, detail));
+    }
+}
+
+/// A list of amounts alone, as in `overhead`.
+pub(crate) fn amounts(list: &At<'_>, errors: &mut Errors) {
+    for (name, at) in list.entries() {
+        container_resource_name(name, &at, errors);
+        resource_amount(name, &at, errors);
+    }
+}
