@@ -7,7 +7,7 @@ mod quote;
 
 pub use path::Path;
 pub(crate) use quote::is_printable;
-pub use quote::{float as go_float, json as go_json, quote as go_quote};
+pub use quote::{float as go_float, json as go_json, quote as go_quote, value as go_value};
 
 /// The errors that validation found, in the order found.
 pub type ErrorList = Vec<Error>;

@@ -1,12 +1,16 @@
 //! What an object is: resources, metadata, selectors, quantities, patches, defaults, errors. Pure functions over
 //! erased objects (`serde_json::Value`): no I/O and no clock.
 
+pub mod decode;
+pub mod discovery;
 pub mod field;
 pub mod meta;
 pub mod names;
+pub mod patch;
 pub mod quantity;
 pub mod resource;
 pub mod selector;
+pub mod ssa;
 pub mod status;
 pub mod time;
 pub mod types;

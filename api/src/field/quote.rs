@@ -81,3 +81,25 @@ pub fn json(value: &Value) -> String {
     }
     out
 }
+
+/// A decoded JSON value as `%v` prints it: `map[a:1 b:[x y]]`.
+#[must_use]
+pub fn value(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(number) => match number.as_f64() {
+            Some(exact) if number.is_f64() => float(exact),
+            _ => number.to_string(),
+        },
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            let items: Vec<String> = list.iter().map(self::value).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(map) => {
+            let items: Vec<String> = map.iter().map(|(key, item)| format!("{key}:{}", self::value(item))).collect();
+            format!("map[{}]", items.join(" "))
+        }
+    }
+}

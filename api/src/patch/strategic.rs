@@ -1,0 +1,93 @@
+//! Strategic merge patch: a merge patch that knows which lists are keyed, and takes directives.
+
+use serde_json::{Map, Value};
+
+use crate::field::go_value;
+use crate::status::{ApiResult, Status};
+use crate::types::Type;
+
+mod diff;
+mod merge;
+mod order;
+mod place;
+
+pub use diff::create_two_way;
+
+/// Applies a strategic merge patch to an object of this type.
+///
+/// # Errors
+/// 400 for directives of the wrong form, 422 for lists of lists, and the bare text (500) for the rest, as
+/// Kubernetes answers them.
+pub fn apply(object: &Value, patch: &Value, of: &'static Type) -> ApiResult<Value> {
+    let empty = Map::new();
+    let patch = match patch {
+        Value::Object(patch) => patch,
+        Value::Null => &empty,
+        other => {
+            let kind = super::json_type_name(other);
+            return Err(Status::bad_request(format!(
+                "json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+            )));
+        }
+    };
+    let object = object.as_object().cloned().unwrap_or_default();
+    merge::map(object, patch.clone(), place::Place::Struct(of)).map(Value::Object).map_err(Status::from)
+}
+
+/// Applies a strategic merge patch given as the bytes of the body.
+///
+/// # Errors
+/// As [`apply`]; 400 if it is not JSON.
+pub fn apply_bytes(object: &Value, patch: &[u8], of: &'static Type) -> ApiResult<Value> {
+    apply(object, &super::parse_json(patch).map_err(Status::bad_request)?, of)
+}
+
+const DIRECTIVE: &str = "$patch";
+const RETAIN_KEYS: &str = "$retainKeys";
+const DELETE_PRIMITIVES: &str = "$deleteFromPrimitiveList";
+const SET_ORDER: &str = "$setElementOrder";
+
+/// Why a patch does not apply.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub(crate) enum MergeError {
+    #[error("invalid patch format of primitive list")]
+    PrimitiveList,
+    #[error("invalid patch format of retainKeys")]
+    RetainKeys,
+    #[error("invalid patch format of setElementOrder list")]
+    SetElementOrder,
+    #[error("lists of lists are not supported")]
+    ListOfLists,
+    #[error("{0}")]
+    Other(String),
+}
+
+impl MergeError {
+    fn no_merge_key(item: &Map<String, Value>, key: &str) -> MergeError {
+        MergeError::Other(format!(
+            "map: {} does not contain declared merge key: {key}",
+            go_value(&Value::Object(item.clone()))
+        ))
+    }
+
+    fn unknown_directive(directive: &Value, map: &Map<String, Value>) -> MergeError {
+        let map = go_value(&Value::Object(map.clone()));
+        MergeError::Other(format!("unknown patch type: {} in map: {map}", go_value(directive)))
+    }
+}
+
+impl From<MergeError> for Status {
+    fn from(error: MergeError) -> Status {
+        let text = error.to_string();
+        match error {
+            MergeError::PrimitiveList | MergeError::RetainKeys | MergeError::SetElementOrder => {
+                Status::bad_request(text)
+            }
+            MergeError::ListOfLists => Status::unprocessable(),
+            MergeError::Other(_) => Status::plain(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

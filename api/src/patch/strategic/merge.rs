@@ -1,0 +1,237 @@
+use serde_json::{Map, Value};
+
+use super::order::{arrange, go_type, same};
+use super::place::{Place, Strategy};
+use super::{DELETE_PRIMITIVES, DIRECTIVE, MergeError, RETAIN_KEYS, SET_ORDER};
+use crate::field::go_value;
+
+type Object = Map<String, Value>;
+
+/// Merges a patch into a map.
+pub(super) fn map(mut original: Object, mut patch: Object, place: Place) -> Result<Object, MergeError> {
+    if let Some(directive) = patch.get(DIRECTIVE) {
+        return match directive.as_str() {
+            Some("replace") => {
+                patch.remove(DIRECTIVE);
+                Ok(patch)
+            }
+            Some("delete") => Ok(Object::new()),
+            _ => Err(MergeError::unknown_directive(directive, &patch)),
+        };
+    }
+    retain_keys(&mut original, &mut patch)?;
+    ordered_lists(&mut original, &mut patch, place)?;
+    for (name, value) in patch {
+        field(&mut original, &name, value, place)?;
+    }
+    Ok(original)
+}
+
+fn field(original: &mut Object, name: &str, value: Value, place: Place) -> Result<(), MergeError> {
+    let (name, deletes) = match name.split_once('/') {
+        Some((DELETE_PRIMITIVES, name)) => (name, true),
+        _ if name.starts_with(DELETE_PRIMITIVES) => return Err(MergeError::PrimitiveList),
+        _ => (name, false),
+    };
+    if value.is_null() {
+        original.remove(name);
+        return Ok(());
+    }
+    let strategy = place.field(name);
+    let merged = match (original.remove(name), value) {
+        (Some(kept), _) if deletes && !kept.is_array() => Some(kept),
+        (None, _) if deletes => None,
+        (Some(Value::Object(live)), Value::Object(patch)) if !strategy.replace => {
+            Some(Value::Object(map(live, patch, strategy.inside)?))
+        }
+        (Some(Value::Array(live)), Value::Array(patch)) if strategy.merge => {
+            Some(Value::Array(list(live, patch, strategy, deletes)?))
+        }
+        (_, value) => without_directives(value),
+    };
+    if let Some(merged) = merged {
+        original.insert(name.to_owned(), merged);
+    }
+    Ok(())
+}
+
+/// The value of a patch that meets nothing to merge with: directives, and nulls in maps, have done their work.
+fn without_directives(value: Value) -> Option<Value> {
+    match value {
+        Value::Object(patch) => match patch.get(DIRECTIVE).and_then(Value::as_str) {
+            Some("delete") => None,
+            _ => Some(Value::Object(
+                patch
+                    .into_iter()
+                    .filter(|(name, value)| !value.is_null() && !is_directive(name))
+                    .filter_map(|(name, value)| Some((name, without_directives(value)?)))
+                    .collect(),
+            )),
+        },
+        Value::Array(list) => {
+            let items = list.into_iter().filter(|item| item.get(DIRECTIVE).is_none());
+            Some(Value::Array(items.filter_map(without_directives).collect()))
+        }
+        other => Some(other),
+    }
+}
+
+fn is_directive(name: &str) -> bool {
+    name == DIRECTIVE || name == RETAIN_KEYS || name.starts_with(DELETE_PRIMITIVES) || name.starts_with(SET_ORDER)
+}
+
+/// `$retainKeys`: the keys that a union keeps.
+fn retain_keys(original: &mut Object, patch: &mut Object) -> Result<(), MergeError> {
+    let Some(keys) = patch.remove(RETAIN_KEYS) else { return Ok(()) };
+    let Value::Array(keys) = keys else { return Err(MergeError::RetainKeys) };
+    let kept = |name: &str| keys.iter().any(|key| key == name);
+    for (name, value) in patch.iter() {
+        let exempt = value.is_null() || name.starts_with(DELETE_PRIMITIVES) || name.starts_with(SET_ORDER);
+        if !exempt && !kept(name) {
+            return Err(MergeError::RetainKeys);
+        }
+    }
+    original.retain(|name, _| kept(name));
+    Ok(())
+}
+
+/// `$setElementOrder/x`: merges the list `x` and puts it into the order given.
+fn ordered_lists(original: &mut Object, patch: &mut Object, place: Place) -> Result<(), MergeError> {
+    let directives: Vec<String> = patch.keys().filter(|name| name.starts_with(SET_ORDER)).cloned().collect();
+    for directive in directives {
+        let Some(("$setElementOrder", name)) = directive.split_once('/') else {
+            return Err(MergeError::SetElementOrder);
+        };
+        let order = take_list(patch.remove(&directive))?.unwrap_or_default();
+        let live = take_list(original.get(name).cloned())?;
+        let change = take_list(patch.get(name).cloned())?;
+        let strategy = place.field(name);
+        check_order(change.as_deref().unwrap_or_default(), &order, strategy.key)?;
+        let merged = match (live.clone(), change) {
+            (None, None) => continue,
+            (Some(live), None) => live,
+            (None, Some(change)) => change,
+            (Some(live), Some(change)) if strategy.merge => list(live, change, strategy, false)?,
+            (Some(_), Some(change)) => change,
+        };
+        patch.remove(name);
+        let arranged = arrange(merged, &order, &live.unwrap_or_default(), strategy.key)?;
+        original.insert(name.to_owned(), Value::Array(arranged));
+    }
+    Ok(())
+}
+
+fn take_list(value: Option<Value>) -> Result<Option<Vec<Value>>, MergeError> {
+    match value {
+        None => Ok(None),
+        Some(Value::Array(list)) => Ok(Some(list)),
+        Some(other) => {
+            Err(MergeError::Other(format!("expected a []interface {{}}, but received a {}", go_type(&other))))
+        }
+    }
+}
+
+/// The elements of the patch must appear in the order given, in the same sequence.
+fn check_order(patch: &[Value], order: &[Value], key: &str) -> Result<(), MergeError> {
+    if patch.is_empty() || order.is_empty() {
+        return Ok(());
+    }
+    let mut ahead = order.iter();
+    for item in patch.iter().filter(|item| item.get(DIRECTIVE).is_none()) {
+        if !key.is_empty()
+            && let Some(map) = item.as_object()
+            && !map.contains_key(key)
+        {
+            return Err(MergeError::no_merge_key(map, key));
+        }
+        if !ahead.any(|wanted| same(wanted, item, key)) {
+            return Err(MergeError::Other(format!(
+                "The order in patch list:\n{}\n doesn't match {SET_ORDER} list:\n{}\n",
+                go_value(&Value::Array(patch.to_vec())),
+                go_value(&Value::Array(order.to_vec()))
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Merges two lists: sets of scalars, or structs by key.
+fn list(live: Vec<Value>, patch: Vec<Value>, strategy: Strategy, deletes: bool) -> Result<Vec<Value>, MergeError> {
+    let Some(first) = live.first().or(patch.first()) else { return Ok(live) };
+    check_types(first, &live, &patch)?;
+    if !first.is_object() {
+        if deletes {
+            return Ok(live.into_iter().filter(|item| !patch.contains(item)).collect());
+        }
+        let mut merged: Vec<Value> = Vec::new();
+        for item in live.iter().chain(&patch) {
+            if !merged.contains(item) {
+                merged.push(item.clone());
+            }
+        }
+        return arrange(merged, &patch, &live, strategy.key);
+    }
+    if strategy.key.is_empty() {
+        return Err(MergeError::Other("cannot merge lists without merge key for type struct".to_owned()));
+    }
+    let (live, patch) = special_elements(live, patch, strategy.key)?;
+    let mut merged = live.clone();
+    for item in &patch {
+        let Value::Object(change) = item else { continue };
+        if !change.contains_key(strategy.key) {
+            return Err(MergeError::no_merge_key(change, strategy.key));
+        }
+        match merged.iter_mut().find(|other| same(other, item, strategy.key)) {
+            Some(slot) => {
+                let found = std::mem::take(slot);
+                let found = if let Value::Object(found) = found { found } else { Object::new() };
+                *slot = Value::Object(map(found, change.clone(), strategy.elements)?);
+            }
+            None => merged.extend(without_directives(item.clone())),
+        }
+    }
+    arrange(merged, &patch, &live, strategy.key)
+}
+
+fn check_types(first: &Value, live: &[Value], patch: &[Value]) -> Result<(), MergeError> {
+    if first.is_array() {
+        return Err(MergeError::ListOfLists);
+    }
+    let wanted = go_type(first);
+    if live.iter().chain(patch).all(|item| go_type(item) == wanted) {
+        return Ok(());
+    }
+    let lists = Value::Array(vec![Value::Array(live.to_vec()), Value::Array(patch.to_vec())]);
+    Err(MergeError::Other(format!("list element types are not identical: {}", go_value(&lists))))
+}
+
+/// Carries out the elements that are directives, and takes them out.
+fn special_elements(
+    mut live: Vec<Value>,
+    patch: Vec<Value>,
+    key: &str,
+) -> Result<(Vec<Value>, Vec<Value>), MergeError> {
+    let mut rest = Vec::with_capacity(patch.len());
+    let mut replace = false;
+    for item in patch {
+        let Value::Object(change) = &item else { continue };
+        let Some(directive) = change.get(DIRECTIVE) else {
+            rest.push(item);
+            continue;
+        };
+        match directive.as_str() {
+            Some("delete") => {
+                if !change.contains_key(key) {
+                    return Err(MergeError::no_merge_key(change, key));
+                }
+                live.retain(|other| !same(other, &item, key));
+            }
+            Some("replace") => replace = true,
+            Some("merge") => {
+                return Err(MergeError::Other("merging lists cannot yet be specified in the patch".to_owned()));
+            }
+            _ => return Err(MergeError::unknown_directive(directive, change)),
+        }
+    }
+    Ok(if replace { (rest, Vec::new()) } else { (live, rest) })
+}

@@ -1,0 +1,273 @@
+//! Server-side apply: who owns which field, and what follows when somebody applies a configuration.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::meta;
+use crate::status::{ApiResult, Status};
+
+mod check;
+mod conflict;
+mod legacy;
+mod managed;
+mod merge;
+mod schema;
+mod set;
+mod walk;
+
+use conflict::Conflict;
+use managed::{Entry, Identity, Managers};
+use walk::{compare, field_set};
+
+pub use managed::Operation;
+pub use schema::Schema;
+pub use set::FieldSet;
+
+/// The manager of what was there before the first apply.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+
+/// Who writes, where and when.
+#[derive(Clone, Copy)]
+pub struct Write<'a> {
+    /// The shape of the object.
+    pub schema: Schema<'a>,
+    /// The field manager.
+    pub manager: &'a str,
+    /// The version that the request uses, `apps/v1`.
+    pub api_version: &'a str,
+    /// The subresource written through, or empty.
+    pub subresource: &'a str,
+    /// Fields that this endpoint resets, and so gives to nobody: `status` for the object itself, `spec` for status.
+    pub ignored: &'a FieldSet,
+    /// The time of the write.
+    pub now: Timestamp,
+}
+
+impl Write<'_> {
+    fn identity(&self, operation: Operation) -> Identity {
+        Identity {
+            manager: self.manager.to_owned(),
+            operation,
+            api_version: if operation == Operation::Update { self.api_version.to_owned() } else { String::new() },
+            subresource: self.subresource.to_owned(),
+        }
+    }
+
+    fn entry(&self, operation: Operation, set: FieldSet) -> Entry {
+        Entry {
+            identity: self.identity(operation),
+            api_version: self.api_version.to_owned(),
+            time: Some(crate::time::seconds(self.now)),
+            set,
+        }
+    }
+}
+
+/// Records in `new.metadata.managedFields` what an update (create, PUT, any patch but apply) changed.
+///
+/// `old` is the object as it was, None for a creation. Objects without any manager stay so until something is
+/// applied to them.
+pub fn track_update(old: Option<&Value>, new: &mut Value, write: &Write<'_>) {
+    let empty;
+    let live = match old {
+        Some(old) => old,
+        None => {
+            empty = write.schema.empty_object();
+            &empty
+        }
+    };
+    let managers = recorded(live, new, !write.subresource.is_empty());
+    meta::remove_field(new, "managedFields");
+    let mut managers = managers;
+    if !(managers.0.is_empty() && old.is_some_and(|old| !meta::uid(old).is_empty())) {
+        update(&mut managers, live, new, write);
+        managers.cap();
+    }
+    managers.write(new);
+}
+
+/// The managers that a request starts from: what the client sent, unless that is nothing.
+fn recorded(live: &Value, new: &Value, subresource: bool) -> Managers {
+    let of_live = || Managers::read(live).unwrap_or_default();
+    if subresource {
+        return of_live();
+    }
+    if let [only] = meta::managed_fields(new)
+        && only.as_object().is_some_and(serde_json::Map::is_empty)
+    {
+        return Managers::default();
+    }
+    match Managers::read(new) {
+        Some(managers) if !managers.0.is_empty() => managers,
+        _ => of_live(),
+    }
+}
+
+fn update(managers: &mut Managers, live: &Value, new: &Value, write: &Write<'_>) {
+    let change = compare(live, new, write.schema).without(write.ignored);
+    let taken = change.modified.union(&change.added);
+    let identity = write.identity(Operation::Update);
+    for entry in &mut managers.0 {
+        entry.set = entry.set.difference(&change.removed);
+        if entry.identity != identity {
+            entry.set = entry.set.difference(&taken);
+        }
+    }
+    let mut gained = Managers(vec![write.entry(Operation::Update, taken)]);
+    gained.strip();
+    if let Some(mut gained) = gained.0.pop() {
+        if let Some(previous) = managers.get(&identity) {
+            gained.set = gained.set.union(&previous.set);
+        }
+        managers.put(gained);
+    }
+    managers.strip();
+}
+
+/// Applies a configuration to the live object (None: it is created) and returns the object that results.
+///
+/// # Errors
+/// 400 if the configuration carries managed fields, 409 for conflicts unless `force`, 500 (as Kubernetes has it) if
+/// it does not fit the schema.
+pub fn apply(live: Option<&Value>, config: &Value, write: &Write<'_>, force: bool) -> ApiResult<Value> {
+    let result = try_apply(live, config, write, force);
+    let (object, conflicts) = match (result?, live) {
+        (Outcome::Done(object), _) => (object, Vec::new()),
+        (Outcome::Refused(conflicts), Some(live)) if write.manager == "kubectl" => {
+            let conflicts = legacy::remaining(conflicts, live, write.schema);
+            if conflicts.is_empty() {
+                match try_apply(Some(live), config, write, true)? {
+                    Outcome::Done(object) => (object, Vec::new()),
+                    Outcome::Refused(conflicts) => (Value::Null, conflicts),
+                }
+            } else {
+                (Value::Null, conflicts)
+            }
+        }
+        (Outcome::Refused(conflicts), _) => (Value::Null, conflicts),
+    };
+    if !conflicts.is_empty() {
+        return Err(conflict::refuse(conflicts));
+    }
+    let mut object = object;
+    if write.manager == "kubectl" {
+        legacy::sync_annotation(&mut object, config);
+    }
+    Ok(object)
+}
+
+enum Outcome {
+    Done(Value),
+    Refused(Vec<Conflict>),
+}
+
+fn try_apply(live: Option<&Value>, config: &Value, write: &Write<'_>, force: bool) -> ApiResult<Outcome> {
+    if config.get("metadata").is_some_and(|metadata| metadata.get("managedFields").is_some_and(|f| !f.is_null())) {
+        return Err(Status::bad_request("metadata.managedFields must be nil"));
+    }
+    check::check(config, write.schema).map_err(|why| {
+        let (name, namespace) = (meta::name(config), meta::namespace(config));
+        let (version, kind) = (meta::api_version(config), meta::kind(config));
+        let version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
+        Status::plain(format!(
+            "failed to create typed patch object ({namespace}/{name}; {version}, Kind={kind}): {why}"
+        ))
+    })?;
+    let mut base = live.cloned().unwrap_or_else(|| write.schema.empty_object());
+    let mut managers = Managers::read(&base).unwrap_or_default();
+    meta::remove_field(&mut base, "managedFields");
+    if managers.0.is_empty() && live.is_some() {
+        let before = Write { manager: BEFORE_FIRST_APPLY, ..*write };
+        update(&mut managers, &write.schema.empty_object(), &base, &before);
+    }
+    let identity = write.identity(Operation::Apply);
+    let last = managers.get(&identity).cloned();
+    let set = field_set(config, write.schema).recursive_difference(write.ignored);
+    let time = last.as_ref().and_then(|last| last.time.clone());
+    managers.put(Entry { time, ..write.entry(Operation::Apply, set) });
+
+    let mut merged = merge::merge(&base, config, write.schema);
+    if let Some(last) = last {
+        let last = last.set.recursive_difference(write.ignored);
+        merged = prune(merged, &managers, &last, write.schema);
+    }
+    let change = compare(&base, &merged, write.schema).without(write.ignored);
+    let conflicts = settle(&mut managers, &change, &identity);
+    if !force && !conflicts.is_empty() {
+        return Ok(Outcome::Refused(conflicts));
+    }
+    release(&mut managers, &conflicts, &change, &identity);
+    managers.strip();
+    if !walk::equal(&base, &merged)
+        && let Some(entry) = managers.get_mut(&identity)
+    {
+        entry.time = Some(crate::time::seconds(write.now));
+    }
+    managers.write(&mut merged);
+    Ok(Outcome::Done(merged))
+}
+
+/// What others own of the fields that change.
+fn settle(managers: &mut Managers, change: &walk::Comparison, applier: &Identity) -> Vec<Conflict> {
+    let taken = change.modified.union(&change.added);
+    let others = managers.0.iter().filter(|entry| entry.identity != *applier);
+    let conflicts = others.map(|entry| Conflict {
+        identity: entry.identity.clone(),
+        api_version: entry.api_version.clone(),
+        set: entry.set.intersection(&taken),
+    });
+    conflicts.filter(|conflict| !conflict.set.is_empty()).collect()
+}
+
+/// Takes from the others what was forced from them or is gone.
+fn release(managers: &mut Managers, conflicts: &[Conflict], change: &walk::Comparison, applier: &Identity) {
+    for entry in managers.0.iter_mut().filter(|entry| entry.identity != *applier) {
+        if let Some(conflict) = conflicts.iter().find(|conflict| conflict.identity == entry.identity) {
+            entry.set = entry.set.difference(&conflict.set);
+        }
+        entry.set = entry.set.difference(&change.removed);
+    }
+}
+
+/// Removes what the applier set the last time and does not set now, unless somebody owns it.
+fn prune(merged: Value, managers: &Managers, last: &FieldSet, schema: Schema<'_>) -> Value {
+    if last.is_empty() {
+        return merged;
+    }
+    let last = last.with_named_fields(schema);
+    let pruned = merge::remove(&merged, &last, schema);
+    let merged_set = field_set(&merged, schema).with_named_fields(schema);
+    let owned = managers.0.iter().fold(FieldSet::default(), |all, entry| all.union(&entry.set));
+    let owned = owned.with_named_fields(schema);
+    // Owned items come back, with all that hangs on them …
+    let kept = field_set(&pruned, schema).with_named_fields(schema).union(&owned);
+    let pruned = merge::remove(&merged, &merged_set.difference(&kept), schema);
+    // … and so do fields that the applier never set.
+    let pruned_set = field_set(&pruned, schema).with_named_fields(schema);
+    let gone = merged_set.difference(&pruned_set).intersection(&last);
+    merge::remove(&merged, &gone, schema)
+}
+
+/// Keeps the old managed fields if a write changed nothing but their times, so that it can count as no change.
+pub fn keep_times_if_unchanged(old: &Value, new: &mut Value) {
+    let timeless = |object: &Value| -> Value {
+        let mut copy = object.clone();
+        let metadata = copy.get_mut("metadata").and_then(Value::as_object_mut);
+        if let Some(entries) = metadata.and_then(|metadata| metadata.get_mut("managedFields"))
+            && let Some(entries) = entries.as_array_mut()
+        {
+            for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
+                entry.remove("time");
+            }
+            entries.sort_by_cached_key(Value::to_string);
+        }
+        copy
+    };
+    let Some(fields) = meta::metadata(old).and_then(|metadata| metadata.get("managedFields")) else { return };
+    if timeless(old) == timeless(new) {
+        meta::set(new, "managedFields", fields.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! Whether a configuration fits its schema, in the words of Kubernetes' typed values.
+
+use serde_json::Value;
+
+use super::schema::{Atom, Relation, Scalar, Schema};
+use super::set::FieldSet;
+use super::walk::element_step;
+use crate::field::{go_quote, go_value};
+
+/// The faults of a configuration, as one text.
+pub(super) fn check(value: &Value, schema: Schema<'_>) -> Result<(), String> {
+    let mut errors = Vec::new();
+    visit(value, schema, &mut Vec::new(), &mut errors);
+    match errors.as_slice() {
+        [] => Ok(()),
+        [only] => Err(only.clone()),
+        several => Err(format!("errors:\n  {}", several.join("\n  "))),
+    }
+}
+
+fn fault(path: &[String], message: &str, errors: &mut Vec<String>) {
+    let mut set = FieldSet::default();
+    set.insert(path);
+    let path = set.paths().pop().unwrap_or_default();
+    errors.push(format!("{path}: {message}"));
+}
+
+fn visit(value: &Value, schema: Schema<'_>, path: &mut Vec<String>, errors: &mut Vec<String>) {
+    if value.is_null() {
+        return;
+    }
+    match (schema.atom(value), value) {
+        (Atom::Scalar(kind), _) => {
+            if let Some(message) = scalar_fault(kind, value) {
+                fault(path, &message, errors);
+            }
+        }
+        (Atom::Map { .. }, Value::Object(map)) => {
+            for (name, child) in map {
+                path.push(format!("f:{name}"));
+                match schema.child(name) {
+                    Some((inner, _)) => visit(child, inner, path, errors),
+                    None => fault(path, "field not declared in schema", errors),
+                }
+                path.pop();
+            }
+        }
+        (Atom::Map { .. }, other) => fault(path, &format!("expected map, got {}", boxed(other)), errors),
+        (Atom::List { relation, element }, Value::Array(list)) => {
+            visit_list(list, &relation, element, path, errors);
+        }
+        (Atom::List { .. }, other) => fault(path, &format!("expected list, got {}", boxed(other)), errors),
+    }
+}
+
+fn visit_list(
+    list: &[Value],
+    relation: &Relation,
+    element: Schema<'_>,
+    path: &mut Vec<String>,
+    errors: &mut Vec<String>,
+) {
+    let mut seen: Vec<String> = Vec::new();
+    for (at, item) in list.iter().enumerate() {
+        let step = match relation {
+            Relation::Atomic => format!("i:{at}"),
+            _ => match element_step(relation, item) {
+                Some(step) => step,
+                None => {
+                    fault(path, &format!("element {at}: {}", key_fault(relation, item)), errors);
+                    continue;
+                }
+            },
+        };
+        if seen.contains(&step) {
+            let mut set = FieldSet::default();
+            set.insert(std::slice::from_ref(&step));
+            let key = set.paths().pop().unwrap_or_default();
+            fault(path, &format!("duplicate entries for key {key}"), errors);
+        }
+        path.push(step.clone());
+        seen.push(step);
+        visit(item, element, path, errors);
+        path.pop();
+    }
+}
+
+fn key_fault(relation: &Relation, item: &Value) -> String {
+    let Relation::Keyed(keys) = relation else { return String::new() };
+    if !item.is_object() {
+        return "associative list with keys may not have non-map elements".to_owned();
+    }
+    let missing = keys.iter().find(|(key, default)| item.get(key).is_none() && default.is_none());
+    let key = missing.map(|(key, _)| go_quote(key)).unwrap_or_default();
+    format!("associative list with keys has an element that omits key field {key} (and doesn't have default value)")
+}
+
+fn scalar_fault(kind: Scalar, value: &Value) -> Option<String> {
+    let good = match kind {
+        Scalar::Text => value.is_string(),
+        Scalar::Number => value.is_number(),
+        Scalar::Bool => value.is_boolean(),
+        Scalar::Any => !value.is_object() && !value.is_array(),
+    };
+    if good {
+        return None;
+    }
+    Some(match kind {
+        Scalar::Text => format!("expected string, got &value.valueUnstructured{{Value:{}}}", literal(value)),
+        Scalar::Number => format!("expected numeric (int or float), got {}", type_of(value)),
+        Scalar::Bool => format!("expected boolean, got {}", type_of(value)),
+        Scalar::Any => format!("expected any scalar, got {}", boxed(value)),
+    })
+}
+
+/// A value in its box, as Go prints a pointer to a struct.
+fn boxed(value: &Value) -> String {
+    format!("&{{{}}}", go_value(value))
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
+/// A value as Go source (`%#v`).
+fn literal(value: &Value) -> String {
+    match value {
+        Value::String(text) => go_quote(text),
+        Value::Array(list) => {
+            let items: Vec<String> = list.iter().map(literal).collect();
+            format!("[]interface {{}}{{{}}}", items.join(", "))
+        }
+        Value::Object(map) => {
+            let items: Vec<String> =
+                map.iter().map(|(key, value)| format!("{}:{}", go_quote(key), literal(value))).collect();
+            format!("map[string]interface {{}}{{{}}}", items.join(", "))
+        }
+        other => go_value(other),
+    }
+}
