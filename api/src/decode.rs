@@ -1,0 +1,36 @@
+//! Strict decoding: checks an object against its type the way Kubernetes' decoder does, in its words, and brings it
+//! into the form Kubernetes stores and serves.
+
+mod special;
+mod walk;
+mod words;
+
+use serde_json::Value;
+
+use crate::types::Type;
+
+/// What came of decoding one object.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Decoded {
+    /// The object with known fields only, in normal form.
+    pub value: Value,
+    /// Why the object cannot be read, in the decoder's words; the first is the one Kubernetes reports.
+    pub errors: Vec<String>,
+    /// `unknown field "spec.foo"`, at most a hundred.
+    pub unknown: Vec<String>,
+}
+
+/// Reads an object of a type: what does not belong is dropped and reported, the rest is normalised.
+pub fn strict(object_type: &Type, value: &Value) -> Decoded {
+    let mut walk = walk::Walk::default();
+    let value = walk.structure(object_type, value);
+    Decoded { value, errors: walk.errors, unknown: walk.unknown }
+}
+
+/// The form Kubernetes stores and serves; what does not fit the type is dropped.
+pub fn canonical(object_type: &Type, value: &Value) -> Value {
+    strict(object_type, value).value
+}
+
+#[cfg(test)]
+mod tests;

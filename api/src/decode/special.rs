@@ -1,0 +1,95 @@
+//! Values with a form of their own: times, quantities, integers or strings, embedded JSON.
+
+use serde_json::Value;
+
+use super::walk::{Walk, zero_of};
+use crate::quantity::Quantity;
+use crate::time::{self, Layout};
+use crate::types::{self, Special, Type};
+
+const SCHEMA: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
+
+impl Walk {
+    pub(super) fn special(&mut self, special: Special, of: &Type, value: &Value) -> Value {
+        match special {
+            _ if value.is_null() => zero_of(of),
+            Special::Time => self.time(value, Layout::Seconds),
+            Special::MicroTime => self.time(value, Layout::Micros),
+            Special::Quantity => self.quantity(value),
+            Special::IntOrString => self.int_or_string(value),
+            Special::Duration => self.text(value),
+            Special::StringList => self.strings(value),
+            Special::FieldsV1 | Special::Json | Special::RawExtension | Special::Unknown => value.clone(),
+            Special::SchemaOrBool if value.is_boolean() => value.clone(),
+            Special::SchemaOrArray | Special::SchemaOrStringArray if value.is_array() => self.schemas(special, value),
+            Special::SchemaOrArray | Special::SchemaOrBool | Special::SchemaOrStringArray => self.schema(value),
+        }
+    }
+
+    fn text(&mut self, value: &Value) -> Value {
+        if !value.is_string() {
+            self.mismatch(value, "string");
+            return Value::Null;
+        }
+        value.clone()
+    }
+
+    fn time(&mut self, value: &Value, layout: Layout) -> Value {
+        let Value::String(text) = value else {
+            self.mismatch(value, "string");
+            return Value::Null;
+        };
+        match time::parse(text, layout) {
+            Ok(at) if matches!(layout, Layout::Micros) => time::micros(at).into(),
+            Ok(at) => time::seconds(at).into(),
+            Err(error) => {
+                self.errors.push(error);
+                Value::Null
+            }
+        }
+    }
+
+    fn quantity(&mut self, value: &Value) -> Value {
+        match Quantity::from_json(value) {
+            Ok(amount) => amount.to_string().into(),
+            Err(error) => {
+                self.errors.push(error.to_string());
+                "0".into()
+            }
+        }
+    }
+
+    fn int_or_string(&mut self, value: &Value) -> Value {
+        match value {
+            Value::String(_) => return value.clone(),
+            Value::Number(n) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => return value.clone(),
+            Value::Number(n) => self.misfit(&format!("number {n}"), "int32"),
+            _ => self.mismatch(value, "int32"),
+        }
+        0.into()
+    }
+
+    fn strings(&mut self, value: &Value) -> Value {
+        let Value::Array(values) = value else {
+            self.mismatch(value, "[]string");
+            return Value::Null;
+        };
+        let values = values.iter().map(|v| if v.is_null() { "".into() } else { self.text(v) });
+        Value::Array(values.collect())
+    }
+
+    fn schema(&mut self, value: &Value) -> Value {
+        match types::by_name(SCHEMA) {
+            Some(of) => self.structure(of, value),
+            None => value.clone(),
+        }
+    }
+
+    fn schemas(&mut self, special: Special, value: &Value) -> Value {
+        match (special, value.as_array()) {
+            (Special::SchemaOrStringArray, _) => self.strings(value),
+            (_, Some(values)) => Value::Array(values.iter().map(|v| self.schema(v)).collect()),
+            _ => Value::Null,
+        }
+    }
+}

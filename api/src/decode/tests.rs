@@ -1,0 +1,69 @@
+use serde_json::json;
+
+use super::*;
+use crate::types::type_of;
+
+fn first_error(group: &str, kind: &str, value: Value) -> String {
+    strict(type_of(group, "v1", kind).unwrap(), &value).errors[0].clone()
+}
+
+#[test]
+fn type_errors_read_as_go_writes_them() {
+    let cases = [
+        ("", "ConfigMap", json!({"data": {"a": 5}}), "number into Go struct field ConfigMap.data of type string"),
+        ("", "ConfigMap", json!({"metadata": "x"}), "string into Go struct field ConfigMap.metadata of type v1.ObjectMeta"),
+        ("", "ConfigMap", json!({"metadata": {"labels": ["x"]}}), "array into Go struct field ObjectMeta.metadata.labels of type map[string]string"),
+        ("apps", "Deployment", json!({"spec": {"replicas": 1.5}}), "number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32"),
+        ("apps", "Deployment", json!({"spec": {"template": {"spec": {"containers": {}}}}}), "object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container"),
+        ("apps", "Deployment", json!({"spec": {"strategy": {"rollingUpdate": {"maxSurge": {}}}}}), "object into Go struct field RollingUpdateDeployment.spec.strategy.rollingUpdate.maxSurge of type int32"),
+        ("", "Pod", json!({"spec": {"restartPolicy": 5}}), "number into Go struct field PodSpec.spec.restartPolicy of type v1.RestartPolicy"),
+        ("", "Event", json!({"firstTimestamp": 5}), "number into Go struct field Event.firstTimestamp of type string"),
+        ("", "Secret", json!({"data": {"a": 1}}), "number into Go struct field Secret.data of type []uint8"),
+        ("", "Secret", json!({"data": "x"}), "string into Go struct field Secret.data of type map[string][]uint8"),
+    ];
+    for (group, kind, value, expected) in cases {
+        assert_eq!(first_error(group, kind, value), format!("json: cannot unmarshal {expected}"));
+    }
+}
+
+#[test]
+fn values_that_do_not_parse_are_told() {
+    let quantity = first_error("", "ResourceQuota", json!({"spec": {"hard": {"pods": {}}}}));
+    assert!(quantity.starts_with("quantities must match the regular expression"), "{quantity}");
+    let base64 = first_error("", "Secret", json!({"data": {"a": "***"}}));
+    assert_eq!(base64, "illegal base64 data at input byte 0");
+    let time = first_error("coordination.k8s.io", "Lease", json!({"spec": {"acquireTime": "x"}}));
+    assert_eq!(time, r#"parsing time "x" as "2006-01-02T15:04:05.000000Z07:00": cannot parse "x" as "2006""#);
+}
+
+#[test]
+fn unknown_fields_are_named_and_dropped() {
+    let service = json!({"kind": "Service", "spec": {"ports": [{"port": 80, "name2": "x"}]}, "datas": 1});
+    let decoded = strict(type_of("", "v1", "Service").unwrap(), &service);
+    assert_eq!(decoded.unknown, [r#"unknown field "datas""#, r#"unknown field "spec.ports[0].name2""#]);
+    assert_eq!(
+        decoded.value,
+        json!({"kind": "Service", "metadata": {}, "status": {"loadBalancer": {}},
+               "spec": {"ports": [{"port": 80, "targetPort": 0}]}})
+    );
+}
+
+#[test]
+fn empty_values_appear_as_their_go_form_would() {
+    let role = canonical(type_of("rbac.authorization.k8s.io", "v1", "ClusterRole").unwrap(), &json!({"rules": []}));
+    assert_eq!(role, json!({"metadata": {}, "rules": null}));
+    let pod = json!({"spec": {"hostNetwork": false, "terminationGracePeriodSeconds": 0, "containers": [
+        {"name": "c", "resources": {"limits": {"cpu": "1000m", "memory": "1024Ki"}}}]}});
+    assert_eq!(
+        canonical(type_of("", "v1", "Pod").unwrap(), &pod),
+        json!({"metadata": {}, "status": {}, "spec": {"terminationGracePeriodSeconds": 0, "containers": [
+            {"name": "c", "resources": {"limits": {"cpu": "1", "memory": "1Mi"}}}]}})
+    );
+}
+
+#[test]
+fn the_normal_form_is_stable() {
+    let event = type_of("", "v1", "Event").unwrap();
+    let once = canonical(event, &json!({"involvedObject": {}, "eventTime": "2024-01-02T03:04:05.123456Z"}));
+    assert_eq!(canonical(event, &once), once);
+}
