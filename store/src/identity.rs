@@ -20,17 +20,30 @@ impl Identity {
         let path = config.data_dir.join("identity.json");
         match std::fs::read(&path) {
             Ok(json) => Self::check(&json, config, &path),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::create(config, &path),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Self::create(&config.data_dir, &config.name, config.id)
+            }
             Err(error) => Err(StoreError::io(&path, &error)),
         }
     }
 
-    fn check(json: &[u8], config: &StoreConfig, path: &Path) -> Result<Self, StoreError> {
-        let found: Self = serde_json::from_slice(json).map_err(|error| StoreError::Corrupt {
+    /// The identity of a directory that has one.
+    pub(crate) fn load(data_dir: &Path) -> Result<Self, StoreError> {
+        let path = data_dir.join("identity.json");
+        let json = std::fs::read(&path).map_err(|error| StoreError::io(&path, &error))?;
+        Self::parse(&json, data_dir, &path)
+    }
+
+    fn parse(json: &[u8], data_dir: &Path, path: &Path) -> Result<Self, StoreError> {
+        serde_json::from_slice(json).map_err(|error| StoreError::Corrupt {
             path: path.to_path_buf(),
-            data_dir: config.data_dir.clone(),
+            data_dir: data_dir.to_path_buf(),
             detail: error.to_string(),
-        })?;
+        })
+    }
+
+    fn check(json: &[u8], config: &StoreConfig, path: &Path) -> Result<Self, StoreError> {
+        let found = Self::parse(json, &config.data_dir, path)?;
         if found.name != config.name || (config.id != 0 && config.id != found.id) {
             return Err(StoreError::Config(format!(
                 "{} belongs to master {} (id {}), not to {}",
@@ -43,11 +56,12 @@ impl Identity {
         Ok(found)
     }
 
-    fn create(config: &StoreConfig, path: &Path) -> Result<Self, StoreError> {
-        let id = if config.id == 0 { draw() } else { config.id };
-        let identity = Self { id, name: config.name.clone() };
+    /// A new one; `id` 0 draws it.
+    pub(crate) fn create(data_dir: &Path, name: &str, id: u64) -> Result<Self, StoreError> {
+        let path = data_dir.join("identity.json");
+        let identity = Self { id: if id == 0 { draw() } else { id }, name: name.to_owned() };
         let json = serde_json::to_vec(&identity).map_err(|error| StoreError::Io(error.to_string()))?;
-        write_durably(path, &json).map_err(|error| StoreError::io(path, &error))?;
+        write_durably(&path, &json).map_err(|error| StoreError::io(&path, &error))?;
         Ok(identity)
     }
 }

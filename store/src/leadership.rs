@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use openraft::{Instant as _, ServerState};
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::metrics::RaftMetrics;
+use openraft::{Instant as _, ServerState};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 

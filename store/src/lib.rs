@@ -8,6 +8,7 @@
 //! Data directory: `identity.json` (id and name), `log/` (RocksDB with synced writes), `state/<n>/` (RocksDB without a
 //! write-ahead log, named by `state/CURRENT`), `incoming/` and `checkpoints/` (snapshots on their way).
 
+mod backup;
 mod cluster;
 mod config;
 mod disk;
@@ -23,6 +24,7 @@ mod proposer;
 mod query;
 mod raft_types;
 mod reads;
+mod recovery;
 mod state;
 mod status;
 mod store;
@@ -34,10 +36,12 @@ mod wire;
 #[cfg(test)]
 mod storage_suite;
 
+pub use backup::BackupInfo;
 pub use cluster::{ClusterStatus, Leadership, MemberInfo, MemberStatus, Role};
 pub use config::{PeerTls, Start, StoreConfig, Tuning};
 pub use error::StoreError;
 pub use query::{ListQuery, Page};
+pub use recovery::{recover, restore};
 pub use store::Store;
 pub use types::{Entry, Event, EventKind, Freshness, Guard, Op, Revision, Term, Txn, TxnOutcome};
 pub use watch::{Watch, WatchBatch};

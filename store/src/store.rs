@@ -1,5 +1,6 @@
 //! The handle everybody uses.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,12 +9,14 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::Fatal;
 use tokio::sync::watch;
 
+use crate::backup::{self, BackupInfo};
 use crate::cluster::{ClusterStatus, Leadership, MemberInfo};
 use crate::config::StoreConfig;
 use crate::error::StoreError;
 use crate::membership::Change;
 use crate::node::Node;
 use crate::open;
+use crate::proposer::now_ms;
 use crate::query::{ListQuery, Page};
 use crate::types::{Entry, Freshness, Revision, Txn, TxnOutcome};
 use crate::watch::Watch;
@@ -147,6 +150,23 @@ impl Store {
     /// As [`Store::add_member`].
     pub async fn transfer_leader(&self, to: Option<String>) -> Result<(), StoreError> {
         self.node.change(Change::HandOver(to), CHANGE_PATIENCE).await
+    }
+
+    /// Writes a consistent copy of everything to the file `to`, on this master, while it goes on serving. It holds all
+    /// writes acknowledged before the call.
+    ///
+    /// # Errors
+    /// As [`Store::consistent_revision`], and I/O errors.
+    pub async fn backup(&self, to: &Path) -> Result<BackupInfo, StoreError> {
+        self.node.catch_up().await?;
+        let (state, to) = (self.node.state.clone(), to.to_path_buf());
+        let written = tokio::task::spawn_blocking(move || {
+            let (checkpoint, revision) = state.copy()?;
+            let info = BackupInfo { revision, made_at_ms: now_ms() };
+            backup::write(&checkpoint, &info, &to)?;
+            Ok(info)
+        });
+        written.await.map_err(|error| StoreError::Io(error.to_string()))?
     }
 
     /// Returns when the storage has failed so that this master cannot go on; the process should end.

@@ -1,5 +1,7 @@
 //! Three masters: failover, restarts, replacement, consistent reads, watches that miss and repeat nothing.
 
+#![allow(clippy::unwrap_used, clippy::too_many_lines)]
+
 mod support;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,7 @@
 //! One master: transactions, reads at every freshness, watches, history, restarts.
 
+#![allow(clippy::unwrap_used, clippy::too_many_lines)]
+
 mod support;
 
 use std::time::Duration;

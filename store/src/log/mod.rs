@@ -8,6 +8,7 @@
 
 mod cache;
 mod keys;
+mod offline;
 mod writer;
 
 use std::fmt::Debug;
@@ -30,6 +31,7 @@ use crate::error::{StoreError, to_io};
 use crate::raft_types::{LogId, RaftEntry, TypeConfig, Vote};
 use crate::wire;
 use cache::Cache;
+pub(crate) use offline::OfflineLog;
 use writer::Job;
 
 /// Bytes sent to a follower in one message, roughly.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mainstay_proto::raft as pb;
 use prost::Message as _;
+use rocksdb::checkpoint::Checkpoint as RocksCheckpoint;
 use rocksdb::{BlockBasedOptions, Cache, DB, Direction, IteratorMode, Options, ReadOptions, WriteBatch, WriteOptions};
 
 use super::apply::{Change, Lookup};
-use super::checkpoint::Removal;
+use super::checkpoint::{Checkpoint, Removal};
 use super::keys::{self, Stored};
 use crate::error::StoreError;
 use crate::raft_types::{LogId, StoredMembership, log_id};
@@ -76,9 +77,11 @@ impl StateDb {
         self.removal.arm(true);
     }
 
-    /// The database itself, for checkpoints.
-    pub(super) fn raw(&self) -> &DB {
-        &self.db
+    /// Copies everything to the new directory `dir`, by hard links where possible.
+    pub(super) fn copy_to(&self, dir: PathBuf) -> Result<Checkpoint, StoreError> {
+        let make = || RocksCheckpoint::new(&self.db)?.create_checkpoint(&dir);
+        make().map_err(|error| self.explain(&error))?;
+        Ok(Checkpoint::owning(dir))
     }
 
     /// Bytes on disk and in memtables.
@@ -353,6 +356,16 @@ impl StateDb {
         let mut options = WriteOptions::default();
         options.disable_wal(true);
         self.db.write_opt(batch, &options).map_err(|error| self.explain(&error))
+    }
+
+    /// Goes on at `revision` with no history before it.
+    pub(crate) fn leap(&self, applied: LogId, revision: Revision) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        batch.put(keys::APPLIED, encode_applied(Some(applied), revision));
+        batch.put(keys::FLOOR, revision.0.to_be_bytes());
+        batch.delete_range(keys::history(Revision(0), 0), vec![keys::HISTORY + 1]);
+        batch.delete_range(keys::time(0), vec![keys::TIME + 1]);
+        self.write(batch)
     }
 
     /// Puts everything written so far on disk.

@@ -6,7 +6,6 @@ use futures::{Stream, StreamExt as _};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use rocksdb::WriteBatch;
-use rocksdb::checkpoint::Checkpoint as RocksCheckpoint;
 
 use super::apply::Applier;
 use super::checkpoint::Checkpoint;
@@ -91,11 +90,7 @@ impl StateMachine {
         if self.progress.applied.is_none() {
             return Ok(None);
         }
-        let db = self.state.db();
-        let dir = self.state.dirs.new_checkpoint();
-        let make = || RocksCheckpoint::new(db.raw())?.create_checkpoint(&dir);
-        make().map_err(|error| db.explain(&error))?;
-        let snapshot = Checkpoint::owning(dir);
+        let snapshot = self.state.db().copy_to(self.state.dirs.new_checkpoint())?;
         Ok(Some(Snapshot { meta: meta(&self.progress), snapshot }))
     }
 

@@ -35,7 +35,7 @@ use crate::error::StoreError;
 use crate::query::{ListQuery, Page};
 use crate::raft_types::LogId;
 use crate::types::{Entry, Event, Freshness, Revision};
-pub(crate) use checkpoint::{Checkpoint, Dirs, write_durably};
+pub(crate) use checkpoint::{Checkpoint, Dirs, sync_dir, write_durably};
 pub(crate) use db::{StateDb, small_footprint};
 pub(crate) use machine::StateMachine;
 use ring::Ring;
@@ -87,6 +87,15 @@ impl State {
         let old = std::mem::replace(&mut *self.db.write(), Arc::new(db));
         ring.reset(revision);
         old.remove_when_unused();
+    }
+
+    /// A copy of the state as it is, and its revision.
+    pub(crate) fn copy(&self) -> Result<(Checkpoint, Revision), StoreError> {
+        let dir = self.dirs.new_checkpoint();
+        let checkpoint = self.db().copy_to(dir.clone())?;
+        // What the copy holds, not what has been applied since.
+        let revision = StateDb::open(&dir, self.dirs.data_dir())?.progress()?.revision;
+        Ok((checkpoint, revision))
     }
 
     /// What has been applied so far.
