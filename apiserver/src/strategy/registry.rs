@@ -5,16 +5,23 @@ use std::sync::Arc;
 use mainstay_api::resource::Resource;
 
 use super::Strategy;
-use super::kinds::{apps, config, namespace::Namespace, node::Node, pod::Pod, service::Service};
+use super::kinds::{
+    apps, autoscaling, batch, certificates, config, discovery, events, flow, namespace, networking, node, pod, quota, rbac,
+    scheduling, service, storage, volumes,
+};
 use super::rules::Rules;
 
 /// The strategy of a resource.
 pub fn for_resource(resource: &Resource) -> Arc<dyn Strategy> {
     match (&*resource.group, &*resource.resource) {
-        ("", "namespaces") => Arc::new(Namespace),
-        ("", "nodes") => Arc::new(Node),
-        ("", "pods") => Arc::new(Pod),
-        ("", "services") => Arc::new(Service),
+        ("", "namespaces") => Arc::new(namespace::Namespace),
+        ("", "nodes") => Arc::new(node::Node),
+        ("", "pods") => Arc::new(pod::Pod),
+        ("", "services") => Arc::new(service::Service),
+        ("", "persistentvolumes") => Arc::new(volumes::Volume),
+        ("", "persistentvolumeclaims") => Arc::new(volumes::Claim),
+        ("batch", "jobs") => Arc::new(batch::Job),
+        ("certificates.k8s.io", "certificatesigningrequests") => Arc::new(certificates::SigningRequest),
         (group, name) => Arc::new(rules(group, name)),
     }
 }
@@ -24,6 +31,19 @@ fn rules(group: &str, resource: &str) -> Rules {
     match (group, resource) {
         ("", name) => core(name),
         ("apps", name) => self::apps(name),
+        ("networking.k8s.io", name) => self::networking(name),
+        ("storage.k8s.io", name) => self::storage(name),
+        ("rbac.authorization.k8s.io", name) => self::rbac(name),
+        ("autoscaling", "horizontalpodautoscalers") => autoscaling::AUTOSCALER,
+        ("policy", "poddisruptionbudgets") => autoscaling::BUDGET,
+        ("batch", "cronjobs") => batch::CRON_JOB,
+        ("discovery.k8s.io", "endpointslices") => discovery::SLICE,
+        ("events.k8s.io", "events") => events::NEW,
+        ("scheduling.k8s.io", "priorityclasses") => scheduling::PRIORITY_CLASS,
+        ("node.k8s.io", "runtimeclasses") => scheduling::RUNTIME_CLASS,
+        ("coordination.k8s.io", "leases") => scheduling::LEASE,
+        ("flowcontrol.apiserver.k8s.io", "flowschemas") => flow::SCHEMA,
+        ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations") => flow::LEVEL,
         _ => Rules::PLAIN,
     }
 }
@@ -32,6 +52,10 @@ fn core(resource: &str) -> Rules {
     match resource {
         "configmaps" => config::CONFIG_MAP,
         "secrets" => config::SECRET,
+        "endpoints" => discovery::ENDPOINTS,
+        "events" => events::CORE,
+        "limitranges" => quota::LIMITS,
+        "resourcequotas" => quota::QUOTA,
         "podtemplates" => apps::POD_TEMPLATE,
         "replicationcontrollers" => apps::REPLICATION_CONTROLLER,
         _ => Rules::PLAIN,
@@ -45,6 +69,39 @@ fn apps(resource: &str) -> Rules {
         "statefulsets" => apps::STATEFUL_SET,
         "daemonsets" => apps::DAEMON_SET,
         "controllerrevisions" => apps::CONTROLLER_REVISION,
+        _ => Rules::PLAIN,
+    }
+}
+
+fn networking(resource: &str) -> Rules {
+    match resource {
+        "ingresses" => networking::INGRESS,
+        "ingressclasses" => networking::INGRESS_CLASS,
+        "networkpolicies" => networking::NETWORK_POLICY,
+        "servicecidrs" => networking::SERVICE_CIDR,
+        "ipaddresses" => networking::IP_ADDRESS,
+        _ => Rules::PLAIN,
+    }
+}
+
+fn storage(resource: &str) -> Rules {
+    match resource {
+        "storageclasses" => storage::CLASS,
+        "volumeattributesclasses" => storage::ATTRIBUTES_CLASS,
+        "volumeattachments" => storage::ATTACHMENT,
+        "csidrivers" => storage::DRIVER,
+        "csinodes" => storage::NODE,
+        "csistoragecapacities" => storage::CAPACITY,
+        _ => Rules::PLAIN,
+    }
+}
+
+fn rbac(resource: &str) -> Rules {
+    match resource {
+        "roles" => rbac::ROLE,
+        "clusterroles" => rbac::CLUSTER_ROLE,
+        "rolebindings" => rbac::BINDING,
+        "clusterrolebindings" => rbac::CLUSTER_BINDING,
         _ => Rules::PLAIN,
     }
 }

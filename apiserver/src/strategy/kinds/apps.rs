@@ -41,7 +41,6 @@ pub(crate) const DAEMON_SET: Rules = Rules {
     check: |_, obj, errors| daemon_set(obj, errors),
     change: |_, new, old, errors| daemon_set_change(new, old, errors),
     status: |_, new, _, errors| daemon_set_status(new, errors),
-    tidy: |_, obj| tidy_daemon_set(obj),
     warn: |new, old| warnings::template("spec.template", new, old),
     ..Rules::PLAIN
 };
@@ -364,5 +363,5 @@ fn daemon_set_status(new: &Value, errors: &mut Errors) {
     }
 }
 
-/// The deprecated count of template changes lives in an annotation that clients cannot set.
-fn tidy_daemon_set(_obj: &mut Value) {}
+
+

@@ -3,7 +3,7 @@
 mod allocate;
 mod families;
 mod fields;
-mod validate;
+pub(crate) mod validate;
 
 use mainstay_api::field::ErrorList;
 use mainstay_api::status::ApiResult;

@@ -35,7 +35,7 @@ fn request_and_limit(name: &str, request: &At<'_>, limits: &At<'_>, requests: &A
     let quantity = request.quantity();
     let Some(limit) = limits.opt(name) else {
         if !overcommits(name) {
-            errors.required(limits, &format!("Limit must be set for non overcommitable resources"));
+            errors.required(limits, "Limit must be set for non overcommitable resources");
         }
         return;
     };

@@ -1,0 +1,214 @@
+//! HorizontalPodAutoscalers and PodDisruptionBudgets: what scales and what holds.
+
+use mainstay_api::field::Error;
+use mainstay_api::{meta, names};
+use serde_json::Value;
+
+use crate::strategy::rules::Rules;
+use crate::strategy::validate::selectors::{at_most_all, int_or_percent, label_selector};
+use crate::strategy::validate::{At, Errors};
+
+/// HorizontalPodAutoscalers, in version 2.
+pub(crate) const AUTOSCALER: Rules = Rules {
+    check: |_, obj, errors| autoscaler(obj, errors),
+    status: |_, new, _, errors| {
+        let status = At::root(new).get("status");
+        errors.non_negative(&status.get("currentReplicas"));
+        errors.non_negative(&status.get("desiredReplicas"));
+    },
+    ..Rules::PLAIN
+};
+
+/// PodDisruptionBudgets.
+pub(crate) const BUDGET: Rules = Rules {
+    check: |_, obj, errors| budget(obj, errors),
+    status: |_, new, _, errors| {
+        let status = At::root(new).get("status");
+        for field in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
+            errors.non_negative(&status.get(field));
+        }
+    },
+    ..Rules::PLAIN
+};
+
+fn budget(obj: &Value, errors: &mut Errors) {
+    let spec = At::spec(obj);
+    let (min, max) = (spec.get("minAvailable"), spec.get("maxUnavailable"));
+    if !min.is_null() && !max.is_null() {
+        let policy = spec.get("unhealthyPodEvictionPolicy");
+        let text = format!(
+            "{{\"MinAvailable\":{},\"Selector\":{},\"MaxUnavailable\":{},\"UnhealthyPodEvictionPolicy\":{}}}",
+            min.value, spec.get("selector").value, max.value, policy.value
+        );
+        errors.0.push(Error::invalid_text(&spec.path, text, "minAvailable and maxUnavailable cannot be both set"));
+    }
+    for at in [&min, &max] {
+        if !at.is_null() {
+            int_or_percent(at, errors);
+            at_most_all(at, errors);
+        }
+    }
+    label_selector(&spec.get("selector"), errors);
+    errors.one_of_if_set(&spec.get("unhealthyPodEvictionPolicy"), &["AlwaysAllow", "IfHealthyBudget"]);
+}
+
+fn autoscaler(obj: &Value, errors: &mut Errors) {
+    let spec = At::spec(obj);
+    let (min, max) = (spec.get("minReplicas"), spec.get("maxReplicas"));
+    if !min.is_null() && min.int() < 1 {
+        errors.invalid(&min, "must be greater than or equal to 1");
+    }
+    if max.int() == 0 {
+        errors.required(&max, "must be set and greater than 0");
+        if max.int() < min.int() {
+            errors.0.push(Error::invalid(&max.path, 0, "must be greater than or equal to `minReplicas`"));
+        }
+    } else if max.int() < 1 {
+        errors.invalid(&max, "must be greater than or equal to 1");
+    } else if !min.is_null() && max.int() < min.int() {
+        errors.invalid(&max, "must be greater than or equal to `minReplicas`");
+    }
+    reference(&spec.get("scaleTargetRef"), true, errors);
+    let metrics = spec.get("metrics");
+    let scales_to_zero = metrics.items().any(|metric| matches!(metric.get("type").str(), "Object" | "External"));
+    metrics.items().for_each(|metric| self::metric(&metric, errors));
+    if min.int() == 0 && !min.is_null() && !scales_to_zero {
+        errors.forbidden(&metrics, "must specify at least one Object or External metric to support scaling to zero replicas");
+    }
+    for direction in ["scaleUp", "scaleDown"] {
+        if let Some(rules) = spec.get("behavior").opt(direction) {
+            behavior(&rules, errors);
+        }
+    }
+}
+
+fn reference(at: &At<'_>, needs_group: bool, errors: &mut Errors) {
+    for field in ["kind", "name"] {
+        let at = at.get(field);
+        if at.str().is_empty() {
+            errors.required(&at, "");
+        } else {
+            errors.each(&at, names::is_path_segment(at.str(), false));
+        }
+    }
+    let version = at.get("apiVersion");
+    match meta::split_api_version(version.str()) {
+        None => errors.0.push(Error::invalid(&version.path, version.str(), format!("unexpected GroupVersion string: {}", version.str()))),
+        Some((group, _)) if needs_group && group.is_empty() && at.get("kind").str() != "ReplicationController" => {
+            errors.0.push(Error::invalid(&version.path, version.str(), "apiVersion must specify API group"));
+        }
+        Some(_) => {}
+    }
+}
+
+fn behavior(rules: &At<'_>, errors: &mut Errors) {
+    if let Some(window) = rules.opt("stabilizationWindowSeconds") {
+        errors.non_negative(&window);
+        if window.int() > 3600 {
+            errors.invalid(&window, "must be less than or equal to 3600");
+        }
+    }
+    if let Some(select) = rules.opt("selectPolicy") {
+        errors.one_of_if_set(&select, &["Disabled", "Max", "Min"]);
+    }
+    let policies = rules.get("policies");
+    if policies.len() == 0 {
+        errors.required(&policies, "must specify at least one Policy");
+    }
+    for policy in policies.items() {
+        errors.one_of_if_set(&policy.get("type"), &["Percent", "Pods"]);
+        for field in ["value", "periodSeconds"] {
+            let at = policy.get(field);
+            if at.int() <= 0 {
+                errors.0.push(Error::invalid(&at.path, at.int(), "must be greater than zero"));
+            }
+        }
+        if policy.get("periodSeconds").int() > 1800 {
+            errors.invalid(&policy.get("periodSeconds"), "must be less than or equal to 1800");
+        }
+    }
+}
+
+/// Types of metrics with the field that describes each.
+const METRICS: &[(&str, &str)] = &[("ContainerResource", "containerResource"), ("External", "external"), ("Object", "object"), ("Pods", "pods"), ("Resource", "resource")];
+
+fn metric(metric: &At<'_>, errors: &mut Errors) {
+    let kind = metric.get("type");
+    if kind.str().is_empty() {
+        errors.required(&kind, "must specify a metric source type");
+        return;
+    }
+    let Some((_, field)) = METRICS.iter().find(|(name, _)| *name == kind.str()) else {
+        errors.unsupported(&kind, &METRICS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        return;
+    };
+    for (_, other) in METRICS.iter().filter(|(name, _)| *name != kind.str()) {
+        if let Some(other) = metric.opt(other) {
+            errors.forbidden(&other, "must populate the given metric source only");
+        }
+    }
+    match metric.opt(field) {
+        Some(source) => self::source(field, &source, errors),
+        None => errors.required(&metric.get(field), "must populate information for the given metric source"),
+    }
+}
+
+fn source(kind: &str, at: &At<'_>, errors: &mut Errors) {
+    let target = at.get("target");
+    match kind {
+        "resource" | "containerResource" => {
+            if at.get("name").str().is_empty() {
+                errors.required(&at.get("name"), "must specify a resource name");
+            }
+            if kind == "containerResource" && at.get("container").str().is_empty() {
+                errors.required(&at.get("container"), "must specify a container");
+            }
+            self::target(&target, errors);
+            let (utilization, value) = (target.opt("averageUtilization"), target.opt("averageValue"));
+            if utilization.is_none() && value.is_none() {
+                errors.required(&target.get("averageUtilization"), "must set either a target raw value or a target utilization");
+            }
+            if utilization.is_some() && value.is_some() {
+                errors.forbidden(&target.get("averageValue"), "may not set both a target raw value and a target utilization");
+            }
+        }
+        _ => {
+            if kind == "object" {
+                reference(&at.get("describedObject"), false, errors);
+            }
+            if at.get("metric").get("name").str().is_empty() {
+                errors.required(&at.get("metric").get("name"), "must specify a metric name");
+            }
+            self::target(&target, errors);
+            let (value, average) = (target.opt("value").is_some(), target.opt("averageValue").is_some());
+            match kind {
+                "pods" if !average => errors.required(&target.get("averageValue"), "must specify a positive target averageValue"),
+                "external" if !value && !average => errors.required(&target.get("averageValue"), "must set either a target value for metric or a per-pod target"),
+                "external" if value && average => errors.forbidden(&target.get("value"), "may not set both a target value for metric and a per-pod target"),
+                "object" if !value && !average => errors.required(&target.get("averageValue"), "must set either a target value or averageValue"),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn target(target: &At<'_>, errors: &mut Errors) {
+    let kind = target.get("type");
+    if kind.str().is_empty() {
+        errors.required(&kind, "must specify a metric target type");
+    } else if !matches!(kind.str(), "Utilization" | "Value" | "AverageValue") {
+        errors.invalid(&kind, "must be either Utilization, Value, or AverageValue");
+    }
+    if let Some(utilization) = target.opt("averageUtilization")
+        && utilization.int() < 1
+    {
+        errors.invalid(&utilization, "must be greater than 0");
+    }
+    for field in ["value", "averageValue"] {
+        if let Some(at) = target.opt(field)
+            && (at.quantity().is_negative() || at.quantity().is_zero())
+        {
+            errors.0.push(Error::invalid(&at.path, at.quantity().to_string(), "must be positive"));
+        }
+    }
+}

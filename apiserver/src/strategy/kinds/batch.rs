@@ -1,0 +1,209 @@
+//! Jobs and CronJobs.
+
+mod cron;
+mod policies;
+mod status;
+
+use mainstay_api::field::{Error, ErrorList};
+use mainstay_api::selector::LabelSelector;
+use mainstay_api::{meta, names};
+use serde_json::{Value, json};
+
+use crate::strategy::rules::Rules;
+use crate::strategy::validate::{At, Errors, selectors, template};
+use crate::strategy::{Context, Strategy, base, warnings};
+
+const UID_LABEL: &str = "batch.kubernetes.io/controller-uid";
+const NAME_LABEL: &str = "batch.kubernetes.io/job-name";
+
+/// Jobs: selector and labels are made from the job's uid.
+pub(crate) struct Job;
+
+impl Strategy for Job {
+    fn prepare_create(&self, cx: &Context<'_>, obj: &mut Value) {
+        base::prepare_create(cx, obj);
+        base::set(obj, "/status", json!({}));
+        if obj.pointer("/spec/manualSelector").and_then(Value::as_bool) != Some(true) {
+            generate(obj);
+        }
+    }
+
+    fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
+        let mut errors = Errors::default();
+        generated_errors(obj, &mut errors);
+        job(&At::spec(obj), &mut errors);
+        template_labels(&At::spec(obj), &mut errors);
+        errors.0
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
+        let mut errors = Errors::default();
+        if cx.subresource == "status" {
+            status::validate(new, old, &mut errors);
+            return errors.0;
+        }
+        let (now, was) = (At::spec(new), At::spec(old));
+        job(&now, &mut errors);
+        template_labels(&now, &mut errors);
+        changes(&now, &was, &mut errors);
+        errors.0
+    }
+
+    fn warnings(&self, cx: &Context<'_>, new: &Value, old: Option<&Value>) -> Vec<String> {
+        if cx.subresource.is_empty() { warnings::template("spec.template", new, old) } else { Vec::new() }
+    }
+}
+
+fn generate(obj: &mut Value) {
+    let (uid, name) = (meta::uid(obj).to_owned(), meta::name(obj).to_owned());
+    for (key, value) in [("controller-uid", &uid), (UID_LABEL, &uid), ("job-name", &name), (NAME_LABEL, &name)] {
+        let Some(template) = obj.pointer_mut("/spec/template") else { break };
+        if meta::label(template, key).is_none() {
+            meta::set_label(template, key, value);
+        }
+    }
+    if !obj.pointer("/spec/selector").is_some_and(Value::is_object) {
+        base::set(obj, "/spec/selector", json!({}));
+    }
+    if let Some(selector) = obj.pointer_mut("/spec/selector") {
+        if !selector.get("matchLabels").is_some_and(Value::is_object) {
+            selector["matchLabels"] = json!({});
+        }
+        if selector["matchLabels"].get(UID_LABEL).is_none() {
+            selector["matchLabels"][UID_LABEL] = uid.into();
+        }
+    }
+}
+
+/// A selector that was to be generated holds nothing else.
+fn generated_errors(obj: &Value, errors: &mut Errors) {
+    let spec = At::spec(obj);
+    if spec.get("manualSelector").bool() {
+        return;
+    }
+    let labels = spec.get("template").get("metadata").get("labels");
+    for (key, wanted) in [("controller-uid", meta::uid(obj)), (UID_LABEL, meta::uid(obj)), ("job-name", meta::name(obj)), (NAME_LABEL, meta::name(obj))] {
+        if labels.get(key).str() != wanted {
+            errors.0.push(Error::invalid(&labels.path.key(key), labels.get(key).value.clone(), format!("must be '{wanted}'")));
+        }
+    }
+    let selector = spec.get("selector");
+    let alone = selector.get("matchLabels").len() == 1 && selector.get("matchExpressions").len() == 0;
+    if !alone {
+        errors.invalid(&selector, "`selector` not auto-generated");
+    }
+}
+
+fn job(spec: &At<'_>, errors: &mut Errors) {
+    let mut rest = Errors::default();
+    if spec.opt("selector").is_none() {
+        rest.required(&spec.get("selector"), "");
+    } else {
+        selectors::label_selector(&spec.get("selector"), &mut rest);
+    }
+    numbers(spec, &mut rest);
+    errors.extend(rest.0);
+}
+
+/// The parts that a job has in common with a CronJob's template.
+fn numbers(spec: &At<'_>, errors: &mut Errors) {
+    for field in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished", "backoffLimitPerIndex", "maxFailedIndexes"] {
+        errors.non_negative(&spec.get(field));
+    }
+    if let Some(manager) = spec.opt("managedBy") {
+        prefixed_path(&manager, errors);
+        if manager.str().len() > 63 {
+            errors.0.push(Error::too_long(&manager.path, 63));
+        }
+    }
+    policies::completion(spec, errors);
+    policies::failure_policy(spec, errors);
+    policies::success_policy(spec, errors);
+    let replacement = spec.get("podReplacementPolicy");
+    if spec.opt("podFailurePolicy").is_some() {
+        errors.one_of_if_set(&replacement, &["Failed"]);
+    } else {
+        errors.one_of_if_set(&replacement, &["Failed", "TerminatingOrFailed"]);
+    }
+    pods(&spec.get("template"), errors);
+}
+
+fn pods(pods: &At<'_>, errors: &mut Errors) {
+    template::template(pods, errors);
+    let policy = pods.get("spec").get("restartPolicy");
+    match policy.str() {
+        "OnFailure" | "Never" => {}
+        "" | "Always" => errors.required(&policy, "valid values: \"OnFailure\", \"Never\""),
+        _ => errors.unsupported(&policy, &["OnFailure", "Never"]),
+    }
+}
+
+fn template_labels(spec: &At<'_>, errors: &mut Errors) {
+    if let Ok(selector) = LabelSelector::from_object(spec.get("selector").value)
+        && !selector.matches_object(spec.get("template").value)
+    {
+        errors.invalid(&spec.get("template").get("metadata").get("labels"), "`selector` does not match template `labels`");
+    }
+}
+
+/// `example.com/path`.
+pub(crate) fn prefixed_path(at: &At<'_>, errors: &mut Errors) {
+    const SHAPE: &str = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+    match at.str().split_once('/') {
+        _ if at.str().is_empty() => errors.required(at, ""),
+        Some((host, path)) if !host.is_empty() && !path.is_empty() => {
+            for why in names::is_dns1123_subdomain(host) {
+                errors.0.push(Error::invalid(&at.path, host, why));
+            }
+        }
+        _ => errors.invalid(at, SHAPE),
+    }
+}
+
+fn changes(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
+    let indexed = was.get("completionMode").str() == "Indexed";
+    let both = now.get("completions").value == now.get("parallelism").value;
+    if !(indexed && both) {
+        errors.immutable(&now.get("completions"), &was.get("completions"));
+    }
+    errors.immutable(&now.get("selector"), &was.get("selector"));
+    // A suspended job that never started may still be moved to other nodes.
+    if !was.get("suspend").bool() {
+        errors.immutable(&now.get("template"), &was.get("template"));
+    }
+    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
+        errors.immutable(&now.get(field), &was.get(field));
+    }
+}
+
+/// CronJobs.
+pub(crate) const CRON_JOB: Rules = Rules {
+    check: |_, obj, errors| cron_job(obj, errors),
+    warn: |new, old| warnings::template("spec.jobTemplate.spec.template", new, old),
+    names: |name, prefix| {
+        let mut texts = crate::strategy::rules::subdomain(name, prefix);
+        if texts.is_empty() && name.len() > 52 {
+            texts.push(names::max_length_error(52));
+        }
+        texts
+    },
+    ..Rules::PLAIN
+};
+
+fn cron_job(obj: &Value, errors: &mut Errors) {
+    let spec = At::spec(obj);
+    cron::schedule(&spec.get("schedule"), errors);
+    errors.non_negative(&spec.get("startingDeadlineSeconds"));
+    if let Some(zone) = spec.opt("timeZone") {
+        cron::time_zone(&zone, errors);
+    }
+    errors.one_of(&spec.get("concurrencyPolicy"), &["Allow", "Forbid", "Replace"]);
+    let job = spec.get("jobTemplate").get("spec");
+    numbers(&job, errors);
+    let manual = job.get("manualSelector");
+    if manual.bool() {
+        errors.unsupported(&manual, &["nil", "false"]);
+    }
+    errors.non_negative(&spec.get("successfulJobsHistoryLimit"));
+    errors.non_negative(&spec.get("failedJobsHistoryLimit"));
+}

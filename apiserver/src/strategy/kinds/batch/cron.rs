@@ -1,0 +1,126 @@
+//! Cron schedules, with the words of the parser that Kubernetes uses.
+
+use crate::strategy::validate::{At, Errors};
+
+/// Field by field: name, least, greatest, names of values.
+const FIELDS: [(u32, u32, &[&str]); 5] = [
+    (0, 59, &[]),
+    (0, 23, &[]),
+    (1, 31, &[]),
+    (1, 12, &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]),
+    (0, 6, &["sun", "mon", "tue", "wed", "thu", "fri", "sat"]),
+];
+const DESCRIPTORS: &[&str] = &["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
+
+/// A schedule of five fields or a descriptor.
+pub(crate) fn schedule(at: &At<'_>, errors: &mut Errors) {
+    if at.str().is_empty() {
+        errors.required(at, "");
+        return;
+    }
+    if at.str().contains("TZ") {
+        errors.invalid(at, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead");
+        return;
+    }
+    if let Err(why) = parse(at.str()) {
+        errors.invalid(at, why);
+    }
+}
+
+fn parse(text: &str) -> Result<(), String> {
+    if text.starts_with('@') {
+        if DESCRIPTORS.contains(&text) || text.starts_with("@every ") {
+            return Ok(());
+        }
+        return Err(format!("unrecognized descriptor: {text}"));
+    }
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    if fields.len() != FIELDS.len() {
+        return Err(format!("expected exactly 5 fields, found {}: [{}]", fields.len(), fields.join(" ")));
+    }
+    for (field, (min, max, names)) in fields.iter().zip(FIELDS) {
+        for part in field.split(',') {
+            range(part, min, max, names)?;
+        }
+    }
+    Ok(())
+}
+
+fn range(part: &str, min: u32, max: u32, names: &[&str]) -> Result<(), String> {
+    let (span, step) = match part.split_once('/') {
+        Some((_, rest)) if rest.contains('/') => return Err(format!("too many slashes: {part}")),
+        Some((span, step)) => (span, Some(number(step)?)),
+        None => (part, None),
+    };
+    let (start, end) = match span.split_once('-') {
+        Some((_, rest)) if rest.contains('-') => return Err(format!("too many hyphens: {part}")),
+        Some((start, end)) => (value(start, min, names)?, value(end, min, names)?),
+        None if matches!(span, "*" | "?") => (min, max),
+        None => {
+            let start = value(span, min, names)?;
+            (start, if step.is_some() { max } else { start })
+        }
+    };
+    if start < min {
+        return Err(format!("beginning of range ({start}) below minimum ({min}): {part}"));
+    }
+    if end > max {
+        return Err(format!("end of range ({end}) above maximum ({max}): {part}"));
+    }
+    if start > end {
+        return Err(format!("beginning of range ({start}) beyond end of range ({end}): {part}"));
+    }
+    if step == Some(0) {
+        return Err(format!("step of range should be a positive number: {part}"));
+    }
+    Ok(())
+}
+
+fn value(text: &str, min: u32, names: &[&str]) -> Result<u32, String> {
+    let named = names.iter().position(|name| text.eq_ignore_ascii_case(name));
+    match named.and_then(|index| u32::try_from(index).ok()) {
+        Some(index) => Ok(index + min),
+        None => number(text),
+    }
+}
+
+fn number(text: &str) -> Result<u32, String> {
+    let parsed: Result<i64, _> = text.parse();
+    match parsed {
+        Ok(number) => u32::try_from(number).map_err(|_| format!("negative number ({number}) not allowed: {text}")),
+        Err(_) => Err(format!("failed to parse int from {text}: strconv.Atoi: parsing \"{text}\": invalid syntax")),
+    }
+}
+
+/// The name of a time zone.
+pub(crate) fn time_zone(at: &At<'_>, errors: &mut Errors) {
+    if at.str().is_empty() {
+        errors.invalid(at, "timeZone must be nil or non-empty string");
+    } else if at.str().eq_ignore_ascii_case("local") {
+        errors.invalid(at, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
+    } else if jiff::tz::TimeZone::get(at.str()).is_err() {
+        errors.invalid(at, format!("unknown time zone {}", at.str()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn words_of_the_parser() {
+        let cases = [
+            ("*/5 * * * *", Ok(())),
+            ("0 0 1,15 jan-mar mon", Ok(())),
+            ("@daily", Ok(())),
+            ("nope", Err("expected exactly 5 fields, found 1: [nope]")),
+            ("60 * * * *", Err("end of range (60) above maximum (59): 60")),
+            ("* * 0 * *", Err("beginning of range (0) below minimum (1): 0")),
+            ("x * * * *", Err("failed to parse int from x: strconv.Atoi: parsing \"x\": invalid syntax")),
+            ("@never", Err("unrecognized descriptor: @never")),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse(text), expected.map_err(str::to_owned), "{text}");
+        }
+    }
+}

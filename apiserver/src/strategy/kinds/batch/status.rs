@@ -1,0 +1,50 @@
+//! What may be written as a job's status.
+
+use mainstay_api::field::Error;
+use serde_json::Value;
+
+use crate::strategy::validate::{At, Errors};
+
+/// The rules of a status.
+pub(crate) fn validate(new: &Value, old: &Value, errors: &mut Errors) {
+    let (status, before) = (At::root(new).get("status"), At::root(old).get("status"));
+    for field in ["active", "succeeded", "failed", "ready", "terminating"] {
+        errors.non_negative(&status.get(field));
+    }
+    if !errors.0.is_empty() {
+        return;
+    }
+    let condition = |kind: &str| has(&status, kind);
+    let (complete, failed) = (condition("Complete"), condition("Failed"));
+    let completion = status.get("completionTime");
+    if complete && completion.is_null() {
+        errors.required(&completion, "completionTime is required for Complete jobs");
+    }
+    if !complete && !completion.is_null() {
+        errors.invalid(&completion, "cannot set completionTime when there is no Complete=True condition");
+    }
+    if complete && !condition("SuccessCriteriaMet") {
+        conditions(&status, "cannot set Complete=True condition without the SuccessCriteriaMet=true condition", errors);
+    }
+    if failed && !condition("FailureTarget") {
+        conditions(&status, "cannot set Failed=True condition without the FailureTarget=true condition", errors);
+    }
+    if complete && failed {
+        conditions(&status, "cannot set Complete=True and Failed=true conditions", errors);
+    }
+    if (complete || failed) && status.get("active").int() > 0 {
+        errors.invalid(&status.get("active"), "active>0 is invalid for finished job");
+    }
+    let start = (status.get("startTime"), before.get("startTime"));
+    if !start.1.is_null() && start.0.value != start.1.value && !At::spec(new).get("suspend").bool() {
+        errors.invalid(&start.0, "field is immutable for unsuspended job once set");
+    }
+}
+
+fn has(status: &At<'_>, kind: &str) -> bool {
+    status.get("conditions").items().any(|at| at.get("type").str() == kind && at.get("status").str() == "True")
+}
+
+fn conditions(status: &At<'_>, why: &str, errors: &mut Errors) {
+    errors.0.push(Error::invalid(&status.get("conditions").path, "", why).without_value());
+}

@@ -1,0 +1,180 @@
+//! CertificateSigningRequests: who asks is written down by the server.
+
+use base64::Engine as _;
+use mainstay_api::field::{Error, ErrorList};
+use mainstay_api::names;
+use serde_json::{Value, json};
+
+use crate::strategy::validate::{At, Errors};
+use crate::strategy::{Context, Strategy, base};
+
+const USAGES: &[&str] = &[
+    "any", "cert sign", "client auth", "code signing", "content commitment", "crl sign", "data encipherment", "decipher only",
+    "digital signature", "email protection", "encipher only", "ipsec end system", "ipsec tunnel", "ipsec user", "key agreement",
+    "key encipherment", "microsoft sgc", "netscape sgc", "ocsp signing", "s/mime", "server auth", "signing", "timestamping",
+];
+/// Conditions that stay once they are there.
+const FINAL: [&str; 3] = ["Approved", "Denied", "Failed"];
+
+/// CertificateSigningRequests.
+pub(crate) struct SigningRequest;
+
+impl Strategy for SigningRequest {
+    fn prepare_create(&self, cx: &Context<'_>, obj: &mut Value) {
+        base::set(obj, "/status", json!({}));
+        for field in ["username", "uid", "groups", "extra"] {
+            base::remove(obj, &format!(".spec.{field}"));
+        }
+        if !cx.user.name.is_empty() {
+            base::set(obj, "/spec/username", cx.user.name.clone().into());
+        }
+        if !cx.user.uid.is_empty() {
+            base::set(obj, "/spec/uid", cx.user.uid.clone().into());
+        }
+        if !cx.user.groups.is_empty() {
+            base::set(obj, "/spec/groups", json!(cx.user.groups));
+        }
+        if !cx.user.extra.is_empty() {
+            base::set(obj, "/spec/extra", json!(cx.user.extra));
+        }
+    }
+
+    fn prepare_update(&self, cx: &Context<'_>, new: &mut Value, old: &Value) {
+        base::prepare_update(cx, new, old);
+        if matches!(cx.subresource, "status" | "approval") {
+            stamp(new, old, &mainstay_api::time::seconds(cx.now));
+        }
+    }
+
+    fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
+        let mut errors = Errors::default();
+        spec(&At::spec(obj), &mut errors);
+        errors.0
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
+        let mut errors = Errors::default();
+        let (status, before) = (At::root(new).get("status"), At::root(old).get("status"));
+        conditions(&status, &before, &mut errors);
+        if cx.subresource == "status" {
+            certificate(&status, &before, &mut errors);
+        }
+        errors.0
+    }
+}
+
+/// New conditions say when they came, all say when they changed.
+fn stamp(new: &mut Value, old: &Value, now: &str) {
+    let olds = old.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let Some(list) = new.pointer_mut("/status/conditions").and_then(Value::as_array_mut) else { return };
+    for condition in list {
+        let before = olds.iter().find(|old| old["type"] == condition["type"]);
+        let known = |field: &str| before.map(|before| before[field].clone()).filter(|value| !value.is_null());
+        if condition["lastUpdateTime"].is_null() {
+            condition["lastUpdateTime"] = known("lastUpdateTime").unwrap_or_else(|| now.into());
+        }
+        if condition["lastTransitionTime"].is_null() {
+            let same = before.is_some_and(|before| before["status"] == condition["status"]);
+            condition["lastTransitionTime"] = known("lastTransitionTime").filter(|_| same).unwrap_or_else(|| now.into());
+        }
+    }
+}
+
+fn spec(spec: &At<'_>, errors: &mut Errors) {
+    request(&spec.get("request"), errors);
+    let usages = spec.get("usages");
+    if usages.len() == 0 {
+        errors.required(&usages, "");
+    }
+    let mut seen = std::collections::HashSet::new();
+    for usage in usages.items() {
+        if !USAGES.contains(&usage.str()) {
+            errors.unsupported(&usage, USAGES);
+        } else if !seen.insert(usage.str()) {
+            errors.duplicate(&usage);
+        }
+    }
+    signer_name(&spec.get("signerName"), errors);
+    if let Some(seconds) = spec.opt("expirationSeconds")
+        && seconds.int() < 600
+    {
+        errors.invalid(&seconds, "may not specify a duration less than 600 seconds (10 minutes)");
+    }
+}
+
+fn request(at: &At<'_>, errors: &mut Errors) {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(at.str()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    if !text.contains("-----BEGIN CERTIFICATE REQUEST-----") {
+        errors.invalid(at, "PEM block type must be CERTIFICATE REQUEST");
+    }
+}
+
+fn signer_name(at: &At<'_>, errors: &mut Errors) {
+    if at.str().is_empty() {
+        errors.required(at, "");
+        return;
+    }
+    match at.str().split_once('/') {
+        None => errors.invalid(at, "must be a fully qualified domain and path of the form 'example.com/signer-name'"),
+        Some((domain, path)) => {
+            for why in names::is_dns1123_subdomain(domain) {
+                errors.0.push(Error::invalid(&at.path, domain, format!("validating label \"{domain}\": {why}")));
+            }
+            if !domain.contains('.') {
+                errors.invalid(at, "should be a domain with at least two segments separated by dots");
+            }
+            for part in path.split('.') {
+                let texts = names::is_dns1123_label(part);
+                for why in texts {
+                    errors.0.push(Error::invalid(&at.path, path, format!("validating label \"{part}\": {why}")));
+                }
+            }
+        }
+    }
+}
+
+fn kinds<'a>(status: &At<'a>) -> Vec<&'a str> {
+    status.get("conditions").items().map(|condition| condition.get("type").str()).collect()
+}
+
+fn conditions(status: &At<'_>, before: &At<'_>, errors: &mut Errors) {
+    let list = status.get("conditions");
+    let mut seen = std::collections::HashSet::new();
+    for condition in list.items() {
+        let kind = condition.get("type");
+        errors.needed(&kind);
+        if !seen.insert(kind.str()) {
+            errors.duplicate(&kind);
+        }
+        let other = if kind.str() == "Denied" { "Approved" } else { "Denied" };
+        if matches!(kind.str(), "Approved" | "Denied") && seen.contains(other) {
+            errors.0.push(Error::invalid(&list.path, kind.str(), "Approved and Denied conditions are mutually exclusive"));
+        }
+        let state = condition.get("status");
+        if FINAL.contains(&kind.str()) && state.str() != "True" {
+            errors.unsupported(&state, &["True"]);
+        } else if !matches!(state.str(), "True" | "False" | "Unknown") {
+            errors.unsupported(&state, &["False", "True", "Unknown"]);
+        }
+    }
+    for kind in kinds(before) {
+        if FINAL.contains(&kind) && !kinds(status).contains(&kind) {
+            errors.forbidden(&list, format!("updates may not remove a condition of type \"{kind}\""));
+        }
+    }
+}
+
+fn certificate(status: &At<'_>, before: &At<'_>, errors: &mut Errors) {
+    let (now, was) = (status.get("certificate"), before.get("certificate"));
+    if now.str() == was.str() {
+        return;
+    }
+    let bytes = base64::engine::general_purpose::STANDARD.decode(now.str()).unwrap_or_default();
+    if !now.is_empty() && !String::from_utf8_lossy(&bytes).contains("-----BEGIN CERTIFICATE-----") {
+        errors.0.push(Error::invalid(&now.path, "<certificate data>", "must contain at least one CERTIFICATE PEM block"));
+    }
+    if !was.is_empty() {
+        errors.forbidden(&now, "updates may not modify existing certificate content");
+    }
+}

@@ -1,0 +1,108 @@
+//! Endpoints and EndpointSlices.
+
+use mainstay_api::names;
+use serde_json::Value;
+
+use crate::strategy::rules::Rules;
+use crate::strategy::validate::{At, Errors, ip};
+
+/// Endpoints.
+pub(crate) const ENDPOINTS: Rules = Rules {
+    check: |_, obj, errors| endpoints(obj, errors),
+    warn: |_, _| vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()],
+    ..Rules::PLAIN
+};
+
+/// EndpointSlices.
+pub(crate) const SLICE: Rules = Rules {
+    check: |_, obj, errors| slice(obj, errors),
+    change: |_, new, old, errors| errors.immutable(&At::root(new).get("addressType"), &At::root(old).get("addressType")),
+    ..Rules::PLAIN
+};
+
+const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
+
+fn endpoints(obj: &Value, errors: &mut Errors) {
+    for subset in At::root(obj).get("subsets").items() {
+        let (ready, not_ready, ports) = (subset.get("addresses"), subset.get("notReadyAddresses"), subset.get("ports"));
+        if ready.len() == 0 && not_ready.len() == 0 {
+            errors.required(&subset, "must specify `addresses` or `notReadyAddresses`");
+        }
+        for address in ready.items().chain(not_ready.items()) {
+            if let Some(parsed) = ip::address(&address.get("ip"), errors) {
+                ip::non_special(parsed, &address.get("ip"), errors);
+            }
+            errors.name_if_set(&address.get("hostname"), names::is_dns1123_label);
+            if let Some(node) = address.opt("nodeName") {
+                errors.each(&node, names::is_dns1123_subdomain(node.str()));
+            }
+        }
+        for port in ports.items() {
+            let name = port.get("name");
+            if name.str().is_empty() {
+                if ports.len() > 1 {
+                    errors.required(&name, "");
+                }
+            } else {
+                errors.each(&name, names::is_dns1123_label(name.str()));
+            }
+            errors.in_range_port(&port.get("port"));
+            errors.one_of(&port.get("protocol"), PROTOCOLS);
+        }
+    }
+}
+
+fn slice(obj: &Value, errors: &mut Errors) {
+    let root = At::root(obj);
+    let kind = root.get("addressType");
+    errors.one_of(&kind, &["FQDN", "IPv4", "IPv6"]);
+    if matches!(kind.str(), "FQDN" | "IPv4" | "IPv6") {
+        root.get("endpoints").items().for_each(|endpoint| self::endpoint(&endpoint, kind.str(), errors));
+    }
+    ports(&root.get("ports"), errors);
+}
+
+fn endpoint(at: &At<'_>, kind: &str, errors: &mut Errors) {
+    let addresses = at.get("addresses");
+    if addresses.len() == 0 {
+        errors.required(&addresses, "must contain at least 1 address");
+    } else if addresses.len() > 100 {
+        errors.0.push(mainstay_api::field::Error::too_many(&addresses.path, addresses.len().try_into().unwrap_or(i64::MAX), 100));
+    }
+    for address in addresses.items() {
+        if kind == "FQDN" {
+            errors.each(&address, names::is_dns1123_subdomain(address.str()));
+            continue;
+        }
+        let Some(parsed) = ip::address(&address, errors) else { continue };
+        let matches = parsed.is_ipv4() == (kind == "IPv4");
+        if !matches {
+            let detail = if kind == "IPv4" { "must be an IPv4 address" } else { "must be an IPv6 address" };
+            errors.invalid(&At::new(address.value, addresses.path.clone()), detail);
+        }
+        ip::non_special(parsed, &address, errors);
+    }
+    if let Some(node) = at.opt("nodeName") {
+        errors.each(&node, names::is_dns1123_subdomain(node.str()));
+    }
+    if let Some(host) = at.opt("hostname") {
+        errors.each(&host, names::is_dns1123_label(host.str()));
+    }
+}
+
+fn ports(list: &At<'_>, errors: &mut Errors) {
+    let mut seen = std::collections::HashSet::new();
+    for port in list.items() {
+        let name = port.get("name");
+        if !name.str().is_empty() {
+            errors.each(&name, names::is_dns1123_label(name.str()));
+        }
+        if !seen.insert(name.str()) {
+            errors.0.push(mainstay_api::field::Error::duplicate(&name.path, name.str()));
+        }
+        errors.one_of(&port.get("protocol"), PROTOCOLS);
+        if let Some(app) = port.opt("appProtocol") {
+            errors.each(&app, names::is_qualified_name(app.str()));
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Ingresses, IngressClasses, NetworkPolicies, ServiceCIDRs, IPAddresses.
+
+use mainstay_api::field::Error;
+use mainstay_api::{meta, names};
+use serde_json::Value;
+
+use super::batch::prefixed_path;
+use crate::strategy::rules::{Rules, frozen_spec};
+use crate::strategy::validate::{At, Errors, ip, probes, selectors};
+
+/// Ingresses.
+pub(crate) const INGRESS: Rules = Rules {
+    check: |_, obj, errors| ingress(obj, errors),
+    status: |_, new, _, errors| super::service::validate::load_balancer(&At::root(new).get("status").get("loadBalancer"), errors),
+    warn: |new, old| {
+        let has = |object: &Value| meta::annotation(object, "kubernetes.io/ingress.class").is_some();
+        let new_one = has(new) && !old.is_some_and(has);
+        new_one.then(|| "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead".to_owned()).into_iter().collect()
+    },
+    ..Rules::PLAIN
+};
+
+/// IngressClasses.
+pub(crate) const INGRESS_CLASS: Rules = Rules {
+    check: |_, obj, errors| ingress_class(obj, errors),
+    change: |_, new, old, errors| frozen_spec(new, old, &["controller"], errors),
+    ..Rules::PLAIN
+};
+
+/// NetworkPolicies.
+pub(crate) const NETWORK_POLICY: Rules = Rules { check: |_, obj, errors| network_policy(obj, errors), ..Rules::PLAIN };
+
+/// ServiceCIDRs.
+pub(crate) const SERVICE_CIDR: Rules = Rules {
+    check: |_, obj, errors| service_cidr(obj, errors),
+    change: |_, new, old, errors| frozen_spec(new, old, &["cidrs"], errors),
+    ..Rules::PLAIN
+};
+
+/// IPAddresses.
+pub(crate) const IP_ADDRESS: Rules = Rules {
+    check: |_, obj, errors| {
+        let parent = At::spec(obj).get("parentRef");
+        if parent.is_null() {
+            errors.required(&parent, "");
+            return;
+        }
+        errors.needed(&parent.get("resource"));
+        errors.needed(&parent.get("name"));
+    },
+    change: |_, new, old, errors| frozen_spec(new, old, &["parentRef"], errors),
+    names: |name, _| if ip::parse(name).is_some_and(|ip| ip.to_string() == name) { Vec::new() } else { vec!["must be a valid IP address in canonical form".to_owned()] },
+    ..Rules::PLAIN
+};
+
+fn ingress(obj: &Value, errors: &mut Errors) {
+    let spec = At::spec(obj);
+    let annotation = meta::annotation(obj, "kubernetes.io/ingress.class");
+    if let (Some(annotation), Some(class)) = (annotation, spec.opt("ingressClassName"))
+        && annotation != class.str()
+    {
+        let path = mainstay_api::field::Path::new("annotations").child("kubernetes.io/ingress.class");
+        errors.0.push(Error::invalid(&path, annotation, "must match `ingressClassName` when both are specified"));
+    }
+    if spec.get("rules").len() == 0 && spec.opt("defaultBackend").is_none() {
+        errors.0.push(Error::invalid(&spec.path, spec.value.get("rules").cloned().unwrap_or_default(), "either `defaultBackend` or `rules` must be specified"));
+    }
+    if let Some(backend) = spec.opt("defaultBackend") {
+        self::backend(&backend, errors);
+    }
+    for rule in spec.get("rules").items() {
+        host(&rule.get("host"), errors);
+        if let Some(http) = rule.opt("http") {
+            paths(&http.get("paths"), errors);
+        }
+    }
+    for tls in spec.get("tls").items() {
+        tls.get("hosts").items().for_each(|at| tls_host(&at, errors));
+        errors.name_if_set(&tls.get("secretName"), names::is_dns1123_subdomain);
+    }
+    if let Some(class) = spec.opt("ingressClassName") {
+        errors.each(&class, names::is_dns1123_subdomain(class.str()));
+    }
+}
+
+fn host(at: &At<'_>, errors: &mut Errors) {
+    if at.str().is_empty() {
+        return;
+    }
+    if ip::parse(at.str()).is_some() {
+        errors.invalid(at, "must be a DNS name, not an IP address");
+    }
+    tls_host(at, errors);
+}
+
+fn tls_host(at: &At<'_>, errors: &mut Errors) {
+    let texts = if at.str().contains('*') { names::is_wildcard_dns1123_subdomain(at.str()) } else { names::is_dns1123_subdomain(at.str()) };
+    errors.each(at, texts);
+}
+
+fn paths(list: &At<'_>, errors: &mut Errors) {
+    if list.len() == 0 {
+        errors.required(list, "");
+    }
+    for at in list.items() {
+        let (path, kind) = (at.get("path"), at.get("pathType"));
+        match kind.str() {
+            _ if kind.is_null() => errors.required(&kind, "pathType must be specified"),
+            "Exact" | "Prefix" => strict_path(&path, errors),
+            "ImplementationSpecific" => {
+                if !path.str().is_empty() && !path.str().starts_with('/') {
+                    errors.invalid(&path, "must be an absolute path");
+                }
+            }
+            _ => errors.unsupported(&kind, &["Exact", "ImplementationSpecific", "Prefix"]),
+        }
+        backend(&at.get("backend"), errors);
+    }
+}
+
+fn strict_path(path: &At<'_>, errors: &mut Errors) {
+    if !path.str().starts_with('/') {
+        errors.0.push(Error::invalid(&path.path, path.str(), "must be an absolute path"));
+    }
+    for bad in ["//", "/./", "/../", "%2f", "%2F"] {
+        if path.str().contains(bad) {
+            errors.invalid(path, format!("must not contain '{bad}'"));
+        }
+    }
+    for bad in ["/..", "/."] {
+        if path.str().ends_with(bad) {
+            errors.invalid(path, format!("cannot end with '{bad}'"));
+        }
+    }
+}
+
+fn backend(at: &At<'_>, errors: &mut Errors) {
+    let (service, resource) = (at.opt("service"), at.opt("resource"));
+    match (service, resource) {
+        (Some(_), Some(_)) => errors.0.push(Error::invalid(&at.path, "", "cannot set both resource and service backends")),
+        (None, Some(resource)) => {
+            errors.needed(&resource.get("kind"));
+            errors.needed(&resource.get("name"));
+        }
+        (None, None) => errors.0.push(Error::required(&at.path, "service or resource backend is required")),
+        (Some(service), None) => service_backend(at, &service, errors),
+    }
+}
+
+fn service_backend(at: &At<'_>, service: &At<'_>, errors: &mut Errors) {
+    let name = service.get("name");
+    if name.str().is_empty() {
+        errors.required(&name, "");
+    } else {
+        errors.each(&name, names::is_dns1123_label(name.str()));
+    }
+    let (port, number) = (service.get("port").get("name"), service.get("port").get("number"));
+    match (!port.str().is_empty(), number.int() != 0) {
+        (true, true) => errors.0.push(Error::invalid(&at.path, "", "cannot set both port name & port number")),
+        (true, false) => errors.each(&port, names::is_port_name(port.str())),
+        (false, true) => errors.in_range_port(&number),
+        (false, false) => errors.0.push(Error::required(&at.path, "port name or number is required")),
+    }
+}
+
+fn ingress_class(obj: &Value, errors: &mut Errors) {
+    let spec = At::spec(obj);
+    let controller = spec.get("controller");
+    if controller.str().len() > 250 {
+        errors.0.push(Error::too_long(&controller.path, 250));
+    }
+    prefixed_path(&controller, errors);
+    let Some(parameters) = spec.opt("parameters") else { return };
+    errors.needed(&parameters.get("kind"));
+    errors.needed(&parameters.get("name"));
+    let (scope, namespace) = (parameters.get("scope"), parameters.get("namespace"));
+    match scope.str() {
+        "" => errors.required(&scope, ""),
+        "Cluster" if !namespace.is_null() => errors.forbidden(&namespace, "`parameters.scope` is set to 'Cluster'"),
+        "Namespace" if namespace.is_null() => errors.required(&namespace, "`parameters.scope` is set to 'Namespace'"),
+        "Cluster" | "Namespace" => {}
+        _ => errors.unsupported(&scope, &["Cluster", "Namespace"]),
+    }
+}
+
+fn network_policy(obj: &Value, errors: &mut Errors) {
+    let spec = At::spec(obj);
+    selectors::label_selector(&spec.get("podSelector"), errors);
+    for (list, peers) in [("ingress", "from"), ("egress", "to")] {
+        for rule in spec.get(list).items() {
+            rule.get("ports").items().for_each(|port| policy_port(&port, errors));
+            rule.get(peers).items().for_each(|peer| policy_peer(&peer, errors));
+        }
+    }
+    let types = spec.get("policyTypes");
+    if types.len() > 2 {
+        errors.invalid(&types, "may not specify more than two policyTypes");
+        return;
+    }
+    for kind in types.items() {
+        errors.one_of_if_set(&kind, &["Egress", "Ingress"]);
+    }
+}
+
+fn policy_port(at: &At<'_>, errors: &mut Errors) {
+    let (protocol, port, end) = (at.get("protocol"), at.get("port"), at.get("endPort"));
+    if !protocol.is_null() && !matches!(protocol.str(), "TCP" | "UDP" | "SCTP") {
+        errors.unsupported(&protocol, &["TCP", "UDP", "SCTP"]);
+    }
+    if !port.is_null() {
+        if port.value.is_number() && !end.is_null() {
+            if end.int() < port.int() {
+                errors.invalid(&end, "must be greater than or equal to `port`");
+            }
+            errors.in_range_port(&end);
+        } else if !end.is_null() {
+            errors.invalid(&end, "may not be specified when `port` is non-numeric");
+        }
+        probes::port(&port, errors);
+    } else if !end.is_null() {
+        errors.invalid(&end, "may not be specified when `port` is not specified");
+    }
+}
+
+fn policy_peer(at: &At<'_>, errors: &mut Errors) {
+    let others = ["podSelector", "namespaceSelector"];
+    for field in others {
+        selectors::label_selector(&at.get(field), errors);
+    }
+    let count = at.present(&others).len();
+    match at.opt("ipBlock") {
+        None if count == 0 => errors.required(at, "must specify a peer"),
+        Some(_) if count > 0 => errors.forbidden(at, "may not specify both ipBlock and another peer"),
+        Some(block) => ip_block(&block, errors),
+        None => {}
+    }
+}
+
+fn ip_block(at: &At<'_>, errors: &mut Errors) {
+    let cidr = at.get("cidr");
+    if cidr.str().is_empty() {
+        errors.required(&cidr, "");
+        return;
+    }
+    let Some(network) = ip::network(&cidr, errors) else { return };
+    for except in at.get("except").items() {
+        let Some(inner) = ip::network(&except, errors) else { continue };
+        if !network.contains(&inner) || network.prefix_len() >= inner.prefix_len() {
+            errors.invalid(&except, "must be a strict subset of `cidr`");
+        }
+    }
+}
+
+fn service_cidr(obj: &Value, errors: &mut Errors) {
+    let cidrs = At::spec(obj).get("cidrs");
+    if cidrs.len() == 0 {
+        errors.required(&cidrs, "at least one CIDR required");
+        return;
+    }
+    let parsed: Vec<Option<ipnet::IpNet>> = cidrs.strings().map(|cidr| cidr.parse().ok()).collect();
+    let same_family = parsed.len() == 2 && parsed.iter().flatten().filter(|net| net.addr().is_ipv4()).count() != 1;
+    if cidrs.len() > 2 || (same_family && parsed.iter().all(Option::is_some)) {
+        errors.invalid(&cidrs, "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64");
+    }
+    for cidr in cidrs.items() {
+        if let Some(network) = ip::network(&cidr, errors)
+            && network.addr() != network.network()
+        {
+            errors.invalid(&cidr, "must not have bits set beyond the prefix length");
+        }
+    }
+}

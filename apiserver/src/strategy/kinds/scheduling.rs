@@ -1,0 +1,73 @@
+//! PriorityClasses, RuntimeClasses, Leases.
+
+use mainstay_api::{meta, names};
+use serde_json::Value;
+
+use crate::strategy::rules::Rules;
+use crate::strategy::validate::{At, Errors, gates, resources, selectors};
+
+const USER_MAX: i64 = 1_000_000_000;
+/// The classes that the system has itself, with their values.
+const SYSTEM: [(&str, i64); 2] = [("system-node-critical", 2_000_001_000), ("system-cluster-critical", 2_000_000_000)];
+
+/// PriorityClasses.
+pub(crate) const PRIORITY_CLASS: Rules = Rules {
+    check: |_, obj, errors| priority_class(obj, errors),
+    change: |_, new, old, errors| {
+        let (new, old) = (At::root(new), At::root(old));
+        if new.get("value").int() != old.get("value").int() {
+            errors.forbidden(&new.get("value"), "may not be changed in an update.");
+        }
+        errors.immutable(&new.get("preemptionPolicy"), &old.get("preemptionPolicy"));
+    },
+    ..Rules::PLAIN
+};
+
+/// RuntimeClasses.
+pub(crate) const RUNTIME_CLASS: Rules = Rules {
+    check: |_, obj, errors| runtime_class(obj, errors),
+    change: |_, new, old, errors| errors.immutable(&At::root(new).get("handler"), &At::root(old).get("handler")),
+    ..Rules::PLAIN
+};
+
+/// Leases.
+pub(crate) const LEASE: Rules = Rules { check: |_, obj, errors| lease(obj, errors), ..Rules::PLAIN };
+
+fn priority_class(obj: &Value, errors: &mut Errors) {
+    let (root, name) = (At::root(obj), meta::name(obj));
+    let value = root.get("value");
+    if name.starts_with("system-") {
+        let known = SYSTEM.iter().any(|(system, number)| *system == name && *number == value.int());
+        if !SYSTEM.iter().any(|(system, _)| *system == name) {
+            let at = root.get("metadata").get("name");
+            errors.forbidden(&at, format!("priority class names with 'system-' prefix are reserved for system use only. error: {name} is not a known system priority class"));
+        } else if !known && meta::uid(obj).is_empty() {
+            errors.forbidden(&value, "may not be changed in an update.");
+        }
+    } else if value.int() > USER_MAX {
+        errors.forbidden(&value, format!("maximum allowed value of a user defined priority is {USER_MAX}"));
+    }
+    errors.one_of_if_set(&root.get("preemptionPolicy"), &["PreemptLowerPriority", "Never"]);
+}
+
+fn runtime_class(obj: &Value, errors: &mut Errors) {
+    let root = At::root(obj);
+    errors.name(&root.get("handler"), names::is_dns1123_label);
+    if let Some(fixed) = root.get("overhead").opt("podFixed") {
+        let limits = At::new(fixed.value, root.path.child("overhead").child("limits"));
+        resources::amounts(&limits, errors);
+    }
+    let scheduling = root.get("scheduling");
+    selectors::labels(&scheduling.get("nodeSelector"), errors);
+    gates::tolerations(&scheduling.get("tolerations"), errors);
+}
+
+fn lease(obj: &Value, errors: &mut Errors) {
+    let spec = At::spec(obj);
+    if let Some(duration) = spec.opt("leaseDurationSeconds")
+        && duration.int() <= 0
+    {
+        errors.invalid(&duration, "must be greater than 0");
+    }
+    errors.non_negative(&spec.get("leaseTransitions"));
+}
