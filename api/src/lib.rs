@@ -2,6 +2,7 @@
 //! erased objects (`serde_json::Value`): no I/O and no clock.
 
 pub mod decode;
+pub mod defaults;
 pub mod discovery;
 pub mod field;
 pub mod meta;
