@@ -1,6 +1,7 @@
 //! What an object is: resources, metadata, selectors, quantities, patches, defaults, errors. Pure functions over
 //! erased objects (`serde_json::Value`): no I/O and no clock.
 
+pub mod convert;
 pub mod decode;
 pub mod defaults;
 pub mod discovery;
@@ -8,11 +9,13 @@ pub mod field;
 pub mod meta;
 pub mod names;
 pub mod patch;
+pub mod protobuf;
 pub mod quantity;
 pub mod resource;
 pub mod selector;
 pub mod ssa;
 pub mod status;
+pub mod table;
 pub mod time;
 pub mod types;
 pub mod yaml;

@@ -1,6 +1,7 @@
 //! Code generation and repository checks.
 
 mod arrows;
+mod columns;
 mod r#gen;
 
 use clap::Parser;
@@ -10,6 +11,8 @@ use clap::Parser;
 enum Task {
     /// Writes api/tables from ../shared/kubernetes-1.36.
     Gen,
+    /// Writes api/tables/columns.json from ../shared/kubernetes-1.36.
+    GenColumns,
     /// Checks which crate depends on which.
     Arrows,
 }
@@ -17,6 +20,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Task::parse() {
         Task::Gen => r#gen::run(),
+        Task::GenColumns => columns::run(),
         Task::Arrows => arrows::check(),
     }
 }

@@ -1,0 +1,106 @@
+use serde_json::json;
+
+use super::*;
+
+fn now() -> Timestamp {
+    "2024-01-02T00:00:00Z".parse().unwrap()
+}
+
+fn row(group: &str, resource: &str, object: Value) -> Vec<Value> {
+    cells(group, resource, &object, now())
+}
+
+#[test]
+fn durations() {
+    let cases = [
+        (-2, "<invalid>"),
+        (-1, "0s"),
+        (119, "119s"),
+        (120, "2m"),
+        (125, "2m5s"),
+        (600, "10m"),
+        (10_800, "3h"),
+        (10_860, "3h1m"),
+        (28_800, "8h"),
+        (172_800, "2d"),
+        (176_400, "2d1h"),
+        (691_200, "8d"),
+        (63_072_000, "2y"),
+        (63_158_400, "2y1d"),
+        (252_288_000, "8y"),
+    ];
+    for (seconds, text) in cases {
+        assert_eq!(duration(seconds), text);
+    }
+}
+
+#[test]
+fn every_definition_has_a_cell() {
+    for (key, columns) in COLUMNS.iter() {
+        let mut parts = key.split('/');
+        let (group, _, resource) = (parts.next().unwrap(), parts.next(), parts.next().unwrap());
+        let cells = row(group, resource, json!({"metadata": {"name": "a"}}));
+        let extra = usize::from(resource == "ipaddresses");
+        assert_eq!(cells.len(), columns.len() + extra, "{key}");
+        for (cell, column) in cells.iter().zip(columns) {
+            let good = match column["type"].as_str().unwrap() {
+                "integer" => cell.is_number(),
+                "boolean" => cell.is_boolean() || key == "batch/v1/cronjobs",
+                _ => true,
+            };
+            assert!(good, "{key} {column} {cell}");
+        }
+    }
+}
+
+#[test]
+fn pods() {
+    let pod = json!({"metadata": {"name": "a", "creationTimestamp": "2024-01-01T23:59:00Z"},
+        "spec": {"containers": [{"name": "c"}, {"name": "d"}], "nodeName": "n"},
+        "status": {"phase": "Running", "podIPs": [{"ip": "10.0.0.1"}], "containerStatuses": [
+            {"name": "c", "ready": true, "restartCount": 2, "state": {"running": {}},
+             "lastState": {"terminated": {"finishedAt": "2024-01-01T23:50:00Z"}}},
+            {"name": "d", "ready": false, "restartCount": 0, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}});
+    let cells = row("", "pods", pod);
+    assert_eq!(
+        cells,
+        [
+            json!("a"),
+            json!("1/2"),
+            json!("CrashLoopBackOff"),
+            json!("2 (10m ago)"),
+            json!("60s"),
+            json!("10.0.0.1"),
+            json!("n"),
+            json!("<none>"),
+            json!("<none>")
+        ]
+    );
+    let init = json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c"}], "initContainers": [{"name": "i"}]},
+        "status": {"phase": "Pending", "initContainerStatuses": [{"name": "i", "state": {"waiting": {"reason": "PodInitializing"}}}]}});
+    assert_eq!(row("", "pods", init)[2], "Init:0/1");
+}
+
+#[test]
+fn services_and_deployments() {
+    let service = json!({"metadata": {"name": "s"}, "spec": {"type": "NodePort", "clusterIPs": ["10.96.0.9"],
+        "ports": [{"port": 80, "nodePort": 30080, "protocol": "TCP"}], "selector": {"a": "b"}}});
+    assert_eq!(row("", "services", service)[1..5], ["NodePort", "10.96.0.9", "<none>", "80:30080/TCP"]);
+    let deployment = json!({"metadata": {"name": "d"}, "spec": {"replicas": 3, "selector": {"matchLabels": {"a": "b"}},
+        "template": {"spec": {"containers": [{"name": "c", "image": "i"}]}}}, "status": {"readyReplicas": 1}});
+    let cells = row("apps", "deployments", deployment);
+    assert_eq!((cells[1].as_str(), cells[7].as_str()), (Some("1/3"), Some("a=b")));
+}
+
+#[test]
+fn custom_columns() {
+    let printer = [
+        json!({"name": "Size", "type": "integer", "jsonPath": ".spec.size"}),
+        json!({"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status"}),
+        json!({"name": "None", "type": "string", "jsonPath": ".spec.none"}),
+    ];
+    let object = json!({"metadata": {"name": "w"}, "spec": {"size": 3},
+        "status": {"conditions": [{"type": "X", "status": "False"}, {"type": "Ready", "status": "True"}]}});
+    let table = render_custom(&printer, &[object], now());
+    assert_eq!(table.rows[0]["cells"], json!(["w", 3, "True", null]));
+}
