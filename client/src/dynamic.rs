@@ -96,7 +96,7 @@ impl DynamicApi {
     /// [`Error`].
     pub async fn list(&self, params: &ListParams) -> Result<ObjectList<Value>> {
         let page = self.raw.list(params).await?;
-        let items = page.items.iter().map(|item| value(item)).collect::<Result<_>>()?;
+        let items = page.items.iter().map(value).collect::<Result<_>>()?;
         let ObjectList { resource_version, continue_token, remaining, .. } = page;
         Ok(ObjectList { items, resource_version, continue_token, remaining })
     }

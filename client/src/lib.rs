@@ -19,6 +19,11 @@ mod store;
 mod transport;
 mod watch;
 
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
 pub use api::Api;
 pub use client::{Client, Term, Write};
 pub use config::{Auth, Config};

@@ -20,6 +20,7 @@ use crate::transport::{Retry, Transport};
 /// Batches that wait for a slow reader; beyond, its watch is restarted when it has caught up.
 const SINK_CAPACITY: usize = 1024;
 const COMMAND_CAPACITY: usize = 1024;
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What to watch.
@@ -53,7 +54,7 @@ pub struct WireEvent {
 type Batch = std::result::Result<Vec<WireEvent>, Error>;
 
 enum Command {
-    Start { id: u64, spec: WatchSpec, sink: mpsc::Sender<Batch> },
+    Start { id: u64, spec: Box<WatchSpec>, sink: mpsc::Sender<Batch> },
     Cancel(u64),
 }
 
@@ -85,7 +86,7 @@ impl Hub {
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         let (sink, events) = mpsc::channel(SINK_CAPACITY);
         let commands = self.commands();
-        commands.send(Command::Start { id, spec, sink }).await.map_err(|_| Error::Shutdown)?;
+        commands.send(Command::Start { id, spec: Box::new(spec), sink }).await.map_err(|_| Error::Shutdown)?;
         Ok((id, events))
     }
 
@@ -131,6 +132,11 @@ impl Watcher {
                 Some(Ok(batch)) => {
                     self.note(&batch);
                     return Ok(batch);
+                }
+                // A master that lags behind, or has no leader just now, asks to come again.
+                Some(Err(error)) if self.resumable && error.retry_after().is_some() => {
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                    self.restart().await?;
                 }
                 Some(Err(error)) => return Err(error),
                 // Cut off for being slow: everything queued has been read, so go on after it.
@@ -260,7 +266,7 @@ impl Pump {
         match command {
             Command::Start { id, spec, sink } => {
                 let wire = start(id, &spec);
-                self.watches.insert(id, Registered { spec, sink });
+                self.watches.insert(id, Registered { spec: *spec, sink });
                 Some(wire)
             }
             Command::Cancel(id) => self.watches.remove(&id).map(|_| cancel(id)),

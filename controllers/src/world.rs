@@ -1,7 +1,6 @@
 //! The informers that controllers share, and the handles they act with.
 
-use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use mainstay_client::{Api, Client, EventRecorder, EventSource, Informer, Object, Store};
@@ -22,10 +21,6 @@ pub(crate) struct Informers {
     pub(crate) pods: Informer<Pod>,
     pub(crate) replica_sets: Informer<ReplicaSet>,
     pub(crate) deployments: Informer<Deployment>,
-    pub(crate) stateful_sets: Informer<StatefulSet>,
-    pub(crate) daemon_sets: Informer<DaemonSet>,
-    pub(crate) jobs: Informer<Job>,
-    pub(crate) cron_jobs: Informer<CronJob>,
     pub(crate) services: Informer<Service>,
     pub(crate) endpoints: Informer<Endpoints>,
     pub(crate) slices: Informer<EndpointSlice>,
@@ -42,10 +37,6 @@ pub(crate) struct World {
     pub(crate) pods: Store<Pod>,
     pub(crate) replica_sets: Store<ReplicaSet>,
     pub(crate) deployments: Store<Deployment>,
-    pub(crate) stateful_sets: Store<StatefulSet>,
-    pub(crate) daemon_sets: Store<DaemonSet>,
-    pub(crate) jobs: Store<Job>,
-    pub(crate) cron_jobs: Store<CronJob>,
     pub(crate) services: Store<Service>,
     pub(crate) endpoints: Store<Endpoints>,
     pub(crate) slices: Store<EndpointSlice>,
@@ -60,10 +51,6 @@ impl Informers {
             pods: owned::<Pod>(client).index(BY_NODE, |pod| vec![crate::pod::node_name(pod).to_owned()]),
             replica_sets: owned(client),
             deployments: owned(client),
-            stateful_sets: owned(client),
-            daemon_sets: owned(client),
-            jobs: owned(client),
-            cron_jobs: owned(client),
             services: owned(client),
             endpoints: owned(client),
             slices: owned::<EndpointSlice>(client).index(BY_SERVICE, crate::endpoint_slice::service_index),
@@ -80,10 +67,6 @@ impl Informers {
             pods: self.pods.store(),
             replica_sets: self.replica_sets.store(),
             deployments: self.deployments.store(),
-            stateful_sets: self.stateful_sets.store(),
-            daemon_sets: self.daemon_sets.store(),
-            jobs: self.jobs.store(),
-            cron_jobs: self.cron_jobs.store(),
             services: self.services.store(),
             endpoints: self.endpoints.store(),
             slices: self.slices.store(),
@@ -97,10 +80,6 @@ impl Informers {
         tasks.spawn(self.pods.run(stop.clone()));
         tasks.spawn(self.replica_sets.run(stop.clone()));
         tasks.spawn(self.deployments.run(stop.clone()));
-        tasks.spawn(self.stateful_sets.run(stop.clone()));
-        tasks.spawn(self.daemon_sets.run(stop.clone()));
-        tasks.spawn(self.jobs.run(stop.clone()));
-        tasks.spawn(self.cron_jobs.run(stop.clone()));
         tasks.spawn(self.services.run(stop.clone()));
         tasks.spawn(self.endpoints.run(stop.clone()));
         tasks.spawn(self.slices.run(stop.clone()));

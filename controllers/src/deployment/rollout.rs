@@ -64,7 +64,7 @@ pub(crate) fn limits(deployment: &Deployment) -> (i32, i32) {
     let unavailable = scaled(rolling.and_then(|r| r.max_unavailable.as_ref()), wanted, false);
     if surge == 0 && unavailable == 0 {
         // Otherwise nothing could ever move (both may round to zero).
-        return (0, 1.min(wanted.max(1)));
+        return (0, 1);
     }
     (surge, unavailable.min(wanted))
 }

@@ -13,6 +13,7 @@ use mainstay_client::{
 };
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::graph::{FOREGROUND, Graph, Item, ORPHAN};
@@ -24,11 +25,13 @@ use crate::world::World;
 /// How often custom resources are looked for.
 const DISCOVERY: Duration = Duration::from_secs(5);
 const RECHECK: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct GarbageCollector {
     world: World,
     graph: Arc<Mutex<Graph>>,
     queue: Keys,
+    started: Instant,
     /// By (group, kind), to find owners.
     kinds: Mutex<BTreeMap<(String, String), (Target, bool)>>,
     stores: Mutex<BTreeMap<Target, (Store<MetadataObject>, CancellationToken)>>,
@@ -40,6 +43,7 @@ impl GarbageCollector {
             world: world.clone(),
             graph: Arc::default(),
             queue: queue.clone(),
+            started: Instant::now(),
             kinds: Mutex::default(),
             stores: Mutex::default(),
         })
@@ -95,9 +99,10 @@ impl GarbageCollector {
         (store, stop)
     }
 
+    /// Before everything is known, dependents may only seem to be missing. A resource that cannot be listed does not
+    /// hold up the others for ever: owners that are not known are asked for one by one.
     async fn synced(&self) {
-        // Before everything is known, an owner may only seem to be missing.
-        loop {
+        while self.started.elapsed() < PATIENCE {
             let stores: Vec<_> = self.stores.lock().values().map(|(store, _)| store.clone()).collect();
             if !stores.is_empty() && stores.iter().all(Store::has_synced) {
                 return;
@@ -185,7 +190,6 @@ impl GarbageCollector {
             match self.state_of(owner, &item.namespace).await? {
                 Owner::Solid => solid += 1,
                 Owner::Gone => dangling.push(owner.uid.as_str()),
-                Owner::Waiting if owner.block_owner_deletion == Some(true) => waiting.push(owner.uid.as_str()),
                 Owner::Waiting => waiting.push(owner.uid.as_str()),
             }
         }
