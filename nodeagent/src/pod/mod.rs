@@ -1,0 +1,60 @@
+//! A worker a pod: looks, plans, acts, and says what it sees.
+
+mod act;
+mod env;
+pub(crate) mod fields;
+mod images;
+pub(crate) mod make;
+mod mounts;
+mod probes;
+mod publish;
+mod resources;
+mod worker;
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Pod, Service};
+use mainstay_client::{EventRecorder, EventType, Store};
+use parking_lot::Mutex;
+
+use crate::cluster::Cluster;
+use crate::config::AgentConfig;
+use crate::plan::Backoff;
+use crate::runtime::Runtime;
+
+pub(crate) use env::Sources;
+pub(crate) use worker::{Inbox, run as run_worker};
+
+/// What all workers share.
+pub(crate) struct Shared {
+    pub config: AgentConfig,
+    pub runtime: Arc<dyn Runtime>,
+    pub cluster: Cluster,
+    pub recorder: EventRecorder,
+    pub services: Store<Service>,
+    pub host_ip: String,
+    /// In bytes.
+    pub node_memory: u64,
+    pub pulls: Mutex<Backoff>,
+}
+
+impl Shared {
+    /// An event about a container of a pod.
+    pub fn event(&self, pod: &Pod, container: Option<&str>, kind: EventType, reason: &str, message: String) {
+        let id = make::identity(pod);
+        let field = container.map(|name| {
+            let init = pod.spec.iter().flat_map(|s| s.init_containers.iter().flatten()).any(|c| c.name == name);
+            format!("spec.{}{{{name}}}", if init { "initContainers" } else { "containers" })
+        });
+        let regarding = k8s_openapi::api::core::v1::ObjectReference {
+            api_version: Some("v1".into()),
+            kind: Some("Pod".into()),
+            namespace: Some(id.namespace.into()),
+            name: Some(id.name.into()),
+            uid: Some(id.uid.into()),
+            resource_version: pod.metadata.resource_version.clone(),
+            field_path: field,
+        };
+        self.recorder.event_for(regarding, kind, reason, message);
+    }
+}

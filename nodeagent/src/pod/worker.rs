@@ -1,0 +1,229 @@
+//! The loop of one pod.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use mainstay_client::EventType;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::act::Actor;
+use super::probes::Probes;
+use super::publish::Publisher;
+use super::{Shared, make};
+use crate::plan::{Action, Memory, Plan, StatusInput, View, Waiting, plan, status_of};
+use crate::runtime::PodRuntime;
+
+/// Volumes are refreshed and everything is looked at again this often, even if nothing happens.
+const RESYNC: Duration = Duration::from_secs(30);
+/// After a failed call.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What a worker is to do: keep the newest spec, or end the pod.
+#[derive(Clone)]
+pub(crate) struct Wanted {
+    pub pod: Arc<Pod>,
+    pub gone: bool,
+}
+
+/// The way to a worker.
+pub(crate) struct Inbox {
+    wanted: Mutex<Wanted>,
+    notify: Notify,
+}
+
+impl Inbox {
+    pub fn new(pod: Arc<Pod>, gone: bool) -> Inbox {
+        Inbox { wanted: Mutex::new(Wanted { pod, gone }), notify: Notify::new() }
+    }
+
+    /// A newer state of the pod.
+    pub fn put(&self, pod: Arc<Pod>) {
+        self.wanted.lock().pod = pod;
+        self.notify.notify_one();
+    }
+
+    /// The pod's object is gone.
+    pub fn end(&self) {
+        self.wanted.lock().gone = true;
+        self.notify.notify_one();
+    }
+
+    /// Something may have changed in the runtime.
+    pub fn wake(&self) {
+        self.notify.notify_one();
+    }
+
+    pub fn wanted(&self) -> Wanted {
+        self.wanted.lock().clone()
+    }
+
+    async fn woken(&self) {
+        self.notify.notified().await;
+    }
+
+    /// Returns when the pod has to end sooner than `known` said.
+    async fn hurried(&self, known: &Wanted) {
+        loop {
+            let now = self.wanted();
+            if urgency(&now) > urgency(known) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Higher is more urgent: kept, ending with so much grace, gone.
+fn urgency(wanted: &Wanted) -> i64 {
+    let meta = &wanted.pod.metadata;
+    match (wanted.gone, &meta.deletion_timestamp) {
+        (true, _) => i64::MAX,
+        (_, None) => i64::MIN,
+        (_, Some(_)) => -meta.deletion_grace_period_seconds.unwrap_or(30),
+    }
+}
+
+/// Keeps one pod until it is gone from the API and from the node, or until the agent stops (the pod runs on).
+pub(crate) async fn run(shared: Arc<Shared>, inbox: Arc<Inbox>, stop: CancellationToken) {
+    let publisher = Publisher::new(Arc::clone(&shared));
+    let probes = Probes::new(Arc::clone(&shared), Arc::clone(&inbox));
+    let mut worker = Worker { actor: Actor::new(shared), inbox, memory: Memory::default(), publisher, probes };
+    tokio::select! {
+        () = worker.keep() => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+struct Worker {
+    actor: Actor,
+    inbox: Arc<Inbox>,
+    memory: Memory,
+    publisher: Publisher,
+    probes: Probes,
+}
+
+impl Worker {
+    async fn keep(&mut self) {
+        loop {
+            let wanted = self.inbox.wanted();
+            let Some((runtime, plan)) = self.look(&wanted).await else {
+                self.rest(Some(RETRY)).await;
+                continue;
+            };
+            self.note_backing_off(&wanted.pod, &plan);
+            self.publish(&wanted, &runtime);
+            if plan.actions == [Action::Finish] {
+                if self.finish(&wanted, &runtime).await {
+                    return;
+                }
+                self.rest(Some(RETRY)).await;
+            } else if plan.actions.is_empty() {
+                self.actor.refresh(&wanted.pod, &runtime).await;
+                let next = plan.next.and_then(|d| Duration::try_from(d).ok());
+                self.rest(next).await;
+            } else {
+                self.carry_out(&wanted, &runtime, &plan).await;
+            }
+        }
+    }
+
+    async fn look(&mut self, wanted: &Wanted) -> Option<(PodRuntime, Plan)> {
+        let uid = make::identity(&wanted.pod).uid;
+        let runtime = match self.actor.shared.runtime.pod(uid).await {
+            Ok(mut runtime) => {
+                self.actor.read_last_words(&wanted.pod, &mut runtime);
+                runtime
+            }
+            Err(error) => {
+                tracing::debug!(%error, uid, "cannot look at the pod");
+                return None;
+            }
+        };
+        let now = Timestamp::now();
+        if wanted.gone || wanted.pod.metadata.deletion_timestamp.is_some() {
+            self.memory.stopping_since.get_or_insert(now);
+        }
+        let health = self.probes.follow(&wanted.pod, &runtime);
+        self.memory.set_health(health);
+        let view = View { pod: &wanted.pod, gone: wanted.gone, runtime: &runtime, memory: &self.memory, now };
+        let plan = plan(&view);
+        Some((runtime, plan))
+    }
+
+    /// Sleeps until woken, and no longer than `most`.
+    async fn rest(&self, most: Option<Duration>) {
+        tokio::select! {
+            () = self.inbox.woken() => {}
+            () = tokio::time::sleep(most.unwrap_or(RESYNC).min(RESYNC)) => {}
+        }
+    }
+
+    fn note_backing_off(&mut self, pod: &Pod, plan: &Plan) {
+        for name in &plan.backing_off {
+            let id = make::identity(pod);
+            let wait = self.memory.restarts.wait(name).as_secs();
+            let wait =
+                if wait % 60 == 0 || wait > 60 { format!("{}m{}s", wait / 60, wait % 60) } else { format!("{wait}s") };
+            let place = format!("{}_{}({})", id.name, id.namespace, id.uid);
+            let message = format!("back-off {wait} restarting failed container={name} pod={place}");
+            let waiting = Waiting { reason: "CrashLoopBackOff", message };
+            if self.memory.waiting.get(name) != Some(&waiting) {
+                let text = format!("Back-off restarting failed container {name} in pod {place}");
+                self.actor.shared.event(pod, Some(name), EventType::Warning, "BackOff", text);
+                self.memory.waiting.insert(name.clone(), waiting);
+            }
+        }
+    }
+
+    fn publish(&mut self, wanted: &Wanted, runtime: &PodRuntime) {
+        if wanted.gone {
+            return;
+        }
+        let mut pod = (*wanted.pod).clone();
+        if let Some(last) = self.publisher.last() {
+            pod.status = Some(last.clone());
+        }
+        let shared = &self.actor.shared;
+        let now = Timestamp::now();
+        let input = StatusInput { pod: &pod, runtime, memory: &self.memory, host_ip: &shared.host_ip, now };
+        let status = status_of(&input);
+        self.publisher.publish(&wanted.pod, status);
+    }
+
+    async fn carry_out(&mut self, wanted: &Wanted, runtime: &PodRuntime, plan: &Plan) {
+        let inbox = Arc::clone(&self.inbox);
+        tokio::select! {
+            done = self.actor.perform(&wanted.pod, runtime, &plan.actions, &mut self.memory) => {
+                if !done {
+                    self.rest(Some(RETRY)).await;
+                }
+            }
+            // The pod is to end, or to end sooner: what was under way is dropped and planned anew.
+            () = inbox.hurried(wanted) => {}
+        }
+    }
+
+    /// Everything has ended: say so, clean up, let the object go. True when there is nothing left to do.
+    async fn finish(&mut self, wanted: &Wanted, runtime: &PodRuntime) -> bool {
+        if !wanted.gone {
+            self.publisher.flushed().await;
+        }
+        if !self.actor.clean_up(&wanted.pod, runtime).await {
+            return false;
+        }
+        if wanted.gone {
+            return true;
+        }
+        match self.actor.shared.cluster.delete_pod(&wanted.pod).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(%error, "pod not deleted yet");
+                false
+            }
+        }
+    }
+}
