@@ -122,18 +122,21 @@ impl Quantity {
 
     /// The sum, in the form of the first unless that is zero.
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "saturates and chooses a form, which an operator would hide")]
     pub fn add(self, other: Quantity) -> Quantity {
         self.combine(other, self.nanos.saturating_add(other.nanos))
     }
 
     /// The difference, in the form of the first unless that is zero.
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "saturates and chooses a form, which an operator would hide")]
     pub fn sub(self, other: Quantity) -> Quantity {
         self.combine(other, self.nanos.saturating_sub(other.nanos))
     }
 
     /// The amount with the other sign.
     #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "saturates and chooses a form, which an operator would hide")]
     pub fn neg(self) -> Quantity {
         Quantity { nanos: self.nanos.saturating_neg(), ..self }
     }

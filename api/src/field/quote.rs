@@ -32,7 +32,7 @@ fn push_escaped(out: &mut String, c: char) {
             let code = u32::from(c);
             let written = match code {
                 ..0x80 => write!(out, "\\x{code:02x}"),
-                ..0x1_0000 => write!(out, "\\u{code:04x}"),
+                0x80..0x1_0000 => write!(out, "\\u{code:04x}"),
                 _ => write!(out, "\\U{code:08x}"),
             };
             written.expect("writing to a String does not fail");

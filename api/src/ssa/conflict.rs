@@ -31,7 +31,7 @@ impl Conflict {
 
 /// The 409 that lists all conflicts.
 pub(super) fn refuse(mut conflicts: Vec<Conflict>) -> Status {
-    conflicts.sort_by(|a, b| a.manager().cmp(&b.manager()));
+    conflicts.sort_by_key(Conflict::manager);
     let mut causes = Vec::new();
     let mut groups = Vec::new();
     for conflict in &conflicts {
