@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use mainstay_apiserver::pki;
 use mainstay_client::{Auth, Client, Config};
+use mainstay_network::NetworkConfig;
 use mainstay_nodeagent::{AgentConfig, RuntimeKind};
 use mainstay_proto::v1::EnrollKind;
 use tokio::signal::unix::{SignalKind, signal};
@@ -104,22 +105,37 @@ async fn work(args: &AgentArgs, config: Config, stop: CancellationToken) -> Resu
         RuntimeChoice::Hollow => RuntimeKind::Hollow,
         RuntimeChoice::Containerd => RuntimeKind::Containerd(args.runtime_endpoint.clone()),
     };
-    let mut agent = AgentConfig::new(&node, client, runtime, args.data_dir.clone());
+    let proxied = args.runtime == RuntimeChoice::Containerd;
+    let network = NetworkConfig { node_name: node.clone() };
+    let mut agent = AgentConfig::new(&node, client.clone(), runtime, args.data_dir.clone());
     agent.node_ip = args.node_ip.map(|ip| ip.to_string());
     agent.pod_cidr.clone_from(&args.pod_cidr);
     agent.max_pods = args.max_pods;
     if let Some(parent) = &args.cgroup_parent {
         agent.cgroup_root = format!("{}/kubepods", parent.trim_end_matches('/'));
     }
-    mainstay_nodeagent::run(agent, stop).await.context("the agent failed")
+    let proxy = async {
+        if proxied {
+            mainstay_network::run(client, network, stop.clone()).await;
+        }
+    };
+    let (outcome, ()) = tokio::join!(ended(agent, &stop), proxy);
+    outcome.context("the agent failed")
+}
+
+/// Runs the node's pods; when that fails, the rest of the agent ends too.
+async fn ended(config: AgentConfig, stop: &CancellationToken) -> Result<(), mainstay_nodeagent::AgentError> {
+    let outcome = mainstay_nodeagent::run(config, stop.clone()).await;
+    stop.cancel();
+    outcome
 }
 
 fn node_name(args: &AgentArgs) -> Result<String> {
     if let Some(name) = &args.node_name {
         return Ok(name.clone());
     }
-    let name = nix::unistd::gethostname().context("cannot tell the host's name")?;
-    Ok(name.to_string_lossy().to_lowercase())
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").context("cannot tell the host's name")?;
+    Ok(name.trim().to_lowercase())
 }
 
 /// The certificate of an earlier start, or a new one for the join token.

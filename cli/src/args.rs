@@ -1,11 +1,13 @@
 //! The command line's grammar, and which function each command is.
 
+use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use crate::{agent, server, up};
+use crate::verbs::{apply, create, delete, describe, edit, events, exec, explain, get, logs, nodes, rollout, scale, set, wait};
+use crate::{agent, bench, cluster, logging, server, up};
 
 /// A highly available Kubernetes cluster in one binary.
 #[derive(Parser)]
@@ -22,9 +24,61 @@ pub(crate) enum Command {
     /// Stop and remove the cluster that `up` started
     Down(up::DownArgs),
     /// Run a master
-    Server(server::ServerArgs),
+    Server(Box<server::ServerArgs>),
     /// Run a worker's agent
-    Agent(agent::AgentArgs),
+    Agent(Box<agent::AgentArgs>),
+    /// Operate the masters
+    Cluster(cluster::ClusterArgs),
+    /// Make tokens for joining
+    Token(cluster::TokenArgs),
+    /// Show objects
+    Get(Box<get::GetArgs>),
+    /// Show objects with everything about them, and their events
+    Describe(describe::DescribeArgs),
+    /// Create objects
+    Create(Box<create::CreateArgs>),
+    /// Create or change objects to be as files say
+    Apply(apply::ApplyArgs),
+    /// Change an object in an editor
+    Edit(edit::EditArgs),
+    /// Delete objects
+    Delete(Box<delete::DeleteArgs>),
+    /// Set the number of pods
+    Scale(scale::ScaleArgs),
+    /// Follow, repeat or take back changes of deployments
+    Rollout(rollout::RolloutArgs),
+    /// Print containers' logs
+    Logs(Box<logs::LogsArgs>),
+    /// Run a command in a container
+    Exec(exec::ExecArgs),
+    /// Set labels
+    Label(set::SetArgs),
+    /// Set annotations
+    Annotate(set::SetArgs),
+    /// Let no new pods onto nodes
+    Cordon(nodes::CordonArgs),
+    /// Let pods onto nodes again
+    Uncordon(nodes::CordonArgs),
+    /// Move all pods off nodes
+    Drain(nodes::DrainArgs),
+    /// List events
+    Events(events::EventsArgs),
+    /// Wait until objects are as wanted
+    Wait(wait::WaitArgs),
+    /// List the fields of a kind
+    Explain(explain::ExplainArgs),
+    /// List the kinds that are served
+    ApiResources(explain::ResourcesArgs),
+    /// Measure how fast things are
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
+    /// Break things on purpose and check what they do to users
+    #[command(disable_help_flag = true)]
+    Chaos {
+        /// What mainstay-chaos is told
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
 }
 
 /// Does what the command says.
@@ -32,13 +86,60 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
     match command {
         Command::Up(args) => up::run(args),
         Command::Down(args) => up::down(&args),
-        Command::Server(args) => server::run(args),
-        Command::Agent(args) => agent::run(args),
+        Command::Server(args) => server::run(*args),
+        Command::Agent(args) => agent::run(*args),
+        Command::Chaos { arguments } => chaos(&arguments),
+        other => {
+            logging::client();
+            block_on(client(other))
+        }
     }
+}
+
+/// Commands that talk to a server.
+async fn client(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Cluster(args) => cluster::run(args).await,
+        Command::Token(args) => cluster::token(args).await,
+        Command::Get(args) => get::run(*args).await,
+        Command::Describe(args) => describe::run(args).await,
+        Command::Create(args) => create::run(*args).await,
+        Command::Apply(args) => apply::run(args).await,
+        Command::Edit(args) => edit::run(args).await,
+        Command::Delete(args) => delete::run(*args).await,
+        Command::Scale(args) => scale::run(args).await,
+        Command::Rollout(args) => rollout::run(args).await,
+        Command::Logs(args) => logs::run(*args).await,
+        Command::Exec(args) => exec::run(args).await,
+        Command::Label(args) => set::run(args, "labels", "labeled").await,
+        Command::Annotate(args) => set::run(args, "annotations", "annotated").await,
+        Command::Cordon(args) => nodes::cordon(args, true).await,
+        Command::Uncordon(args) => nodes::cordon(args, false).await,
+        Command::Drain(args) => nodes::drain(args).await,
+        Command::Events(args) => events::run(args).await,
+        Command::Wait(args) => wait::run(args).await,
+        Command::Explain(args) => explain::explain(args).await,
+        Command::ApiResources(args) => explain::resources(args).await,
+        Command::Bench(command) => bench::run(command).await.map(|()| ExitCode::SUCCESS),
+        Command::Up(_) | Command::Down(_) | Command::Server(_) | Command::Agent(_) | Command::Chaos { .. } => {
+            unreachable!("these do not talk to a server and are dispatched before")
+        }
+    }
+}
+
+/// The chaos harness is a program of its own beside this one.
+fn chaos(arguments: &[std::ffi::OsString]) -> Result<ExitCode> {
+    let own = std::env::current_exe().context("cannot tell where this program is")?;
+    let program = own.with_file_name("mainstay-chaos");
+    let error = std::process::Command::new(&program).args(arguments).exec();
+    Err(error).with_context(|| format!("cannot run {}; build it with: cargo build -p mainstay-chaos", program.display()))
 }
 
 /// A runtime for commands that talk to a server.
 pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(work)
+    let outcome = runtime.block_on(work);
+    // A thread that waits for a key at the terminal must not hold up the end.
+    runtime.shutdown_background();
+    outcome
 }

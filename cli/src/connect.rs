@@ -64,6 +64,14 @@ impl Connection {
     }
 }
 
+/// The client certificate, where that is who we are.
+pub(crate) fn identity(config: &Config) -> Option<Issued> {
+    match &config.auth {
+        Auth::Certificate { cert_pem, key_pem } => Some(Issued { cert_pem: cert_pem.clone(), key_pem: key_pem.clone() }),
+        _ => None,
+    }
+}
+
 /// How long a connection may take to come about.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -77,10 +85,7 @@ pub(crate) struct Rest {
 impl Rest {
     /// With the credentials of these settings.
     pub(crate) fn new(config: &Config) -> Result<Self> {
-        let identity = match &config.auth {
-            Auth::Certificate { cert_pem, key_pem } => Some(Issued { cert_pem: cert_pem.clone(), key_pem: key_pem.clone() }),
-            _ => None,
-        };
+        let identity = identity(config);
         let ca = config.ca_pem.as_deref().context("the kubeconfig names no certificate authority")?;
         let tls = pki::client_config(ca, identity.as_ref())?;
         let mut headers = Vec::new();
@@ -90,6 +95,11 @@ impl Rest {
         headers.extend(config.impersonate_user.iter().map(|user| ("impersonate-user".to_owned(), user.clone())));
         headers.extend(config.impersonate_groups.iter().map(|group| ("impersonate-group".to_owned(), group.clone())));
         Ok(Self { servers: config.servers.clone(), tls: tokio_rustls::TlsConnector::from(Arc::new(tls)), headers })
+    }
+
+    /// Headers that say who we are.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The whole answer to a GET.

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 
 const CALL_PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
@@ -131,24 +132,49 @@ fn refusal(server: &str, status: &tonic::Status) -> Refusal {
 }
 
 /// A gRPC channel with TLS of our own.
-pub(crate) fn channel(server: &str, mut config: rustls::ClientConfig) -> Result<Channel> {
+pub(crate) fn channel(server: &str, config: rustls::ClientConfig) -> Result<Channel> {
+    channel_to_any(&[server.to_owned()], config)
+}
+
+/// A gRPC channel to the first of these servers that takes a connection, each time one is made.
+pub(crate) fn channel_to_any(servers: &[String], mut config: rustls::ClientConfig) -> Result<Channel> {
     config.alpn_protocols = vec![b"h2".to_vec()];
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let uris: Vec<http::Uri> = servers.iter().map(|server| parse(server)).collect::<Result<_>>()?;
+    let first = uris.first().cloned().context("no server is named")?;
+    let endpoint = Endpoint::from(first).connect_timeout(CALL_PATIENCE).timeout(CALL_PATIENCE);
+    // The connector makes TLS itself, so the endpoint must not ask for tonic's.
+    let connect = tower::service_fn(move |_: http::Uri| {
+        let (connector, uris) = (connector.clone(), uris.clone());
+        async move {
+            let mut last = std::io::Error::other("no server is named");
+            for uri in &uris {
+                match dial(&connector, uri).await {
+                    Ok(stream) => return Ok(TokioIo::new(stream)),
+                    Err(error) => last = error,
+                }
+            }
+            Err(last)
+        }
+    });
+    Ok(endpoint.connect_with_connector_lazy(connect))
+}
+
+fn parse(server: &str) -> Result<http::Uri> {
     let uri: http::Uri = server.parse().with_context(|| format!("{server} is not a URL"))?;
     if uri.scheme_str() != Some("https") {
         bail!("{server} does not begin with https://");
     }
-    let endpoint = Endpoint::from(uri).connect_timeout(CALL_PATIENCE).timeout(CALL_PATIENCE);
-    // The connector makes TLS itself, so the endpoint must not ask for tonic's.
-    let connect = tower::service_fn(move |uri: http::Uri| {
-        let connector = connector.clone();
-        async move {
-            let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-            let tcp = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(443))).await?;
-            tcp.set_nodelay(true)?;
-            let name = rustls::pki_types::ServerName::try_from(host).map_err(std::io::Error::other)?;
-            connector.connect(name, tcp).await.map(TokioIo::new)
-        }
-    });
-    Ok(endpoint.connect_with_connector_lazy(connect))
+    Ok(uri)
+}
+
+async fn dial(connector: &tokio_rustls::TlsConnector, uri: &http::Uri) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let tcp = tokio::time::timeout(CONNECT_PATIENCE, TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(443))))
+        .await
+        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?;
+    let tcp = tcp.map_err(|error| std::io::Error::new(error.kind(), format!("cannot reach {uri}: {error}")))?;
+    tcp.set_nodelay(true)?;
+    let name = rustls::pki_types::ServerName::try_from(host).map_err(std::io::Error::other)?;
+    connector.connect(name, tcp).await
 }

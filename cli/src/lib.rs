@@ -3,6 +3,8 @@
 
 mod agent;
 mod args;
+mod bench;
+mod cluster;
 mod connect;
 mod join;
 mod kubeconfig;
@@ -10,6 +12,7 @@ mod logging;
 mod process;
 mod server;
 mod up;
+mod verbs;
 
 use std::process::ExitCode;
 

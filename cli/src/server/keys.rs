@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use mainstay_apiserver::pki::{ClusterCa, JoinToken, MasterNames, MasterPki, ServiceAccountKey};
-use mainstay_proto::v1::EnrollKind;
+use anyhow::{Context, Result, anyhow, bail};
+use mainstay_apiserver::pki::{self, ClusterCa, JoinToken, MasterNames, MasterPki, ServiceAccountKey};
+use mainstay_proto::v1::cluster_client::ClusterClient;
+use mainstay_proto::v1::{EnrollKind, StatusRequest};
 use mainstay_store::Start;
 
 use super::ServerArgs;
-use crate::join::Joiner;
+use crate::join::{Joiner, channel_to_any};
 
 /// How long a joining master waits for one that answers.
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
@@ -51,7 +52,7 @@ pub(super) async fn obtain(args: &ServerArgs, token: Option<&JoinToken>) -> Resu
 
 fn names(args: &ServerArgs) -> MasterNames {
     let mut addresses = vec![args.host(), args.listen.ip().to_string(), args.peer_listen.ip().to_string()];
-    addresses.extend(nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()));
+    addresses.extend(std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned()));
     addresses.sort();
     addresses.dedup();
     MasterNames { name: args.name.clone(), addresses }
@@ -60,12 +61,22 @@ fn names(args: &ServerArgs) -> MasterNames {
 async fn join(args: &ServerArgs, token: &JoinToken, dir: &Path, names: &MasterNames) -> Result<(MasterPki, Vec<String>)> {
     let joiner = Joiner { servers: &args.join, token, kind: EnrollKind::Master, name: &args.name, patience: JOIN_PATIENCE };
     let answer = joiner.enrol().await?.answer;
-    // Before the keys, whose presence says that joining got this far.
-    let path = peers_path(args);
-    std::fs::write(&path, answer.masters.join("\n")).with_context(|| format!("cannot write {}", path.display()))?;
     let ca = ClusterCa::from_pem(answer.ca_pem, answer.ca_key_pem)?;
     let service_account = ServiceAccountKey::from_pem(answer.service_account_key_pem)?;
-    Ok((MasterPki::install(dir, names, ca, service_account)?, answer.masters))
+    let pki = MasterPki::install(dir, names, ca, service_account)?;
+    let peers = peers(args, &pki).await?;
+    let path = peers_path(args);
+    std::fs::write(&path, peers.join("\n")).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok((pki, peers))
+}
+
+/// The masters' addresses for each other; they are told to masters, which this one is by its new certificate.
+async fn peers(args: &ServerArgs, pki: &MasterPki) -> Result<Vec<String>> {
+    let config = pki::client_config(pki.ca.cert_pem(), Some(&pki.peer))?;
+    let mut client = ClusterClient::new(channel_to_any(&args.join, config)?);
+    let answer = client.status(StatusRequest {}).await.map_err(|status| anyhow!("{}", status.message())).context("asking for the members")?;
+    let members = answer.into_inner().members.into_iter();
+    Ok(members.filter(|member| member.name != args.name).map(|member| member.peer_address).collect())
 }
 
 /// How the store would have begun, for a master that was stopped before it had.

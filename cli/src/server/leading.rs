@@ -24,7 +24,6 @@ pub(super) struct Leading {
     store: Store,
     server: Arc<Running>,
     disabled: Vec<Part>,
-    default_toleration_seconds: i64,
     first_token: Option<JoinToken>,
 }
 
@@ -35,7 +34,6 @@ impl Leading {
             store: store.clone(),
             server: server.clone(),
             disabled: args.disable.clone(),
-            default_toleration_seconds: args.default_toleration_seconds,
             first_token,
         }
     }
@@ -113,7 +111,7 @@ async fn scheduler(client: Client, stop: CancellationToken) {
 }
 
 async fn controllers(leading: Leading, client: Client, stop: CancellationToken) {
-    let config = leading.server.controller_config(leading.default_toleration_seconds);
+    let config = leading.server.controller_config();
     if let Err(error) = mainstay_controllers::run(client, config, stop).await {
         tracing::error!(%error, "the controllers ended");
     }

@@ -8,6 +8,7 @@ use mainstay_apiserver::authn::UserInfo;
 use mainstay_apiserver::bootstrap::MasterEndpoint;
 use mainstay_apiserver::pki::JoinToken;
 use mainstay_apiserver::{ApiServer, ServerConfig};
+use mainstay_controllers::{ControllerConfig, Liveness, NodeLiveness};
 use mainstay_client::{Client, DynamicApi, Target, Term, Transport};
 use mainstay_store::Store;
 use tokio::net::TcpListener;
@@ -41,9 +42,10 @@ impl Running {
         Client::new(Transport::in_process(self.api.in_process(UserInfo::master(&self.name))))
     }
 
-    /// The cluster's CA.
-    pub(super) fn ca_pem(&self) -> &str {
-        self.keys.ca.cert_pem()
+    /// What the controllers are told.
+    pub(super) fn controller_config(&self) -> ControllerConfig {
+        let liveness = Arc::new(Heartbeats(self.api.node_liveness()));
+        ControllerConfig::new(liveness, self.keys.ca.cert_pem().to_owned())
     }
 
     /// Makes the objects that every cluster has, and the token that the founder was given.
@@ -78,6 +80,16 @@ impl Running {
         {
             tracing::warn!(%error, "the API server ended badly");
         }
+    }
+}
+
+/// Heartbeats, from the API server that hears them to the controllers that act on their absence.
+struct Heartbeats(mainstay_apiserver::NodeLiveness);
+
+impl NodeLiveness for Heartbeats {
+    fn liveness(&self, node: &str) -> Option<Liveness> {
+        let mainstay_apiserver::Liveness { silence, closed, runtime_ready } = self.0.liveness(node)?;
+        Some(Liveness { silence, closed, runtime_ready })
     }
 }
 

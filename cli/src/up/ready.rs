@@ -48,19 +48,18 @@ pub(super) async fn nodes(keeper: &Keeper, kubeconfig: &Path, wanted: usize) -> 
     let client = Client::connect(&Config::from_kubeconfig(kubeconfig)?)?;
     let api = DynamicApi::all(client, Target::new("", "v1", "nodes"));
     let deadline = Instant::now() + NODES_PATIENCE;
-    let mut last = String::from("no node has registered");
     loop {
         keeper.check()?;
-        match api.list(&ListParams::default()).await.context("listing nodes") {
+        let last = match api.list(&ListParams::default()).await.context("listing nodes") {
             Ok(list) => {
                 let ready = list.items.iter().filter(|node| is_ready(node)).count();
                 if ready >= wanted {
                     return Ok(());
                 }
-                last = format!("{ready} of {wanted} nodes are ready");
+                format!("{ready} of {wanted} nodes are ready")
             }
-            Err(error) => last = format!("{error:#}"),
-        }
+            Err(error) => format!("{error:#}"),
+        };
         if Instant::now() > deadline {
             bail!("after {} s {last}; see the agents' logs in {}", NODES_PATIENCE.as_secs(), keeper.logs().display());
         }

@@ -1,0 +1,96 @@
+//! `mainstay bench`: closed-loop load on a cluster of its own, beside etcd where asked for.
+
+mod api;
+mod etcd;
+mod load;
+mod member;
+mod rows;
+mod store;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// The replicated store alone: puts and reads over gRPC, three members, fsync on
+    Store(StoreArgs),
+    /// A running cluster's API: create, get, list and patch of ConfigMaps over gRPC
+    Api(ApiArgs),
+    /// One member of a store under test (started by `bench store`)
+    #[command(hide = true)]
+    Member {
+        /// What to be, as a JSON file
+        spec: std::path::PathBuf,
+    },
+}
+
+/// How much load, and how results are printed.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LoadArgs {
+    /// Concurrent clients, one measurement each
+    #[arg(long, value_delimiter = ',', default_value = "1,16,64,256", value_parser = parse_clients)]
+    clients: Vec<usize>,
+    /// Seconds of each measurement
+    #[arg(long, default_value_t = 5)]
+    secs: u64,
+    /// Bytes of each value
+    #[arg(long, default_value_t = 1024)]
+    value_bytes: usize,
+    /// Print {"rows":[…]} instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `bench store`.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    #[command(flatten)]
+    load: LoadArgs,
+    /// Measure three members of etcd 3.5 too, in turns; its executable is found as `etcd` in PATH or by --etcd
+    #[arg(long)]
+    vs_etcd: bool,
+    /// The etcd executable
+    #[arg(long, value_name = "FILE", default_value = "etcd")]
+    etcd: std::path::PathBuf,
+    /// Where the members keep their data; a temporary folder if absent
+    #[arg(long, value_name = "DIR")]
+    dir: Option<std::path::PathBuf>,
+}
+
+/// Arguments of `bench api`.
+#[derive(Debug, Args)]
+pub(crate) struct ApiArgs {
+    #[command(flatten)]
+    load: LoadArgs,
+    /// The cluster to load
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    kubeconfig: std::path::PathBuf,
+}
+
+impl LoadArgs {
+    fn length(&self) -> Duration {
+        Duration::from_secs(self.secs.max(1))
+    }
+}
+
+fn parse_clients(text: &str) -> Result<usize, String> {
+    match text.trim().parse() {
+        Ok(0) | Err(_) => Err("a number of clients, at least 1".to_owned()),
+        Ok(clients) => Ok(clients),
+    }
+}
+
+/// Runs a benchmark and prints its rows.
+///
+/// # Errors
+/// When members do not start or no call succeeds.
+pub(crate) async fn run(command: BenchCommand) -> Result<()> {
+    match command {
+        BenchCommand::Store(args) => store::run(&args).await,
+        BenchCommand::Api(args) => api::run(&args).await,
+        BenchCommand::Member { spec } => member::run(&spec).await,
+    }
+}

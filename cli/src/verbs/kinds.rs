@@ -1,0 +1,94 @@
+//! From the words that users type (`po`, `deploy`, `deployments.apps`, `Pod`) to rows of the resource table.
+
+use anyhow::{Context, Result, bail};
+use mainstay_api::resource::{self, Resource};
+use mainstay_client::{DynamicApi, ListParams, Target};
+use serde_json::Value;
+
+use super::session::Session;
+
+/// The kind that a word names, built in or custom.
+pub(crate) async fn find(session: &Session, word: &str) -> Result<Resource> {
+    let (name, group) = split(word);
+    if let Some(row) = resource::builtin().iter().find(|row| matches(row, &name, group.as_deref())) {
+        return Ok(row.clone());
+    }
+    custom(session).await?.into_iter().find(|row| matches(row, &name, group.as_deref())).with_context(|| {
+        format!("the server doesn't have a resource type {word:?}; `mainstay api-resources` lists them")
+    })
+}
+
+/// The kinds that a word names: one, or all of a category such as `all`.
+pub(crate) async fn find_all(session: &Session, word: &str) -> Result<Vec<Resource>> {
+    let category: Vec<Resource> =
+        resource::builtin().iter().filter(|row| row.is_stored() && row.categories.iter().any(|c| c == word)).cloned().collect();
+    if category.is_empty() { Ok(vec![find(session, word).await?]) } else { Ok(category) }
+}
+
+/// The kind of an object.
+pub(crate) async fn of_object(session: &Session, object: &Value) -> Result<Resource> {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    if api_version.is_empty() || kind.is_empty() {
+        bail!("an object without apiVersion or kind");
+    }
+    let (group, version) = resource::split_api_version(api_version);
+    if let Some(row) = resource::by_kind(group, version, kind) {
+        return Ok(row.clone());
+    }
+    let fits = |row: &Resource| row.group == group && row.kind == kind;
+    let row = custom(session).await?.into_iter().find(fits);
+    let row = row.with_context(|| format!("no matches for kind {kind:?} in version {api_version:?}; install its custom resource definition first"))?;
+    Ok(Resource { version: version.to_owned(), ..row })
+}
+
+/// Rows of the custom resource definitions that the cluster has.
+pub(crate) async fn custom(session: &Session) -> Result<Vec<Resource>> {
+    let target = Target::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+    match DynamicApi::all(session.client.clone(), target).list(&ListParams::default()).await {
+        Ok(list) => Ok(list.items.iter().filter_map(row).collect()),
+        // A server without custom resources has none.
+        Err(error) if error.is_not_found() => Ok(Vec::new()),
+        Err(error) => Err(error).context("cannot list custom resource definitions"),
+    }
+}
+
+fn row(definition: &Value) -> Option<Resource> {
+    let spec = &definition["spec"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let texts = |value: &Value| value.as_array().map(|l| l.iter().map(text).collect()).unwrap_or_default();
+    let version = spec["versions"].as_array()?.iter().find(|version| version["served"] == true)?;
+    let names = &spec["names"];
+    Some(Resource {
+        group: text(&spec["group"]),
+        version: text(&version["name"]),
+        resource: text(&names["plural"]),
+        singular: text(&names["singular"]),
+        kind: text(&names["kind"]),
+        list_kind: text(&names["listKind"]),
+        short_names: texts(&names["shortNames"]),
+        categories: texts(&names["categories"]),
+        namespaced: spec["scope"] == "Namespaced",
+        ..Resource::default()
+    })
+}
+
+/// `deployments.v1.apps` and `deployments.apps` name a group; the version is the served one.
+fn split(word: &str) -> (String, Option<String>) {
+    match word.split_once('.') {
+        None => (word.to_lowercase(), None),
+        Some((name, rest)) => {
+            let group = rest.split_once('.').filter(|(version, _)| is_version(version)).map_or(rest, |(_, group)| group);
+            (name.to_lowercase(), Some(group.to_owned()))
+        }
+    }
+}
+
+fn is_version(word: &str) -> bool {
+    word.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+fn matches(row: &Resource, name: &str, group: Option<&str>) -> bool {
+    let named = row.resource == name || row.singular == name || row.kind.to_lowercase() == name || row.short_names.iter().any(|s| s == name);
+    named && group.is_none_or(|group| row.group == group)
+}

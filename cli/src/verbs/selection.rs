@@ -1,0 +1,56 @@
+//! Which objects a command line names: `pods`, `pods,svc`, `pod a b`, `pod/a deploy/b`, `all`.
+
+use anyhow::{Result, bail};
+use mainstay_api::resource::Resource;
+
+use super::kinds;
+use super::session::Session;
+
+/// Objects of one kind: these, or all.
+pub(crate) struct Selected {
+    /// The kind.
+    pub(crate) row: Resource,
+    /// Names; empty for all.
+    pub(crate) names: Vec<String>,
+}
+
+/// Reads the words.
+pub(crate) async fn parse(session: &Session, words: &[String]) -> Result<Vec<Selected>> {
+    let Some(first) = words.first() else {
+        bail!("say which resource, for example: pods, deployment/web, or svc web");
+    };
+    if words.iter().any(|word| word.contains('/')) {
+        return by_slash(session, words).await;
+    }
+    let mut selected = Vec::new();
+    for kind in first.split(',') {
+        for row in kinds::find_all(session, kind).await? {
+            selected.push(Selected { row, names: words[1..].to_vec() });
+        }
+    }
+    Ok(selected)
+}
+
+/// Exactly one named object.
+pub(crate) async fn one(session: &Session, words: &[String]) -> Result<(Resource, String)> {
+    let mut selected = parse(session, words).await?;
+    match (selected.len(), selected.pop()) {
+        (1, Some(Selected { row, names })) if names.len() == 1 => Ok((row, names.into_iter().next().unwrap_or_default())),
+        _ => bail!("say exactly one object, for example: deployment/web"),
+    }
+}
+
+async fn by_slash(session: &Session, words: &[String]) -> Result<Vec<Selected>> {
+    let mut selected: Vec<Selected> = Vec::new();
+    for word in words {
+        let Some((kind, name)) = word.split_once('/') else {
+            bail!("{word:?} stands beside TYPE/NAME words and must be one too");
+        };
+        let row = kinds::find(session, kind).await?;
+        match selected.iter_mut().find(|s| s.row.resource == row.resource && s.row.group == row.group) {
+            Some(known) => known.names.push(name.to_owned()),
+            None => selected.push(Selected { row, names: vec![name.to_owned()] }),
+        }
+    }
+    Ok(selected)
+}

@@ -1,0 +1,154 @@
+//! `mainstay wait`
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use mainstay_api::resource::Resource;
+use mainstay_client::{DynamicApi, ListParams};
+use serde_json::Value;
+
+use super::print;
+use super::selection::{self, Selected};
+use super::session::Common;
+use super::table::walk;
+
+const POLL: Duration = Duration::from_millis(100);
+
+/// `mainstay wait`
+#[derive(Args)]
+pub(crate) struct WaitArgs {
+    #[command(flatten)]
+    common: Common,
+    /// What: pod/a, or a type with --all or -l
+    #[arg(required = true, value_name = "TYPE [NAME…]")]
+    what: Vec<String>,
+    /// condition=Ready, condition=Ready=false, delete, create, or jsonpath={.status.phase}=Running
+    #[arg(long = "for", value_name = "WHAT")]
+    goal: Goal,
+    /// Only with these labels
+    #[arg(long, short = 'l', default_value = "", hide_default_value = true)]
+    selector: String,
+    /// All objects of the type in the namespace
+    #[arg(long)]
+    all: bool,
+    /// How long, for example 60s or 5m
+    #[arg(long, default_value = "30s", value_parser = seconds, value_name = "TIME")]
+    timeout: u64,
+}
+
+/// What is waited for.
+#[derive(Clone, Debug)]
+enum Goal {
+    Gone,
+    There,
+    Condition(String, String),
+    Path(String, Option<String>),
+}
+
+impl std::str::FromStr for Goal {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if let Some(rest) = text.strip_prefix("condition=") {
+            let (name, value) = rest.split_once('=').unwrap_or((rest, "True"));
+            return Ok(Goal::Condition(name.to_owned(), value.to_owned()));
+        }
+        if let Some(rest) = text.strip_prefix("jsonpath=") {
+            let (path, value) = rest.rsplit_once("}=").map_or((rest, None), |(path, value)| (path, Some(value.to_owned())));
+            return Ok(Goal::Path(path.trim_matches(['\'', '{', '}']).to_owned(), value));
+        }
+        match text {
+            "delete" => Ok(Goal::Gone),
+            "create" => Ok(Goal::There),
+            _ => bail!("{text:?}: there are condition=…, delete, create and jsonpath={{…}}=…"),
+        }
+    }
+}
+
+impl Goal {
+    fn is_met(&self, object: Option<&Value>) -> Result<bool> {
+        let Some(object) = object else { return Ok(matches!(self, Goal::Gone)) };
+        Ok(match self {
+            Goal::Gone => false,
+            Goal::There => true,
+            Goal::Condition(name, value) => {
+                let conditions = object["status"]["conditions"].as_array();
+                let same = |found: &Value, wanted: &str| found.as_str().is_some_and(|text| text.eq_ignore_ascii_case(wanted));
+                conditions.is_some_and(|list| list.iter().any(|c| same(&c["type"], name) && same(&c["status"], value)))
+            }
+            Goal::Path(path, wanted) => walk(object, path)?.iter().any(|found| match wanted {
+                None => true,
+                Some(wanted) => found.as_str().map_or_else(|| found.to_string() == *wanted, |text| text == wanted),
+            }),
+        })
+    }
+}
+
+/// Waits.
+pub(crate) async fn run(args: WaitArgs) -> Result<ExitCode> {
+    let session = args.common.session()?;
+    let deadline = Instant::now() + Duration::from_secs(args.timeout);
+    for Selected { row, names } in selection::parse(&session, &args.what).await? {
+        let api = session.api(&row);
+        let names = if names.is_empty() { found(&args, &api, &row).await? } else { names };
+        for name in names {
+            one(&args, &api, &row, &name, deadline).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn found(args: &WaitArgs, api: &DynamicApi, row: &Resource) -> Result<Vec<String>> {
+    if !args.all && args.selector.is_empty() {
+        bail!("say which {}: names, -l LABELS, or --all", row.resource);
+    }
+    let list = api.list(&ListParams::labels(args.selector.clone())).await?;
+    let names: Vec<String> = list.items.iter().filter_map(|item| item["metadata"]["name"].as_str()).map(str::to_owned).collect();
+    if names.is_empty() && !matches!(args.goal, Goal::Gone) {
+        bail!("no matching resources found");
+    }
+    Ok(names)
+}
+
+async fn one(args: &WaitArgs, api: &DynamicApi, row: &Resource, name: &str, deadline: Instant) -> Result<()> {
+    loop {
+        let object = api.get_opt(name).await?;
+        if object.is_none() && !matches!(args.goal, Goal::Gone | Goal::There) {
+            bail!("{} \"{name}\" not found", row.resource);
+        }
+        if args.goal.is_met(object.as_ref())? {
+            let what = if matches!(args.goal, Goal::Gone) { "deleted" } else { "condition met" };
+            return print::line(&format!("{} {what}", print::kind_name(row, name)));
+        }
+        if Instant::now() > deadline {
+            bail!("timed out waiting for the condition on {}", print::kind_name(row, name));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// `90`, `90s`, `5m`, `1h`, `1m30s`: seconds.
+pub(crate) fn seconds(text: &str) -> Result<u64> {
+    if let Ok(plain) = text.parse() {
+        return Ok(plain);
+    }
+    let (mut total, mut number) = (0u64, String::new());
+    for character in text.chars() {
+        let unit = match character {
+            '0'..='9' => {
+                number.push(character);
+                continue;
+            }
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            _ => bail!("{text:?} is not a time; write 90s, 5m or 1h"),
+        };
+        let count: u64 = number.parse().with_context(|| format!("{text:?} is not a time; write 90s, 5m or 1h"))?;
+        total += count * unit;
+        number.clear();
+    }
+    if number.is_empty() { Ok(total) } else { bail!("{text:?} is not a time; write 90s, 5m or 1h") }
+}
