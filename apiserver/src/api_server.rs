@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::{self, Chain};
+use crate::agents::{Agents, NodeLiveness};
 use crate::authn::{Authenticator, UserInfo};
 use crate::authz::Authorizer;
 use crate::bootstrap::{self, MasterEndpoint};
@@ -52,6 +53,7 @@ pub enum ServerError {
 pub struct ApiServer {
     engine: Engine,
     dispatch: Dispatch,
+    agents: Arc<Agents>,
     pki: Arc<MasterPki>,
     stop: CancellationToken,
 }
@@ -76,8 +78,11 @@ impl ApiServer {
             authenticator: authenticator.clone(),
         });
         let rest = Rest::new(engine.clone(), authenticator, authorizer, stop.clone());
-        let dispatch = Dispatch { rest, grpc: tonic::service::Routes::default() };
-        Ok(Self { engine, dispatch, pki: config.pki, stop })
+        let agents = Agents::new(engine.store.clone(), config.pki.clone());
+        tokio::spawn(agents.clone().report_forever(stop.clone()));
+        let grpc = crate::grpc::routes(&rest, &agents, &config.pki);
+        let dispatch = Dispatch { rest, grpc };
+        Ok(Self { engine, dispatch, agents, pki: config.pki, stop })
     }
 
     /// Serves REST and gRPC on a listener until [`Self::shutdown`].
@@ -93,6 +98,11 @@ impl ApiServer {
     /// Both faces for a caller in this process, through the same filters as any other.
     pub fn in_process(&self, identity: UserInfo) -> InProcess {
         InProcess::new(self.dispatch.clone(), identity)
+    }
+
+    /// What the masters hear of the nodes' agents; complete on the leader.
+    pub fn node_liveness(&self) -> NodeLiveness {
+        self.agents.handle()
     }
 
     /// The verb engine.

@@ -8,6 +8,7 @@ pub mod authn;
 pub mod authz;
 pub mod bootstrap;
 pub mod cache;
+mod agents;
 mod codec;
 mod dispatch;
 pub mod engine;
@@ -16,11 +17,11 @@ pub mod key;
 pub mod pki;
 pub mod registry;
 mod rest;
-mod schema;
 mod server;
 pub mod strategy;
 
 mod api_server;
 
-pub use api_server::{ApiServer, ServerConfig};
+pub use agents::{Liveness, NodeLiveness};
+pub use api_server::{ApiServer, ServerConfig, ServerError};
 pub use dispatch::InProcess;

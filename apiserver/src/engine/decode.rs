@@ -89,7 +89,7 @@ impl Engine {
         let Some(object_type) = expected.object_type else {
             return self.complain(call, expected, duplicates.to_vec(), options).map(|()| value);
         };
-        let decoded = crate::schema::decode::strict(object_type, &value);
+        let decoded = mainstay_api::decode::strict(object_type, &value);
         if let Some(error) = decoded.errors.first() {
             return Err(unhandled(expected, error));
         }
@@ -97,14 +97,14 @@ impl Engine {
         problems.extend(decoded.unknown.iter().cloned());
         self.complain(call, expected, problems, options)?;
         let mut value = decoded.value;
-        crate::schema::defaults::apply(&expected.group, &expected.version, &expected.kind, &mut value);
+        mainstay_api::defaults::apply(&expected.group, &expected.version, &expected.kind, &mut value);
         Ok(value)
     }
 
     /// Checks an applied configuration for types and unknown fields; it stays as the client wrote it.
     pub(crate) fn check_applied(&self, call: &mut Call, expected: &Expected, value: &Value, options: &WriteOptions) -> ApiResult<()> {
         let Some(object_type) = expected.object_type.filter(|_| value.is_object()) else { return Ok(()) };
-        let decoded = crate::schema::decode::strict(object_type, value);
+        let decoded = mainstay_api::decode::strict(object_type, value);
         self.complain(call, expected, decoded.unknown, options)
     }
 
@@ -132,7 +132,7 @@ fn parse(expected: &Expected, body: &Body, options: &WriteOptions) -> ApiResult<
         Body::Json(bytes) => parse_json(expected, bytes),
         Body::Yaml(bytes) => parse_yaml(expected, bytes, options),
         Body::Protobuf(bytes) => {
-            let value = crate::schema::protobuf::decode(bytes).map_err(|error| unrecognized(expected, &error.to_string(), bytes))?;
+            let value = mainstay_api::protobuf::decode(bytes).map_err(|error| unrecognized(expected, &error.to_string(), bytes))?;
             Ok((value, Vec::new()))
         }
     }

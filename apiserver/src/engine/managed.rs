@@ -1,6 +1,6 @@
 //! Who owns which field: `metadata.managedFields`, and server-side apply.
 
-use crate::schema::ssa::{self, FieldSet, Schema, Write};
+use mainstay_api::ssa::{self, FieldSet, Schema, Write};
 use mainstay_api::status::{ApiResult, Status};
 use mainstay_api::yaml::{self, Duplicates};
 use serde_json::Value;

@@ -56,12 +56,12 @@ impl Engine {
 
 fn patched(target: &Target, view: &Value, kind: PatchKind, patch: &Bytes) -> ApiResult<Value> {
     match kind {
-        PatchKind::Json => crate::schema::patch::json_patch(view, patch),
-        PatchKind::Merge => crate::schema::patch::merge_patch(view, patch),
+        PatchKind::Json => mainstay_api::patch::json_patch(view, patch),
+        PatchKind::Merge => mainstay_api::patch::merge_patch(view, patch),
         PatchKind::Strategic => {
             let of = super::decode::Expected::of(target).object_type;
             let of = of.ok_or_else(|| Status::unsupported_media_type(&["application/json-patch+json", "application/merge-patch+json"]))?;
-            crate::schema::patch::strategic::apply_bytes(view, patch, of)
+            mainstay_api::patch::strategic::apply_bytes(view, patch, of)
         }
     }
 }

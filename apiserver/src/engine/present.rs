@@ -54,7 +54,7 @@ pub(crate) fn stored_to_request(row: &Row, bytes: Bytes) -> ApiResult<Bytes> {
 
 fn convert(value: Value, api_version: &str, kind: &str) -> ApiResult<Value> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    crate::schema::convert::to_version(value, group, version, kind)
+    mainstay_api::convert::to_version(value, group, version, kind)
 }
 
 /// The kind of a row's lists.

@@ -1,7 +1,39 @@
 //! The gRPC face: the same engine behind `Objects`, the agents' sessions, and the cluster's operation.
 
+mod access;
+mod agents;
+mod cluster;
+mod masters;
+mod objects;
+mod watch;
+
+use std::sync::Arc;
+
 use mainstay_api::status::Status;
+use mainstay_proto::v1::agents_server::AgentsServer;
+use mainstay_proto::v1::cluster_server::ClusterServer;
+use mainstay_proto::v1::masters_server::MastersServer;
+use mainstay_proto::v1::objects_server::ObjectsServer;
 use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::service::Routes;
+
+use crate::agents::Agents;
+use crate::pki::MasterPki;
+use crate::rest::Rest;
+
+/// Bytes of a message at the most: a list of everything fits, as it would over REST.
+const MESSAGE_LIMIT: usize = 512 << 20;
+
+/// All services.
+pub(crate) fn routes(rest: &Arc<Rest>, agents: &Arc<Agents>, pki: &Arc<MasterPki>) -> Routes {
+    let objects = ObjectsServer::new(objects::ObjectsService { rest: rest.clone() })
+        .max_decoding_message_size(crate::rest::BODY_LIMIT + (64 << 10))
+        .max_encoding_message_size(MESSAGE_LIMIT);
+    let sessions = AgentsServer::new(agents::AgentsService { agents: agents.clone(), stop: rest.stop.clone() });
+    let masters = MastersServer::new(masters::MastersService { agents: agents.clone() });
+    let cluster = ClusterServer::new(cluster::ClusterService { rest: rest.clone(), pki: pki.clone() });
+    Routes::new(objects).add_service(sessions).add_service(masters).add_service(cluster)
+}
 
 /// A failure as gRPC carries it: a code by the HTTP code, and the whole Status in the trailer.
 pub(crate) fn status(status: &Status) -> tonic::Status {

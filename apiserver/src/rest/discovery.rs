@@ -1,7 +1,7 @@
 //! The paths that name no objects: discovery, OpenAPI, version, health, metrics, token keys.
 
 use http::{Response, header};
-use crate::schema::discovery;
+use mainstay_api::discovery;
 use mainstay_api::resource::Resource;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::{Value, json};
@@ -38,9 +38,6 @@ fn answer(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
         ["api", version] => resources(rest, request, "", version),
         ["apis", group] => one_group(rest, request, group),
         ["apis", group, version] => resources(rest, request, group, version),
-        ["openapi", "v2"] => openapi_v2(rest, request),
-        ["openapi", "v3"] => openapi_index(rest, request),
-        ["openapi", "v3", rest_of @ ..] => openapi_v3(rest, request, &rest_of.join("/")),
         _ => Ok(respond::text(404, "404 page not found\n")),
     }
 }
@@ -157,20 +154,4 @@ fn paths(rest: &Rest) -> Vec<String> {
     paths.sort();
     paths.dedup();
     paths
-}
-
-fn openapi_v2(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
-    let body = crate::schema::openapi::v2(&rows(rest)).to_string();
-    Ok(respond::sized("application/json", body.into(), request.header(header::ACCEPT_ENCODING)))
-}
-
-fn openapi_index(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
-    values(request, &crate::schema::openapi::v3_index(&rows(rest)))
-}
-
-fn openapi_v3(rest: &Rest, request: &Admitted, group_version: &str) -> ApiResult<Response<Body>> {
-    match crate::schema::openapi::v3_group_version(&rows(rest), group_version) {
-        Some(value) => Ok(respond::sized("application/json", value.to_string().into(), request.header(header::ACCEPT_ENCODING))),
-        None => Ok(respond::text(404, "404 page not found\n")),
-    }
 }

@@ -24,6 +24,7 @@ use crate::authn::Authenticator;
 use crate::authz::Authorizer;
 use crate::engine::Engine;
 
+pub(crate) use discovery::KUBERNETES_VERSION;
 pub(crate) use filter::identify;
 pub use metrics::Metrics;
 

@@ -258,7 +258,7 @@ async fn delete_options(query: &Query, content_type: Option<&str>, body: Body) -
         Media::Json => crate::engine::parse_options(&bytes)?,
         Media::Yaml => mainstay_api::yaml::parse(&String::from_utf8_lossy(&bytes), mainstay_api::yaml::Duplicates::LastWins)
             .map_err(|error| Status::bad_request(error.to_string()))?,
-        Media::Protobuf => crate::schema::protobuf::decode(&bytes).map_err(|error| Status::bad_request(error.to_string()))?,
+        Media::Protobuf => mainstay_api::protobuf::decode(&bytes).map_err(|error| Status::bad_request(error.to_string()))?,
     };
     DeleteOptions::parse(value)
 }

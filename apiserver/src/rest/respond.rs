@@ -79,7 +79,7 @@ pub(crate) fn encode(form: Form, value: &Value) -> ApiResult<Bytes> {
             text
         }
         Media::Yaml => mainstay_api::yaml::to_string(value).into_bytes(),
-        Media::Protobuf => crate::schema::protobuf::encode(value).map_err(Status::internal)?,
+        Media::Protobuf => mainstay_api::protobuf::encode(value).map_err(Status::internal)?,
     };
     Ok(bytes.into())
 }
@@ -132,7 +132,7 @@ fn partial(form: Form, value: Value) -> Value {
 /// A table of objects; `metadata` is the list's.
 pub(crate) fn table(form: Form, row: &Row, objects: &[Value], metadata: &Value, kind: Option<&str>, include: Include) -> Value {
     let now = jiff::Timestamp::now();
-    let rendered = crate::schema::table::render(&row.resource, kind, objects, now);
+    let rendered = mainstay_api::table::render(&row.resource, kind, objects, now);
     let rows = rendered.rows.into_iter().zip(objects).map(|(mut cells, object)| {
         let shown = match include {
             Include::None => None,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use futures::stream;
 use http::{Response, header};
 use http_body::Frame;
@@ -156,38 +156,14 @@ impl Feed {
             line.push('\n');
             return line.into();
         }
-        match crate::schema::protobuf::encode(&object) {
-            Ok(raw) => protobuf_frame(name, &raw),
+        match mainstay_api::protobuf::watch_frame(name, &object) {
+            Ok(frame) => frame.into(),
             Err(error) => {
                 tracing::warn!(%error, "a watch event cannot be told in protobuf");
                 Bytes::new()
             }
         }
     }
-}
-
-/// `k8s.io.apimachinery.pkg.apis.meta.v1.WatchEvent` behind its length.
-fn protobuf_frame(name: &str, raw: &[u8]) -> Bytes {
-    let mut object = Vec::with_capacity(raw.len() + 8);
-    push_field(&mut object, 1, raw);
-    let mut event = Vec::with_capacity(object.len() + 16);
-    push_field(&mut event, 1, name.as_bytes());
-    push_field(&mut event, 2, &object);
-    let mut out = BytesMut::with_capacity(event.len() + 4);
-    out.put_u32(u32::try_from(event.len()).unwrap_or(u32::MAX));
-    out.extend_from_slice(&event);
-    out.freeze()
-}
-
-fn push_field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
-    out.push(number << 3 | 2);
-    let mut length = bytes.len();
-    while length >= 0x80 {
-        out.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    out.push(length as u8);
-    out.extend_from_slice(bytes);
 }
 
 fn bookmark(target: &Target, revision: u64, initial_end: bool) -> Value {
@@ -200,7 +176,7 @@ fn bookmark(target: &Target, revision: u64, initial_end: bool) -> Value {
         object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
     }
     match target.row.resource.object_type() {
-        Some(object_type) => crate::schema::decode::strict(object_type, &object).value,
+        Some(object_type) => mainstay_api::decode::strict(object_type, &object).value,
         None => object,
     }
 }

@@ -1,0 +1,85 @@
+//! Who calls, what the call is about, and whether that is allowed.
+
+use mainstay_api::status::{ApiResult, Status};
+use mainstay_proto::v1::{ResourceRef, WriteOptions as WireOptions};
+use mainstay_store::Term;
+use tonic::metadata::MetadataMap;
+use tonic::{Extensions, Response};
+
+use crate::authn::UserInfo;
+use crate::authz::AuthzAttributes;
+use crate::engine::{Call, RawOptions, Target, WriteOptions};
+use crate::rest::{Identity, Rest};
+
+/// The authenticated caller of a gRPC request.
+pub(crate) fn user(extensions: &Extensions) -> ApiResult<UserInfo> {
+    extensions.get::<Identity>().map(|identity| identity.0.clone()).ok_or_else(Status::unauthorized)
+}
+
+/// The row that a reference names.
+pub(crate) fn target(rest: &Rest, reference: Option<ResourceRef>) -> ApiResult<Target> {
+    let ResourceRef { group, version, resource, namespace, name, subresource } =
+        reference.ok_or_else(|| Status::bad_request("the request names no resource"))?;
+    let row = rest.engine.registry().find(&group, &version, &resource).ok_or_else(Status::path_not_found)?;
+    if !subresource.is_empty() && row.resource.subresource(&subresource).is_none() {
+        return Err(Status::path_not_found());
+    }
+    let namespace = if row.resource.namespaced { namespace } else { String::new() };
+    Ok(Target { row, namespace, name, subresource })
+}
+
+/// Asks the authorizer, once for each call.
+pub(crate) fn authorize(rest: &Rest, user: &UserInfo, verb: &str, target: &Target, field_selector: &str) -> ApiResult<()> {
+    let served = match target.row.resource.subresource(&target.subresource) {
+        Some(sub) => sub.verbs.iter().any(|own| own == verb),
+        None => target.row.has_verb(verb),
+    };
+    let whole = &target.row.resource;
+    let namespace = if whole.resource == "namespaces" && whole.group.is_empty() { &target.name } else { &target.namespace };
+    let attributes = AuthzAttributes {
+        user,
+        verb,
+        group: &whole.group,
+        version: &whole.version,
+        resource: &whole.resource,
+        subresource: &target.subresource,
+        namespace,
+        name: &target.name,
+        path: "",
+        is_resource: true,
+        field_selector,
+    };
+    rest.authorizer.require(&attributes)?;
+    if served { Ok(()) } else { Err(Status::method_not_allowed()) }
+}
+
+/// A call and its options.
+pub(crate) fn call(user: UserInfo, metadata: &MetadataMap, options: Option<&WireOptions>) -> Call {
+    let agent = metadata.get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let term = options.map(|options| options.term).filter(|term| *term != 0).map(Term);
+    Call::new(user, agent, term)
+}
+
+/// The options of a write, checked.
+pub(crate) fn options(options: Option<WireOptions>, kind: &str, force: Option<bool>) -> ApiResult<WriteOptions> {
+    let options = options.unwrap_or_default();
+    let raw = RawOptions {
+        dry_run: if options.dry_run { vec!["All".into()] } else { Vec::new() },
+        field_manager: options.field_manager,
+        field_validation: options.field_validation,
+        force,
+    };
+    raw.validate(kind, force.is_some())
+}
+
+/// A response with the warnings of its call.
+pub(crate) fn respond<T>(message: T, call: &Call) -> Response<T> {
+    let mut response = Response::new(message);
+    for warning in &call.warnings {
+        let printable: String = warning.chars().map(|c| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' }).collect();
+        if let Ok(value) = printable.parse() {
+            response.metadata_mut().append("warning", value);
+        }
+    }
+    response
+}

@@ -1,0 +1,161 @@
+//! `Cluster`: the operation of the cluster itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use mainstay_api::status::{ApiResult, Status};
+use mainstay_proto::v1 as wire;
+use mainstay_proto::v1::cluster_server::Cluster;
+use mainstay_store::{MemberInfo, MemberStatus};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Extensions, Request, Response};
+
+use super::access::user;
+use crate::authn::UserInfo;
+use crate::engine::{Body, Call, Target, WriteOptions, store_status};
+use crate::pki::{self, JoinToken, MasterPki};
+use crate::rest::Rest;
+
+pub(crate) struct ClusterService {
+    pub rest: Arc<Rest>,
+    pub pki: Arc<MasterPki>,
+}
+
+type Reply<T> = Result<Response<T>, tonic::Status>;
+
+fn told<T>(result: ApiResult<T>) -> Reply<T> {
+    result.map(Response::new).map_err(|status| super::status(&status))
+}
+
+fn check(extensions: &Extensions) -> Result<UserInfo, tonic::Status> {
+    let user = user(extensions).and_then(|user| {
+        let master = user.groups.iter().any(|group| group == "system:mainstay:masters");
+        if master || crate::authz::is_superuser(&user) {
+            return Ok(user);
+        }
+        Err(Status::forbidden("", "cluster", "", format!("User {:?} is not an administrator", user.name)))
+    });
+    user.map_err(|status| super::status(&status))
+}
+
+impl ClusterService {
+    fn masters(&self) -> Vec<String> {
+        self.rest.engine.store.members().into_iter().map(|member| member.api_url).collect()
+    }
+
+    async fn create_token(&self, user: UserInfo, request: wire::CreateTokenRequest) -> ApiResult<wire::CreateTokenResponse> {
+        let token = JoinToken::generate();
+        let ttl = (request.ttl_seconds > 0).then(|| Duration::from_secs(request.ttl_seconds));
+        let secret = token.to_secret(ttl, &request.description, Timestamp::now());
+        let row = self.rest.engine.registry().find("", "v1", "secrets").ok_or_else(Status::path_not_found)?;
+        let target = Target { row, namespace: "kube-system".into(), name: String::new(), subresource: String::new() };
+        let mut call = Call::new(user, "mainstay", None);
+        self.rest.engine.create(&mut call, &target, Body::Json(secret.to_string().into()), &WriteOptions::default()).await?;
+        Ok(wire::CreateTokenResponse { token: token.to_string() })
+    }
+
+    async fn status_of_all(&self) -> wire::StatusResponse {
+        let status = self.rest.engine.store.status().await;
+        wire::StatusResponse {
+            members: status.members.into_iter().map(member).collect(),
+            cluster_id: pki_id(&self.pki),
+            leader_id: status.leader_id.unwrap_or(0),
+            term: status.term.0,
+            revision: status.revision.0,
+        }
+    }
+}
+
+/// The cluster's name: its authority's fingerprint.
+fn pki_id(pki: &MasterPki) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(pki.ca.cert_pem().as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn member(status: MemberStatus) -> wire::Member {
+    let low = status.disk_low.unwrap_or(false);
+    let role = if status.reachable { status.role.to_string() } else { "unreachable".to_owned() };
+    let message = match (status.reachable, low) {
+        (false, _) => "does not answer".to_owned(),
+        (true, true) => "its disk is nearly full".to_owned(),
+        (true, false) => String::new(),
+    };
+    wire::Member {
+        id: status.member.id,
+        name: status.member.name,
+        role,
+        peer_address: status.member.peer_address,
+        url: status.member.api_url,
+        applied: status.revision.unwrap_or_default().0,
+        lag: status.lag.unwrap_or(0),
+        log_bytes: status.log_bytes.unwrap_or(0),
+        state_bytes: status.state_bytes.unwrap_or(0),
+        version: String::new(),
+        healthy: status.reachable && !low,
+        message,
+        snapshot_index: 0,
+    }
+}
+
+fn refused(error: pki::PkiError) -> Status {
+    tracing::info!(%error, "refused a joiner");
+    Status::failure(401, "Unauthorized", error.to_string())
+}
+
+#[tonic::async_trait]
+impl Cluster for ClusterService {
+    async fn version(&self, _: Request<wire::VersionRequest>) -> Reply<wire::VersionResponse> {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Ok(Response::new(wire::VersionResponse { version, kubernetes_version: crate::rest::KUBERNETES_VERSION.to_owned() }))
+    }
+
+    async fn discover(&self, request: Request<wire::DiscoverRequest>) -> Reply<wire::DiscoverResponse> {
+        let answer = pki::discover(&self.pki, &self.rest.engine.reader, self.masters(), &request.into_inner(), Timestamp::now());
+        told(answer.map_err(refused))
+    }
+
+    async fn enroll(&self, request: Request<wire::EnrollRequest>) -> Reply<wire::EnrollResponse> {
+        let answer = pki::enrol(&self.pki, &self.rest.engine.reader, self.masters(), &request.into_inner(), Timestamp::now());
+        told(answer.map_err(refused))
+    }
+
+    async fn status(&self, request: Request<wire::StatusRequest>) -> Reply<wire::StatusResponse> {
+        check(request.extensions())?;
+        Ok(Response::new(self.status_of_all().await))
+    }
+
+    async fn add_member(&self, request: Request<wire::AddMemberRequest>) -> Reply<wire::AddMemberResponse> {
+        check(request.extensions())?;
+        let wire::AddMemberRequest { name, id, peer_address, url } = request.into_inner();
+        let added = self.rest.engine.store.add_member(MemberInfo { id, name, peer_address, api_url: url }).await;
+        told(added.map_err(store_status)).map(drop)?;
+        Ok(Response::new(wire::AddMemberResponse { members: self.status_of_all().await.members }))
+    }
+
+    async fn remove_member(&self, request: Request<wire::RemoveMemberRequest>) -> Reply<wire::RemoveMemberResponse> {
+        check(request.extensions())?;
+        let removed = self.rest.engine.store.remove_member(&request.into_inner().name).await;
+        told(removed.map(|()| wire::RemoveMemberResponse {}).map_err(store_status))
+    }
+
+    async fn transfer_leader(&self, request: Request<wire::TransferLeaderRequest>) -> Reply<wire::TransferLeaderResponse> {
+        check(request.extensions())?;
+        let to = Some(request.into_inner().to).filter(|name| !name.is_empty());
+        let moved = self.rest.engine.store.transfer_leader(to).await;
+        let leader = self.rest.engine.store.leadership().borrow().leader.clone().map(|leader| leader.name).unwrap_or_default();
+        told(moved.map(|()| wire::TransferLeaderResponse { leader }).map_err(store_status))
+    }
+
+    type BackupStream = ReceiverStream<Result<wire::BackupChunk, tonic::Status>>;
+
+    async fn backup(&self, request: Request<wire::BackupRequest>) -> Reply<Self::BackupStream> {
+        check(request.extensions())?;
+        Err(tonic::Status::unimplemented("backup is not served by this version"))
+    }
+
+    async fn create_token(&self, request: Request<wire::CreateTokenRequest>) -> Reply<wire::CreateTokenResponse> {
+        let user = check(request.extensions())?;
+        told(Self::create_token(self, user, request.into_inner()).await)
+    }
+}

@@ -1,0 +1,143 @@
+//! Many watches over one stream: each runs as a task of its own and writes into the stream's bounded queue.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mainstay_api::status::{ApiResult, Status};
+use mainstay_proto::v1::watch_command::Command;
+use mainstay_proto::v1::watch_update::Update;
+use mainstay_proto::v1::{WatchCommand, WatchEvent, WatchEventType, WatchEvents, WatchStart, WatchUpdate};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
+
+use super::access::{authorize, target};
+use crate::authn::UserInfo;
+use crate::engine::{Target, WatchEventKind, WatchItem, WatchOptions, stored_to_request};
+use crate::rest::Rest;
+
+/// Updates that wait for a slow client before its watches wait too.
+const QUEUE: usize = 64;
+/// Events that travel in one update.
+const BATCH: usize = 256;
+
+pub(crate) type Updates = ReceiverStream<Result<WatchUpdate, tonic::Status>>;
+type Sender = mpsc::Sender<Result<WatchUpdate, tonic::Status>>;
+
+/// Serves the watches of one stream until the client ends it or the server stops.
+pub(crate) fn serve(rest: Arc<Rest>, user: UserInfo, commands: Streaming<WatchCommand>) -> Updates {
+    let (sender, updates) = mpsc::channel(QUEUE);
+    tokio::spawn(async move {
+        let all = rest.stop.child_token();
+        let _ends_all = all.clone().drop_guard();
+        tokio::select! {
+            () = run(rest, user, commands, &sender, &all) => {}
+            () = all.cancelled() => {}
+            () = sender.closed() => {}
+        }
+    });
+    ReceiverStream::new(updates)
+}
+
+async fn run(rest: Arc<Rest>, user: UserInfo, mut commands: Streaming<WatchCommand>, sender: &Sender, all: &CancellationToken) {
+    let mut running: HashMap<u64, CancellationToken> = HashMap::new();
+    loop {
+        match commands.message().await {
+            Ok(Some(WatchCommand { command: Some(Command::Start(start)) })) => {
+                running.retain(|_, token| !token.is_cancelled());
+                let token = all.child_token();
+                if let Some(before) = running.insert(start.id, token.clone()) {
+                    before.cancel();
+                }
+                tokio::spawn(one(rest.clone(), user.clone(), start, sender.clone(), token));
+            }
+            Ok(Some(WatchCommand { command: Some(Command::Cancel(id)) })) => {
+                if let Some(token) = running.remove(&id) {
+                    token.cancel();
+                }
+            }
+            Ok(Some(WatchCommand { command: None })) => {}
+            // Half closed: the client starts no more watches, but the running ones go on.
+            Ok(None) => std::future::pending().await,
+            Err(_) => return,
+        }
+    }
+}
+
+async fn one(rest: Arc<Rest>, user: UserInfo, start: WatchStart, sender: Sender, token: CancellationToken) {
+    let id = start.id;
+    let ended = tokio::select! {
+        () = token.cancelled() => None,
+        ended = follow(&rest, &user, start, &sender) => ended,
+    };
+    token.cancel();
+    if let Some(status) = ended {
+        let update = WatchUpdate { id, update: Some(Update::Error(status.to_json().into())) };
+        if sender.send(Ok(update)).await.is_err() {
+            tracing::debug!(id, "the client of a watch is gone");
+        }
+    }
+}
+
+/// Runs a watch to its end: why it ended, or `None` if the client is gone.
+async fn follow(rest: &Rest, user: &UserInfo, start: WatchStart, sender: &Sender) -> Option<Status> {
+    let id = start.id;
+    let (target, mut stream) = match open(rest, user, start).await {
+        Ok(opened) => opened,
+        Err(status) => return Some(status),
+    };
+    loop {
+        let Some(first) = stream.next().await else {
+            return Some(Status::expired("the watch was too slow and has to begin again"));
+        };
+        let mut items = vec![first];
+        items.extend(stream.drain(BATCH));
+        let events = items.into_iter().map(|item| event(&target, item)).collect::<ApiResult<Vec<_>>>();
+        let events = match events {
+            Ok(events) => events,
+            Err(status) => return Some(status),
+        };
+        let update = WatchUpdate { id, update: Some(Update::Events(WatchEvents { events })) };
+        if sender.send(Ok(update)).await.is_err() {
+            return None;
+        }
+    }
+}
+
+async fn open(rest: &Rest, user: &UserInfo, start: WatchStart) -> ApiResult<(Target, crate::engine::WatchStream)> {
+    let mut target = target(rest, start.r#ref)?;
+    let named = std::mem::take(&mut target.name);
+    let field_selector = if named.is_empty() { start.field_selector } else { format!("metadata.name={named}") };
+    authorize(rest, user, "watch", &Target { name: named, ..target.clone() }, &field_selector)?;
+    let options = WatchOptions {
+        label_selector: start.label_selector,
+        field_selector,
+        resource_version: start.resource_version,
+        resource_version_match: if start.send_initial_events { "NotOlderThan".into() } else { String::new() },
+        send_initial_events: start.send_initial_events.then_some(true),
+        bookmarks: start.bookmarks || start.send_initial_events,
+    };
+    let stream = rest.engine.watch(&target, &options).await?;
+    Ok((target, stream))
+}
+
+fn event(target: &Target, item: WatchItem) -> ApiResult<WatchEvent> {
+    match item {
+        WatchItem::Event { kind, object, revision } => {
+            let kind = match kind {
+                WatchEventKind::Added => WatchEventType::Added,
+                WatchEventKind::Modified => WatchEventType::Modified,
+                WatchEventKind::Deleted => WatchEventType::Deleted,
+            };
+            let object = stored_to_request(&target.row, object)?;
+            Ok(WatchEvent { r#type: kind.into(), object, revision: revision.0, initial_events_end: false })
+        }
+        WatchItem::Bookmark { revision, initial_end } => {
+            let metadata = json!({"resourceVersion": revision.0.to_string()});
+            let object = json!({"apiVersion": target.row.api_version(), "kind": target.kind(), "metadata": metadata}).to_string().into();
+            Ok(WatchEvent { r#type: WatchEventType::Bookmark.into(), object, revision: revision.0, initial_events_end: initial_end })
+        }
+    }
+}
