@@ -1,0 +1,49 @@
+use serde_json::json;
+
+use super::*;
+
+fn autoscaler() -> Value {
+    json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "a"},
+        "spec": {
+            "maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "d"},
+            "metrics": [
+                {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}}},
+                {"type": "Pods", "pods": {"metric": {"name": "hits"}, "target": {"type": "AverageValue", "averageValue": "10"}}},
+            ],
+            "behavior": {"scaleDown": {"selectPolicy": "Max", "policies": [{"type": "Percent", "value": 100, "periodSeconds": 15}]}},
+        },
+        "status": {"desiredReplicas": 0, "currentMetrics": null},
+    })
+}
+
+#[test]
+fn an_autoscaler_survives_the_old_version() {
+    let old = to_version(autoscaler(), "autoscaling", "v1", "HorizontalPodAutoscaler").unwrap();
+    assert_eq!(old["spec"]["targetCPUUtilizationPercentage"], 50);
+    assert_eq!(
+        old["metadata"]["annotations"]["autoscaling.alpha.kubernetes.io/metrics"],
+        r#"[{"type":"Pods","pods":{"metricName":"hits","targetAverageValue":"10"}}]"#
+    );
+    let back = to_version(old, "autoscaling", "v2", "HorizontalPodAutoscaler").unwrap();
+    assert_eq!(back, autoscaler());
+}
+
+#[test]
+fn an_old_autoscaler_without_target_aims_at_eighty() {
+    let old = json!({"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "spec": {"maxReplicas": 1}});
+    let new = to_version(old, "autoscaling", "v2", "HorizontalPodAutoscaler").unwrap();
+    assert_eq!(new["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"], 80);
+}
+
+#[test]
+fn events_have_two_names_for_everything() {
+    let event = json!({
+        "apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}, "message": "hi", "reportingComponent": "c",
+        "involvedObject": {"kind": "Pod"}, "count": 2, "reportingInstance": "i", "source": {},
+        "eventTime": null, "firstTimestamp": null, "lastTimestamp": null,
+    });
+    let new = to_version(event.clone(), "events.k8s.io", "v1", "Event").unwrap();
+    assert_eq!((&new["note"], &new["regarding"]["kind"], &new["deprecatedCount"]), (&json!("hi"), &json!("Pod"), &json!(2)));
+    assert_eq!(to_version(new, "", "v1", "Event").unwrap(), event);
+}
