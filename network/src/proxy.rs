@@ -28,10 +28,8 @@ pub struct NetworkConfig {
 }
 
 /// Keeps the rules until cancelled; they stay in force afterwards, as connections outlive the agent.
-///
-/// # Errors
-/// None today: failed loads are tried again and logged.
-pub async fn run(client: Client, config: NetworkConfig, stop: CancellationToken) -> Result<(), NetworkError> {
+/// Failed loads are logged and tried again.
+pub async fn run(client: Client, config: NetworkConfig, stop: CancellationToken) {
     let tasks = TaskTracker::new();
     let changed = Arc::new(Notify::new());
     let services = follow::<Service>(&client, &tasks, &changed, &stop);
@@ -44,7 +42,6 @@ pub async fn run(client: Client, config: NetworkConfig, stop: CancellationToken)
     }
     tasks.close();
     tasks.wait().await;
-    Ok(())
 }
 
 fn follow<K: Object>(

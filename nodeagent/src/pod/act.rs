@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use mainstay_client::EventType;
 
 use super::make::{self, ContainerInput};
-use super::{Shared, Sources, env, images, mounts};
+use super::{Shared, Sources, env, images, mounts, resources};
 use crate::plan::{Action, KillReason, Memory, Waiting};
 use crate::runtime::{PodRuntime, State};
 use crate::volumes::{self, Paths, TokenKey, Tokens};
@@ -146,6 +146,8 @@ impl Actor {
         if !self.shared.runtime.hollow() {
             mounts::write_hosts(&self.shared.config, pod, &ips)
                 .map_err(|e| waits("CreateContainerError", &e.to_string()))?;
+            let logs = make::log_dir(&self.shared.config.log_dir, &make::identity(pod)).join(&spec.name);
+            std::fs::create_dir_all(logs).map_err(|e| waits("CreateContainerError", &e.to_string()))?;
         }
         let sandbox_config = make::sandbox_config(&self.shared.config, pod, sandbox.attempt);
         let made = self.shared.runtime.create_container(&sandbox.id, config, sandbox_config).await;
@@ -282,6 +284,7 @@ impl Actor {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         };
+        resources::remove_pod_cgroups(&self.shared.config.cgroup_root, id.uid);
         told(volumes, "remove volumes") && told(logs, "remove logs")
     }
 }

@@ -1,7 +1,7 @@
 //! Writes a pod's status: the latest only, again and again until a master has taken it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use tokio::sync::watch;
@@ -13,6 +13,11 @@ use super::Shared;
 const RETRY: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(10);
 
+/// By then, what was written has come back in the pod's object.
+const SETTLE: Duration = Duration::from_secs(5);
+/// Longest wait for a status to be written before a pod's object goes.
+const FLUSH: Duration = Duration::from_secs(30);
+
 /// With a number, so that it can be waited for.
 type Job = Option<Arc<(u64, Pod, PodStatus)>>;
 
@@ -22,6 +27,7 @@ pub(super) struct Publisher {
     written: watch::Receiver<u64>,
     sent: u64,
     last: Option<PodStatus>,
+    at: Option<Instant>,
     task: JoinHandle<()>,
 }
 
@@ -30,7 +36,7 @@ impl Publisher {
         let (jobs, inbox) = watch::channel(None);
         let (done, written) = watch::channel(0);
         let task = tokio::spawn(write_all(shared, inbox, done));
-        Publisher { jobs, written, sent: 0, last: None, task }
+        Publisher { jobs, written, sent: 0, last: None, at: None, task }
     }
 
     /// The last status that was handed in.
@@ -40,10 +46,12 @@ impl Publisher {
 
     /// Takes a status to be written, unless it is what the API has or will have.
     pub fn publish(&mut self, pod: &Pod, status: PodStatus) {
-        let known = self.last.as_ref().or(pod.status.as_ref());
-        if known == Some(&status) {
+        let same = self.last.as_ref().or(pod.status.as_ref()) == Some(&status);
+        let settled = self.at.is_none_or(|at| at.elapsed() > SETTLE);
+        if same && !(settled && overwritten(pod.status.as_ref(), &status)) {
             return;
         }
+        self.at = Some(Instant::now());
         self.last = Some(status.clone());
         self.sent += 1;
         self.jobs.send_replace(Some(Arc::new((self.sent, pod.clone(), status))));
@@ -52,10 +60,20 @@ impl Publisher {
     /// Waits until all that was handed in is written.
     pub async fn flushed(&mut self) {
         let sent = self.sent;
-        if self.written.wait_for(|written| *written >= sent).await.is_err() {
-            tracing::debug!("status writer ended early");
+        let written = self.written.wait_for(|written| *written >= sent);
+        if tokio::time::timeout(FLUSH, written).await.is_err() {
+            tracing::warn!("the last status of a pod was not taken");
         }
     }
+}
+
+/// Whether somebody else has changed what is ours, as the masters do while they cannot hear the node.
+fn overwritten(theirs: Option<&PodStatus>, ours: &PodStatus) -> bool {
+    let Some(theirs) = theirs else { return true };
+    let verdict = |status: &PodStatus, kind: &str| {
+        status.conditions.iter().flatten().find(|c| c.type_ == kind).map(|c| c.status.clone())
+    };
+    theirs.phase != ours.phase || ["Ready", "ContainersReady"].iter().any(|kind| verdict(theirs, kind) != verdict(ours, kind))
 }
 
 impl Drop for Publisher {
