@@ -202,3 +202,6 @@ fn drop_if_empty(object: Option<&mut Value>, parent: &str, field: &str) {
         parent.remove(field);
     }
 }
+
+#[cfg(test)]
+mod tests;

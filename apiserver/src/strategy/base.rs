@@ -1,7 +1,8 @@
 //! What every kind does with a write, by the facts of its row: who owns the status, and when the generation moves.
 
-use mainstay_api::meta;
+use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::resource::Resource;
+use mainstay_api::{meta, names};
 use serde_json::Value;
 
 use super::Context;
@@ -99,4 +100,13 @@ fn differs(path: &str, new: &Value, old: &Value) -> bool {
 fn content(obj: &Value) -> Vec<(&String, &Value)> {
     let fields = obj.as_object().into_iter().flatten();
     fields.filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status" | "apiVersion" | "kind")).collect()
+}
+
+/// Finalizers of built-in kinds are fully qualified, or the ones that everybody knows.
+pub(crate) fn finalizer_errors(obj: &Value) -> ErrorList {
+    const KNOWN: [&str; 3] = ["kubernetes", meta::ORPHAN_FINALIZER, meta::FOREGROUND_FINALIZER];
+    let path = Path::new("metadata").child("finalizers");
+    let bad = |name: &str| names::is_qualified_name(name).is_empty() && !name.contains('/') && !KNOWN.contains(&name);
+    let all = meta::finalizers(obj).enumerate().filter(|(_, name)| bad(name));
+    all.map(|(index, name)| Error::invalid(&path.index(index), name, "name is neither a standard finalizer name nor is it fully qualified")).collect()
 }

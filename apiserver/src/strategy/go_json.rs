@@ -33,7 +33,8 @@ fn literal(text: &[u8]) -> Option<String> {
 fn other(text: &[u8], error: &serde_json::Error) -> String {
     let line: usize = text.split(|byte| *byte == b'\n').take(error.line().saturating_sub(1)).map(|line| line.len() + 1).sum();
     let found = text.get(line + error.column().saturating_sub(1)).map_or('?', |byte| char::from(*byte));
-    format!("invalid character '{found}' looking for beginning of value")
+    let wanted = if error.to_string().starts_with("key must be a string") { "object key string" } else { "value" };
+    format!("invalid character '{found}' looking for beginning of {wanted}")
 }
 
 #[cfg(test)]
@@ -45,6 +46,7 @@ mod tests {
         assert_eq!(check(b"{}"), Ok(()));
         assert_eq!(check(b"[1"), Err("unexpected end of JSON input".to_owned()));
         assert_eq!(check(b"nojson"), Err("invalid character 'o' in literal null (expecting 'u')".to_owned()));
+        assert_eq!(check(b"{bad"), Err("invalid character 'b' looking for beginning of object key string".to_owned()));
         assert_eq!(check(b"xyz"), Err("invalid character 'x' looking for beginning of value".to_owned()));
     }
 }

@@ -6,7 +6,7 @@ use mainstay_api::resource::Resource;
 
 use super::Strategy;
 use super::kinds::{
-    apps, autoscaling, batch, certificates, config, discovery, events, flow, namespace, networking, node, pod, quota, rbac,
+    admission, apps, autoscaling, batch, certificates, config, discovery, events, flow, namespace, networking, node, pod, quota, rbac,
     scheduling, service, storage, volumes,
 };
 use super::rules::Rules;
@@ -44,6 +44,17 @@ fn rules(group: &str, resource: &str) -> Rules {
         ("coordination.k8s.io", "leases") => scheduling::LEASE,
         ("flowcontrol.apiserver.k8s.io", "flowschemas") => flow::SCHEMA,
         ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations") => flow::LEVEL,
+        ("admissionregistration.k8s.io", name) => self::admission(name),
+        _ => Rules::PLAIN,
+    }
+}
+
+fn admission(resource: &str) -> Rules {
+    match resource {
+        "mutatingwebhookconfigurations" | "validatingwebhookconfigurations" => admission::WEBHOOKS,
+        "validatingadmissionpolicies" => admission::POLICY,
+        "validatingadmissionpolicybindings" => admission::BINDING,
+        "mutatingadmissionpolicybindings" => admission::MUTATING_BINDING,
         _ => Rules::PLAIN,
     }
 }

@@ -69,6 +69,9 @@ impl Strategy for Rules {
 
     fn validate_create(&self, cx: &Context<'_>, obj: &Value) -> ErrorList {
         let mut errors = Errors::default();
+        if !cx.resource.type_name.is_empty() {
+            errors.extend(base::finalizer_errors(obj));
+        }
         (self.check)(cx, obj, &mut errors);
         errors.0
     }

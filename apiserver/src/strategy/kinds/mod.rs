@@ -1,5 +1,6 @@
 //! The kinds, a file each; small ones of one area together.
 
+pub(crate) mod admission;
 pub(crate) mod apps;
 pub(crate) mod autoscaling;
 pub(crate) mod batch;

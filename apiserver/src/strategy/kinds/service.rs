@@ -110,3 +110,6 @@ fn kind(obj: &Value) -> &str {
 fn is_headless(obj: &Value) -> bool {
     At::spec(obj).get("clusterIPs").strings().next() == Some("None")
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,9 +129,6 @@ pub(crate) fn host_aliases(list: &At<'_>, errors: &mut Errors) {
     }
 }
 
-/// `imagePullSecrets`.
-pub(crate) fn pull_secrets(_list: &At<'_>, _errors: &mut Errors) {}
-
 /// `dnsConfig` with the policy that wants it.
 pub(crate) fn dns(spec: &At<'_>, errors: &mut Errors) {
     let config = spec.get("dnsConfig");
@@ -151,7 +148,9 @@ pub(crate) fn dns(spec: &At<'_>, errors: &mut Errors) {
     if servers.len() > 3 {
         errors.invalid(&servers, "must not have more than 3 nameservers");
     }
-    servers.items().for_each(|at| drop(ip::address(&at, errors)));
+    for server in servers.items() {
+        ip::address(&server, errors);
+    }
     searches(&config.get("searches"), errors);
     for option in config.get("options").items() {
         if option.get("name").str().is_empty() {

@@ -16,7 +16,6 @@ pub(crate) fn pod_spec(spec: &At<'_>, errors: &mut Errors) {
     errors.one_of(&spec.get("dnsPolicy"), &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]);
     selectors::labels(&spec.get("nodeSelector"), errors);
     security::pod(spec, errors);
-    gates::pull_secrets(&spec.get("imagePullSecrets"), errors);
     affinity::affinity(&spec.get("affinity"), errors);
     gates::dns(spec, errors);
     gates::readiness(&spec.get("readinessGates"), errors);

@@ -27,7 +27,7 @@ pub(crate) fn volumes(list: &At<'_>, errors: &mut Errors) {
     }
 }
 
-/// Exactly one source; none is an emptyDir.
+/// One source at the most; without one the volume has been defaulted to emptyDir.
 fn source(volume: &At<'_>, errors: &mut Errors) {
     let present: Vec<&str> = SOURCES.iter().copied().filter(|name| volume.opt(name).is_some()).collect();
     for (index, name) in present.iter().enumerate() {
@@ -37,9 +37,6 @@ fn source(volume: &At<'_>, errors: &mut Errors) {
         } else {
             volume_sources::source(name, &at, errors);
         }
-    }
-    if present.is_empty() && volume.map().keys().all(|field| field == "name") {
-        // The defaulted source of a volume that names none is emptyDir; nothing to check.
     }
 }
 

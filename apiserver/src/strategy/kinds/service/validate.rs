@@ -20,7 +20,7 @@ pub(crate) fn service(obj: &Value, errors: &mut Errors) {
         errors.required(&ports, "");
     }
     by_type(&spec, kind, obj, errors);
-    port_list(&ports, kind, is_headless(obj), errors);
+    port_list(&ports, kind, errors);
     selectors::labels(&spec.get("selector"), errors);
     affinity(&spec, errors);
     for address in spec.get("externalIPs").items() {
@@ -75,11 +75,11 @@ fn external_name(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn port_list(ports: &At<'_>, kind: &str, headless: bool, errors: &mut Errors) {
+fn port_list(ports: &At<'_>, kind: &str, errors: &mut Errors) {
     let needs_name = ports.len() > 1;
     let mut names_seen = HashSet::new();
     for port in ports.items() {
-        port_fields(&port, needs_name, headless, &mut names_seen, errors);
+        port_fields(&port, needs_name, &mut names_seen, errors);
     }
     if kind == "ClusterIP" {
         for port in ports.items() {
@@ -92,7 +92,7 @@ fn port_list(ports: &At<'_>, kind: &str, headless: bool, errors: &mut Errors) {
     duplicates(ports, errors);
 }
 
-fn port_fields<'a>(port: &At<'a>, needs_name: bool, headless: bool, seen: &mut HashSet<&'a str>, errors: &mut Errors) {
+fn port_fields<'a>(port: &At<'a>, needs_name: bool, seen: &mut HashSet<&'a str>, errors: &mut Errors) {
     let (name, number, protocol, target) = (port.get("name"), port.get("port"), port.get("protocol"), port.get("targetPort"));
     if name.str().is_empty() {
         if needs_name {
@@ -112,7 +112,6 @@ fn port_fields<'a>(port: &At<'a>, needs_name: bool, headless: bool, seen: &mut H
     if let Some(app) = port.opt("appProtocol") {
         errors.each(&app, names::is_qualified_name(app.str()));
     }
-    let _ = headless;
 }
 
 /// The same port twice, by number and by node port.

@@ -1,0 +1,269 @@
+//! Webhook configurations and admission policies, as far as their structure goes.
+
+use mainstay_api::field::Error;
+use mainstay_api::{meta, names};
+use serde_json::Value;
+
+use crate::strategy::rules::Rules;
+use crate::strategy::validate::{At, Errors, selectors};
+
+const OPERATIONS: &[&str] = &["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
+
+/// Webhook configurations, of both sorts.
+pub(crate) const WEBHOOKS: Rules = Rules { check: |_, obj, errors| webhooks(obj, errors), ..Rules::PLAIN };
+
+/// ValidatingAdmissionPolicies.
+pub(crate) const POLICY: Rules = Rules { check: |_, obj, errors| policy(obj, errors), ..Rules::PLAIN };
+
+/// ValidatingAdmissionPolicyBindings.
+pub(crate) const BINDING: Rules = Rules { check: |_, obj, errors| binding(obj, errors), ..Rules::PLAIN };
+
+/// MutatingAdmissionPolicyBindings.
+pub(crate) const MUTATING_BINDING: Rules = Rules { check: |_, obj, errors| policy_name(&At::spec(obj), errors), ..Rules::PLAIN };
+
+fn webhooks(obj: &Value, errors: &mut Errors) {
+    let list = At::root(obj).get("webhooks");
+    let mut seen = std::collections::HashSet::new();
+    for hook in list.items() {
+        let name = hook.get("name");
+        qualified_domain(&name, errors);
+        if !seen.insert(name.str()) {
+            errors.duplicate(&name);
+        }
+        for rule in hook.get("rules").items() {
+            self::rule(&rule, errors);
+        }
+        let policy = |field: &str, allowed: &[&str], errors: &mut Errors| errors.one_of_if_set(&hook.get(field), allowed);
+        policy("failurePolicy", &["Fail", "Ignore"], errors);
+        policy("matchPolicy", &["Equivalent", "Exact"], errors);
+        policy("reinvocationPolicy", &["IfNeeded", "Never"], errors);
+        side_effects(&hook.get("sideEffects"), errors);
+        timeout(&hook.get("timeoutSeconds"), errors);
+        for selector in ["namespaceSelector", "objectSelector"] {
+            selectors::label_selector(&hook.get(selector), errors);
+        }
+        client_config(&hook.get("clientConfig"), errors);
+        review_versions(&hook.get("admissionReviewVersions"), errors);
+    }
+}
+
+fn qualified_domain(at: &At<'_>, errors: &mut Errors) {
+    if at.str().is_empty() {
+        errors.required(at, "");
+        return;
+    }
+    let texts = names::is_dns1123_subdomain(at.str());
+    if texts.is_empty() && at.str().split('.').count() < 3 {
+        errors.invalid(at, "should be a domain with at least three segments separated by dots");
+    }
+    errors.each(at, texts);
+}
+
+fn side_effects(at: &At<'_>, errors: &mut Errors) {
+    const ALLOWED: &[&str] = &["None", "NoneOnDryRun"];
+    if at.is_null() {
+        errors.required(at, "must specify one of None, NoneOnDryRun");
+    } else if !ALLOWED.contains(&at.str()) {
+        errors.unsupported(at, ALLOWED);
+    }
+}
+
+fn timeout(at: &At<'_>, errors: &mut Errors) {
+    if !at.is_null() && !(1..=30).contains(&at.int()) {
+        errors.invalid(at, "the timeout value must be between 1 and 30 seconds");
+    }
+}
+
+fn review_versions(at: &At<'_>, errors: &mut Errors) {
+    if at.len() == 0 {
+        errors.required(at, "must specify one of v1, v1beta1");
+    } else if !at.strings().any(|version| matches!(version, "v1" | "v1beta1")) {
+        errors.invalid(at, "must include at least one of v1, v1beta1");
+    }
+}
+
+fn client_config(at: &At<'_>, errors: &mut Errors) {
+    let (url, service) = (at.opt("url"), at.opt("service"));
+    match (url, service) {
+        (Some(url), None) => self::url(&url, errors),
+        (None, Some(service)) => self::service(&service, errors),
+        _ => errors.0.push(Error::required(&at.path, "exactly one of url or service is required")),
+    }
+}
+
+fn url(at: &At<'_>, errors: &mut Errors) {
+    let mut wrong = |shown: &str, why: String| errors.0.push(Error::invalid(&at.path, shown, why));
+    let Some((scheme, rest)) = at.str().split_once("://") else {
+        wrong(at.str(), "url must be a valid URL".to_owned());
+        return;
+    };
+    if scheme != "https" {
+        wrong(scheme, "'https' is the only allowed URL scheme; desired format: https://host[/path]".to_owned());
+    }
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = rest.split('/').next().unwrap_or_default();
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    if host.is_empty() {
+        wrong(host, "host must be specified; desired format: https://host[/path]".to_owned());
+    }
+    for (part, what) in [(user, "user information is not permitted in the URL"), (fragment, "fragments are not permitted in the URL"), (query, "query parameters are not permitted in the URL")] {
+        if !part.is_empty() {
+            wrong(part, what.to_owned());
+        }
+    }
+}
+
+fn service(at: &At<'_>, errors: &mut Errors) {
+    errors.needed(&at.get("name"));
+    errors.needed(&at.get("namespace"));
+    if let Some(port) = at.opt("port")
+        && !names::is_port_number(port.int()).is_empty()
+    {
+        errors.invalid(&port, "port is not valid: must be between 1 and 65535, inclusive");
+    }
+    let path = at.get("path");
+    if path.is_null() || path.str() == "/" {
+        return;
+    }
+    if !path.str().starts_with('/') {
+        errors.invalid(&path, "must start with a '/'");
+    }
+    let inner = path.str().get(1..).unwrap_or_default();
+    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    for (index, step) in inner.split('/').enumerate() {
+        if step.is_empty() {
+            errors.invalid(&path, format!("segment[{index}] may not be empty"));
+            continue;
+        }
+        for why in names::is_dns1123_subdomain(step) {
+            errors.invalid(&path, format!("segment[{index}]: {why}"));
+        }
+    }
+}
+
+fn rule(at: &At<'_>, errors: &mut Errors) {
+    let operations = at.get("operations");
+    if operations.len() == 0 {
+        errors.required(&operations, "");
+    }
+    star_alone(&operations, "operations", errors);
+    for operation in operations.items() {
+        if !OPERATIONS.contains(&operation.str()) {
+            errors.unsupported(&operation, OPERATIONS);
+        }
+    }
+    for (field, what) in [("apiGroups", "API groups"), ("apiVersions", "API versions")] {
+        let list = at.get(field);
+        if list.len() == 0 {
+            errors.required(&list, "");
+        }
+        star_alone(&list, what, errors);
+        if field == "apiVersions" {
+            list.items().filter(|version| version.str().is_empty()).for_each(|version| errors.required(&version, ""));
+        }
+    }
+    if at.get("resources").len() == 0 {
+        errors.required(&at.get("resources"), "");
+    }
+    let scope = at.get("scope");
+    errors.one_of_if_set(&scope, &["*", "Cluster", "Namespaced"]);
+}
+
+fn star_alone(list: &At<'_>, what: &str, errors: &mut Errors) {
+    if list.len() > 1 && list.strings().any(|entry| entry == "*") {
+        errors.invalid(list, format!("if '*' is present, must not specify other {what}"));
+    }
+}
+
+fn policy(obj: &Value, errors: &mut Errors) {
+    let spec = At::spec(obj);
+    let failure = spec.get("failurePolicy");
+    errors.one_of_if_set(&failure, &["Fail", "Ignore"]);
+    if let Some(kind) = spec.opt("paramKind") {
+        errors.needed(&kind.get("apiVersion"));
+        errors.needed(&kind.get("kind"));
+    }
+    match spec.opt("matchConstraints") {
+        None => errors.required(&spec.get("matchConstraints"), ""),
+        Some(constraints) => {
+            let rules = constraints.get("resourceRules");
+            if rules.len() == 0 {
+                errors.required(&rules, "");
+            }
+            rules.items().for_each(|rule| self::rule(&rule, errors));
+            errors.one_of_if_set(&constraints.get("matchPolicy"), &["Equivalent", "Exact"]);
+            for selector in ["namespaceSelector", "objectSelector"] {
+                selectors::label_selector(&constraints.get(selector), errors);
+            }
+        }
+    }
+    for variable in spec.get("variables").items() {
+        let name = variable.get("name");
+        if name.str().is_empty() {
+            errors.required(&name, "name is not specified");
+        } else if !is_identifier(name.str()) {
+            errors.invalid(&name, "must be a valid CEL identifier");
+        }
+    }
+    validations(&spec, meta::name(obj), errors);
+}
+
+fn is_identifier(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_') && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+fn validations(spec: &At<'_>, name: &str, errors: &mut Errors) {
+    const WHY: &str = "validations or auditAnnotations must contain at least one item";
+    let (validations, audits) = (spec.get("validations"), spec.get("auditAnnotations"));
+    if validations.len() == 0 && audits.len() == 0 {
+        errors.required(&validations, WHY);
+        errors.required(&audits, WHY);
+        return;
+    }
+    for validation in validations.items() {
+        if validation.get("expression").str().trim().is_empty() {
+            errors.required(&validation.get("expression"), "expression is not specified");
+        }
+        let reason = validation.get("reason");
+        if !reason.is_null() && !matches!(reason.str(), "Forbidden" | "Invalid" | "RequestEntityTooLarge" | "Unauthorized") {
+            errors.unsupported(&reason, &["Forbidden", "Invalid", "RequestEntityTooLarge"]);
+        }
+    }
+    for audit in audits.items() {
+        let key = audit.get("key");
+        let full = format!("{name}/{}", key.str());
+        for why in names::is_qualified_name(&full) {
+            errors.0.push(Error::invalid(&key.path, full.as_str(), why));
+        }
+        if audit.get("valueExpression").str().trim().is_empty() {
+            errors.required(&audit.get("valueExpression"), "valueExpression is not specified");
+        }
+    }
+}
+
+fn policy_name(spec: &At<'_>, errors: &mut Errors) {
+    errors.name(&spec.get("policyName"), names::is_dns1123_subdomain);
+}
+
+fn binding(obj: &Value, errors: &mut Errors) {
+    let spec = At::spec(obj);
+    policy_name(&spec, errors);
+    let actions = spec.get("validationActions");
+    if actions.len() == 0 {
+        errors.required(&actions, "at least one validation action is required");
+    }
+    let mut seen = std::collections::HashSet::new();
+    for action in actions.items() {
+        if !matches!(action.str(), "Audit" | "Deny" | "Warn") {
+            errors.unsupported(&action, &["Audit", "Deny", "Warn"]);
+        }
+        if !seen.insert(action.str()) {
+            errors.duplicate(&action);
+        }
+    }
+    if seen.contains("Deny") && seen.contains("Warn") {
+        errors.invalid(&actions, "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)");
+    }
+}
