@@ -8,6 +8,7 @@ pub mod discovery;
 pub mod field;
 pub mod meta;
 pub mod names;
+pub mod openapi;
 pub mod patch;
 pub mod protobuf;
 pub mod quantity;

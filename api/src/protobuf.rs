@@ -74,7 +74,12 @@ pub fn encode(value: &Value) -> Result<Vec<u8>, ProtobufError> {
 ///
 /// # Errors
 /// If the list's kind has no protobuf form.
-pub fn encode_list(api_version: &str, list_kind: &str, metadata: &Value, items: &[Value]) -> Result<Vec<u8>, ProtobufError> {
+pub fn encode_list(
+    api_version: &str,
+    list_kind: &str,
+    metadata: &Value,
+    items: &[Value],
+) -> Result<Vec<u8>, ProtobufError> {
     encode(&json!({"apiVersion": api_version, "kind": list_kind, "metadata": metadata, "items": items}))
 }
 

@@ -90,6 +90,8 @@ fn flatten(types: &[Type], owner: usize, out: &mut Vec<Place>) {
     for (index, field) in types[owner].fields.iter().enumerate() {
         match field.element {
             Element::Object(inner) if field.inlined => flatten(types, usize::from(inner.0), out),
+            // Parts of special types have no names in JSON.
+            _ if field.json.is_empty() => {}
             _ => out.push(Place {
                 json: field.json,
                 owner: type_id(owner),

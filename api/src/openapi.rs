@@ -1,0 +1,138 @@
+//! OpenAPI documents, made from resource rows and the type table: v3 per group and version with an index, and one v2 document.
+//! Prose descriptions are not carried.
+
+mod operation;
+mod schema;
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha512};
+
+use crate::resource::{self, Resource};
+use operation::Edition;
+
+const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
+
+/// The documents that exist beside those of groups.
+const PLAIN: [&str; 5] = [".well-known/openid-configuration", "api", "apis", "openid/v1/jwks", "version"];
+
+/// `/openapi/v3`: where each document is, with a hash that changes when the document does.
+pub fn v3_index(rows: &[Resource]) -> Value {
+    let mut paths = Map::new();
+    let mut add = |place: String, hash: String| {
+        let url = format!("/openapi/v3/{place}?hash={hash}");
+        paths.insert(place, json!({"serverRelativeURL": url}));
+    };
+    for place in PLAIN {
+        add(place.to_owned(), hash(place, &[]));
+    }
+    for (place, served) in places(rows) {
+        if let Some((group, _)) = place.rsplit_once('/').filter(|(group, _)| group.contains('/')) {
+            add(group.to_owned(), hash(group, &[]));
+        }
+        let hash = hash(&place, &served);
+        add(place, hash);
+    }
+    json!({"paths": paths})
+}
+
+/// `/openapi/v3/api/v1`, `/openapi/v3/apis/<group>/<version>`; None if nothing is served there.
+pub fn v3_group_version(rows: &[Resource], place: &str) -> Option<Value> {
+    let found = places(rows).into_iter().find(|(known, _)| known == place);
+    let served = match found {
+        Some((_, served)) => served,
+        None if is_plain(rows, place) => Vec::new(),
+        None => return None,
+    };
+    let edition = Edition::V3;
+    let schemas = schema::closure(&served, edition);
+    Some(json!({
+        "openapi": "3.0.0",
+        "info": info(),
+        "paths": operation::paths(&served, edition),
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"BearerToken": {"type": "apiKey", "description": "Bearer Token authentication", "name": "authorization", "in": "header"}},
+        },
+    }))
+}
+
+/// `/openapi/v2`: everything in one document, for old clients.
+pub fn v2(rows: &[Resource]) -> Value {
+    let served: Vec<&Resource> = rows.iter().collect();
+    json!({
+        "swagger": "2.0",
+        "info": info(),
+        "paths": operation::paths(&served, Edition::V2),
+        "definitions": schema::closure(&served, Edition::V2),
+        "securityDefinitions": {"BearerToken": {"type": "apiKey", "description": "Bearer Token authentication", "name": "authorization", "in": "header"}},
+    })
+}
+
+fn info() -> Value {
+    json!({"title": "Kubernetes", "version": "v1.36.1"})
+}
+
+fn is_plain(rows: &[Resource], place: &str) -> bool {
+    let group = place.strip_prefix("apis/");
+    PLAIN.contains(&place) || rows.iter().any(|r| Some(r.group.as_str()) == group)
+}
+
+/// The rows of each group and version, by the path of their document.
+fn places(rows: &[Resource]) -> Vec<(String, Vec<&Resource>)> {
+    let mut out: Vec<(String, Vec<&Resource>)> = Vec::new();
+    for row in rows {
+        let place = root(row);
+        match out.iter_mut().find(|(known, _)| *known == place) {
+            Some((_, served)) => served.push(row),
+            None => out.push((place, vec![row])),
+        }
+    }
+    out
+}
+
+/// `api/v1` or `apis/<group>/<version>`.
+fn root(row: &Resource) -> String {
+    let prefix = if row.group.is_empty() { "api" } else { "apis" };
+    format!("{prefix}/{}", row.api_version())
+}
+
+fn hash(place: &str, rows: &[&Resource]) -> String {
+    let mut digest = Sha512::new();
+    digest.update(env!("CARGO_PKG_VERSION"));
+    digest.update(place);
+    for row in rows {
+        digest.update(format!("{row:?}"));
+    }
+    digest.finalize().iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02X}").expect("writing to a string never fails");
+        text
+    })
+}
+
+/// The name of a row's kind among the schemas.
+fn schema_name(row: &Resource) -> String {
+    if !row.type_name.is_empty() {
+        return row.type_name.clone();
+    }
+    let reversed: Vec<&str> = row.group.rsplit('.').collect();
+    format!("{}.{}.{}", reversed.join("."), row.version, row.kind)
+}
+
+/// The schema name of a kind that a path's body has.
+fn kind_name(row: &Resource, group: &str, version: &str, kind: &str) -> String {
+    if (group, version, kind) == (&row.group, &row.version, &row.kind) {
+        return schema_name(row);
+    }
+    let known = crate::types::type_of(group, version, kind);
+    known.map_or_else(|| format!("{META}.Status"), |t| t.name.to_owned())
+}
+
+/// Whether the row is one of Kubernetes' own.
+fn is_builtin(row: &Resource) -> bool {
+    resource::find(&row.group, &row.version, &row.resource).is_some()
+}
+
+#[cfg(test)]
+mod tests;
