@@ -80,7 +80,9 @@ impl Engine {
         }
         meta::name(&object).clone_into(name);
         let target = target.named(name);
-        managed::track(call, &target, None, &mut object, options);
+        if !options.owned {
+            managed::track(call, &target, None, &mut object, options);
+        }
         self.prepare_new(call, &target, &mut object, options);
         let side = self.validate_new(call, &target, &mut object, options)?;
         self.check_escalation(call, &target, &object, None)?;
@@ -100,6 +102,7 @@ impl Engine {
         }
         let cx = self.context(call, target, options.dry_run);
         target.row.strategy.prepare_create(&cx, object);
+        present::normalise(&target.row, object);
     }
 
     fn validate_new(&self, call: &mut Call, target: &Target, object: &mut Value, options: &WriteOptions) -> ApiResult<Vec<SideWrite>> {

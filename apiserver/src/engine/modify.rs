@@ -69,7 +69,8 @@ impl Engine {
             return Err(Status::conflict_because(target.group(), target.resource(), &target.name, why));
         }
         let mut name = String::new();
-        self.plan_create(call, target, object, options, &mut name).await
+        let options = WriteOptions { owned: matches!(change, Change::Apply(_)), ..options.clone() };
+        self.plan_create(call, target, object, &options, &mut name).await
     }
 
     async fn plan_change(&self, call: &mut Call, target: &Target, live: Live, change: &Change, options: &WriteOptions) -> ApiResult<Plan> {
@@ -81,7 +82,7 @@ impl Engine {
         let new = self.changed(call, target, &live, change, options)?;
         check_uid(target, &new, &live.value)?;
         let mut new = self.admit_mutating_update(call, target, new, &live.value, options).await?;
-        check_revision(target, &new, &live)?;
+        check_revision(target, &mut new, &live)?;
         carry_over(&mut new, &live.value);
         if !matches!(change, Change::Apply(_)) {
             managed::track(call, target, Some(&live.value), &mut new, options);
@@ -117,6 +118,7 @@ impl Engine {
     fn prepare_change(&self, call: &Call, target: &Target, new: &mut Value, old: &Value, options: &WriteOptions) {
         let cx = self.context(call, target, options.dry_run);
         target.row.strategy.prepare_update(&cx, new, old);
+        present::normalise(&target.row, new);
     }
 
     fn validate_change(&self, call: &mut Call, target: &Target, new: &mut Value, old: &Value, options: &WriteOptions) -> ApiResult<Vec<SideWrite>> {
@@ -158,21 +160,24 @@ fn check_uid(target: &Target, new: &Value, old: &Value) -> ApiResult<()> {
     Err(Status::conflict_because(target.group(), target.resource(), &target.name, why))
 }
 
-/// A named revision must be the present one; some kinds want one named.
-fn check_revision(target: &Target, new: &Value, live: &Live) -> ApiResult<()> {
-    let asked = meta::resource_version(new);
+/// A named revision must be the present one; where none has to be named, it is the present one.
+fn check_revision(target: &Target, new: &mut Value, live: &Live) -> ApiResult<()> {
+    let asked = meta::resource_version(new).to_owned();
     if asked.is_empty() || asked == "0" {
-        if target.row.resource.unconditional_update || !target.subresource.is_empty() && target.subresource != "status" {
+        let through_other_kind = !matches!(target.subresource.as_str(), "" | "status");
+        if target.row.resource.unconditional_update || through_other_kind {
+            meta::set(new, "resourceVersion", live.revision.0.to_string());
             return Ok(());
         }
-        let error = mainstay_api::field::Error::invalid(&Path::new("metadata").child("resourceVersion"), 0, "must be specified for an update");
-        return Err(Status::invalid(target.group(), target.kind(), &target.name, [error].into_iter().collect()));
+        let path = Path::new("metadata").child("resourceVersion");
+        let error = mainstay_api::field::Error::invalid(&path, 0, "must be specified for an update");
+        return Err(Status::invalid(target.group(), target.resource(), &target.name, [error].into_iter().collect()));
     }
     match asked.parse::<u64>() {
         Ok(revision) if revision == live.revision.0 => Ok(()),
         Ok(_) => Err(Status::conflict(target.group(), target.resource(), &target.name)),
         Err(_) => {
-            let why = crate::rest::query::parse_int_error("ParseUint", asked);
+            let why = crate::rest::query::parse_int_error("ParseUint", &asked);
             let error = mainstay_api::field::Error::invalid(&Path::new("metadata").child("resourceVersion"), asked, why);
             Err(Status::invalid(target.group(), target.kind(), &target.name, [error].into_iter().collect()))
         }

@@ -27,6 +27,8 @@ pub struct WriteOptions {
     pub field_validation: FieldValidation,
     /// Apply takes fields from other managers.
     pub force: Option<bool>,
+    /// The object's managed fields are set already, by apply.
+    pub owned: bool,
 }
 
 /// The options as they came, before validation.
@@ -56,7 +58,7 @@ impl RawOptions {
         check_dry_run(&self.dry_run, &mut errors);
         let field_validation = parse_validation(&self.field_validation, &mut errors);
         finish(kind, errors)?;
-        Ok(WriteOptions { dry_run: !self.dry_run.is_empty(), field_manager: self.field_manager, field_validation, force: self.force })
+        Ok(WriteOptions { dry_run: !self.dry_run.is_empty(), field_manager: self.field_manager, field_validation, force: self.force, owned: false })
     }
 
     fn check_patch(&self, apply: bool, errors: &mut ErrorList) {

@@ -43,6 +43,14 @@ pub(crate) fn to_stored(row: &Row, value: Value) -> ApiResult<Value> {
     convert(value, &row.stored.0, &row.stored.1)
 }
 
+/// Brings an object into normal form after the server has changed it: what a preparation removed is empty, not absent.
+pub(crate) fn normalise(row: &Row, object: &mut Value) {
+    let (group, version) = row.stored.0.split_once('/').unwrap_or(("", &row.stored.0));
+    if let Some(object_type) = mainstay_api::types::type_of(group, version, &row.stored.1) {
+        *object = mainstay_api::decode::canonical(object_type, object);
+    }
+}
+
 /// Stored bytes as a row's version has them; untouched if the versions agree.
 pub(crate) fn stored_to_request(row: &Row, bytes: Bytes) -> ApiResult<Bytes> {
     if row.speaks_stored() && bytes.starts_with(&row.header) {
