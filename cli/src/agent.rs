@@ -116,7 +116,10 @@ async fn work(args: &AgentArgs, config: Config, stop: CancellationToken) -> Resu
     }
     let proxy = async {
         if proxied {
-            mainstay_network::run(client, network, stop.clone()).await;
+            // Pods run without service rules too, so this is no reason to end.
+            if let Err(error) = mainstay_network::run(client, network, stop.clone()).await {
+                tracing::error!(%error, "the service rules are not kept");
+            }
         }
     };
     let (outcome, ()) = tokio::join!(ended(agent, &stop), proxy);
