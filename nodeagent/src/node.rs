@@ -148,7 +148,7 @@ impl NodeKeeper {
             capacity: Some(capacity),
             conditions: Some(conditions(known, info)),
             images: (!images.is_empty()).then_some(images),
-            node_info: Some(self.node_info(info)),
+            node_info: Some(self.node_info(known, info)),
             ..known.cloned().unwrap_or_default()
         }
     }
@@ -168,12 +168,12 @@ impl NodeKeeper {
         all.into_iter().map(|(key, value)| (key.to_owned(), Quantity(value))).collect()
     }
 
-    fn node_info(&self, info: &RuntimeInfo) -> NodeSystemInfo {
+    fn node_info(&self, known: Option<&NodeStatus>, info: &RuntimeInfo) -> NodeSystemInfo {
         let machine = &self.machine;
         NodeSystemInfo {
             architecture: arch().into(),
             boot_id: machine.boot_id.clone(),
-            container_runtime_version: format!("{}://{}", info.name, info.version),
+            container_runtime_version: runtime_version(known, info),
             kernel_version: machine.kernel.clone(),
             kube_proxy_version: KUBELET_VERSION.into(),
             kubelet_version: KUBELET_VERSION.into(),
@@ -183,6 +183,15 @@ impl NodeKeeper {
             system_uuid: machine.machine_id.clone(),
             ..NodeSystemInfo::default()
         }
+    }
+}
+
+/// While the runtime is down, it is what it was.
+fn runtime_version(known: Option<&NodeStatus>, info: &RuntimeInfo) -> String {
+    let before = known.and_then(|s| s.node_info.as_ref()).map(|i| i.container_runtime_version.clone());
+    match (info.name.as_str(), before) {
+        ("", Some(before)) => before,
+        _ => format!("{}://{}", info.name, info.version),
     }
 }
 

@@ -73,7 +73,8 @@ fn overwritten(theirs: Option<&PodStatus>, ours: &PodStatus) -> bool {
     let verdict = |status: &PodStatus, kind: &str| {
         status.conditions.iter().flatten().find(|c| c.type_ == kind).map(|c| c.status.clone())
     };
-    theirs.phase != ours.phase || ["Ready", "ContainersReady"].iter().any(|kind| verdict(theirs, kind) != verdict(ours, kind))
+    theirs.phase != ours.phase
+        || ["Ready", "ContainersReady"].iter().any(|kind| verdict(theirs, kind) != verdict(ours, kind))
 }
 
 impl Drop for Publisher {
