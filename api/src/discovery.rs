@@ -201,7 +201,8 @@ mod tests {
         let row = |version: &str| Resource { group: "x.io".into(), version: version.into(), ..Resource::default() };
         let rows = [row("v1alpha1"), row("v1"), row("v2beta1"), row("v10")];
         let value = group(&rows, "x.io").unwrap();
-        let order: Vec<&str> = value["versions"].as_array().unwrap().iter().filter_map(|v| v["version"].as_str()).collect();
+        let order: Vec<&str> =
+            value["versions"].as_array().unwrap().iter().filter_map(|v| v["version"].as_str()).collect();
         assert_eq!(order, ["v10", "v1", "v2beta1", "v1alpha1"]);
     }
 }

@@ -28,7 +28,9 @@ pub(super) fn to_v1(object: &mut Value) {
     }
     annotate(object, METRICS, array(others.iter().map(metric_to_v1).collect()));
     let current = take(object, "status", "currentMetrics");
-    let used = list(current.as_ref()).find(|m| is_cpu(m)).and_then(|m| m.pointer("/resource/current/averageUtilization").cloned());
+    let used = list(current.as_ref())
+        .find(|m| is_cpu(m))
+        .and_then(|m| m.pointer("/resource/current/averageUtilization").cloned());
     if let Some(used) = used {
         object["status"]["currentCPUUtilizationPercentage"] = used;
     }

@@ -13,7 +13,8 @@ const NAMES: [(&str, &str); 6] = [
 ];
 
 /// The controller's names differ too.
-const REPORTERS: [(&str, &str); 2] = [("reportingComponent", "reportingController"), ("reportingInstance", "reportingInstance")];
+const REPORTERS: [(&str, &str); 2] =
+    [("reportingComponent", "reportingController"), ("reportingInstance", "reportingInstance")];
 
 pub(super) fn to_new(event: &mut Value) {
     NAMES.iter().chain(&REPORTERS).for_each(|(core, new)| rename(event, core, new));

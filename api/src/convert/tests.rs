@@ -44,6 +44,9 @@ fn events_have_two_names_for_everything() {
         "eventTime": null, "firstTimestamp": null, "lastTimestamp": null,
     });
     let new = to_version(event.clone(), "events.k8s.io", "v1", "Event").unwrap();
-    assert_eq!((&new["note"], &new["regarding"]["kind"], &new["deprecatedCount"]), (&json!("hi"), &json!("Pod"), &json!(2)));
+    assert_eq!(
+        (&new["note"], &new["regarding"]["kind"], &new["deprecatedCount"]),
+        (&json!("hi"), &json!("Pod"), &json!(2))
+    );
     assert_eq!(to_version(new, "", "v1", "Event").unwrap(), event);
 }

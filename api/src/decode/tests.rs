@@ -11,12 +11,42 @@ fn first_error(group: &str, kind: &str, value: Value) -> String {
 fn type_errors_read_as_go_writes_them() {
     let cases = [
         ("", "ConfigMap", json!({"data": {"a": 5}}), "number into Go struct field ConfigMap.data of type string"),
-        ("", "ConfigMap", json!({"metadata": "x"}), "string into Go struct field ConfigMap.metadata of type v1.ObjectMeta"),
-        ("", "ConfigMap", json!({"metadata": {"labels": ["x"]}}), "array into Go struct field ObjectMeta.metadata.labels of type map[string]string"),
-        ("apps", "Deployment", json!({"spec": {"replicas": 1.5}}), "number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32"),
-        ("apps", "Deployment", json!({"spec": {"template": {"spec": {"containers": {}}}}}), "object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container"),
-        ("apps", "Deployment", json!({"spec": {"strategy": {"rollingUpdate": {"maxSurge": {}}}}}), "object into Go struct field RollingUpdateDeployment.spec.strategy.rollingUpdate.maxSurge of type int32"),
-        ("", "Pod", json!({"spec": {"restartPolicy": 5}}), "number into Go struct field PodSpec.spec.restartPolicy of type v1.RestartPolicy"),
+        (
+            "",
+            "ConfigMap",
+            json!({"metadata": "x"}),
+            "string into Go struct field ConfigMap.metadata of type v1.ObjectMeta",
+        ),
+        (
+            "",
+            "ConfigMap",
+            json!({"metadata": {"labels": ["x"]}}),
+            "array into Go struct field ObjectMeta.metadata.labels of type map[string]string",
+        ),
+        (
+            "apps",
+            "Deployment",
+            json!({"spec": {"replicas": 1.5}}),
+            "number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            "apps",
+            "Deployment",
+            json!({"spec": {"template": {"spec": {"containers": {}}}}}),
+            "object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container",
+        ),
+        (
+            "apps",
+            "Deployment",
+            json!({"spec": {"strategy": {"rollingUpdate": {"maxSurge": {}}}}}),
+            "object into Go struct field RollingUpdateDeployment.spec.strategy.rollingUpdate.maxSurge of type int32",
+        ),
+        (
+            "",
+            "Pod",
+            json!({"spec": {"restartPolicy": 5}}),
+            "number into Go struct field PodSpec.spec.restartPolicy of type v1.RestartPolicy",
+        ),
         ("", "Event", json!({"firstTimestamp": 5}), "number into Go struct field Event.firstTimestamp of type string"),
         ("", "Secret", json!({"data": {"a": 1}}), "number into Go struct field Secret.data of type []uint8"),
         ("", "Secret", json!({"data": "x"}), "string into Go struct field Secret.data of type map[string][]uint8"),

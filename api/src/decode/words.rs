@@ -111,4 +111,3 @@ pub(super) fn base64(text: &str) -> Result<String, String> {
     })?;
     Ok(BASE64.encode(bytes))
 }
-

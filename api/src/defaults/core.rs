@@ -74,7 +74,8 @@ fn host_ports(value: &mut Value) {
 fn first_of(value: &mut Value, one: &str, many: &str, objects: bool) {
     let single = text(value, one).to_owned();
     let wrap = |ip: &str| if objects { json!([{"ip": ip}]) } else { json!([ip]) };
-    let first = value.get(many).and_then(|m| m.get(0)).map(|first| if objects { first["ip"].clone() } else { first.clone() });
+    let first =
+        value.get(many).and_then(|m| m.get(0)).map(|first| if objects { first["ip"].clone() } else { first.clone() });
     match first {
         None if !single.is_empty() => value[many] = wrap(&single),
         Some(first) if !single.is_empty() && first != single.as_str() => value[many] = wrap(&single),

@@ -8,8 +8,12 @@ use super::path::{each, has, object, set, text};
 /// Runs before the plain rules.
 pub(super) fn before_rules(group: &str, version: &str, kind: &str, value: &mut Value) {
     match (group, kind) {
-        ("apps", "Deployment") => rolling(value, "strategy", &[("maxUnavailable", json!("25%")), ("maxSurge", json!("25%"))]),
-        ("apps", "DaemonSet") => rolling(value, "updateStrategy", &[("maxUnavailable", json!(1)), ("maxSurge", json!(0))]),
+        ("apps", "Deployment") => {
+            rolling(value, "strategy", &[("maxUnavailable", json!("25%")), ("maxSurge", json!("25%"))])
+        }
+        ("apps", "DaemonSet") => {
+            rolling(value, "updateStrategy", &[("maxUnavailable", json!(1)), ("maxSurge", json!(0))])
+        }
         ("apps", "StatefulSet") => stateful_set(value),
         ("batch", "Job") => job(value),
         ("autoscaling", "HorizontalPodAutoscaler") if version == "v2" => autoscaler(value),
@@ -17,7 +21,9 @@ pub(super) fn before_rules(group: &str, version: &str, kind: &str, value: &mut V
         ("rbac.authorization.k8s.io", "ClusterRoleBinding" | "RoleBinding") => each(value, "subjects[]", &mut subject),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition(value),
         ("resource.k8s.io", "ResourceClaim") => each(value, "spec.devices.requests[]", &mut device_request),
-        ("resource.k8s.io", "ResourceClaimTemplate") => each(value, "spec.spec.devices.requests[]", &mut device_request),
+        ("resource.k8s.io", "ResourceClaimTemplate") => {
+            each(value, "spec.spec.devices.requests[]", &mut device_request)
+        }
         _ => {}
     }
 }
@@ -99,9 +105,10 @@ fn subject(subject: &mut Value) {
 }
 
 fn definition(value: &mut Value) {
-    let storage = value.pointer("/spec/versions").and_then(Value::as_array).and_then(|versions| {
-        versions.iter().find(|v| v["storage"] == true).and_then(|v| v.get("name")).cloned()
-    });
+    let storage = value
+        .pointer("/spec/versions")
+        .and_then(Value::as_array)
+        .and_then(|versions| versions.iter().find(|v| v["storage"] == true).and_then(|v| v.get("name")).cloned());
     each(value, "spec.names", &mut |names| {
         let kind = text(names, "kind").to_owned();
         if !kind.is_empty() {

@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
+use super::image;
 use super::path::{each, has, set, text};
 use super::rules::Rules;
-use super::image;
 
 const SPEC: &str = "
 dnsPolicy=ClusterFirst
@@ -65,9 +65,9 @@ pub(super) fn specs(group: &str, kind: &str) -> &'static [&'static str] {
     match (group, kind) {
         ("", "Pod") => &["spec"],
         ("", "PodTemplate") => &["template.spec"],
-        ("", "ReplicationController") | ("apps", "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet") | ("batch", "Job") => {
-            &["spec.template.spec"]
-        }
+        ("", "ReplicationController")
+        | ("apps", "Deployment" | "ReplicaSet" | "StatefulSet" | "DaemonSet")
+        | ("batch", "Job") => &["spec.template.spec"],
         ("batch", "CronJob") => &["spec.jobTemplate.spec.template.spec"],
         _ => &[],
     }

@@ -30,12 +30,9 @@ pub(super) fn round(group: &str, kind: &str, value: &mut Value) {
 
 fn places(group: &str, kind: &str) -> &'static [&'static str] {
     match (group, kind) {
-        ("", "PersistentVolumeClaim") => &[
-            "spec.resources.limits",
-            "spec.resources.requests",
-            "status.capacity",
-            "status.allocatedResources",
-        ],
+        ("", "PersistentVolumeClaim") => {
+            &["spec.resources.limits", "spec.resources.requests", "status.capacity", "status.allocatedResources"]
+        }
         ("apps", "StatefulSet") => &[
             "spec.volumeClaimTemplates[].spec.resources.limits",
             "spec.volumeClaimTemplates[].spec.resources.requests",

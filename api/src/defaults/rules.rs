@@ -41,7 +41,8 @@ impl Rule {
     }
 
     fn apply(&self, at: &mut Value) {
-        let vacant = if self.zero_too { !path::has(at, self.member) } else { at.get(self.member).is_none_or(Value::is_null) };
+        let vacant =
+            if self.zero_too { !path::has(at, self.member) } else { at.get(self.member).is_none_or(Value::is_null) };
         if vacant && let Some(map) = at.as_object_mut() {
             map.insert(self.member.to_owned(), self.value.clone());
         }

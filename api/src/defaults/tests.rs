@@ -11,7 +11,12 @@ fn defaulted(group: &str, version: &str, kind: &str, object: Value) -> Value {
 
 #[test]
 fn a_pod_of_one_container() {
-    let pod = defaulted("", "v1", "Pod", json!({"spec": {"containers": [{"name": "c", "image": "nginx"}], "volumes": [{"name": "v"}]}}));
+    let pod = defaulted(
+        "",
+        "v1",
+        "Pod",
+        json!({"spec": {"containers": [{"name": "c", "image": "nginx"}], "volumes": [{"name": "v"}]}}),
+    );
     assert_eq!(
         pod["spec"],
         json!({
@@ -26,8 +31,13 @@ fn a_pod_of_one_container() {
 
 #[test]
 fn probes_and_limits() {
-    let pod = defaulted("", "v1", "Pod", json!({"spec": {"containers": [{"name": "c", "image": "a:1",
-        "livenessProbe": {"httpGet": {"port": 80}}, "resources": {"limits": {"cpu": "1"}}}]}}));
+    let pod = defaulted(
+        "",
+        "v1",
+        "Pod",
+        json!({"spec": {"containers": [{"name": "c", "image": "a:1",
+        "livenessProbe": {"httpGet": {"port": 80}}, "resources": {"limits": {"cpu": "1"}}}]}}),
+    );
     let container = &pod["spec"]["containers"][0];
     assert_eq!(
         container["livenessProbe"],
@@ -80,6 +90,7 @@ fn defaulting_twice_changes_nothing() {
 
 #[test]
 fn amounts_are_rounded_up() {
-    let claim = defaulted("", "v1", "PersistentVolumeClaim", json!({"spec": {"resources": {"requests": {"storage": "1n"}}}}));
+    let claim =
+        defaulted("", "v1", "PersistentVolumeClaim", json!({"spec": {"resources": {"requests": {"storage": "1n"}}}}));
     assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "1m");
 }

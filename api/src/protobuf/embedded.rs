@@ -23,7 +23,9 @@ pub(super) fn read(special: Special, bytes: &[u8], depth: u8) -> Result<Value, P
         Special::IntOrString => read_int_or_string(bytes),
         Special::StringList => read_strings(bytes),
         Special::FieldsV1 | Special::Json | Special::RawExtension | Special::Unknown => read_raw(bytes),
-        Special::SchemaOrArray | Special::SchemaOrBool | Special::SchemaOrStringArray => read_schema(special, bytes, depth),
+        Special::SchemaOrArray | Special::SchemaOrBool | Special::SchemaOrStringArray => {
+            read_schema(special, bytes, depth)
+        }
     }
 }
 
@@ -32,7 +34,9 @@ pub(super) fn write(special: Special, value: &Value, out: &mut Writer) {
     match special {
         Special::Time | Special::MicroTime => write_time(special, value, out),
         Special::Quantity => {
-            let text = value.as_str().map_or_else(|| if value.is_null() { "0".to_owned() } else { value.to_string() }, str::to_owned);
+            let text = value
+                .as_str()
+                .map_or_else(|| if value.is_null() { "0".to_owned() } else { value.to_string() }, str::to_owned);
             out.bytes(1, text.as_bytes());
         }
         Special::Duration => out.integer(1, parse_duration(value.as_str().unwrap_or_default())),
@@ -43,14 +47,20 @@ pub(super) fn write(special: Special, value: &Value, out: &mut Writer) {
             out.bytes(3, text.unwrap_or_default().as_bytes());
         }
         Special::StringList => {
-            value.as_array().into_iter().flatten().for_each(|v| out.bytes(1, v.as_str().unwrap_or_default().as_bytes()));
+            value
+                .as_array()
+                .into_iter()
+                .flatten()
+                .for_each(|v| out.bytes(1, v.as_str().unwrap_or_default().as_bytes()));
         }
         Special::FieldsV1 | Special::Json | Special::RawExtension | Special::Unknown => {
             if !value.is_null() {
                 out.bytes(1, value.to_string().as_bytes());
             }
         }
-        Special::SchemaOrArray | Special::SchemaOrBool | Special::SchemaOrStringArray => write_schema(special, value, out),
+        Special::SchemaOrArray | Special::SchemaOrBool | Special::SchemaOrStringArray => {
+            write_schema(special, value, out)
+        }
     }
 }
 
@@ -161,7 +171,9 @@ fn read_schema(special: Special, bytes: &[u8], depth: u8) -> Result<Value, Proto
             (_, n, wire) if n == schema_field => {
                 schema = Some(read::structure(schema_type(), wire.bytes(n)?, depth + 1)?);
             }
-            (Special::SchemaOrArray, 2, wire) => others.push(read::structure(schema_type(), wire.bytes(2)?, depth + 1)?),
+            (Special::SchemaOrArray, 2, wire) => {
+                others.push(read::structure(schema_type(), wire.bytes(2)?, depth + 1)?)
+            }
             (Special::SchemaOrStringArray, 2, wire) => others.push(wire.text(2)?.into()),
             _ => {}
         }
@@ -183,7 +195,9 @@ fn write_schema(special: Special, value: &Value, out: &mut Writer) {
         return;
     }
     match value {
-        Value::Array(values) if special == Special::SchemaOrArray => values.iter().for_each(|v| out.bytes(2, &schema(v))),
+        Value::Array(values) if special == Special::SchemaOrArray => {
+            values.iter().for_each(|v| out.bytes(2, &schema(v)))
+        }
         Value::Array(values) => values.iter().for_each(|v| out.bytes(2, v.as_str().unwrap_or_default().as_bytes())),
         Value::Object(_) => out.bytes(1, &schema(value)),
         _ => {}

@@ -35,16 +35,24 @@ fn a_config_map_is_these_bytes() {
 
 #[test]
 fn objects_survive_the_round_trip() {
-    round(object("", "Pod", json!({"metadata": {"name": "a", "creationTimestamp": "2024-01-02T03:04:05Z", "labels": {"a": "b"}},
+    round(object(
+        "",
+        "Pod",
+        json!({"metadata": {"name": "a", "creationTimestamp": "2024-01-02T03:04:05Z", "labels": {"a": "b"}},
         "spec": {"terminationGracePeriodSeconds": 0, "priority": -5, "volumes": [{"name": "v", "emptyDir": {"sizeLimit": "1Gi"}}],
                  "containers": [{"name": "c", "livenessProbe": {"httpGet": {"port": "http"}},
                                  "resources": {"limits": {"cpu": "100m"}}}],
-                 "ephemeralContainers": [{"name": "d", "targetContainerName": "c"}]}})));
+                 "ephemeralContainers": [{"name": "d", "targetContainerName": "c"}]}}),
+    ));
     round(object("", "Secret", json!({"data": {"a": "eA==", "empty": ""}})));
     round(object("coordination.k8s.io", "Lease", json!({"spec": {"renewTime": "2024-01-02T03:04:05.123456Z"}})));
-    round(object("apiextensions.k8s.io", "CustomResourceDefinition", json!({"spec": {"versions": [{"name": "v1", "schema":
+    round(object(
+        "apiextensions.k8s.io",
+        "CustomResourceDefinition",
+        json!({"spec": {"versions": [{"name": "v1", "schema":
         {"openAPIV3Schema": {"type": "object", "default": {"a": [1]}, "additionalProperties": false,
-                             "properties": {"x": {"items": {"type": "string"}}}}}}]}})));
+                             "properties": {"x": {"items": {"type": "string"}}}}}}]}}),
+    ));
     round(object("", "PodList", json!({"metadata": {"resourceVersion": "7"}, "items": [{"metadata": {"name": "a"}}]})));
 }
 
