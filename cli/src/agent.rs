@@ -106,7 +106,7 @@ async fn work(args: &AgentArgs, config: Config, stop: CancellationToken) -> Resu
         RuntimeChoice::Containerd => RuntimeKind::Containerd(args.runtime_endpoint.clone()),
     };
     let proxied = args.runtime == RuntimeChoice::Containerd;
-    let network = NetworkConfig { node_name: node.clone() };
+    let network = NetworkConfig { node_name: node.clone(), pod_cidr: args.pod_cidr.clone() };
     let mut agent = AgentConfig::new(&node, client.clone(), runtime, args.data_dir.clone());
     agent.node_ip = args.node_ip.map(|ip| ip.to_string());
     agent.pod_cidr.clone_from(&args.pod_cidr);
@@ -116,10 +116,7 @@ async fn work(args: &AgentArgs, config: Config, stop: CancellationToken) -> Resu
     }
     let proxy = async {
         if proxied {
-            // Pods run without service rules too, so this is no reason to end.
-            if let Err(error) = mainstay_network::run(client, network, stop.clone()).await {
-                tracing::error!(%error, "the service rules are not kept");
-            }
+            mainstay_network::run(client, network, stop.clone()).await;
         }
     };
     let (outcome, ()) = tokio::join!(ended(agent, &stop), proxy);
