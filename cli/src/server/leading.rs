@@ -96,7 +96,7 @@ async fn prepare(leading: Leading, term: Term, stop: CancellationToken) {
         };
         match outcome {
             Ok(()) => return,
-            Err(error) => tracing::warn!(%error, "the cluster's own objects are not all there yet"),
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "the cluster's own objects are not all there yet"),
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

@@ -50,13 +50,13 @@ impl Running {
 
     /// Makes the objects that every cluster has, and the token that the founder was given.
     pub(super) async fn ensure_objects(&self, store: &Store, term: Term, token: Option<&JoinToken>) -> Result<()> {
-        // The token first: the other masters wait for it.
-        if let Some(token) = token {
-            self.publish(token, term).await?;
-        }
         let masters: Vec<MasterEndpoint> = store.members().iter().filter_map(|member| endpoint(&member.api_url)).collect();
         self.api.bootstrap(&masters).await?;
-        Ok(())
+        // Its namespace is one of these objects.
+        match token {
+            Some(token) => self.publish(token, term).await,
+            None => Ok(()),
+        }
     }
 
     async fn publish(&self, token: &JoinToken, term: Term) -> Result<()> {
