@@ -15,7 +15,10 @@ use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
     let mut args = std::env::args().skip(1);
     let dir = PathBuf::from(args.next().ok_or("usage: serve DIR [PORT]")?);
     let port: u16 = args.next().map_or(Ok(0), |text| text.parse())?;
@@ -57,7 +60,11 @@ fn store_config(dir: &std::path::Path, pki: &MasterPki, url: &str) -> StoreConfi
         peer_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         peer_address: String::new(),
         api_url: url.to_owned(),
-        tls: PeerTls { ca_pem: pki.ca.cert_pem().to_owned(), cert_pem: pki.peer.cert_pem.clone(), key_pem: pki.peer.key_pem.clone() },
+        tls: PeerTls {
+            ca_pem: pki.ca.cert_pem().to_owned(),
+            cert_pem: pki.peer.cert_pem.clone(),
+            key_pem: pki.peer.key_pem.clone(),
+        },
         start: Start::Bootstrap,
         tuning: Tuning::default(),
     }

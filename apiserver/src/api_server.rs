@@ -142,8 +142,15 @@ impl BootstrapTarget {
     fn target(&self, object: &Value) -> ApiResult<Target> {
         let (group, version) = meta::split_api_version(meta::api_version(object)).unwrap_or_default();
         let row = self.engine.registry.by_kind(group, version, meta::kind(object));
-        let row = row.ok_or_else(|| Status::internal(format!("{} {} is not served", group_version(group, version), meta::kind(object))))?;
-        Ok(Target { row, namespace: meta::namespace(object).to_owned(), name: meta::name(object).to_owned(), subresource: String::new() })
+        let row = row.ok_or_else(|| {
+            Status::internal(format!("{} {} is not served", group_version(group, version), meta::kind(object)))
+        })?;
+        Ok(Target {
+            row,
+            namespace: meta::namespace(object).to_owned(),
+            name: meta::name(object).to_owned(),
+            subresource: String::new(),
+        })
     }
 
     fn call() -> Call {
@@ -162,6 +169,9 @@ impl bootstrap::Target for BootstrapTarget {
     async fn replace(&self, mut object: Value) -> ApiResult<()> {
         meta::remove_field(&mut object, "resourceVersion");
         let target = self.target(&object)?;
-        self.engine.modify(&mut Self::call(), &target, &Change::Replace(object), &WriteOptions::default()).await.map(drop)
+        self.engine
+            .modify(&mut Self::call(), &target, &Change::Replace(object), &WriteOptions::default())
+            .await
+            .map(drop)
     }
 }

@@ -21,7 +21,8 @@ pub struct ObjectKey {
 impl ObjectKey {
     /// The key's bytes in the store.
     pub fn encode(&self) -> Bytes {
-        let mut out = Vec::with_capacity(self.group.len() + self.resource.len() + self.namespace.len() + self.name.len() + 3);
+        let mut out =
+            Vec::with_capacity(self.group.len() + self.resource.len() + self.namespace.len() + self.name.len() + 3);
         push_resource(&mut out, &self.group, &self.resource);
         out.extend_from_slice(self.namespace.as_bytes());
         out.push(0);
@@ -61,7 +62,8 @@ mod tests {
 
     #[test]
     fn keys_split_into_what_they_were_made_of() {
-        let key = ObjectKey { group: "apps".into(), resource: "deployments".into(), namespace: "a".into(), name: "b".into() };
+        let key =
+            ObjectKey { group: "apps".into(), resource: "deployments".into(), namespace: "a".into(), name: "b".into() };
         assert_eq!(split(&key.encode()), Some(("apps/deployments", "a", "b")));
         assert!(key.encode().starts_with(&prefix("apps", "deployments", Some("a"))));
     }

@@ -4,11 +4,11 @@
 //! which alone talks to the store. Reads come from the [`cache`].
 
 pub mod admission;
+mod agents;
 pub mod authn;
 pub mod authz;
 pub mod bootstrap;
 pub mod cache;
-mod agents;
 mod codec;
 mod dispatch;
 pub mod engine;

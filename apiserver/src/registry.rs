@@ -84,7 +84,10 @@ pub struct Registry {
 impl Registry {
     /// The built-in resources.
     pub fn builtin() -> Self {
-        let rows = resource::builtin().iter().map(|row| (id(&row.group, &row.version, &row.resource), Arc::new(Row::new(row)))).collect();
+        let rows = resource::builtin()
+            .iter()
+            .map(|row| (id(&row.group, &row.version, &row.resource), Arc::new(Row::new(row))))
+            .collect();
         Self { rows: ArcSwap::from_pointee(rows) }
     }
 
@@ -95,13 +98,21 @@ impl Registry {
 
     /// Any row of a resource, whichever the version.
     pub fn any_version(&self, group: &str, resource: &str) -> Option<Arc<Row>> {
-        self.rows.load().values().find(|row| *row.resource.group == *group && *row.resource.resource == *resource).cloned()
+        self.rows
+            .load()
+            .values()
+            .find(|row| *row.resource.group == *group && *row.resource.resource == *resource)
+            .cloned()
     }
 
     /// The row that serves a kind.
     pub fn by_kind(&self, group: &str, version: &str, kind: &str) -> Option<Arc<Row>> {
         let rows = self.rows.load();
-        rows.values().find(|row| *row.resource.group == *group && *row.resource.version == *version && *row.resource.kind == *kind).cloned()
+        rows.values()
+            .find(|row| {
+                *row.resource.group == *group && *row.resource.version == *version && *row.resource.kind == *kind
+            })
+            .cloned()
     }
 
     /// Whether a group has any resource.

@@ -26,7 +26,12 @@ const DRAIN: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `stop`, then lets open requests finish.
-pub(crate) async fn serve(listener: TcpListener, tls: rustls::ServerConfig, dispatch: Dispatch, stop: CancellationToken) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: rustls::ServerConfig,
+    dispatch: Dispatch,
+    stop: CancellationToken,
+) {
     let mut tls = tls;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let acceptor = TlsAcceptor::from(Arc::new(tls));
@@ -65,7 +70,12 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, dispatch: Dispatch
         async move { Ok::<Response<Body>, std::convert::Infallible>(dispatch.answer(with_peer(request, peer)).await) }
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http2().max_concurrent_streams(4096).adaptive_window(true).keep_alive_interval(Some(Duration::from_secs(30))).timer(hyper_util::rt::TokioTimer::new());
+    builder
+        .http2()
+        .max_concurrent_streams(4096)
+        .adaptive_window(true)
+        .keep_alive_interval(Some(Duration::from_secs(30)))
+        .timer(hyper_util::rt::TokioTimer::new());
     builder.http1().timer(hyper_util::rt::TokioTimer::new());
     let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(serving);

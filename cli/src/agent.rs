@@ -71,7 +71,8 @@ enum RuntimeChoice {
 /// Runs the agent until it is told to stop; its pods go on.
 pub(crate) fn run(args: AgentArgs) -> Result<ExitCode> {
     logging::daemon();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(serve(args))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(ExitCode::SUCCESS)
@@ -149,7 +150,8 @@ async fn credentials(args: &AgentArgs) -> Result<Config> {
         bail!("this agent has no certificate yet and wants a join token: --token TOKEN, from `mainstay token create`");
     };
     let name = node_name(args)?;
-    let joiner = Joiner { servers: &args.server, token: &token, kind: EnrollKind::Agent, name: &name, patience: JOIN_PATIENCE };
+    let joiner =
+        Joiner { servers: &args.server, token: &token, kind: EnrollKind::Agent, name: &name, patience: JOIN_PATIENCE };
     let enrolled = joiner.enrol().await?;
     write_private(&dir.join("agent.key"), enrolled.key_pem.as_bytes())?;
     write_private(&dir.join("ca.crt"), enrolled.answer.ca_pem.as_bytes())?;

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
-use crate::verbs::{apply, create, delete, describe, edit, events, exec, explain, get, logs, nodes, rollout, scale, set, wait};
+use crate::verbs::{
+    apply, create, delete, describe, edit, events, exec, explain, get, logs, nodes, rollout, scale, set, wait,
+};
 use crate::{agent, bench, cluster, logging, server, up};
 
 /// A highly available Kubernetes cluster in one binary.
@@ -132,7 +134,8 @@ fn chaos(arguments: &[std::ffi::OsString]) -> Result<ExitCode> {
     let own = std::env::current_exe().context("cannot tell where this program is")?;
     let program = own.with_file_name("mainstay-chaos");
     let error = std::process::Command::new(&program).args(arguments).exec();
-    Err(error).with_context(|| format!("cannot run {}; build it with: cargo build -p mainstay-chaos", program.display()))
+    Err(error)
+        .with_context(|| format!("cannot run {}; build it with: cargo build -p mainstay-chaos", program.display()))
 }
 
 /// A runtime for commands that talk to a server.

@@ -6,14 +6,17 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use mainstay_proto::v1::cluster_client::ClusterClient;
-use mainstay_proto::v1::{AddMemberRequest, BackupRequest, CreateTokenRequest, Member, RemoveMemberRequest, StatusRequest, TransferLeaderRequest};
+use mainstay_proto::v1::{
+    AddMemberRequest, BackupRequest, CreateTokenRequest, Member, RemoveMemberRequest, StatusRequest,
+    TransferLeaderRequest,
+};
 use serde_json::json;
 use tonic::transport::Channel;
 
 use crate::connect::{self, Connection};
+use crate::join;
 use crate::verbs::table::align;
 use crate::verbs::{print, wait};
-use crate::join;
 
 /// `mainstay cluster`
 #[derive(Args)]
@@ -138,7 +141,9 @@ fn connected(connection: &Connection) -> Result<Client> {
     let config = connection.config()?;
     let ca = config.ca_pem.as_deref().context("the kubeconfig names no certificate authority")?;
     let token = match &config.auth {
-        mainstay_client::Auth::Token(token) => Some(format!("Bearer {token}").parse().context("the token is not usable")?),
+        mainstay_client::Auth::Token(token) => {
+            Some(format!("Bearer {token}").parse().context("the token is not usable")?)
+        }
         _ => None,
     };
     let tls = mainstay_apiserver::pki::client_config(ca, connect::identity(&config).as_ref())?;
@@ -162,9 +167,16 @@ async fn status(connection: &Connection, output: &str) -> Result<()> {
     if !output.is_empty() {
         bail!("unknown output {output:?}; there is: json");
     }
-    let mut grid = vec![["NAME", "ROLE", "HEALTHY", "URL", "APPLIED", "LAG", "LOG", "STATE"].map(str::to_owned).to_vec()];
+    let mut grid =
+        vec![["NAME", "ROLE", "HEALTHY", "URL", "APPLIED", "LAG", "LOG", "STATE"].map(str::to_owned).to_vec()];
     grid.extend(answer.members.iter().map(|member| {
-        let healthy = if member.healthy { "yes".to_owned() } else if member.message.is_empty() { "no".to_owned() } else { format!("no: {}", member.message) };
+        let healthy = if member.healthy {
+            "yes".to_owned()
+        } else if member.message.is_empty() {
+            "no".to_owned()
+        } else {
+            format!("no: {}", member.message)
+        };
         vec![
             member.name.clone(),
             member.role.clone(),
@@ -204,7 +216,8 @@ fn megabytes(bytes: u64) -> String {
 
 async fn backup(connection: &Connection, file: &std::path::Path) -> Result<()> {
     use std::io::Write;
-    let mut stream = connected(connection)?.backup(BackupRequest { id: String::new(), offset: 0 }).await.map_err(said)?.into_inner();
+    let mut stream =
+        connected(connection)?.backup(BackupRequest { id: String::new(), offset: 0 }).await.map_err(said)?.into_inner();
     let beside = file.with_extension("partial");
     let mut out = std::fs::File::create(&beside).with_context(|| format!("cannot write {}", beside.display()))?;
     let (mut written, mut total, mut revision) = (0u64, 0u64, 0u64);

@@ -55,7 +55,9 @@ impl Connection {
         if let Some(path) = self.kubeconfig.as_ref().filter(|path| !path.as_os_str().is_empty()) {
             return Ok(path.clone());
         }
-        let home = std::env::var_os("HOME").map(PathBuf::from).context("there is no HOME; name a kubeconfig with --kubeconfig")?;
+        let home = std::env::var_os("HOME")
+            .map(PathBuf::from)
+            .context("there is no HOME; name a kubeconfig with --kubeconfig")?;
         let path = home.join(".kube/config");
         if !path.exists() {
             bail!("no kubeconfig; name one with --kubeconfig or KUBECONFIG (`mainstay up` writes DIR/kubeconfig)");
@@ -67,7 +69,9 @@ impl Connection {
 /// The client certificate, where that is who we are.
 pub(crate) fn identity(config: &Config) -> Option<Issued> {
     match &config.auth {
-        Auth::Certificate { cert_pem, key_pem } => Some(Issued { cert_pem: cert_pem.clone(), key_pem: key_pem.clone() }),
+        Auth::Certificate { cert_pem, key_pem } => {
+            Some(Issued { cert_pem: cert_pem.clone(), key_pem: key_pem.clone() })
+        }
         _ => None,
     }
 }
@@ -149,7 +153,9 @@ impl Rest {
         let uri: http::Uri = server.parse().with_context(|| format!("{server} is not a URL"))?;
         let host = uri.host().with_context(|| format!("{server} names no host"))?.to_owned();
         let port = uri.port_u16().unwrap_or(443);
-        let tcp = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.with_context(|| format!("cannot reach {server}"))?;
+        let tcp = TcpStream::connect((host.trim_matches(['[', ']']), port))
+            .await
+            .with_context(|| format!("cannot reach {server}"))?;
         tcp.set_nodelay(true).context("cannot set up the connection")?;
         let name = rustls::pki_types::ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
             .with_context(|| format!("{host} is not a host name"))?;

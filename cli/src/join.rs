@@ -34,7 +34,9 @@ impl TokenOption {
     pub(crate) fn read(&self) -> Result<Option<JoinToken>> {
         let text = match (&self.token, &self.token_file) {
             (Some(text), _) => text.clone(),
-            (None, Some(path)) => std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,
+            (None, Some(path)) => {
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
+            }
             (None, None) => return Ok(None),
         };
         Ok(Some(text.parse()?))
@@ -109,7 +111,8 @@ impl Joiner<'_> {
         let nonce: [u8; 16] = rand::random();
         let request = DiscoverRequest { token_id: self.token.id.clone(), nonce: nonce.to_vec().into() };
         let answer = client.discover(request).await.map_err(|status| refusal(server, &status))?.into_inner();
-        pki::verify_discovery(self.token, &nonce, &answer.ca_pem, &answer.signature).map_err(|e| Refusal::Final(e.into()))?;
+        pki::verify_discovery(self.token, &nonce, &answer.ca_pem, &answer.signature)
+            .map_err(|e| Refusal::Final(e.into()))?;
         Ok(answer.ca_pem)
     }
 }
@@ -126,7 +129,9 @@ fn refusal(server: &str, status: &tonic::Status) -> Refusal {
     use tonic::Code;
     let error = anyhow!("{server}: {}", status.message());
     match status.code() {
-        Code::PermissionDenied | Code::Unauthenticated | Code::InvalidArgument | Code::Unimplemented => Refusal::Final(error),
+        Code::PermissionDenied | Code::Unauthenticated | Code::InvalidArgument | Code::Unimplemented => {
+            Refusal::Final(error)
+        }
         _ => Refusal::Later(error),
     }
 }
@@ -168,11 +173,15 @@ fn parse(server: &str) -> Result<http::Uri> {
     Ok(uri)
 }
 
-async fn dial(connector: &tokio_rustls::TlsConnector, uri: &http::Uri) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+async fn dial(
+    connector: &tokio_rustls::TlsConnector,
+    uri: &http::Uri,
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let tcp = tokio::time::timeout(CONNECT_PATIENCE, TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(443))))
-        .await
-        .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?;
+    let tcp =
+        tokio::time::timeout(CONNECT_PATIENCE, TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(443))))
+            .await
+            .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?;
     let tcp = tcp.map_err(|error| std::io::Error::new(error.kind(), format!("cannot reach {uri}: {error}")))?;
     tcp.set_nodelay(true)?;
     let name = rustls::pki_types::ServerName::try_from(host).map_err(std::io::Error::other)?;

@@ -14,7 +14,8 @@ pub(crate) fn client() {
 
 fn start(default: &str) {
     let filter = EnvFilter::try_from_env("MAINSTAY_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let started = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
+    let started =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).try_init();
     if let Err(error) = started {
         eprintln!("warning: logging is not available: {error}");
     }

@@ -29,7 +29,8 @@ impl Remembered {
 
     /// Whether it still runs (a zombie does not).
     pub(crate) fn is_alive(self) -> bool {
-        self.pid > 1 && stat(self.pid).is_some_and(|(state, started)| state != 'Z' && state != 'X' && started == self.started)
+        self.pid > 1
+            && stat(self.pid).is_some_and(|(state, started)| state != 'Z' && state != 'X' && started == self.started)
     }
 
     /// Sends a signal if it still runs.

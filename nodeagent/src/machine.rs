@@ -58,7 +58,7 @@ fn memory() -> Result<u64, AgentError> {
 
 fn disk(config: &AgentConfig) -> u64 {
     let stat = nix::sys::statvfs::statvfs(&config.root_dir).or_else(|_| nix::sys::statvfs::statvfs("/"));
-    stat.map(|s| s.blocks() as u64 * s.fragment_size() as u64).unwrap_or(0)
+    stat.map(|s| s.blocks() * s.fragment_size()).unwrap_or(0)
 }
 
 fn os_image() -> String {

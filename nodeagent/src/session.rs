@@ -142,9 +142,10 @@ fn learn(transport: &Transport, masters: &[String]) {
     let mut told = masters.to_vec();
     known.sort();
     told.sort();
-    if !told.is_empty() && known != told {
-        if let Err(error) = transport.set_servers(masters) {
-            tracing::warn!(%error, "cannot use the list of masters");
-        }
+    if !told.is_empty()
+        && known != told
+        && let Err(error) = transport.set_servers(masters)
+    {
+        tracing::warn!(%error, "cannot use the list of masters");
     }
 }

@@ -18,18 +18,25 @@ impl Plugin for ClaimResize {
 
     async fn validate(&self, request: &mut Attributes<'_>) -> ApiResult<()> {
         let update = request.operation == Operation::Update && request.subresource.is_empty();
-        let (true, Some(new), Some(old)) = (update && request.is("", "persistentvolumeclaims"), &request.object, &request.old_object) else {
+        let (true, Some(new), Some(old)) =
+            (update && request.is("", "persistentvolumeclaims"), &request.object, &request.old_object)
+        else {
             return Ok(());
         };
         if size(new) <= size(old) {
             return Ok(());
         }
-        let text = |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |object: &Value, pointer: &str| {
+            object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
         if text(old, "/status/phase") != "Bound" {
             return Err(request.forbidden("Only bound persistent volume claims can be expanded"));
         }
         let class = text(new, "/spec/storageClassName");
-        let expands = request.reader.get("storage.k8s.io", "storageclasses", "", &class).is_some_and(|class| class["allowVolumeExpansion"] == true);
+        let expands = request
+            .reader
+            .get("storage.k8s.io", "storageclasses", "", &class)
+            .is_some_and(|class| class["allowVolumeExpansion"] == true);
         if class.is_empty() || class != text(old, "/spec/storageClassName") || !expands {
             let why = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize";
             return Err(request.forbidden(why));

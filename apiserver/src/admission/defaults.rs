@@ -21,9 +21,15 @@ impl Plugin for DefaultStorageClass {
         if !request.creates("", "persistentvolumeclaims") {
             return Ok(());
         }
-        let class = marked(request, "storage.k8s.io", "storageclasses", &["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"]);
+        let class = marked(
+            request,
+            "storage.k8s.io",
+            "storageclasses",
+            &["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"],
+        );
         let Some(claim) = request.object.as_mut() else { return Ok(()) };
-        let named = claim.pointer("/spec/storageClassName").is_some_and(|name| !name.is_null()) || meta::annotation(claim, "volume.beta.kubernetes.io/storage-class").is_some();
+        let named = claim.pointer("/spec/storageClassName").is_some_and(|name| !name.is_null())
+            || meta::annotation(claim, "volume.beta.kubernetes.io/storage-class").is_some();
         if let (false, Some(class)) = (named, class) {
             set(claim, "/spec/storageClassName", class.into());
         }
@@ -44,9 +50,11 @@ impl Plugin for DefaultIngressClass {
         if !request.creates("networking.k8s.io", "ingresses") {
             return Ok(());
         }
-        let class = marked(request, "networking.k8s.io", "ingressclasses", &["ingressclass.kubernetes.io/is-default-class"]);
+        let class =
+            marked(request, "networking.k8s.io", "ingressclasses", &["ingressclass.kubernetes.io/is-default-class"]);
         let Some(ingress) = request.object.as_mut() else { return Ok(()) };
-        let named = ingress.pointer("/spec/ingressClassName").is_some_and(|name| !name.is_null()) || meta::annotation(ingress, "kubernetes.io/ingress.class").is_some();
+        let named = ingress.pointer("/spec/ingressClassName").is_some_and(|name| !name.is_null())
+            || meta::annotation(ingress, "kubernetes.io/ingress.class").is_some();
         if let (false, Some(class)) = (named, class) {
             set(ingress, "/spec/ingressClassName", class.into());
         }
@@ -58,7 +66,9 @@ impl Plugin for DefaultIngressClass {
 fn marked(request: &Attributes<'_>, group: &str, resource: &str, annotations: &[&str]) -> Option<String> {
     let mut all: Vec<_> = request.reader.list(group, resource, None);
     all.retain(|object| annotations.iter().any(|key| meta::annotation(object, key) == Some("true")));
-    all.sort_by(|a, b| meta::creation_timestamp(b).cmp(&meta::creation_timestamp(a)).then_with(|| meta::name(a).cmp(meta::name(b))));
+    all.sort_by(|a, b| {
+        meta::creation_timestamp(b).cmp(&meta::creation_timestamp(a)).then_with(|| meta::name(a).cmp(meta::name(b)))
+    });
     all.first().map(|object| meta::name(object).to_owned())
 }
 
@@ -102,7 +112,9 @@ impl Plugin for TaintNodes {
         if !request.creates("", "nodes") {
             return Ok(());
         }
-        let Some(taints) = request.object.as_mut().and_then(|node| list_mut(node, "/spec", "taints")) else { return Ok(()) };
+        let Some(taints) = request.object.as_mut().and_then(|node| list_mut(node, "/spec", "taints")) else {
+            return Ok(());
+        };
         let has = |taint: &Value| taint["key"] == KEY && taint["effect"] == "NoSchedule";
         if !taints.iter().any(has) {
             taints.push(json!({"key": KEY, "effect": "NoSchedule"}));

@@ -52,7 +52,8 @@ impl Plugin for LimitRanger {
             return Ok(());
         }
         for range in ranges(request) {
-            let errors: Vec<String> = At::spec(&range).get("limits").items().flat_map(|item| judge(&item, object, pods)).collect();
+            let errors: Vec<String> =
+                At::spec(&range).get("limits").items().flat_map(|item| judge(&item, object, pods)).collect();
             match errors.as_slice() {
                 [] => {}
                 [one] => return Err(request.forbidden(one)),
@@ -84,7 +85,10 @@ fn fill(pod: &mut Value, item: &At<'_>, set: &mut Vec<String>) {
 }
 
 fn fill_list(container: &mut Value, list: &str, defaults: &Map<String, Value>) -> Vec<String> {
-    let missing: Vec<(&String, &Value)> = defaults.iter().filter(|(name, _)| container.pointer(&format!("/resources/{list}/{}", name.replace('/', "~1"))).is_none()).collect();
+    let missing: Vec<(&String, &Value)> = defaults
+        .iter()
+        .filter(|(name, _)| container.pointer(&format!("/resources/{list}/{}", name.replace('/', "~1"))).is_none())
+        .collect();
     let mut added = Vec::new();
     for (name, value) in missing {
         if !container["resources"].is_object() {
@@ -103,9 +107,16 @@ fn judge(item: &At<'_>, object: &Value, pod: bool) -> Vec<String> {
     let mut errors = Vec::new();
     match (item.get("type").str(), pod) {
         ("Container", true) => {
-            for container in At::spec(object).get("containers").items().chain(At::spec(object).get("initContainers").items()) {
+            for container in
+                At::spec(object).get("containers").items().chain(At::spec(object).get("initContainers").items())
+            {
                 let resources = container.get("resources");
-                compare(item, &usage::amounts(&resources.get("requests")), &usage::amounts(&resources.get("limits")), &mut errors);
+                compare(
+                    item,
+                    &usage::amounts(&resources.get("requests")),
+                    &usage::amounts(&resources.get("limits")),
+                    &mut errors,
+                );
             }
         }
         ("Pod", true) => {
@@ -138,10 +149,19 @@ fn compare(item: &At<'_>, requests: &Amounts, limits: &Amounts, errors: &mut Vec
     }
 }
 
-fn minimum(kind: &str, name: &str, min: &Quantity, request: Option<&Quantity>, limit: Option<&Quantity>, errors: &mut Vec<String>) {
+fn minimum(
+    kind: &str,
+    name: &str,
+    min: &Quantity,
+    request: Option<&Quantity>,
+    limit: Option<&Quantity>,
+    errors: &mut Vec<String>,
+) {
     match request {
         None => errors.push(format!("minimum {name} usage per {kind} is {min}.  No request is specified")),
-        Some(request) if request < min => errors.push(format!("minimum {name} usage per {kind} is {min}, but request is {request}")),
+        Some(request) if request < min => {
+            errors.push(format!("minimum {name} usage per {kind} is {min}, but request is {request}"))
+        }
         Some(_) => {
             if let Some(limit) = limit.filter(|limit| *limit < min) {
                 errors.push(format!("minimum {name} usage per {kind} is {min}, but limit is {limit}"));
@@ -150,10 +170,19 @@ fn minimum(kind: &str, name: &str, min: &Quantity, request: Option<&Quantity>, l
     }
 }
 
-fn maximum(kind: &str, name: &str, max: &Quantity, request: Option<&Quantity>, limit: Option<&Quantity>, errors: &mut Vec<String>) {
+fn maximum(
+    kind: &str,
+    name: &str,
+    max: &Quantity,
+    request: Option<&Quantity>,
+    limit: Option<&Quantity>,
+    errors: &mut Vec<String>,
+) {
     match limit {
         None => errors.push(format!("maximum {name} usage per {kind} is {max}.  No limit is specified")),
-        Some(limit) if limit > max => errors.push(format!("maximum {name} usage per {kind} is {max}, but limit is {limit}")),
+        Some(limit) if limit > max => {
+            errors.push(format!("maximum {name} usage per {kind} is {max}, but limit is {limit}"))
+        }
         Some(_) => {
             if let Some(request) = request.filter(|request| *request > max) {
                 errors.push(format!("maximum {name} usage per {kind} is {max}, but request is {request}"));
@@ -162,7 +191,14 @@ fn maximum(kind: &str, name: &str, max: &Quantity, request: Option<&Quantity>, l
     }
 }
 
-fn ratio(kind: &str, name: &str, ratio: &Quantity, request: Option<&Quantity>, limit: Option<&Quantity>, errors: &mut Vec<String>) {
+fn ratio(
+    kind: &str,
+    name: &str,
+    ratio: &Quantity,
+    request: Option<&Quantity>,
+    limit: Option<&Quantity>,
+    errors: &mut Vec<String>,
+) {
     let head = format!("{name} max limit to request ratio per {kind} is {ratio}");
     let positive = |quantity: Option<&Quantity>| quantity.map(Quantity::as_f64).filter(|value| *value > 0.0);
     match (positive(request), positive(limit)) {
@@ -183,7 +219,9 @@ fn claim(item: &At<'_>, requests: &Amounts, errors: &mut Vec<String>) {
     for (name, max) in entries(item, "max") {
         match requests.get(&name) {
             None => errors.push(format!("maximum {name} usage per {kind} is {max}.  No request is specified")),
-            Some(request) if *request > max => errors.push(format!("maximum {name} usage per {kind} is {max}, but request is {request}")),
+            Some(request) if *request > max => {
+                errors.push(format!("maximum {name} usage per {kind} is {max}, but request is {request}"))
+            }
             Some(_) => {}
         }
     }

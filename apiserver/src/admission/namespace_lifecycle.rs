@@ -23,13 +23,18 @@ impl Plugin for NamespaceLifecycle {
             return keep_immortal(request);
         }
         let review = request.is("authorization.k8s.io", "localsubjectaccessreviews");
-        if request.namespace.is_empty() || request.is("", "namespaces") || review || request.operation == Operation::Connect {
+        if request.namespace.is_empty()
+            || request.is("", "namespaces")
+            || review
+            || request.operation == Operation::Connect
+        {
             return Ok(());
         }
         let Some(namespace) = find(request).await else {
             return Err(Status::not_found("", "namespaces", request.namespace));
         };
-        let terminating = namespace.pointer("/status/phase").and_then(Value::as_str) == Some("Terminating") || meta::is_deleting(&namespace);
+        let terminating = namespace.pointer("/status/phase").and_then(Value::as_str) == Some("Terminating")
+            || meta::is_deleting(&namespace);
         if request.operation == Operation::Create && terminating {
             return Err(terminating_status(request));
         }

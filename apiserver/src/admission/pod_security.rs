@@ -80,7 +80,9 @@ fn matters(request: &Attributes<'_>) -> bool {
 fn template_pointer(request: &Attributes<'_>) -> Option<&'static str> {
     Some(match (&*request.resource.group, &*request.resource.resource) {
         ("", "podtemplates") => "/template",
-        ("", "replicationcontrollers") | ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets") | ("batch", "jobs") => "/spec/template",
+        ("", "replicationcontrollers")
+        | ("apps", "deployments" | "replicasets" | "statefulsets" | "daemonsets")
+        | ("batch", "jobs") => "/spec/template",
         ("batch", "cronjobs") => "/spec/jobTemplate/spec/template",
         _ => return None,
     })
@@ -133,16 +135,22 @@ fn existing(request: &Attributes<'_>, namespace: &str, policy: &Policy) -> Vec<S
     if groups.is_empty() {
         return Vec::new();
     }
-    let mut lines: Vec<String> = groups.iter().map(|(reasons, names)| match names.as_slice() {
-        [one] => format!("{one}: {reasons}"),
-        [first, second] => {
-            debug_assert!(first <= second);
-            format!("{first} (and 1 other pod): {reasons}")
-        }
-        many => format!("{} (and {} other pods): {reasons}", many[0], many.len() - 1),
-    }).collect();
+    let mut lines: Vec<String> = groups
+        .iter()
+        .map(|(reasons, names)| match names.as_slice() {
+            [one] => format!("{one}: {reasons}"),
+            [first, second] => {
+                debug_assert!(first <= second);
+                format!("{first} (and 1 other pod): {reasons}")
+            }
+            many => format!("{} (and {} other pods): {reasons}", many[0], many.len() - 1),
+        })
+        .collect();
     lines.sort();
-    let head = format!("existing pods in namespace \"{namespace}\" violate the new PodSecurity enforce level \"{}\"", policy.enforce_text);
+    let head = format!(
+        "existing pods in namespace \"{namespace}\" violate the new PodSecurity enforce level \"{}\"",
+        policy.enforce_text
+    );
     std::iter::once(head).chain(lines).collect()
 }
 
@@ -153,8 +161,12 @@ fn label_errors(namespace: &Value) -> ErrorList {
         let Some(mode) = key.strip_prefix("pod-security.kubernetes.io/") else { continue };
         let text = value.as_str().unwrap_or_default();
         let error = match mode {
-            "enforce" | "audit" | "warn" if Level::parse(text).is_none() => Some("must be one of privileged, baseline, restricted"),
-            "enforce-version" | "audit-version" | "warn-version" if !policy::is_version(text) => Some("must be \"latest\" or \"v1.x\""),
+            "enforce" | "audit" | "warn" if Level::parse(text).is_none() => {
+                Some("must be one of privileged, baseline, restricted")
+            }
+            "enforce-version" | "audit-version" | "warn-version" if !policy::is_version(text) => {
+                Some("must be \"latest\" or \"v1.x\"")
+            }
             _ => None,
         };
         errors.extend(error.map(|why| Error::invalid(&path.key(key), text, why)));

@@ -40,7 +40,9 @@ impl Plugin for Priority {
         }
         if request.operation == Operation::Delete {
             return match request.name {
-                name if name.starts_with("system-") => Err(request.forbidden("this is a system priority class and cannot be deleted")),
+                name if name.starts_with("system-") => {
+                    Err(request.forbidden("this is a system priority class and cannot be deleted"))
+                }
                 _ => Ok(()),
             };
         }
@@ -57,7 +59,10 @@ fn one_default(request: &Attributes<'_>) -> ApiResult<()> {
     let classes = request.reader.list(GROUP, CLASSES, None);
     let other = classes.iter().find(|class| is_default(class) && meta::name(class) != meta::name(object));
     match other {
-        Some(other) => Err(request.forbidden(format!("PriorityClass {} is already marked as default. Only one default can exist", meta::name(other)))),
+        Some(other) => Err(request.forbidden(format!(
+            "PriorityClass {} is already marked as default. Only one default can exist",
+            meta::name(other)
+        ))),
         None => Ok(()),
     }
 }
@@ -71,7 +76,9 @@ fn class_of(request: &Attributes<'_>, name: &str) -> ApiResult<(String, i64, Str
         let class = request.reader.get(GROUP, CLASSES, "", name);
         Some(class.ok_or_else(|| request.forbidden(format!("no PriorityClass with name {name} was found")))?)
     };
-    let policy = |class: &Value| class.get("preemptionPolicy").and_then(Value::as_str).unwrap_or("PreemptLowerPriority").to_owned();
+    let policy = |class: &Value| {
+        class.get("preemptionPolicy").and_then(Value::as_str).unwrap_or("PreemptLowerPriority").to_owned()
+    };
     Ok(match class {
         Some(class) => (meta::name(&class).to_owned(), class["value"].as_i64().unwrap_or_default(), policy(&class)),
         None => (String::new(), 0, "PreemptLowerPriority".to_owned()),
@@ -86,13 +93,17 @@ fn assign(request: &mut Attributes<'_>) -> ApiResult<()> {
     if let Some(given) = spec.get("priority").and_then(Value::as_i64)
         && given != value
     {
-        let why = format!("the integer value of priority ({given}) must not be provided in pod spec; priority admission controller computed {value} from the given PriorityClass name");
+        let why = format!(
+            "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller computed {value} from the given PriorityClass name"
+        );
         return Err(request.forbidden(why));
     }
     if let Some(given) = spec.get("preemptionPolicy").and_then(Value::as_str)
         && given != policy
     {
-        let why = format!("the string value of PreemptionPolicy ({given}) must not be provided in pod spec; priority admission controller computed {policy} from the given PriorityClass name");
+        let why = format!(
+            "the string value of PreemptionPolicy ({given}) must not be provided in pod spec; priority admission controller computed {policy} from the given PriorityClass name"
+        );
         return Err(request.forbidden(why));
     }
     let Some(pod) = request.object.as_mut() else { return Ok(()) };

@@ -14,9 +14,27 @@ use crate::strategy::qos_class;
 use crate::strategy::validate::At;
 
 /// Kinds that no quota counts.
-const FREE: &[&str] = &["bindings", "componentstatuses", "events", "tokenreviews", "selfsubjectreviews", "subjectaccessreviews", "selfsubjectaccessreviews", "localsubjectaccessreviews", "selfsubjectrulesreviews"];
+const FREE: &[&str] = &[
+    "bindings",
+    "componentstatuses",
+    "events",
+    "tokenreviews",
+    "selfsubjectreviews",
+    "subjectaccessreviews",
+    "selfsubjectaccessreviews",
+    "localsubjectaccessreviews",
+    "selfsubjectrulesreviews",
+];
 /// Kinds that have been counted under their bare names.
-const LEGACY: &[&str] = &["configmaps", "secrets", "replicationcontrollers", "resourcequotas", "services", "persistentvolumeclaims", "pods"];
+const LEGACY: &[&str] = &[
+    "configmaps",
+    "secrets",
+    "replicationcontrollers",
+    "resourcequotas",
+    "services",
+    "persistentvolumeclaims",
+    "pods",
+];
 const NEED_VALUES: &[&str] = &["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
 
 /// ResourceQuota. Usage is what the quota's status says, or what is counted in the cache where that is more.
@@ -30,7 +48,11 @@ impl Plugin for ResourceQuota {
 
     async fn validate(&self, request: &mut Attributes<'_>) -> ApiResult<()> {
         let writes = matches!(request.operation, Operation::Create | Operation::Update);
-        if !writes || request.namespace.is_empty() || FREE.contains(&&*request.resource.resource) || request.is("", "namespaces") {
+        if !writes
+            || request.namespace.is_empty()
+            || FREE.contains(&&*request.resource.resource)
+            || request.is("", "namespaces")
+        {
             return Ok(());
         }
         let resize = request.is("", "pods") && request.subresource == "resize";
@@ -59,19 +81,31 @@ fn judge(request: &Attributes<'_>, quota: &Arc<Value>, object: &Value) -> ApiRes
     let mut wanted = cost(request, object);
     if let Some(old) = request.old_object.as_ref().filter(|_| request.operation == Operation::Update) {
         let before = cost(request, old);
-        wanted = wanted.into_iter().map(|(key, value)| { let less = before.get(&key).cloned().unwrap_or_else(Quantity::zero); (key, value.sub(less)) }).collect();
+        wanted = wanted
+            .into_iter()
+            .map(|(key, value)| {
+                let less = before.get(&key).cloned().unwrap_or_else(Quantity::zero);
+                (key, value.sub(less))
+            })
+            .collect();
     }
     wanted.retain(|key, value| hard.contains_key(key) && !value.is_zero() && !value.is_negative());
     let unknown: Vec<&str> = wanted.keys().filter(|key| !used.contains_key(*key)).map(String::as_str).collect();
     if !unknown.is_empty() {
         return Err(request.forbidden(format!("status unknown for quota: {name}, resources: {}", unknown.join(","))));
     }
-    let over: Vec<&String> = wanted.keys().filter(|key| used[*key].clone().add(wanted[*key].clone()) > hard[*key]).collect();
+    let over: Vec<&String> = wanted.keys().filter(|key| used[*key].add(wanted[*key]) > hard[*key]).collect();
     if over.is_empty() {
         return Ok(());
     }
-    let list = |amounts: &Amounts| over.iter().map(|key| format!("{key}={}", amounts[*key])).collect::<Vec<_>>().join(",");
-    Err(request.forbidden(format!("exceeded quota: {name}, requested: {}, used: {}, limited: {}", list(&wanted), list(&used), list(&hard))))
+    let list =
+        |amounts: &Amounts| over.iter().map(|key| format!("{key}={}", amounts[*key])).collect::<Vec<_>>().join(",");
+    Err(request.forbidden(format!(
+        "exceeded quota: {name}, requested: {}, used: {}, limited: {}",
+        list(&wanted),
+        list(&used),
+        list(&hard)
+    )))
 }
 
 /// A quota on compute resources wants every container to say what it needs.
@@ -88,7 +122,11 @@ fn need_values(request: &Attributes<'_>, quota: &str, hard: &Amounts, pod: &Valu
             missing.push(format!("{key} for: {}", names.join(",")));
         }
     }
-    if missing.is_empty() { Ok(()) } else { Err(request.forbidden(format!("failed quota: {quota}: must specify {}", missing.join("; ")))) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(request.forbidden(format!("failed quota: {quota}: must specify {}", missing.join("; "))))
+    }
 }
 
 fn one() -> Quantity {
@@ -120,7 +158,7 @@ fn pod_cost(pod: &Value, cost: &mut Amounts) {
     }
     for (name, quantity) in usage::pod(pod, "requests") {
         if matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-") {
-            cost.insert(name.clone(), quantity.clone());
+            cost.insert(name.clone(), quantity);
         }
         cost.insert(format!("requests.{name}"), quantity);
     }
@@ -137,7 +175,12 @@ fn service_cost(service: &Value, cost: &mut Amounts) {
         "NodePort" => drop(cost.insert("services.nodeports".to_owned(), count(ports))),
         "LoadBalancer" => {
             let ports = if spec.opt("allocateLoadBalancerNodePorts").is_some_and(|at| !at.bool()) {
-                spec.get("ports").items().filter(|port| port.get("nodePort").int() != 0).count().try_into().unwrap_or(i64::MAX)
+                spec.get("ports")
+                    .items()
+                    .filter(|port| port.get("nodePort").int() != 0)
+                    .count()
+                    .try_into()
+                    .unwrap_or(i64::MAX)
             } else {
                 ports
             };
@@ -151,7 +194,7 @@ fn service_cost(service: &Value, cost: &mut Amounts) {
 fn claim_cost(claim: &Value, cost: &mut Amounts) {
     let storage = At::spec(claim).get("resources").get("requests").get("storage").quantity();
     let class = At::spec(claim).get("storageClassName").str().to_owned();
-    cost.insert("requests.storage".to_owned(), storage.clone());
+    cost.insert("requests.storage".to_owned(), storage);
     if !class.is_empty() {
         cost.insert(format!("{class}.storageclass.storage.k8s.io/persistentvolumeclaims"), one());
         cost.insert(format!("{class}.storageclass.storage.k8s.io/requests.storage"), storage);
@@ -161,12 +204,15 @@ fn claim_cost(claim: &Value, cost: &mut Amounts) {
 /// A quota with scopes is about the pods that match all of them.
 fn in_scope(quota: &Value, request: &Attributes<'_>, object: &Value) -> bool {
     let spec = At::spec(quota);
-    let mut scopes: Vec<(String, String, Vec<String>)> = spec.get("scopes").strings().map(|scope| (scope.to_owned(), "Exists".to_owned(), Vec::new())).collect();
+    let mut scopes: Vec<(String, String, Vec<String>)> =
+        spec.get("scopes").strings().map(|scope| (scope.to_owned(), "Exists".to_owned(), Vec::new())).collect();
     for at in spec.get("scopeSelector").get("matchExpressions").items() {
         let values = at.get("values").strings().map(str::to_owned).collect();
         scopes.push((at.get("scopeName").str().to_owned(), at.get("operator").str().to_owned(), values));
     }
-    scopes.is_empty() || (request.is("", "pods") && scopes.iter().all(|(scope, operator, values)| matches_scope(object, scope, operator, values)))
+    scopes.is_empty()
+        || (request.is("", "pods")
+            && scopes.iter().all(|(scope, operator, values)| matches_scope(object, scope, operator, values)))
 }
 
 fn matches_scope(pod: &Value, scope: &str, operator: &str, values: &[String]) -> bool {

@@ -29,11 +29,20 @@ impl Plugin for RuntimeClass {
             return Ok(());
         }
         let class = class_of(request)?;
-        let Some(given) = request.object.as_ref().and_then(|pod| pod.pointer("/spec/overhead")).filter(|value| filled(value)) else { return Ok(()) };
+        let Some(given) =
+            request.object.as_ref().and_then(|pod| pod.pointer("/spec/overhead")).filter(|value| filled(value))
+        else {
+            return Ok(());
+        };
         match class.as_ref().and_then(|class| class.pointer("/overhead/podFixed")) {
             Some(fixed) if fixed == given => Ok(()),
-            Some(_) => Err(request.forbidden("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead")),
-            None => Err(request.forbidden("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead")),
+            Some(_) => {
+                Err(request.forbidden("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"))
+            }
+            None => {
+                Err(request
+                    .forbidden("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"))
+            }
         }
     }
 }
@@ -73,14 +82,18 @@ fn scheduling(request: &mut Attributes<'_>, class: &Value) -> ApiResult<()> {
         let own = request.object.as_ref().and_then(|pod| pod.pointer(&pointer)).and_then(Value::as_str);
         let wanted = value.as_str().unwrap_or_default();
         if let Some(own) = own.filter(|own| *own != wanted) {
-            return Err(request.forbidden(format!("conflict: runtimeClass.scheduling.nodeSelector[{key}] = {wanted}; pod.spec.nodeSelector[{key}] = {own}")));
+            return Err(request.forbidden(format!(
+                "conflict: runtimeClass.scheduling.nodeSelector[{key}] = {wanted}; pod.spec.nodeSelector[{key}] = {own}"
+            )));
         }
         if let Some(pod) = request.object.as_mut() {
             add_label(pod, key, wanted);
         }
     }
     let tolerations = class.pointer("/scheduling/tolerations").and_then(Value::as_array);
-    let Some(list) = request.object.as_mut().and_then(|pod| list_mut(pod, "/spec", "tolerations")) else { return Ok(()) };
+    let Some(list) = request.object.as_mut().and_then(|pod| list_mut(pod, "/spec", "tolerations")) else {
+        return Ok(());
+    };
     for toleration in tolerations.into_iter().flatten() {
         if !list.contains(toleration) {
             list.push(toleration.clone());

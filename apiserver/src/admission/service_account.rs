@@ -80,7 +80,8 @@ async fn find(request: &Attributes<'_>, name: &str) -> ApiResult<Arc<Value>> {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
     }
-    let why = format!("error looking up service account {}/{name}: serviceaccount \"{name}\" not found", request.namespace);
+    let why =
+        format!("error looking up service account {}/{name}: serviceaccount \"{name}\" not found", request.namespace);
     Err(request.forbidden(why))
 }
 
@@ -92,7 +93,9 @@ fn automounts(pod: &Value, account: &Value) -> bool {
 /// Mounts the token where a container has nothing in its place.
 fn mount(pod: &mut Value) {
     let existing = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
-    let existing = existing.into_iter().find(|volume| text(volume, "/name").starts_with(VOLUME) && volume.get("projected").is_some());
+    let existing = existing
+        .into_iter()
+        .find(|volume| text(volume, "/name").starts_with(VOLUME) && volume.get("projected").is_some());
     let existing = existing.map(|volume| text(volume, "/name").to_owned());
     let name = existing.clone().unwrap_or_else(|| format!("{VOLUME}{}", suffix()));
     let mut mounted = false;

@@ -54,28 +54,61 @@ async fn a_pod_gets_account_token_priority_and_tolerations() {
 async fn namespaces_must_exist_and_live() {
     let refused = admit(Objects::default(), "", "configmaps", json!({"metadata": {"name": "a"}})).await;
     assert_eq!(refused, Err("namespaces \"n\" not found".to_owned()));
-    let ending = Objects(vec![("", "namespaces", json!({"metadata": {"name": "n"}, "status": {"phase": "Terminating"}}))]);
+    let ending =
+        Objects(vec![("", "namespaces", json!({"metadata": {"name": "n"}, "status": {"phase": "Terminating"}}))]);
     let refused = admit(ending, "", "configmaps", json!({"metadata": {"name": "a"}})).await;
-    assert_eq!(refused, Err("configmaps \"a\" is forbidden: unable to create new content in namespace n because it is being terminated".to_owned()));
+    assert_eq!(
+        refused,
+        Err(
+            "configmaps \"a\" is forbidden: unable to create new content in namespace n because it is being terminated"
+                .to_owned()
+        )
+    );
 }
 
 #[tokio::test]
 async fn limits_are_filled_in_and_held() {
-    let range = |item: Value| world(vec![("", "limitranges", json!({"metadata": {"name": "l", "namespace": "n"}, "spec": {"limits": [item]}}))]);
-    let filled = admit(range(json!({"type": "Container", "default": {"cpu": "1"}, "defaultRequest": {"cpu": "100m"}})), "", "pods", pod()).await.expect("admitted");
-    assert_eq!(filled["spec"]["containers"][0]["resources"], json!({"limits": {"cpu": "1"}, "requests": {"cpu": "100m"}}));
-    assert_eq!(filled["metadata"]["annotations"]["kubernetes.io/limit-ranger"], "LimitRanger plugin set: cpu request for container c; cpu limit for container c");
+    let range = |item: Value| {
+        world(vec![(
+            "",
+            "limitranges",
+            json!({"metadata": {"name": "l", "namespace": "n"}, "spec": {"limits": [item]}}),
+        )])
+    };
+    let filled = admit(
+        range(json!({"type": "Container", "default": {"cpu": "1"}, "defaultRequest": {"cpu": "100m"}})),
+        "",
+        "pods",
+        pod(),
+    )
+    .await
+    .expect("admitted");
+    assert_eq!(
+        filled["spec"]["containers"][0]["resources"],
+        json!({"limits": {"cpu": "1"}, "requests": {"cpu": "100m"}})
+    );
+    assert_eq!(
+        filled["metadata"]["annotations"]["kubernetes.io/limit-ranger"],
+        "LimitRanger plugin set: cpu request for container c; cpu limit for container c"
+    );
     let mut greedy = pod();
     greedy["spec"]["containers"][0]["resources"] = json!({"limits": {"cpu": "2"}, "requests": {"cpu": "1"}});
     let refused = admit(range(json!({"type": "Container", "max": {"cpu": "1"}})), "", "pods", greedy).await;
-    assert_eq!(refused, Err("pods \"a\" is forbidden: maximum cpu usage per Container is 1, but limit is 2".to_owned()));
+    assert_eq!(
+        refused,
+        Err("pods \"a\" is forbidden: maximum cpu usage per Container is 1, but limit is 2".to_owned())
+    );
 }
 
 #[tokio::test]
 async fn quotas_are_held() {
-    let quota = json!({"metadata": {"name": "q", "namespace": "n"}, "status": {"hard": {"pods": "2"}, "used": {"pods": "2"}}});
+    let quota =
+        json!({"metadata": {"name": "q", "namespace": "n"}, "status": {"hard": {"pods": "2"}, "used": {"pods": "2"}}});
     let refused = admit(world(vec![("", "resourcequotas", quota)]), "", "pods", pod()).await;
-    assert_eq!(refused, Err("pods \"a\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2".to_owned()));
+    assert_eq!(
+        refused,
+        Err("pods \"a\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -85,5 +118,9 @@ async fn pod_security_says_what_is_wrong() {
     let mut host = pod();
     host["spec"]["hostNetwork"] = true.into();
     let refused = admit(objects, "", "pods", host).await;
-    assert_eq!(refused, Err("pods \"a\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)".to_owned()));
+    assert_eq!(
+        refused,
+        Err("pods \"a\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)"
+            .to_owned())
+    );
 }

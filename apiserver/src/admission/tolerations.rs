@@ -22,8 +22,11 @@ impl Plugin for DefaultTolerationSeconds {
         if !writes || !request.subresource.is_empty() || !request.is("", "pods") {
             return Ok(());
         }
-        let Some(list) = request.object.as_mut().and_then(|pod| list_mut(pod, "/spec", "tolerations")) else { return Ok(()) };
-        let missing: Vec<&str> = TAINTS.into_iter().filter(|taint| !list.iter().any(|toleration| tolerates(toleration, taint))).collect();
+        let Some(list) = request.object.as_mut().and_then(|pod| list_mut(pod, "/spec", "tolerations")) else {
+            return Ok(());
+        };
+        let missing: Vec<&str> =
+            TAINTS.into_iter().filter(|taint| !list.iter().any(|toleration| tolerates(toleration, taint))).collect();
         for key in missing {
             list.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": self.0}));
         }

@@ -17,7 +17,7 @@ pub(crate) fn amounts(list: &At<'_>) -> Amounts {
 
 fn add(total: &mut Amounts, more: &Amounts) {
     for (name, quantity) in more {
-        let sum = total.remove(name).unwrap_or_else(Quantity::zero).add(quantity.clone());
+        let sum = total.remove(name).unwrap_or_else(Quantity::zero).add(*quantity);
         total.insert(name.clone(), sum);
     }
 }
@@ -25,7 +25,7 @@ fn add(total: &mut Amounts, more: &Amounts) {
 fn raise(total: &mut Amounts, other: &Amounts) {
     for (name, quantity) in other {
         if total.get(name).is_none_or(|own| own < quantity) {
-            total.insert(name.clone(), quantity.clone());
+            total.insert(name.clone(), *quantity);
         }
     }
 }

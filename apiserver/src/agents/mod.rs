@@ -183,10 +183,12 @@ impl Agents {
     pub fn take_report(&self, report: SessionReport) {
         let mut remote = self.remote.lock();
         for state in report.sessions {
-            let at = Instant::now().checked_sub(Duration::from_millis(state.silence_ms.into())).unwrap_or_else(Instant::now);
+            let at =
+                Instant::now().checked_sub(Duration::from_millis(state.silence_ms.into())).unwrap_or_else(Instant::now);
             let newer = remote.get(&state.node_name).is_none_or(|known| known.heard.at <= at);
             if newer {
-                let heard = Heard { instance: state.instance, at, runtime_ready: state.runtime_ready, closed: state.closed };
+                let heard =
+                    Heard { instance: state.instance, at, runtime_ready: state.runtime_ready, closed: state.closed };
                 remote.insert(state.node_name, Remote { url: report.url.clone(), heard });
             }
         }

@@ -60,7 +60,8 @@ impl Agents {
         let tls = tokio_rustls::TlsConnector::from(Arc::new(tls));
         let address = url.strip_prefix("https://").unwrap_or(url).trim_end_matches('/').to_owned();
         let connector = tower::service_fn(move |_: Uri| connect(address.clone(), tls.clone()));
-        let endpoint = Endpoint::from_shared(format!("http://{}", url.strip_prefix("https://").unwrap_or(url))).map_err(Status::internal)?;
+        let endpoint = Endpoint::from_shared(format!("http://{}", url.strip_prefix("https://").unwrap_or(url)))
+            .map_err(Status::internal)?;
         Ok(endpoint.connect_timeout(PATIENCE).connect_with_connector_lazy(connector))
     }
 
@@ -72,7 +73,10 @@ impl Agents {
         if let Some(tunnel) = self.open_local(node).await {
             return Ok(tunnel);
         }
-        let url = self.find(node).await.ok_or_else(|| Status::service_unavailable(format!("no master hears the agent of node {node}")))?;
+        let url = self
+            .find(node)
+            .await
+            .ok_or_else(|| Status::service_unavailable(format!("no master hears the agent of node {node}")))?;
         self.dial_remote(&url, node).await
     }
 
@@ -125,7 +129,10 @@ async fn pump(mut read: tokio::io::ReadHalf<DuplexStream>, frames: mpsc::Sender<
     }
 }
 
-async fn connect(address: String, tls: tokio_rustls::TlsConnector) -> std::io::Result<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>> {
+async fn connect(
+    address: String,
+    tls: tokio_rustls::TlsConnector,
+) -> std::io::Result<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>> {
     let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host).trim_matches(['[', ']']).to_owned();
     let name = rustls::pki_types::ServerName::try_from(host).map_err(std::io::Error::other)?;
     let stream = TcpStream::connect(&address).await?;

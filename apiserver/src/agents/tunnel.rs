@@ -116,7 +116,12 @@ async fn outward(tunnels: Arc<Tunnels>, id: u64, mut read: ReadHalf<DuplexStream
 }
 
 /// From the agent to the pipe, confirming what has been taken.
-async fn inward(tunnels: Arc<Tunnels>, id: u64, mut write: WriteHalf<DuplexStream>, mut received: mpsc::UnboundedReceiver<bytes::Bytes>) {
+async fn inward(
+    tunnels: Arc<Tunnels>,
+    id: u64,
+    mut write: WriteHalf<DuplexStream>,
+    mut received: mpsc::UnboundedReceiver<bytes::Bytes>,
+) {
     while let Some(bytes) = received.recv().await {
         if write.write_all(&bytes).await.is_err() {
             tunnels.streams.lock().remove(&id);

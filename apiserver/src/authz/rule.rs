@@ -73,7 +73,7 @@ impl Rule {
     pub fn covers(&self, atom: &Rule) -> bool {
         let verbs = covers_all(&self.verbs, &atom.verbs, |owned, verb| owned == "*" || owned == verb);
         if !atom.urls.is_empty() {
-            return verbs && covers_all(&self.urls, &atom.urls, |owned, url| path_matches(owned, url));
+            return verbs && covers_all(&self.urls, &atom.urls, path_matches);
         }
         let names =
             self.names.is_empty() || (!atom.names.is_empty() && covers_all(&self.names, &atom.names, |a, b| a == b));

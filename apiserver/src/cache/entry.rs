@@ -49,7 +49,9 @@ impl CachedObject {
     /// The labels.
     pub fn labels(&self) -> &BTreeMap<String, String> {
         self.labels.get_or_init(|| {
-            serde_json::from_slice::<LabelsOnly>(&self.value).map(|only| only.metadata.labels.unwrap_or_default()).unwrap_or_default()
+            serde_json::from_slice::<LabelsOnly>(&self.value)
+                .map(|only| only.metadata.labels.unwrap_or_default())
+                .unwrap_or_default()
         })
     }
 

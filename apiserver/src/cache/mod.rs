@@ -37,7 +37,11 @@ impl Caches {
     /// # Errors
     /// What the store answers to the initial listing.
     pub async fn start(store: Store, stop: CancellationToken) -> Result<Arc<Self>, StoreError> {
-        let caches = Arc::new(Self { store, by_resource: RwLock::new(Map::default()), reached: watch::Sender::new(Revision(0)) });
+        let caches = Arc::new(Self {
+            store,
+            by_resource: RwLock::new(Map::default()),
+            reached: watch::Sender::new(Revision(0)),
+        });
         let revision = caches.load().await?;
         let feed = caches.clone();
         tokio::spawn(async move {

@@ -14,7 +14,12 @@ pub struct CacheReader(pub Arc<Caches>);
 
 impl Reader for CacheReader {
     fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
-        let key = ObjectKey { group: group.into(), resource: resource.into(), namespace: namespace.into(), name: name.into() };
+        let key = ObjectKey {
+            group: group.into(),
+            resource: resource.into(),
+            namespace: namespace.into(),
+            name: name.into(),
+        };
         self.0.of(group, resource).get(&key.encode()).map(|object| object.parsed())
     }
 

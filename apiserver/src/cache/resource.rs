@@ -59,7 +59,10 @@ impl Snapshot {
 
     /// The objects whose keys begin with `prefix`, in order.
     pub fn under<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = &'a Arc<CachedObject>> + 'a {
-        self.objects.range(Bytes::copy_from_slice(prefix)..).map(|(_, object)| object).take_while(move |object| object.key.starts_with(prefix))
+        self.objects
+            .range(Bytes::copy_from_slice(prefix)..)
+            .map(|(_, object)| object)
+            .take_while(move |object| object.key.starts_with(prefix))
     }
 }
 
@@ -92,7 +95,8 @@ impl ResourceCache {
     /// An empty cache that has seen everything up to `revision`.
     pub fn new(indexed_by_node: bool, revision: Revision) -> Self {
         let snapshot = Snapshot { objects: OrdMap::new(), by_node: OrdMap::new(), revision };
-        let state = State { snapshot, ring: VecDeque::new(), ring_bytes: 0, ring_after: revision, watchers: HashMap::new() };
+        let state =
+            State { snapshot, ring: VecDeque::new(), ring_bytes: 0, ring_after: revision, watchers: HashMap::new() };
         Self { indexed_by_node, state: RwLock::new(state) }
     }
 
@@ -218,7 +222,6 @@ impl State {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,7 +240,8 @@ mod tests {
         cache.apply(&event(2, "a", "n1", EventKind::Updated));
         cache.apply(&event(3, "b", "n2", EventKind::Created));
         cache.apply(&event(4, "a", "n1", EventKind::Deleted));
-        let seen: Vec<u64> = std::iter::from_fn(|| watch.events.try_recv().ok()).map(|event| event.revision.0).collect();
+        let seen: Vec<u64> =
+            std::iter::from_fn(|| watch.events.try_recv().ok()).map(|event| event.revision.0).collect();
         assert_eq!(seen, [2, 4]);
         assert!(cache.snapshot().on_node("n1").is_empty());
         assert_eq!(cache.snapshot().on_node("n2").len(), 1);

@@ -11,7 +11,13 @@ use crate::authz::reviews::{self, Review};
 
 impl Engine {
     /// Answers a review.
-    pub(crate) async fn review(&self, call: &mut Call, target: &Target, body: Body, options: &WriteOptions) -> ApiResult<Answer> {
+    pub(crate) async fn review(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        body: Body,
+        options: &WriteOptions,
+    ) -> ApiResult<Answer> {
         let object = self.read_body(call, target, body, options)?;
         self.admit_validating(call, target, AdmissionOperation::Create, Some(&object), None, options).await?;
         let review = Review {
@@ -26,11 +32,22 @@ impl Engine {
     }
 
     /// Issues a token for a service account.
-    pub(crate) async fn issue_token(&self, call: &mut Call, target: &Target, body: Body, options: &WriteOptions) -> ApiResult<Answer> {
+    pub(crate) async fn issue_token(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        body: Body,
+        options: &WriteOptions,
+    ) -> ApiResult<Answer> {
         let object = self.read_body(call, target, body, options)?;
         self.admit_validating(call, target, AdmissionOperation::Create, Some(&object), None, options).await?;
         let key = &self.authenticator.pki().service_account;
         let value = create_token(key, &self.reader, &target.namespace, &target.name, &object, call.now)?;
-        Ok(Answer { bytes: value.to_string().into(), created: true, accepted: false, kind: Some("TokenRequest".into()) })
+        Ok(Answer {
+            bytes: value.to_string().into(),
+            created: true,
+            accepted: false,
+            kind: Some("TokenRequest".into()),
+        })
     }
 }

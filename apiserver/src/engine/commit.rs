@@ -62,13 +62,25 @@ impl Plan {
     /// Puts an object in place of the version at `revision`.
     pub(crate) fn replace(key: Bytes, revision: Revision, encoded: Encoded) -> Self {
         let op = Op::Put { key: key.clone(), value: encoded.bytes.clone(), splice: Some(encoded.splice) };
-        Self { guards: vec![Guard::At(key, revision)], ops: vec![op], after: After::Written(encoded), created: false, accepted: false }
+        Self {
+            guards: vec![Guard::At(key, revision)],
+            ops: vec![op],
+            after: After::Written(encoded),
+            created: false,
+            accepted: false,
+        }
     }
 
     /// Puts a new object.
     pub(crate) fn create(key: Bytes, encoded: Encoded) -> Self {
         let op = Op::Put { key: key.clone(), value: encoded.bytes.clone(), splice: Some(encoded.splice) };
-        Self { guards: vec![Guard::Absent(key)], ops: vec![op], after: After::Written(encoded), created: true, accepted: false }
+        Self {
+            guards: vec![Guard::Absent(key)],
+            ops: vec![op],
+            after: After::Written(encoded),
+            created: true,
+            accepted: false,
+        }
     }
 
     /// Removes the version at `revision`, whose last state watchers see.
@@ -109,7 +121,12 @@ impl Plan {
 
 impl Engine {
     /// Proposes and waits until the caches show it; the index of the guard that did not hold, otherwise.
-    pub(crate) async fn propose(&self, term: Option<Term>, mut guards: Vec<Guard>, ops: Vec<Op>) -> ApiResult<Result<Revision, usize>> {
+    pub(crate) async fn propose(
+        &self,
+        term: Option<Term>,
+        mut guards: Vec<Guard>,
+        ops: Vec<Op>,
+    ) -> ApiResult<Result<Revision, usize>> {
         let plain = guards.len();
         guards.extend(term.map(Guard::InTerm));
         match self.store.propose(Txn { guards, ops }).await.map_err(store_status)? {

@@ -38,7 +38,8 @@ impl Continuation {
     /// # Errors
     /// 400, in the words of Go's base64 and JSON decoders.
     pub fn decode(text: &str) -> ApiResult<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|error| invalid(&base64_error(&error)))?;
+        let bytes =
+            URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|error| invalid(&base64_error(&error)))?;
         let token: Token = serde_json::from_slice(&bytes).map_err(|_| invalid(&json_error(&bytes)))?;
         if token.v != VERSION {
             return Err(invalid(&format!("server does not recognize this encoded version {}", token.v)));
@@ -70,7 +71,9 @@ fn base64_error(error: &base64::DecodeError) -> String {
 fn json_error(bytes: &[u8]) -> String {
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
         None => "unexpected end of JSON input".into(),
-        Some(byte) => format!("invalid character {} looking for beginning of value", super::json::go_char(char::from(*byte))),
+        Some(byte) => {
+            format!("invalid character {} looking for beginning of value", super::json::go_char(char::from(*byte)))
+        }
     }
 }
 

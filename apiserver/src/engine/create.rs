@@ -21,12 +21,20 @@ impl Engine {
     ///
     /// # Errors
     /// Everything that decoding, admission, validation and the store refuse.
-    pub async fn create(&self, call: &mut Call, target: &Target, body: Body, options: &WriteOptions) -> ApiResult<Answer> {
+    pub async fn create(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        body: Body,
+        options: &WriteOptions,
+    ) -> ApiResult<Answer> {
         match (target.resource(), target.subresource.as_str()) {
             ("pods", "binding") | ("bindings", "") => return self.bind(call, target, body, options).await,
             ("pods", "eviction") => return self.evict(call, target, body, options).await,
             ("serviceaccounts", "token") => return self.issue_token(call, target, body, options).await,
-            _ if reviews::is_review(target.group(), target.kind()) => return self.review(call, target, body, options).await,
+            _ if reviews::is_review(target.group(), target.kind()) => {
+                return self.review(call, target, body, options).await;
+            }
             _ => {}
         }
         let object = self.read_body(call, target, body, options)?;
@@ -34,7 +42,13 @@ impl Engine {
     }
 
     /// Makes a decoded and defaulted object of the request's version.
-    pub(crate) async fn create_object(&self, call: &mut Call, target: &Target, object: Value, options: &WriteOptions) -> ApiResult<Answer> {
+    pub(crate) async fn create_object(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        object: Value,
+        options: &WriteOptions,
+    ) -> ApiResult<Answer> {
         let mut name = String::new();
         for _ in 0..NAME_TRIES {
             let plan = self.plan_create(call, target, object.clone(), options, &mut name).await?;
@@ -105,15 +119,21 @@ impl Engine {
         present::normalise(&target.row, object);
     }
 
-    fn validate_new(&self, call: &mut Call, target: &Target, object: &mut Value, options: &WriteOptions) -> ApiResult<Vec<SideWrite>> {
+    fn validate_new(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        object: &mut Value,
+        options: &WriteOptions,
+    ) -> ApiResult<Vec<SideWrite>> {
         let strategy = target.row.strategy.clone();
         let cx = self.context(call, target, options.dry_run);
         let side = strategy.allocate(&cx, object, None)?;
         let name_errors = |name: &str, prefix: bool| strategy.name_errors(name, prefix);
-        let mut errors = meta::validate_object_meta(object, target.row.resource.namespaced, &name_errors, &Path::new("metadata"));
+        let mut errors =
+            meta::validate_object_meta(object, target.row.resource.namespaced, &name_errors, &Path::new("metadata"));
         errors.extend(strategy.validate_create(&cx, object));
         let warnings = if errors.is_empty() { strategy.warnings(&cx, object, None) } else { Vec::new() };
-        drop(cx);
         refuse(target, object, errors)?;
         warnings.into_iter().for_each(|warning| call.warn(warning));
         Ok(side)
@@ -132,7 +152,8 @@ pub(crate) fn refuse(target: &Target, object: &Value, errors: ErrorList) -> ApiR
 
 /// What clients may not say of a new object.
 fn clean_new(mut object: Value, target: &Target) -> Value {
-    let fields = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"];
+    let fields =
+        ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"];
     for field in fields {
         meta::remove_field(&mut object, field);
     }

@@ -45,7 +45,12 @@ impl Expected {
                 let object_type = types::type_of(&group, &version, &sub.kind);
                 Self { group, version, kind: sub.kind.clone(), object_type }
             }
-            None => Self { group: row.group.clone(), version: row.version.clone(), kind: row.kind.clone(), object_type: row.object_type() },
+            None => Self {
+                group: row.group.clone(),
+                version: row.version.clone(),
+                kind: row.kind.clone(),
+                object_type: row.object_type(),
+            },
         }
     }
 
@@ -56,7 +61,13 @@ impl Expected {
 
 impl Engine {
     /// Reads, checks and defaults the body of a create or an update.
-    pub(crate) fn read_body(&self, call: &mut Call, target: &Target, body: Body, options: &WriteOptions) -> ApiResult<Value> {
+    pub(crate) fn read_body(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        body: Body,
+        options: &WriteOptions,
+    ) -> ApiResult<Value> {
         let expected = Expected::of(target);
         let (value, duplicates) = parse(&expected, &body, options)?;
         let value = identify(&expected, value)?;
@@ -69,7 +80,13 @@ impl Engine {
     }
 
     /// Checks and defaults an object that a patch has made.
-    pub(crate) fn decode_value(&self, call: &mut Call, target: &Target, value: Value, options: &WriteOptions) -> ApiResult<Value> {
+    pub(crate) fn decode_value(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        value: Value,
+        options: &WriteOptions,
+    ) -> ApiResult<Value> {
         let expected = Expected::of(target);
         let value = identify(&expected, value)?;
         let value = self.check(call, target, &expected, value, &[], options)?;
@@ -102,14 +119,26 @@ impl Engine {
     }
 
     /// Checks an applied configuration for types and unknown fields; it stays as the client wrote it.
-    pub(crate) fn check_applied(&self, call: &mut Call, expected: &Expected, value: &Value, options: &WriteOptions) -> ApiResult<()> {
+    pub(crate) fn check_applied(
+        &self,
+        call: &mut Call,
+        expected: &Expected,
+        value: &Value,
+        options: &WriteOptions,
+    ) -> ApiResult<()> {
         let Some(object_type) = expected.object_type.filter(|_| value.is_object()) else { return Ok(()) };
         let decoded = mainstay_api::decode::strict(object_type, value);
         self.complain(call, expected, decoded.unknown, options)
     }
 
     /// Unknown and duplicate fields: refused, warned of, or passed over.
-    fn complain(&self, call: &mut Call, expected: &Expected, problems: Vec<String>, options: &WriteOptions) -> ApiResult<()> {
+    fn complain(
+        &self,
+        call: &mut Call,
+        expected: &Expected,
+        problems: Vec<String>,
+        options: &WriteOptions,
+    ) -> ApiResult<()> {
         match options.field_validation {
             _ if problems.is_empty() => Ok(()),
             FieldValidation::Ignore => Ok(()),
@@ -117,7 +146,9 @@ impl Engine {
                 problems.into_iter().for_each(|problem| call.warn(problem));
                 Ok(())
             }
-            FieldValidation::Strict => Err(unhandled(expected, &format!("strict decoding error: {}", problems.join(", ")))),
+            FieldValidation::Strict => {
+                Err(unhandled(expected, &format!("strict decoding error: {}", problems.join(", "))))
+            }
         }
     }
 }
@@ -132,14 +163,16 @@ fn parse(expected: &Expected, body: &Body, options: &WriteOptions) -> ApiResult<
         Body::Json(bytes) => parse_json(expected, bytes),
         Body::Yaml(bytes) => parse_yaml(expected, bytes, options),
         Body::Protobuf(bytes) => {
-            let value = mainstay_api::protobuf::decode(bytes).map_err(|error| unrecognized(expected, &error.to_string(), bytes))?;
+            let value = mainstay_api::protobuf::decode(bytes)
+                .map_err(|error| unrecognized(expected, &error.to_string(), bytes))?;
             Ok((value, Vec::new()))
         }
     }
 }
 
 fn parse_json(expected: &Expected, bytes: &[u8]) -> ApiResult<(Value, Vec<String>)> {
-    let why = |error: String| unrecognized(expected, &format!("couldn't get version/kind; json parse error: {error}"), bytes);
+    let why =
+        |error: String| unrecognized(expected, &format!("couldn't get version/kind; json parse error: {error}"), bytes);
     let parsed = json::parse(bytes).map_err(why)?;
     for field in ["apiVersion", "kind"] {
         if let Some(found) = parsed.value.get(field).and_then(go_type) {
@@ -156,7 +189,8 @@ fn parse_json(expected: &Expected, bytes: &[u8]) -> ApiResult<(Value, Vec<String
 
 fn parse_yaml(expected: &Expected, bytes: &[u8], options: &WriteOptions) -> ApiResult<(Value, Vec<String>)> {
     let text = String::from_utf8_lossy(bytes);
-    let value = yaml::parse(&text, Duplicates::LastWins).map_err(|error| unrecognized(expected, &error.to_string(), bytes))?;
+    let value =
+        yaml::parse(&text, Duplicates::LastWins).map_err(|error| unrecognized(expected, &error.to_string(), bytes))?;
     if options.field_validation == FieldValidation::Ignore {
         return Ok((value, Vec::new()));
     }
@@ -190,7 +224,10 @@ fn unrecognized(expected: &Expected, why: &str, bytes: &[u8]) -> Status {
         Some(b'{') => format!("{}{dots}", String::from_utf8_lossy(cut)),
         Some(_) => format!("{}{dots}", cut.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
     };
-    Status::bad_request(format!("the object provided is unrecognized (must be of type {}): {why} ({shown})", expected.kind))
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): {why} ({shown})",
+        expected.kind
+    ))
 }
 
 /// Fills in a missing kind and version, and refuses others.
@@ -204,14 +241,18 @@ fn identify(expected: &Expected, mut value: Value) -> ApiResult<Value> {
     }
     let found = meta::api_version(&value);
     if found != wanted {
-        return Err(Status::bad_request(format!("the API version in the data ({found}) does not match the expected API version ({wanted})")));
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({found}) does not match the expected API version ({wanted})"
+        )));
     }
     let kind = meta::kind(&value);
     if kind != expected.kind {
         let Expected { version, group, kind: wanted, .. } = expected;
         let package = group.split('.').next().filter(|first| !first.is_empty()).unwrap_or("core");
         let why = format!("converting ({version}.{kind}) to ({package}.{wanted}): unknown conversion");
-        return Err(Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {wanted}: {why}")));
+        return Err(Status::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {wanted}: {why}"
+        )));
     }
     Ok(value)
 }

@@ -49,19 +49,34 @@ impl Engine {
     }
 
     /// All steps up to the proposal; the flag says that the marked object is to be removed in a second step.
-    pub(crate) async fn plan_delete(&self, call: &mut Call, target: &Target, live: Live, options: &DeleteOptions) -> ApiResult<(Plan, bool)> {
+    pub(crate) async fn plan_delete(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        live: Live,
+        options: &DeleteOptions,
+    ) -> ApiResult<(Plan, bool)> {
         check_preconditions(target, &live.value, options)?;
-        self.admit_with(call, target, AdmissionOperation::Delete, None, Some(&live.value), options.raw.clone(), options.dry_run).await?;
+        self.admit_with(
+            call,
+            target,
+            AdmissionOperation::Delete,
+            None,
+            Some(&live.value),
+            options.raw.clone(),
+            options.dry_run,
+        )
+        .await?;
         let cx = self.context(call, target, options.dry_run);
         let verdict = verdict(&cx, target, &live.value, options);
-        drop(cx);
         let (plan, again) = match verdict {
             Verdict::Pending => (Plan::unchanged(live.bytes), false),
             Verdict::Remove => (self.removal(call, target, &live), false),
             Verdict::Mark(object) => (self.mark_plan(target, &live, &object), false),
             Verdict::MarkAndRemove(object) => (self.mark_plan(target, &live, &object), true),
         };
-        let accepted = options.not_orphaning && !again && !matches!(plan.ops.first(), Some(mainstay_store::Op::Delete { .. }));
+        let accepted =
+            options.not_orphaning && !again && !matches!(plan.ops.first(), Some(mainstay_store::Op::Delete { .. }));
         Ok((Plan { accepted, ..plan }, again))
     }
 
@@ -189,7 +204,8 @@ fn garbage_finalizers(target: &Target, object: &Value, options: &DeleteOptions) 
         Propagation::Foreground => Some(FOREGROUND),
         Propagation::Background => None,
     };
-    let mut list: Vec<String> = meta::finalizers(object).filter(|name| !matches!(*name, ORPHAN | FOREGROUND)).map(str::to_owned).collect();
+    let mut list: Vec<String> =
+        meta::finalizers(object).filter(|name| !matches!(*name, ORPHAN | FOREGROUND)).map(str::to_owned).collect();
     list.extend(wanted.map(str::to_owned));
     let before: Vec<&str> = meta::finalizers(object).collect();
     let same = before.len() == list.len() && list.iter().all(|name| before.contains(&name.as_str()));
@@ -209,5 +225,9 @@ fn effective_policy(target: &Target, object: &Value, options: &DeleteOptions) ->
     if meta::has_finalizer(object, FOREGROUND) {
         return Some(Propagation::Foreground);
     }
-    Some(if target.row.resource.garbage == GarbagePolicy::Orphan { Propagation::Orphan } else { Propagation::Background })
+    Some(if target.row.resource.garbage == GarbagePolicy::Orphan {
+        Propagation::Orphan
+    } else {
+        Propagation::Background
+    })
 }

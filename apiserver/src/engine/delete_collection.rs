@@ -9,7 +9,13 @@ impl Engine {
     ///
     /// # Errors
     /// Those of listing, and the first that a deletion gives.
-    pub async fn delete_collection(&self, call: &mut Call, target: &Target, list: &ListOptions, options: &DeleteOptions) -> ApiResult<Listing> {
+    pub async fn delete_collection(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        list: &ListOptions,
+        options: &DeleteOptions,
+    ) -> ApiResult<Listing> {
         let listing = self.list(target, list).await?;
         for object in &listing.items {
             let one = Target { namespace: object.namespace.clone(), name: object.name.clone(), ..target.clone() };

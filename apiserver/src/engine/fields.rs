@@ -57,14 +57,18 @@ fn supported(target: &Target, field: &str) -> ApiResult<()> {
         return Err(Status::bad_request(format!("field label not supported: {field}")));
     }
     let quoted = crate::rest::query::go_quote(field);
-    Err(Status::bad_request(format!("{quoted} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")))
+    Err(Status::bad_request(format!(
+        "{quoted} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+    )))
 }
 
 fn value_of(object: &Value, field: &str) -> String {
     let at = |path: &str| text_at(object, path);
     match field {
         "spec.host" => at("spec.nodeName"),
-        "source" => Some(at("source.component")).filter(|text| !text.is_empty()).unwrap_or_else(|| at("reportingComponent")),
+        "source" => {
+            Some(at("source.component")).filter(|text| !text.is_empty()).unwrap_or_else(|| at("reportingComponent"))
+        }
         "reportingController" => at("reportingComponent"),
         "status.successful" => or(at("status.succeeded"), "0"),
         "status.replicas" => or(at(field), "0"),

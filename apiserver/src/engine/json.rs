@@ -211,7 +211,8 @@ impl Scanner<'_> {
     fn literal(&mut self, word: &str) -> Scan {
         for (index, expected) in word.bytes().enumerate() {
             if self.bytes.get(self.at) != Some(&expected) {
-                return self.odd(&format!("in literal {word} (expecting {})", go_char(char::from(word.as_bytes()[index]))));
+                return self
+                    .odd(&format!("in literal {word} (expecting {})", go_char(char::from(word.as_bytes()[index]))));
             }
             self.at += 1;
         }
@@ -219,7 +220,8 @@ impl Scanner<'_> {
     }
 
     fn number(&mut self) -> Scan {
-        while self.bytes.get(self.at).is_some_and(|byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
+        while self.bytes.get(self.at).is_some_and(|byte| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9'))
+        {
             self.at += 1;
         }
         Ok(())

@@ -102,7 +102,13 @@ impl Engine {
         }
     }
 
-    fn list_cache(&self, target: &Target, options: &ListOptions, selection: &Selection, after: Option<Continuation>) -> Listing {
+    fn list_cache(
+        &self,
+        target: &Target,
+        options: &ListOptions,
+        selection: &Selection,
+        after: Option<Continuation>,
+    ) -> Listing {
         let reached = self.caches.reached();
         let snapshot = self.caches.of(&target.row.storage_group, target.resource()).snapshot();
         let revision = reached.max(snapshot.revision);
@@ -113,7 +119,11 @@ impl Engine {
             let objects = objects.values().filter(|object| object.key.starts_with(&prefix));
             return gather(objects, options, selection, revision, from);
         }
-        if let Some(name) = selection.fields.pinned("metadata.name").filter(|_| !target.namespace.is_empty() || !target.row.resource.namespaced) {
+        if let Some(name) = selection
+            .fields
+            .pinned("metadata.name")
+            .filter(|_| !target.namespace.is_empty() || !target.row.resource.namespaced)
+        {
             let object = snapshot.objects.get(&target.key_of(name));
             return gather(object.into_iter(), options, selection, revision, from);
         }
@@ -130,10 +140,15 @@ impl Engine {
     ) -> ApiResult<Listing> {
         let first = after.is_none();
         let from = after.map(|after| full_key(target, &after.after));
-        let query = ListQuery { prefix: self.prefix(target), after: from, limit: 0, fresh: Freshness::Exactly(revision) };
+        let query =
+            ListQuery { prefix: self.prefix(target), after: from, limit: 0, fresh: Freshness::Exactly(revision) };
         let page = self.store.list(query).await.map_err(|error| history_status(error, first))?;
-        let objects: Vec<Arc<CachedObject>> =
-            page.entries.into_iter().filter_map(|entry| CachedObject::new(entry.key, entry.value, entry.modified)).map(Arc::new).collect();
+        let objects: Vec<Arc<CachedObject>> = page
+            .entries
+            .into_iter()
+            .filter_map(|entry| CachedObject::new(entry.key, entry.value, entry.modified))
+            .map(Arc::new)
+            .collect();
         Ok(gather(objects.iter(), options, selection, revision, None))
     }
 
@@ -166,7 +181,9 @@ fn gather<'a>(
     revision: Revision,
     after: Option<Bytes>,
 ) -> Listing {
-    let mut objects = objects.filter(|object| after.as_ref().is_none_or(|after| object.key > *after)).filter(|object| selection.matches(object));
+    let mut objects = objects
+        .filter(|object| after.as_ref().is_none_or(|after| object.key > *after))
+        .filter(|object| selection.matches(object));
     let Some(limit) = usize::try_from(options.limit).ok().filter(|limit| *limit > 0) else {
         return Listing { items: objects.cloned().collect(), revision, continuation: String::new(), remaining: None };
     };
@@ -203,7 +220,8 @@ fn validate(options: &ListOptions) -> ApiResult<()> {
     let (version, matching) = (options.resource_version.as_str(), options.resource_version_match.as_str());
     if !matching.is_empty() {
         if version.is_empty() {
-            errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+            errors
+                .push(Error::forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
         }
         if !options.continuation.is_empty() {
             errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
@@ -212,7 +230,8 @@ fn validate(options: &ListOptions) -> ApiResult<()> {
             errors.push(Error::not_supported(&path, Value::from(matching), &["Exact", "NotOlderThan", ""]));
         }
         if matching == "Exact" && version == "0" {
-            errors.push(Error::forbidden(&path, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+            errors
+                .push(Error::forbidden(&path, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
         }
     }
     if options.send_initial_events.is_some() {

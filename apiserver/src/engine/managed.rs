@@ -16,8 +16,16 @@ pub(crate) fn track(call: &Call, target: &Target, old: Option<&Value>, new: &mut
 }
 
 /// Applies what a client sent to what is there.
-pub(crate) fn apply(call: &Call, target: &Target, live: Option<&Value>, config: &Value, options: &WriteOptions) -> ApiResult<Value> {
-    with_write(call, target, &options.field_manager, |write| ssa::apply(live, config, write, options.force == Some(true)))
+pub(crate) fn apply(
+    call: &Call,
+    target: &Target,
+    live: Option<&Value>,
+    config: &Value,
+    options: &WriteOptions,
+) -> ApiResult<Value> {
+    with_write(call, target, &options.field_manager, |write| {
+        ssa::apply(live, config, write, options.force == Some(true))
+    })
 }
 
 fn with_write<T>(call: &Call, target: &Target, manager: &str, act: impl FnOnce(&Write<'_>) -> T) -> T {
@@ -27,7 +35,14 @@ fn with_write<T>(call: &Call, target: &Target, manager: &str, act: impl FnOnce(&
     let ignored = reset(target);
     let whole = schema_of_object(target);
     let schema = if target.subresource == "scale" { whole } else { schema };
-    act(&Write { schema, manager, api_version: &api_version, subresource: &target.subresource, ignored: &ignored, now: call.now })
+    act(&Write {
+        schema,
+        manager,
+        api_version: &api_version,
+        subresource: &target.subresource,
+        ignored: &ignored,
+        now: call.now,
+    })
 }
 
 fn schema_of_object(target: &Target) -> Schema<'static> {
@@ -51,9 +66,16 @@ impl Engine {
     ///
     /// # Errors
     /// 400 for what does not parse or does not fit the kind.
-    pub(crate) fn read_applied(&self, call: &mut Call, target: &Target, bytes: &[u8], options: &WriteOptions) -> ApiResult<Value> {
+    pub(crate) fn read_applied(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        bytes: &[u8],
+        options: &WriteOptions,
+    ) -> ApiResult<Value> {
         let text = String::from_utf8_lossy(bytes);
-        let value = yaml::parse(&text, Duplicates::LastWins).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
+        let value = yaml::parse(&text, Duplicates::LastWins)
+            .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
         let expected = Expected::of(target);
         self.check_applied(call, &expected, &value, options)?;
         Ok(value)

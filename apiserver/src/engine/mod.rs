@@ -49,7 +49,6 @@ use crate::cache::{CacheReader, Caches};
 use crate::registry::Registry;
 
 pub(crate) use json::parse_plain as parse_options;
-pub(crate) use patch::Edit;
 pub(crate) use present::{list_kind, stored_to_request};
 
 /// What an engine is made of.

@@ -22,7 +22,13 @@ impl Engine {
     ///
     /// # Errors
     /// Everything that decoding, admission, validation and the store refuse.
-    pub async fn update(&self, call: &mut Call, target: &Target, body: Body, options: &WriteOptions) -> ApiResult<Answer> {
+    pub async fn update(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        body: Body,
+        options: &WriteOptions,
+    ) -> ApiResult<Answer> {
         let object = self.read_body(call, target, body, options)?;
         check_name(target, &object)?;
         self.modify(call, target, &Change::Replace(object), options).await
@@ -32,7 +38,13 @@ impl Engine {
     ///
     /// # Errors
     /// Everything that decoding, admission, validation and the store refuse.
-    pub async fn modify(&self, call: &mut Call, target: &Target, change: &Change, options: &WriteOptions) -> ApiResult<Answer> {
+    pub async fn modify(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        change: &Change,
+        options: &WriteOptions,
+    ) -> ApiResult<Answer> {
         for _ in 0..TRIES {
             let plan = self.plan_modify(call, target, change, options).await?;
             if let Finished::Answer(answer) = self.finish(call, target, plan, options.dry_run).await? {
@@ -43,14 +55,26 @@ impl Engine {
     }
 
     /// All steps up to the proposal.
-    pub(crate) async fn plan_modify(&self, call: &mut Call, target: &Target, change: &Change, options: &WriteOptions) -> ApiResult<Plan> {
+    pub(crate) async fn plan_modify(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        change: &Change,
+        options: &WriteOptions,
+    ) -> ApiResult<Plan> {
         match self.live(target).await? {
             Some(live) => self.plan_change(call, target, live, change, options).await,
             None => self.plan_missing(call, target, change, options).await,
         }
     }
 
-    async fn plan_missing(&self, call: &mut Call, target: &Target, change: &Change, options: &WriteOptions) -> ApiResult<Plan> {
+    async fn plan_missing(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        change: &Change,
+        options: &WriteOptions,
+    ) -> ApiResult<Plan> {
         let row = &target.row.resource;
         let creates = match change {
             Change::Replace(_) => row.create_on_update && target.subresource.is_empty(),
@@ -73,7 +97,14 @@ impl Engine {
         self.plan_create(call, target, object, &options, &mut name).await
     }
 
-    async fn plan_change(&self, call: &mut Call, target: &Target, live: Live, change: &Change, options: &WriteOptions) -> ApiResult<Plan> {
+    async fn plan_change(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        live: Live,
+        change: &Change,
+        options: &WriteOptions,
+    ) -> ApiResult<Plan> {
         if let Change::Edit(edit) = change {
             let mut value = live.value.clone();
             edit(&mut value)?;
@@ -106,7 +137,14 @@ impl Engine {
     }
 
     /// The new state as the change wants it, in the stored version.
-    fn changed(&self, call: &mut Call, target: &Target, live: &Live, change: &Change, options: &WriteOptions) -> ApiResult<Value> {
+    fn changed(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        live: &Live,
+        change: &Change,
+        options: &WriteOptions,
+    ) -> ApiResult<Value> {
         let view = self.view(target, live)?;
         let changed = self.applied(call, target, Some(&view), change, options)?;
         match target.subresource.as_str() {
@@ -121,14 +159,20 @@ impl Engine {
         present::normalise(&target.row, new);
     }
 
-    fn validate_change(&self, call: &mut Call, target: &Target, new: &mut Value, old: &Value, options: &WriteOptions) -> ApiResult<Vec<SideWrite>> {
+    fn validate_change(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        new: &mut Value,
+        old: &Value,
+        options: &WriteOptions,
+    ) -> ApiResult<Vec<SideWrite>> {
         let strategy = target.row.strategy.clone();
         let cx = self.context(call, target, options.dry_run);
         let side = strategy.allocate(&cx, new, Some(old))?;
         let mut errors = meta::validate_object_meta_update(new, old, &Path::new("metadata"));
         errors.extend(strategy.validate_update(&cx, new, old));
         let warnings = if errors.is_empty() { strategy.warnings(&cx, new, Some(old)) } else { Vec::new() };
-        drop(cx);
         refuse(target, new, errors)?;
         warnings.into_iter().for_each(|warning| call.warn(warning));
         Ok(side)
@@ -140,11 +184,15 @@ pub(crate) fn check_name(target: &Target, object: &Value) -> ApiResult<()> {
     let name = meta::name(object);
     if name.is_empty() {
         let url = &target.name;
-        return Err(Status::bad_request(format!("the name of the object ({url} based on URL) was undeterminable: name must be provided")));
+        return Err(Status::bad_request(format!(
+            "the name of the object ({url} based on URL) was undeterminable: name must be provided"
+        )));
     }
     if name != target.name {
         let url = &target.name;
-        return Err(Status::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({url})")));
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({url})"
+        )));
     }
     Ok(())
 }
@@ -156,7 +204,8 @@ fn check_uid(target: &Target, new: &Value, old: &Value) -> ApiResult<()> {
     }
     let why = format!("Precondition failed: UID in precondition: {new}, UID in object meta: {old}");
     let key = format!("/registry/{}/{}/{}", target.resource(), target.namespace, target.name);
-    let why = format!("StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}");
+    let why =
+        format!("StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}");
     Err(Status::conflict_because(target.group(), target.resource(), &target.name, why))
 }
 
@@ -178,7 +227,8 @@ fn check_revision(target: &Target, new: &mut Value, live: &Live) -> ApiResult<()
         Ok(_) => Err(Status::conflict(target.group(), target.resource(), &target.name)),
         Err(_) => {
             let why = crate::rest::query::parse_int_error("ParseUint", &asked);
-            let error = mainstay_api::field::Error::invalid(&Path::new("metadata").child("resourceVersion"), asked, why);
+            let error =
+                mainstay_api::field::Error::invalid(&Path::new("metadata").child("resourceVersion"), asked, why);
             Err(Status::invalid(target.group(), target.kind(), &target.name, [error].into_iter().collect()))
         }
     }

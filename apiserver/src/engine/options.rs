@@ -58,7 +58,13 @@ impl RawOptions {
         check_dry_run(&self.dry_run, &mut errors);
         let field_validation = parse_validation(&self.field_validation, &mut errors);
         finish(kind, errors)?;
-        Ok(WriteOptions { dry_run: !self.dry_run.is_empty(), field_manager: self.field_manager, field_validation, force: self.force, owned: false })
+        Ok(WriteOptions {
+            dry_run: !self.dry_run.is_empty(),
+            field_manager: self.field_manager,
+            field_validation,
+            force: self.force,
+            owned: false,
+        })
     }
 
     fn check_patch(&self, apply: bool, errors: &mut ErrorList) {
@@ -100,7 +106,11 @@ fn parse_validation(text: &str, errors: &mut ErrorList) -> FieldValidation {
         "Ignore" => FieldValidation::Ignore,
         "Strict" => FieldValidation::Strict,
         other => {
-            errors.push(Error::not_supported(&Path::new("fieldValidation"), Value::from(other), &["", "Ignore", "Strict", "Warn"]));
+            errors.push(Error::not_supported(
+                &Path::new("fieldValidation"),
+                Value::from(other),
+                &["", "Ignore", "Strict", "Warn"],
+            ));
             FieldValidation::Warn
         }
     }
@@ -153,8 +163,14 @@ impl DeleteOptions {
     /// 422 for values that are not supported.
     pub fn parse(raw: Value) -> ApiResult<Self> {
         let mut errors = ErrorList::new();
-        let dry_run: Vec<String> =
-            raw.get("dryRun").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        let dry_run: Vec<String> = raw
+            .get("dryRun")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
         let orphan = raw.get("orphanDependents").and_then(Value::as_bool);
         let policy = raw.get("propagationPolicy").and_then(Value::as_str);
         if orphan.is_some() && policy.is_some() {
@@ -165,7 +181,8 @@ impl DeleteOptions {
         check_dry_run(&dry_run, &mut errors);
         check_ignore_errors(&raw, &mut errors);
         finish("DeleteOptions", errors)?;
-        let precondition = |field: &str| raw.pointer(&format!("/preconditions/{field}")).and_then(Value::as_str).map(str::to_owned);
+        let precondition =
+            |field: &str| raw.pointer(&format!("/preconditions/{field}")).and_then(Value::as_str).map(str::to_owned);
         Ok(Self {
             dry_run: !dry_run.is_empty(),
             grace: raw.get("gracePeriodSeconds").and_then(Value::as_i64),

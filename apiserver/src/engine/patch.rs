@@ -37,12 +37,24 @@ pub enum Change {
 
 impl Engine {
     /// The new state in the request's version, decoded and defaulted.
-    pub(crate) fn applied(&self, call: &mut Call, target: &Target, view: Option<&Value>, change: &Change, options: &WriteOptions) -> ApiResult<Value> {
+    pub(crate) fn applied(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        view: Option<&Value>,
+        change: &Change,
+        options: &WriteOptions,
+    ) -> ApiResult<Value> {
         match change {
             Change::Replace(object) => Ok(object.clone()),
             Change::Apply(object) => {
                 let applied = super::managed::apply(call, target, view, object, options)?;
-                self.decode_value(call, target, applied, &WriteOptions { field_validation: FieldValidation::Ignore, ..options.clone() })
+                self.decode_value(
+                    call,
+                    target,
+                    applied,
+                    &WriteOptions { field_validation: FieldValidation::Ignore, ..options.clone() },
+                )
             }
             Change::Patch(kind, patch) => {
                 let view = view.ok_or_else(|| super::read::not_found(target))?;
@@ -60,7 +72,9 @@ fn patched(target: &Target, view: &Value, kind: PatchKind, patch: &Bytes) -> Api
         PatchKind::Merge => mainstay_api::patch::merge_patch(view, patch),
         PatchKind::Strategic => {
             let of = super::decode::Expected::of(target).object_type;
-            let of = of.ok_or_else(|| Status::unsupported_media_type(&["application/json-patch+json", "application/merge-patch+json"]))?;
+            let of = of.ok_or_else(|| {
+                Status::unsupported_media_type(&["application/json-patch+json", "application/merge-patch+json"])
+            })?;
             mainstay_api::patch::strategic::apply_bytes(view, patch, of)
         }
     }

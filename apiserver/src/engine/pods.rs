@@ -22,7 +22,13 @@ fn success() -> Answer {
 
 impl Engine {
     /// Assigns a pod to a node.
-    pub(crate) async fn bind(&self, call: &mut Call, target: &Target, body: Body, options: &WriteOptions) -> ApiResult<Answer> {
+    pub(crate) async fn bind(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        body: Body,
+        options: &WriteOptions,
+    ) -> ApiResult<Answer> {
         let binding = self.read_body(call, target, body, options)?;
         let target = self.pod_of(target, &binding);
         check_url_name(&target, &binding, "Binding")?;
@@ -46,7 +52,13 @@ impl Engine {
     }
 
     /// Deletes a pod if its disruption budget allows.
-    pub(crate) async fn evict(&self, call: &mut Call, target: &Target, body: Body, options: &WriteOptions) -> ApiResult<Answer> {
+    pub(crate) async fn evict(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        body: Body,
+        options: &WriteOptions,
+    ) -> ApiResult<Answer> {
         let eviction = self.read_body(call, target, body, options)?;
         check_url_name(target, &eviction, "Eviction")?;
         let mut delete = DeleteOptions::parse(eviction.get("deleteOptions").cloned().unwrap_or_else(|| json!({})))?;
@@ -76,11 +88,19 @@ impl Engine {
         }
     }
 
-    async fn spend(&self, call: &mut Call, pod: &Target, object: &Value, budget: &Value, delete: &DeleteOptions) -> ApiResult<()> {
+    async fn spend(
+        &self,
+        call: &mut Call,
+        pod: &Target,
+        object: &Value,
+        budget: &Value,
+        delete: &DeleteOptions,
+    ) -> ApiResult<()> {
         if !is_ready(object) && may_evict_unready(budget) {
             return Ok(());
         }
-        let row = self.registry.find("policy", "v1", "poddisruptionbudgets").ok_or_else(|| Status::internal("no budgets"))?;
+        let row =
+            self.registry.find("policy", "v1", "poddisruptionbudgets").ok_or_else(|| Status::internal("no budgets"))?;
         let name = meta::name(budget).to_owned();
         let target = Target { row, namespace: pod.namespace.clone(), name, subresource: "status".into() };
         let (pod_name, now) = (pod.name.clone(), mainstay_api::time::seconds(call.now));
@@ -114,7 +134,9 @@ fn check_node(binding: &Value) -> ApiResult<()> {
     let kind = text("/target/kind");
     if !matches!(kind, "" | "Node") {
         let kind = crate::rest::query::go_quote(kind);
-        return Err(Status::plain(format!("target.kind: Unsupported value: {kind}: supported values: \"Node\", \"<empty>\"")));
+        return Err(Status::plain(format!(
+            "target.kind: Unsupported value: {kind}: supported values: \"Node\", \"<empty>\""
+        )));
     }
     if text("/target/name").is_empty() {
         return Err(Status::plain("target.name: Required value"));
@@ -130,7 +152,8 @@ fn assign(pod: &mut Value, binding: &Value, now: &str) -> ApiResult<()> {
         let (namespace, found) = (meta::namespace(pod), meta::uid(pod));
         let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
         let key = format!("/registry/pods/{namespace}/{name}");
-        let why = format!("StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}");
+        let why =
+            format!("StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}");
         return Err(Status::conflict_because("", "pods", &name, why));
     }
     if meta::is_deleting(pod) {
@@ -146,7 +169,10 @@ fn assign(pod: &mut Value, binding: &Value, now: &str) -> ApiResult<()> {
     for (key, value) in meta::annotations(binding).into_iter().flatten() {
         meta::set_annotation(pod, key, value.as_str().unwrap_or_default());
     }
-    set_condition(pod, json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now}));
+    set_condition(
+        pod,
+        json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now}),
+    );
     Ok(())
 }
 

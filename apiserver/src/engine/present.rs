@@ -13,7 +13,12 @@ impl Engine {
     pub(crate) fn answer(&self, target: &Target, bytes: Bytes, created: bool) -> ApiResult<Answer> {
         if target.subresource == "scale" {
             let value = scale::of(target, &crate::codec::decode(&bytes))?;
-            return Ok(Answer { bytes: value.to_string().into(), created, accepted: false, kind: Some("Scale".into()) });
+            return Ok(Answer {
+                bytes: value.to_string().into(),
+                created,
+                accepted: false,
+                kind: Some("Scale".into()),
+            });
         }
         Ok(Answer { bytes: stored_to_request(&target.row, bytes)?, created, accepted: false, kind: None })
     }
@@ -67,5 +72,9 @@ fn convert(value: Value, api_version: &str, kind: &str) -> ApiResult<Value> {
 
 /// The kind of a row's lists.
 pub(crate) fn list_kind(row: &Row) -> String {
-    if row.resource.list_kind.is_empty() { format!("{}List", row.resource.kind) } else { row.resource.list_kind.to_string() }
+    if row.resource.list_kind.is_empty() {
+        format!("{}List", row.resource.kind)
+    } else {
+        row.resource.list_kind.to_string()
+    }
 }

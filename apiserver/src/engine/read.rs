@@ -44,7 +44,11 @@ impl Engine {
     /// What a write begins from: the latest state.
     pub(crate) async fn live(&self, target: &Target) -> ApiResult<Option<Live>> {
         let (entry, _) = self.store.get(&target.key(), Freshness::Consistent).await.map_err(store_status)?;
-        Ok(entry.map(|entry| Live { value: crate::codec::decode(&entry.value), bytes: entry.value, revision: entry.modified }))
+        Ok(entry.map(|entry| Live {
+            value: crate::codec::decode(&entry.value),
+            bytes: entry.value,
+            revision: entry.modified,
+        }))
     }
 }
 

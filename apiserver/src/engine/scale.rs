@@ -40,7 +40,8 @@ fn selector_text(target: &Target, object: &Value) -> ApiResult<String> {
 pub(crate) fn take(target: &Target, live: &Value, scale: &Value) -> ApiResult<Value> {
     let replicas = scale.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0);
     if replicas < 0 {
-        let error = Error::invalid(&Path::new("spec").child("replicas"), replicas, "must be greater than or equal to 0");
+        let error =
+            Error::invalid(&Path::new("spec").child("replicas"), replicas, "must be greater than or equal to 0");
         return Err(Status::invalid("autoscaling", "Scale", &target.name, [error].into_iter().collect()));
     }
     let mut object = live.clone();

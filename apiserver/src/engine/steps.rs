@@ -23,7 +23,14 @@ impl Engine {
         }
     }
 
-    fn attributes<'a>(&'a self, call: &'a Call, target: &'a Target, operation: Operation, options: Value, dry_run: bool) -> Attributes<'a> {
+    fn attributes<'a>(
+        &'a self,
+        call: &'a Call,
+        target: &'a Target,
+        operation: Operation,
+        options: Value,
+        dry_run: bool,
+    ) -> Attributes<'a> {
         Attributes {
             operation,
             resource: &target.row.resource,
@@ -50,7 +57,8 @@ impl Engine {
         object: Value,
         options: &WriteOptions,
     ) -> ApiResult<Value> {
-        let mut attributes = self.attributes(call, target, operation, options_value("CreateOptions", options), options.dry_run);
+        let mut attributes =
+            self.attributes(call, target, operation, options_value("CreateOptions", options), options.dry_run);
         attributes.object = Some(object);
         self.run_mutating(attributes).await.map(|(object, warnings)| {
             warnings.into_iter().for_each(|warning| call.warn(warning));
@@ -67,7 +75,8 @@ impl Engine {
         old: &Value,
         options: &WriteOptions,
     ) -> ApiResult<Value> {
-        let mut attributes = self.attributes(call, target, Operation::Update, options_value("UpdateOptions", options), options.dry_run);
+        let mut attributes =
+            self.attributes(call, target, Operation::Update, options_value("UpdateOptions", options), options.dry_run);
         attributes.object = Some(new);
         attributes.old_object = Some(old.clone());
         self.run_mutating(attributes).await.map(|(object, warnings)| {
@@ -77,7 +86,13 @@ impl Engine {
     }
 
     /// Nobody grants by roles and bindings what he does not have.
-    pub(crate) fn check_escalation(&self, call: &Call, target: &Target, object: &Value, old: Option<&Value>) -> ApiResult<()> {
+    pub(crate) fn check_escalation(
+        &self,
+        call: &Call,
+        target: &Target,
+        object: &Value,
+        old: Option<&Value>,
+    ) -> ApiResult<()> {
         if target.group() != "rbac.authorization.k8s.io" {
             return Ok(());
         }

@@ -30,7 +30,12 @@ impl Engine {
     ///
     /// # Errors
     /// The first operation's that is refused; nothing has been done then.
-    pub async fn transact(&self, call: &mut Call, operations: &[(Target, Operation)], options: &WriteOptions) -> ApiResult<(Vec<Answer>, Revision)> {
+    pub async fn transact(
+        &self,
+        call: &mut Call,
+        operations: &[(Target, Operation)],
+        options: &WriteOptions,
+    ) -> ApiResult<(Vec<Answer>, Revision)> {
         for _ in 0..TRIES {
             let mut plans = Vec::with_capacity(operations.len());
             for (target, operation) in operations {
@@ -38,15 +43,33 @@ impl Engine {
             }
             let guards = plans.iter().flat_map(|plan| plan.guards.clone()).collect();
             let ops: Vec<_> = plans.iter().flat_map(|plan| plan.ops.clone()).collect();
-            let revision = if options.dry_run || ops.is_empty() { Ok(self.store.applied()) } else { self.propose(call.term, guards, ops).await? };
+            let revision = if options.dry_run || ops.is_empty() {
+                Ok(self.store.applied())
+            } else {
+                self.propose(call.term, guards, ops).await?
+            };
             let Ok(revision) = revision else { continue };
-            let answers = operations.iter().zip(&plans).map(|((target, _), plan)| self.answer(target, plan.after.at(revision), plan.created));
+            let answers = operations
+                .iter()
+                .zip(&plans)
+                .map(|((target, _), plan)| self.answer(target, plan.after.at(revision), plan.created));
             return Ok((answers.collect::<ApiResult<_>>()?, revision));
         }
-        Err(Status::conflict_because("", "transactions", "", "the objects have been modified; please apply your changes to the latest version and try again"))
+        Err(Status::conflict_because(
+            "",
+            "transactions",
+            "",
+            "the objects have been modified; please apply your changes to the latest version and try again",
+        ))
     }
 
-    async fn plan(&self, call: &mut Call, target: &Target, operation: &Operation, options: &WriteOptions) -> ApiResult<Plan> {
+    async fn plan(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        operation: &Operation,
+        options: &WriteOptions,
+    ) -> ApiResult<Plan> {
         match operation {
             Operation::Create(body) => {
                 let object = self.read_body(call, target, body.clone(), options)?;

@@ -117,7 +117,11 @@ impl Engine {
             next_bookmark: Instant::now() + BOOKMARK_EVERY,
         };
         if initial {
-            stream.push_state(&subscription.snapshot, at, options.send_initial_events == Some(true) && options.bookmarks);
+            stream.push_state(
+                &subscription.snapshot,
+                at,
+                options.send_initial_events == Some(true) && options.bookmarks,
+            );
         } else if let Some(after) = after {
             let backlog = match subscription.backlog {
                 Some(backlog) => backlog,
@@ -132,7 +136,9 @@ impl Engine {
     async fn catch_up(&self, options: &WatchOptions, after: Option<Revision>) -> ApiResult<()> {
         match after {
             Some(revision) => self.wait_until(revision).await,
-            None if options.resource_version.is_empty() => self.caches.consistent().await.map(drop).map_err(super::store_status),
+            None if options.resource_version.is_empty() => {
+                self.caches.consistent().await.map(drop).map_err(super::store_status)
+            }
             None => Ok(()),
         }
     }
@@ -141,11 +147,18 @@ impl Engine {
     async fn history(&self, target: &Target, after: Revision, until: Revision) -> ApiResult<Vec<Arc<CacheEvent>>> {
         let mut watch = self.store.watch(self.prefix(target), after).map_err(|error| expired(error, after))?;
         let mut events = Vec::new();
-        while after < until {
+        if after >= until {
+            return Ok(events);
+        }
+        loop {
             let batch = watch.next().await.map_err(|error| expired(error, after))?;
             for event in batch.events.iter().filter(|event| event.revision <= until) {
                 let object = CachedObject::new(event.key.clone(), event.value.clone(), event.revision).map(Arc::new);
-                let previous = event.previous.clone().and_then(|bytes| CachedObject::new(event.key.clone(), bytes, Revision(0))).map(Arc::new);
+                let previous = event
+                    .previous
+                    .clone()
+                    .and_then(|bytes| CachedObject::new(event.key.clone(), bytes, Revision(0)))
+                    .map(Arc::new);
                 if let Some(object) = object {
                     events.push(Arc::new(CacheEvent { revision: event.revision, kind: event.kind, object, previous }));
                 }
@@ -199,7 +212,11 @@ impl WatchStream {
 
     fn push_state(&mut self, snapshot: &Snapshot, revision: Revision, end: bool) {
         for object in snapshot.under(&self.prefix).filter(|object| self.selection.matches(object)) {
-            let item = WatchItem::Event { kind: WatchEventKind::Added, object: object.value.clone(), revision: object.modified };
+            let item = WatchItem::Event {
+                kind: WatchEventKind::Added,
+                object: object.value.clone(),
+                revision: object.modified,
+            };
             self.ready.push_back(item);
         }
         if end {
@@ -247,12 +264,18 @@ fn scope(target: &Target, selection: &Selection) -> Scope {
     {
         return Scope::Node(node.to_owned());
     }
-    if target.namespace.is_empty() || !target.row.resource.namespaced { Scope::All } else { Scope::Namespace(target.namespace.clone()) }
+    if target.namespace.is_empty() || !target.row.resource.namespaced {
+        Scope::All
+    } else {
+        Scope::Namespace(target.namespace.clone())
+    }
 }
 
 fn expired(error: StoreError, after: Revision) -> Status {
     match error {
-        StoreError::Compacted { oldest } => Status::expired(format!("too old resource version: {} ({})", after.0, oldest.0)),
+        StoreError::Compacted { oldest } => {
+            Status::expired(format!("too old resource version: {} ({})", after.0, oldest.0))
+        }
         other => super::store_status(other),
     }
 }
@@ -262,14 +285,16 @@ fn validate(options: &WatchOptions) -> ApiResult<()> {
     let path = Path::new("resourceVersionMatch");
     let matching = options.resource_version_match.as_str();
     match options.send_initial_events {
-        Some(_) => {
-            if matching != "NotOlderThan" {
-                let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-                errors.push(Error::forbidden(&path, detail));
-            }
+        Some(_) if matching != "NotOlderThan" => {
+            let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            errors.push(Error::forbidden(&path, detail));
         }
+        Some(_) => {}
         None if !matching.is_empty() => {
-            errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
+            errors.push(Error::forbidden(
+                &path,
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            ));
         }
         None => {}
     }

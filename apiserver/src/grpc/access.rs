@@ -29,13 +29,20 @@ pub(crate) fn target(rest: &Rest, reference: Option<ResourceRef>) -> ApiResult<T
 }
 
 /// Asks the authorizer, once for each call.
-pub(crate) fn authorize(rest: &Rest, user: &UserInfo, verb: &str, target: &Target, field_selector: &str) -> ApiResult<()> {
+pub(crate) fn authorize(
+    rest: &Rest,
+    user: &UserInfo,
+    verb: &str,
+    target: &Target,
+    field_selector: &str,
+) -> ApiResult<()> {
     let served = match target.row.resource.subresource(&target.subresource) {
         Some(sub) => sub.verbs.iter().any(|own| own == verb),
         None => target.row.has_verb(verb),
     };
     let whole = &target.row.resource;
-    let namespace = if whole.resource == "namespaces" && whole.group.is_empty() { &target.name } else { &target.namespace };
+    let namespace =
+        if whole.resource == "namespaces" && whole.group.is_empty() { &target.name } else { &target.namespace };
     let attributes = AuthzAttributes {
         user,
         verb,
@@ -76,7 +83,8 @@ pub(crate) fn options(options: Option<WireOptions>, kind: &str, force: Option<bo
 pub(crate) fn respond<T>(message: T, call: &Call) -> Response<T> {
     let mut response = Response::new(message);
     for warning in &call.warnings {
-        let printable: String = warning.chars().map(|c| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' }).collect();
+        let printable: String =
+            warning.chars().map(|c| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' }).collect();
         if let Ok(value) = printable.parse() {
             response.metadata_mut().append("warning", value);
         }

@@ -26,7 +26,10 @@ pub(crate) struct AgentsService {
 impl AgentsApi for AgentsService {
     type SessionStream = ReceiverStream<Result<MasterFrame, tonic::Status>>;
 
-    async fn session(&self, request: Request<Streaming<AgentFrame>>) -> Result<Response<Self::SessionStream>, tonic::Status> {
+    async fn session(
+        &self,
+        request: Request<Streaming<AgentFrame>>,
+    ) -> Result<Response<Self::SessionStream>, tonic::Status> {
         let user = user(request.extensions()).map_err(|status| super::status(&status))?;
         let mut frames = request.into_inner();
         let hello = match frames.message().await?.and_then(|frame| frame.frame) {

@@ -44,14 +44,21 @@ impl ClusterService {
         self.rest.engine.store.members().into_iter().map(|member| member.api_url).collect()
     }
 
-    async fn create_token(&self, user: UserInfo, request: wire::CreateTokenRequest) -> ApiResult<wire::CreateTokenResponse> {
+    async fn create_token(
+        &self,
+        user: UserInfo,
+        request: wire::CreateTokenRequest,
+    ) -> ApiResult<wire::CreateTokenResponse> {
         let token = JoinToken::generate();
         let ttl = (request.ttl_seconds > 0).then(|| Duration::from_secs(request.ttl_seconds));
         let secret = token.to_secret(ttl, &request.description, Timestamp::now());
         let row = self.rest.engine.registry().find("", "v1", "secrets").ok_or_else(Status::path_not_found)?;
         let target = Target { row, namespace: "kube-system".into(), name: String::new(), subresource: String::new() };
         let mut call = Call::new(user, "mainstay", None);
-        self.rest.engine.create(&mut call, &target, Body::Json(secret.to_string().into()), &WriteOptions::default()).await?;
+        self.rest
+            .engine
+            .create(&mut call, &target, Body::Json(secret.to_string().into()), &WriteOptions::default())
+            .await?;
         Ok(wire::CreateTokenResponse { token: token.to_string() })
     }
 
@@ -107,16 +114,21 @@ fn refused(error: pki::PkiError) -> Status {
 impl Cluster for ClusterService {
     async fn version(&self, _: Request<wire::VersionRequest>) -> Reply<wire::VersionResponse> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Ok(Response::new(wire::VersionResponse { version, kubernetes_version: crate::rest::KUBERNETES_VERSION.to_owned() }))
+        Ok(Response::new(wire::VersionResponse {
+            version,
+            kubernetes_version: crate::rest::KUBERNETES_VERSION.to_owned(),
+        }))
     }
 
     async fn discover(&self, request: Request<wire::DiscoverRequest>) -> Reply<wire::DiscoverResponse> {
-        let answer = pki::discover(&self.pki, &self.rest.engine.reader, self.masters(), &request.into_inner(), Timestamp::now());
+        let answer =
+            pki::discover(&self.pki, &self.rest.engine.reader, self.masters(), &request.into_inner(), Timestamp::now());
         told(answer.map_err(refused))
     }
 
     async fn enroll(&self, request: Request<wire::EnrollRequest>) -> Reply<wire::EnrollResponse> {
-        let answer = pki::enrol(&self.pki, &self.rest.engine.reader, self.masters(), &request.into_inner(), Timestamp::now());
+        let answer =
+            pki::enrol(&self.pki, &self.rest.engine.reader, self.masters(), &request.into_inner(), Timestamp::now());
         told(answer.map_err(refused))
     }
 
@@ -139,11 +151,15 @@ impl Cluster for ClusterService {
         told(removed.map(|()| wire::RemoveMemberResponse {}).map_err(store_status))
     }
 
-    async fn transfer_leader(&self, request: Request<wire::TransferLeaderRequest>) -> Reply<wire::TransferLeaderResponse> {
+    async fn transfer_leader(
+        &self,
+        request: Request<wire::TransferLeaderRequest>,
+    ) -> Reply<wire::TransferLeaderResponse> {
         check(request.extensions())?;
         let to = Some(request.into_inner().to).filter(|name| !name.is_empty());
         let moved = self.rest.engine.store.transfer_leader(to).await;
-        let leader = self.rest.engine.store.leadership().borrow().leader.clone().map(|leader| leader.name).unwrap_or_default();
+        let leader =
+            self.rest.engine.store.leadership().borrow().leader.clone().map(|leader| leader.name).unwrap_or_default();
         told(moved.map(|()| wire::TransferLeaderResponse { leader }).map_err(store_status))
     }
 

@@ -24,14 +24,21 @@ pub(crate) struct MastersService {
 fn check(extensions: &Extensions) -> Result<(), tonic::Status> {
     let checked: ApiResult<()> = user(extensions).and_then(|user| {
         let master = user.groups.iter().any(|group| group == "system:mainstay:masters");
-        if master || crate::authz::is_superuser(&user) { Ok(()) } else { Err(Status::forbidden("", "masters", "", "only masters may ask this")) }
+        if master || crate::authz::is_superuser(&user) {
+            Ok(())
+        } else {
+            Err(Status::forbidden("", "masters", "", "only masters may ask this"))
+        }
     });
     checked.map_err(|status| super::status(&status))
 }
 
 #[tonic::async_trait]
 impl Masters for MastersService {
-    async fn report_sessions(&self, request: Request<SessionReport>) -> Result<Response<SessionReportResponse>, tonic::Status> {
+    async fn report_sessions(
+        &self,
+        request: Request<SessionReport>,
+    ) -> Result<Response<SessionReportResponse>, tonic::Status> {
         check(request.extensions())?;
         self.agents.take_report(request.into_inner());
         Ok(Response::new(SessionReportResponse {}))
@@ -42,22 +49,31 @@ impl Masters for MastersService {
     async fn dial(&self, request: Request<Streaming<DialFrame>>) -> Result<Response<Self::DialStream>, tonic::Status> {
         check(request.extensions())?;
         let mut frames = request.into_inner();
-        let first = frames.message().await?.ok_or_else(|| tonic::Status::invalid_argument("the first frame names the node"))?;
+        let first =
+            frames.message().await?.ok_or_else(|| tonic::Status::invalid_argument("the first frame names the node"))?;
         let tunnel = self.agents.open_local(&first.node_name).await;
-        let tunnel = tunnel.ok_or_else(|| tonic::Status::unavailable(format!("no session with node {}", first.node_name)))?;
+        let tunnel =
+            tunnel.ok_or_else(|| tonic::Status::unavailable(format!("no session with node {}", first.node_name)))?;
         let (sender, queue) = mpsc::channel(QUEUE);
         tokio::spawn(relay(tunnel, frames, sender));
         Ok(Response::new(ReceiverStream::new(queue)))
     }
 
-    async fn find_session(&self, request: Request<FindSessionRequest>) -> Result<Response<FindSessionResponse>, tonic::Status> {
+    async fn find_session(
+        &self,
+        request: Request<FindSessionRequest>,
+    ) -> Result<Response<FindSessionResponse>, tonic::Status> {
         check(request.extensions())?;
         let url = self.agents.url_of(&request.into_inner().node_name).unwrap_or_default();
         Ok(Response::new(FindSessionResponse { url }))
     }
 }
 
-async fn relay(tunnel: Tunnel, mut frames: Streaming<DialFrame>, sender: mpsc::Sender<Result<DialFrame, tonic::Status>>) {
+async fn relay(
+    tunnel: Tunnel,
+    mut frames: Streaming<DialFrame>,
+    sender: mpsc::Sender<Result<DialFrame, tonic::Status>>,
+) {
     let (mut read, mut write) = tokio::io::split(tunnel);
     let inward = async move {
         while let Ok(Some(frame)) = frames.message().await {

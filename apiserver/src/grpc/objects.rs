@@ -6,15 +6,18 @@ use mainstay_api::status::{ApiResult, Status};
 use mainstay_proto::v1::objects_server::Objects;
 use mainstay_proto::v1::txn_operation::Operation as WireOperation;
 use mainstay_proto::v1::{
-    ApplyRequest, CreateRequest, DeleteCollectionRequest, DeleteRequest, GetRequest, ListRequest, ListResponse, ObjectResponse, PatchRequest,
-    PatchType, TxnOperation, TxnRequest, TxnResponse, UpdateRequest, WatchCommand, WriteOptions as WireOptions,
+    ApplyRequest, CreateRequest, DeleteCollectionRequest, DeleteRequest, GetRequest, ListRequest, ListResponse,
+    ObjectResponse, PatchRequest, PatchType, TxnOperation, TxnRequest, TxnResponse, UpdateRequest, WatchCommand,
+    WriteOptions as WireOptions,
 };
 use serde_json::json;
 use tonic::{Request, Response, Streaming};
 
 use super::access::{authorize, call, options, respond, target, user};
 use crate::authn::UserInfo;
-use crate::engine::{Answer, Body, Call, Change, DeleteOptions, ListOptions, Listing, Operation, PatchKind, Target, stored_to_request};
+use crate::engine::{
+    Answer, Body, Call, Change, DeleteOptions, ListOptions, Listing, Operation, PatchKind, Target, stored_to_request,
+};
 use crate::rest::Rest;
 
 pub(crate) struct ObjectsService {
@@ -144,16 +147,23 @@ impl ObjectsService {
     }
 
     fn operation(&self, user: &UserInfo, call: &mut Call, operation: TxnOperation) -> ApiResult<(Target, Operation)> {
-        let operation = operation.operation.ok_or_else(|| Status::bad_request("an operation of the transaction is empty"))?;
+        let operation =
+            operation.operation.ok_or_else(|| Status::bad_request("an operation of the transaction is empty"))?;
         let allowed = |verb: &str, reference| -> ApiResult<Target> {
             let target = target(&self.rest, reference)?;
             authorize(&self.rest, user, verb, &target, "")?;
             Ok(target)
         };
         Ok(match operation {
-            WireOperation::Create(create) => (allowed("create", create.r#ref)?, Operation::Create(Body::Json(create.object))),
-            WireOperation::Update(update) => (allowed("update", update.r#ref)?, Operation::Update(Body::Json(update.object))),
-            WireOperation::Patch(message) => (allowed("patch", message.r#ref.clone())?, Operation::Change(patch(&message)?)),
+            WireOperation::Create(create) => {
+                (allowed("create", create.r#ref)?, Operation::Create(Body::Json(create.object)))
+            }
+            WireOperation::Update(update) => {
+                (allowed("update", update.r#ref)?, Operation::Update(Body::Json(update.object)))
+            }
+            WireOperation::Patch(message) => {
+                (allowed("patch", message.r#ref.clone())?, Operation::Change(patch(&message)?))
+            }
             WireOperation::Apply(apply) => {
                 let target = allowed("patch", apply.r#ref)?;
                 let options = options(apply.options, "PatchOptions", Some(apply.force))?;

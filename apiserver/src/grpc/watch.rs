@@ -41,7 +41,13 @@ pub(crate) fn serve(rest: Arc<Rest>, user: UserInfo, commands: Streaming<WatchCo
     ReceiverStream::new(updates)
 }
 
-async fn run(rest: Arc<Rest>, user: UserInfo, mut commands: Streaming<WatchCommand>, sender: &Sender, all: &CancellationToken) {
+async fn run(
+    rest: Arc<Rest>,
+    user: UserInfo,
+    mut commands: Streaming<WatchCommand>,
+    sender: &Sender,
+    all: &CancellationToken,
+) {
     let mut running: HashMap<u64, CancellationToken> = HashMap::new();
     loop {
         match commands.message().await {
@@ -136,8 +142,15 @@ fn event(target: &Target, item: WatchItem) -> ApiResult<WatchEvent> {
         }
         WatchItem::Bookmark { revision, initial_end } => {
             let metadata = json!({"resourceVersion": revision.0.to_string()});
-            let object = json!({"apiVersion": target.row.api_version(), "kind": target.kind(), "metadata": metadata}).to_string().into();
-            Ok(WatchEvent { r#type: WatchEventType::Bookmark.into(), object, revision: revision.0, initial_events_end: initial_end })
+            let object = json!({"apiVersion": target.row.api_version(), "kind": target.kind(), "metadata": metadata})
+                .to_string()
+                .into();
+            Ok(WatchEvent {
+                r#type: WatchEventType::Bookmark.into(),
+                object,
+                revision: revision.0,
+                initial_events_end: initial_end,
+            })
         }
     }
 }

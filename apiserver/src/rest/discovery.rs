@@ -33,7 +33,11 @@ fn answer(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
     match segments.as_slice() {
         [""] => values(request, &json!({"paths": paths(rest)})),
         ["version"] => read_only(request).and_then(|()| values(request, &version())),
-        ["metrics"] => Ok(respond::bytes(200, "text/plain; version=0.0.4; charset=utf-8", rest.metrics.render(rest.engine.caches().watchers()))),
+        ["metrics"] => Ok(respond::bytes(
+            200,
+            "text/plain; version=0.0.4; charset=utf-8",
+            rest.metrics.render(rest.engine.caches().watchers()),
+        )),
         ["api"] | ["apis"] => roots(rest, request, segments[0]),
         ["api", version] => resources(rest, request, "", version),
         ["apis", group] => one_group(rest, request, group),
@@ -66,7 +70,10 @@ fn roots(rest: &Rest, request: &Admitted, which: &str) -> ApiResult<Response<Bod
     let accept = request.header(header::ACCEPT).unwrap_or_default();
     let core = which == "api";
     let aggregated = accept.split(',').next().is_some_and(|first| first.contains("as=APIGroupDiscoveryList"));
-    if aggregated && accept.contains("v=v2") && !accept.split(',').next().is_some_and(|first| first.contains("v=v2beta1")) {
+    if aggregated
+        && accept.contains("v=v2")
+        && !accept.split(',').next().is_some_and(|first| first.contains("v=v2beta1"))
+    {
         let value = discovery::aggregated(&rows(rest), core);
         return aggregated_answer(request, &value);
     }
@@ -106,7 +113,11 @@ fn etag(body: &[u8]) -> String {
 }
 
 fn server_address(request: &Admitted) -> String {
-    request.header(header::HOST).map(str::to_owned).or_else(|| request.parts.uri.authority().map(ToString::to_string)).unwrap_or_default()
+    request
+        .header(header::HOST)
+        .map(str::to_owned)
+        .or_else(|| request.parts.uri.authority().map(ToString::to_string))
+        .unwrap_or_default()
 }
 
 fn one_group(rest: &Rest, request: &Admitted, group: &str) -> ApiResult<Response<Body>> {
@@ -138,10 +149,11 @@ fn version() -> Value {
 }
 
 fn paths(rest: &Rest) -> Vec<String> {
-    let mut paths: Vec<String> = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let mut paths: Vec<String> =
+        ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
     for row in rest.engine.registry().all() {
         let group = &row.resource.group;
         if group.is_empty() {

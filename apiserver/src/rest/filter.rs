@@ -75,7 +75,11 @@ async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response<Body> {
         return respond::error(error_form(&parts), &status);
     }
     let request = Admitted { parts, body, info, query, user };
-    let response = if streams { super::objects::route(rest, request).await } else { in_time(super::objects::route(rest, request)).await };
+    let response = if streams {
+        super::objects::route(rest, request).await
+    } else {
+        in_time(super::objects::route(rest, request)).await
+    };
     drop(permit);
     response
 }
@@ -83,7 +87,9 @@ async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response<Body> {
 async fn in_time(answer: impl Future<Output = Response<Body>>) -> Response<Body> {
     match tokio::time::timeout(DEADLINE, answer).await {
         Ok(response) => response,
-        Err(_) => respond::error(Form::JSON, &Status::timeout("request did not complete within the allotted timeout", 0)),
+        Err(_) => {
+            respond::error(Form::JSON, &Status::timeout("request did not complete within the allotted timeout", 0))
+        }
     }
 }
 

@@ -30,7 +30,10 @@ pub(crate) fn route(rest: &Rest, request: &Admitted) -> Option<Response<Body>> {
         return None;
     }
     let excluded = request.query.all("exclude");
-    let checks: Vec<Check> = checks(rest, whole == "readyz").into_iter().filter(|(name, _)| !excluded.iter().any(|out| out == name)).collect();
+    let checks: Vec<Check> = checks(rest, whole == "readyz")
+        .into_iter()
+        .filter(|(name, _)| !excluded.iter().any(|out| out == name))
+        .collect();
     match parts.next() {
         None => Some(answer(whole, &checks, request.query.get("verbose").is_some())),
         Some(name) => match checks.iter().find(|(own, _)| *own == name) {

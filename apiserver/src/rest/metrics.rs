@@ -38,7 +38,8 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
         let requests = Family::<RequestLabels, Counter>::default();
-        let durations = Family::<DurationLabels, Histogram, fn() -> Histogram>::new_with_constructor(seconds as fn() -> Histogram);
+        let durations =
+            Family::<DurationLabels, Histogram, fn() -> Histogram>::new_with_constructor(seconds as fn() -> Histogram);
         let watchers = Gauge::default();
         registry.register("apiserver_request", "Requests by verb, resource and response code", requests.clone());
         registry.register("apiserver_request_duration_seconds", "Time to answer, in seconds", durations.clone());
@@ -62,7 +63,9 @@ impl Metrics {
             code,
         };
         self.requests.get_or_create(&labels).inc();
-        self.durations.get_or_create(&DurationLabels { verb, resource: info.resource.clone() }).observe(took.as_secs_f64());
+        self.durations
+            .get_or_create(&DurationLabels { verb, resource: info.resource.clone() })
+            .observe(took.as_secs_f64());
     }
 
     /// The text that Prometheus reads.

@@ -73,7 +73,8 @@ struct Clause<'a> {
 }
 
 fn clauses(accept: &str) -> Vec<Clause<'_>> {
-    let mut clauses: Vec<Clause> = accept.split(',').map(str::trim).filter(|part| !part.is_empty()).map(clause).collect();
+    let mut clauses: Vec<Clause> =
+        accept.split(',').map(str::trim).filter(|part| !part.is_empty()).map(clause).collect();
     clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
     clauses
 }
@@ -93,7 +94,9 @@ fn clause(text: &str) -> Clause<'_> {
 pub fn negotiate(accept: Option<&str>, offered: &[&str], custom: bool) -> ApiResult<Form> {
     let accept = accept.map(str::trim).filter(|text| !text.is_empty()).unwrap_or("*/*");
     let clauses = clauses(accept);
-    let routed = |clause: &Clause| clause.media == "*/*" || offered.iter().any(|media| media.split(';').next() == Some(clause.media));
+    let routed = |clause: &Clause| {
+        clause.media == "*/*" || offered.iter().any(|media| media.split(';').next() == Some(clause.media))
+    };
     if !clauses.iter().any(routed) {
         return Err(route_not_acceptable(offered));
     }
@@ -123,7 +126,8 @@ fn form(clause: &Clause, custom: bool) -> Option<Form> {
         (Some(kind), Some("meta.k8s.io"), Some(version @ ("v1" | "v1beta1"))) => (shape(kind)?, version == "v1beta1"),
         _ => return None,
     };
-    let protobuf_of_custom = media == Media::Protobuf && custom && !matches!(shape, Shape::Partial | Shape::PartialList);
+    let protobuf_of_custom =
+        media == Media::Protobuf && custom && !matches!(shape, Shape::Partial | Shape::PartialList);
     if protobuf_of_custom {
         return None;
     }

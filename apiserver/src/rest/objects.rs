@@ -14,7 +14,9 @@ use super::negotiate::{self, Form, Media, Shape};
 use super::query::Query;
 use super::respond::{self, Include};
 use super::{BODY_LIMIT, Rest};
-use crate::engine::{Answer, Body as ObjectBody, Call, Change, DeleteOptions, ListOptions, PatchKind, RawOptions, Target};
+use crate::engine::{
+    Answer, Body as ObjectBody, Call, Change, DeleteOptions, ListOptions, PatchKind, RawOptions, Target,
+};
 use crate::registry::Row;
 
 /// Routes a request that has passed the filters.
@@ -23,7 +25,8 @@ pub(crate) async fn route(rest: Arc<Rest>, request: Admitted) -> Response<Body> 
         return super::discovery::route(&rest, request).await;
     }
     let form = super::filter::error_form(&request.parts);
-    let Some(row) = rest.engine.registry().find(&request.info.group, &request.info.version, &request.info.resource) else {
+    let Some(row) = rest.engine.registry().find(&request.info.group, &request.info.version, &request.info.resource)
+    else {
         return nothing_here(&rest, &request, form);
     };
     match dispatch(&rest, request, row).await {
@@ -239,7 +242,8 @@ fn patch_kind(content_type: Option<&str>, custom: bool) -> ApiResult<Option<Patc
         "application/merge-patch+json" => Ok(Some(PatchKind::Merge)),
         "application/strategic-merge-patch+json" if !custom => Ok(Some(PatchKind::Strategic)),
         "application/strategic-merge-patch+json" => {
-            let accepted = ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
+            let accepted =
+                ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
             Err(Status::unsupported_media_type(&accepted))
         }
         "application/apply-patch+yaml" => Ok(None),
@@ -256,9 +260,13 @@ async fn delete_options(query: &Query, content_type: Option<&str>, body: Body) -
     }
     let value = match media {
         Media::Json => crate::engine::parse_options(&bytes)?,
-        Media::Yaml => mainstay_api::yaml::parse(&String::from_utf8_lossy(&bytes), mainstay_api::yaml::Duplicates::LastWins)
-            .map_err(|error| Status::bad_request(error.to_string()))?,
-        Media::Protobuf => mainstay_api::protobuf::decode(&bytes).map_err(|error| Status::bad_request(error.to_string()))?,
+        Media::Yaml => {
+            mainstay_api::yaml::parse(&String::from_utf8_lossy(&bytes), mainstay_api::yaml::Duplicates::LastWins)
+                .map_err(|error| Status::bad_request(error.to_string()))?
+        }
+        Media::Protobuf => {
+            mainstay_api::protobuf::decode(&bytes).map_err(|error| Status::bad_request(error.to_string()))?
+        }
     };
     DeleteOptions::parse(value)
 }

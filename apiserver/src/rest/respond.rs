@@ -33,7 +33,9 @@ impl Include {
             "" | "Metadata" => Ok(Self::Metadata),
             "None" => Ok(Self::None),
             "Object" => Ok(Self::Object),
-            other => Err(Status::bad_request(format!("unrecognized includeObject value: {}", super::query::go_quote(other)))),
+            other => {
+                Err(Status::bad_request(format!("unrecognized includeObject value: {}", super::query::go_quote(other))))
+            }
         }
     }
 }
@@ -104,7 +106,10 @@ pub(crate) fn shape(form: Form, row: &Row, value: Value, kind: Option<&str>, inc
         Shape::Partial => Ok(partial(form, value)),
         Shape::PartialList => {
             let kind = kind.unwrap_or(&row.resource.kind);
-            Err(not_acceptable(format!("you requested PartialObjectMetadataList, but the requested object is not a list (*{}.{kind})", go_package(row))))
+            Err(not_acceptable(format!(
+                "you requested PartialObjectMetadataList, but the requested object is not a list (*{}.{kind})",
+                go_package(row)
+            )))
         }
     }
 }
@@ -130,7 +135,14 @@ fn partial(form: Form, value: Value) -> Value {
 }
 
 /// A table of objects; `metadata` is the list's.
-pub(crate) fn table(form: Form, row: &Row, objects: &[Value], metadata: &Value, kind: Option<&str>, include: Include) -> Value {
+pub(crate) fn table(
+    form: Form,
+    row: &Row,
+    objects: &[Value],
+    metadata: &Value,
+    kind: Option<&str>,
+    include: Include,
+) -> Value {
     let now = jiff::Timestamp::now();
     let rendered = mainstay_api::table::render(&row.resource, kind, objects, now);
     let rows = rendered.rows.into_iter().zip(objects).map(|(mut cells, object)| {
@@ -156,13 +168,20 @@ pub(crate) fn table(form: Form, row: &Row, objects: &[Value], metadata: &Value, 
 /// A list, as bytes before compression.
 pub(crate) fn list(form: Form, row: &Row, listing: &Listing, include: Include) -> ApiResult<Bytes> {
     if form.shape == Shape::Partial {
-        let message = format!("you requested PartialObjectMetadata, but the requested object is a list (*{}.{})", go_package(row), list_kind(row));
+        let message = format!(
+            "you requested PartialObjectMetadata, but the requested object is a list (*{}.{})",
+            go_package(row),
+            list_kind(row)
+        );
         return Err(not_acceptable(message));
     }
     if form.media == Media::Json && form.shape == Shape::Object && !form.pretty && row.speaks_stored() {
         return Ok(stored_list(row, listing));
     }
-    let items = listing.items.iter().map(|item| stored_to_request(row, item.value.clone()).map(|bytes| crate::codec::decode(&bytes)));
+    let items = listing
+        .items
+        .iter()
+        .map(|item| stored_to_request(row, item.value.clone()).map(|bytes| crate::codec::decode(&bytes)));
     let items = items.collect::<ApiResult<Vec<Value>>>()?;
     let metadata = list_metadata(listing);
     let value = match form.shape {
@@ -227,7 +246,8 @@ fn stored_list(row: &Row, listing: &Listing) -> Bytes {
 
 /// An answer, compressed if it is large and the client takes that.
 pub(crate) fn sized(content_type: &str, body: Bytes, accept_encoding: Option<&str>) -> Response<Body> {
-    let takes_gzip = accept_encoding.is_some_and(|text| text.split(',').any(|coding| coding.trim().starts_with("gzip")));
+    let takes_gzip =
+        accept_encoding.is_some_and(|text| text.split(',').any(|coding| coding.trim().starts_with("gzip")));
     if body.len() < COMPRESS_FROM || !takes_gzip {
         return bytes(200, content_type, body);
     }

@@ -31,18 +31,39 @@ pub(crate) async fn watch(rest: &Arc<Rest>, request: Admitted, target: Target) -
         return Err(super::negotiate::route_not_acceptable(&super::negotiate::SERVED_LIST));
     }
     let form = Form { pretty: false, ..form };
-    let include = if form.shape == Shape::Table { Include::parse(request.query.text("includeObject"))? } else { Include::Metadata };
+    let include = if form.shape == Shape::Table {
+        Include::parse(request.query.text("includeObject"))?
+    } else {
+        Include::Metadata
+    };
     let (target, options) = watch_options(&request, target);
-    let timeout = request.query.int("timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+    let timeout = request
+        .query
+        .int("timeoutSeconds")?
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .filter(|seconds| *seconds > 0);
     let timeout = timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
     let first = match rest.engine.watch(&target, &options).await {
         Ok(stream) => Ok(stream),
         Err(status) if status.code() == 410 => Err(status),
         Err(status) => return Err(status),
     };
-    let state = Feed { stream: first.map_err(Some), target, form, include, columns: true, until: Instant::now() + timeout, stop: rest.stop.clone() };
-    let frames = stream::unfold(state, |mut feed| async move { feed.frame().await.map(|bytes| (Ok::<_, Status>(Frame::data(bytes)), feed)) });
-    let response = Response::builder().status(200).header(header::CONTENT_TYPE, content_type(form)).header(header::CACHE_CONTROL, "no-cache, private");
+    let state = Feed {
+        stream: first.map_err(Some),
+        target,
+        form,
+        include,
+        columns: true,
+        until: Instant::now() + timeout,
+        stop: rest.stop.clone(),
+    };
+    let frames = stream::unfold(state, |mut feed| async move {
+        feed.frame().await.map(|bytes| (Ok::<_, Status>(Frame::data(bytes)), feed))
+    });
+    let response = Response::builder()
+        .status(200)
+        .header(header::CONTENT_TYPE, content_type(form))
+        .header(header::CACHE_CONTROL, "no-cache, private");
     response.body(Body::new(StreamBody::new(frames))).map_err(Status::internal)
 }
 

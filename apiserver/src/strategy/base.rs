@@ -108,5 +108,8 @@ pub(crate) fn finalizer_errors(obj: &Value) -> ErrorList {
     let path = Path::new("metadata").child("finalizers");
     let bad = |name: &str| names::is_qualified_name(name).is_empty() && !name.contains('/') && !KNOWN.contains(&name);
     let all = meta::finalizers(obj).enumerate().filter(|(_, name)| bad(name));
-    all.map(|(index, name)| Error::invalid(&path.index(index), name, "name is neither a standard finalizer name nor is it fully qualified")).collect()
+    all.map(|(index, name)| {
+        Error::invalid(&path.index(index), name, "name is neither a standard finalizer name nor is it fully qualified")
+    })
+    .collect()
 }

@@ -31,7 +31,8 @@ fn literal(text: &[u8]) -> Option<String> {
 }
 
 fn other(text: &[u8], error: &serde_json::Error) -> String {
-    let line: usize = text.split(|byte| *byte == b'\n').take(error.line().saturating_sub(1)).map(|line| line.len() + 1).sum();
+    let line: usize =
+        text.split(|byte| *byte == b'\n').take(error.line().saturating_sub(1)).map(|line| line.len() + 1).sum();
     let found = text.get(line + error.column().saturating_sub(1)).map_or('?', |byte| char::from(*byte));
     let wanted = if error.to_string().starts_with("key must be a string") { "object key string" } else { "value" };
     format!("invalid character '{found}' looking for beginning of {wanted}")

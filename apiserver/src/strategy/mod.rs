@@ -24,8 +24,8 @@ pub(crate) mod testing;
 pub(crate) mod validate;
 mod warnings;
 
-pub use kinds::pod::{bind, set_condition};
 pub(crate) use kinds::pod::qos_class;
+pub use kinds::pod::{bind, set_condition};
 pub use registry::for_resource;
 
 /// What strategies may know about the write that they are part of.

@@ -6,8 +6,8 @@ use mainstay_api::resource::Resource;
 
 use super::Strategy;
 use super::kinds::{
-    admission, apps, autoscaling, batch, certificates, config, discovery, events, flow, namespace, networking, node, pod, quota, rbac,
-    scheduling, service, storage, volumes,
+    admission, apps, autoscaling, batch, certificates, config, discovery, events, flow, namespace, networking, node,
+    pod, quota, rbac, scheduling, service, storage, volumes,
 };
 use super::rules::Rules;
 

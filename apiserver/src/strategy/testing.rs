@@ -19,7 +19,10 @@ impl Reader for Objects {
 
     fn list(&self, group: &str, resource: &str, namespace: Option<&str>) -> Vec<Arc<Value>> {
         let all = self.0.iter().filter(|(g, r, _)| *g == group && *r == resource).map(|(_, _, object)| object);
-        all.filter(|object| namespace.is_none_or(|namespace| mainstay_api::meta::namespace(object) == namespace)).cloned().map(Arc::new).collect()
+        all.filter(|object| namespace.is_none_or(|namespace| mainstay_api::meta::namespace(object) == namespace))
+            .cloned()
+            .map(Arc::new)
+            .collect()
     }
 }
 
@@ -29,8 +32,19 @@ pub(crate) fn context<T>(group: &str, resource: &str, act: impl FnOnce(&Context<
 }
 
 /// The same with other objects to be read.
-pub(crate) fn with_objects<T>(group: &str, resource: &str, objects: &Objects, act: impl FnOnce(&Context<'_>) -> T) -> T {
-    let row = Resource { group: group.to_owned(), resource: resource.to_owned(), version: "v1".to_owned(), namespaced: true, ..Resource::default() };
+pub(crate) fn with_objects<T>(
+    group: &str,
+    resource: &str,
+    objects: &Objects,
+    act: impl FnOnce(&Context<'_>) -> T,
+) -> T {
+    let row = Resource {
+        group: group.to_owned(),
+        resource: resource.to_owned(),
+        version: "v1".to_owned(),
+        namespaced: true,
+        ..Resource::default()
+    };
     let user = UserInfo { name: "u".to_owned(), uid: String::new(), groups: Vec::new(), extra: Default::default() };
     act(&Context {
         resource: &row,

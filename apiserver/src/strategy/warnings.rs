@@ -46,7 +46,10 @@ pub(crate) fn stateful_set(new: &Value, old: Option<&Value>) -> Vec<String> {
     let mut warnings = template("spec.template", new, old);
     let limit = At::spec(new).get("revisionHistoryLimit");
     if limit.int() < 0 {
-        warnings.push("spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended".to_owned());
+        warnings.push(
+            "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"
+                .to_owned(),
+        );
     }
     warnings
 }
@@ -73,7 +76,10 @@ const DEAD_VOLUMES: &[(&str, &str)] = &[
 const OLD_LABELS: &[(&str, &str)] = &[
     ("beta.kubernetes.io/arch", "deprecated since v1.14; use \"kubernetes.io/arch\" instead"),
     ("beta.kubernetes.io/os", "deprecated since v1.14; use \"kubernetes.io/os\" instead"),
-    ("failure-domain.beta.kubernetes.io/region", "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead"),
+    (
+        "failure-domain.beta.kubernetes.io/region",
+        "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead",
+    ),
     ("failure-domain.beta.kubernetes.io/zone", "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"),
     ("beta.kubernetes.io/instance-type", "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead"),
 ];
@@ -88,7 +94,10 @@ fn spec(spec: &At<'_>, metadata: &At<'_>, out: &mut Vec<String>) {
     volumes(spec, out);
     for (index, secret) in spec.get("imagePullSecrets").items().enumerate() {
         if secret.get("name").str().is_empty() {
-            out.push(format!("{}: invalid empty name \"\"", spec.path.child("imagePullSecrets").index(index).child("name")));
+            out.push(format!(
+                "{}: invalid empty name \"\"",
+                spec.path.child("imagePullSecrets").index(index).child("name")
+            ));
         }
     }
     for list in ["initContainers", "containers"] {
@@ -100,9 +109,8 @@ fn spec(spec: &At<'_>, metadata: &At<'_>, out: &mut Vec<String>) {
 fn annotations(metadata: &At<'_>, out: &mut Vec<String>) {
     let path = metadata.path.child("annotations");
     for key in metadata.get("annotations").map().keys() {
-        if key == "seccomp.security.alpha.kubernetes.io/pod" {
-            out.push(format!("{}: non-functional in v1.27+; use the \"seccompProfile\" field instead", path.key(key)));
-        } else if key.starts_with("container.seccomp.security.alpha.kubernetes.io/") {
+        let of_pod = key == "seccomp.security.alpha.kubernetes.io/pod";
+        if of_pod || key.starts_with("container.seccomp.security.alpha.kubernetes.io/") {
             out.push(format!("{}: non-functional in v1.27+; use the \"seccompProfile\" field instead", path.key(key)));
         }
     }
@@ -116,7 +124,7 @@ fn volumes(spec: &At<'_>, out: &mut Vec<String>) {
             }
         }
         if let Some(projected) = volume.opt("projected")
-            && projected.get("sources").len() == 0
+            && projected.get("sources").is_empty()
         {
             out.push(format!("volume \"{}\" (Projected) has no sources provided", volume.get("name").str()));
         }
@@ -128,7 +136,11 @@ fn container(container: &At<'_>, out: &mut Vec<String>) {
         for (name, at) in container.get("resources").get(list).entries() {
             let fractional = matches!(name, "memory" | "ephemeral-storage") && !at.quantity().is_integer();
             if fractional {
-                out.push(format!("{}: fractional byte value \"{}\" is invalid, must be an integer", at.path, at.quantity()));
+                out.push(format!(
+                    "{}: fractional byte value \"{}\" is invalid, must be an integer",
+                    at.path,
+                    at.quantity()
+                ));
             }
         }
     }
@@ -136,7 +148,10 @@ fn container(container: &At<'_>, out: &mut Vec<String>) {
     for variable in container.get("env").items() {
         let name = variable.get("name").str();
         if !seen.insert(name) && !variable.get("value").str().contains(&format!("$({name})")) {
-            out.push(format!("{}: hides previous definition of \"{name}\", which may be dropped when using apply", variable.path));
+            out.push(format!(
+                "{}: hides previous definition of \"{name}\", which may be dropped when using apply",
+                variable.path
+            ));
         }
     }
 }
@@ -146,7 +161,12 @@ fn ports(spec: &At<'_>, out: &mut Vec<String>) {
     for container in spec.get("containers").items() {
         let mut seen: HashMap<(i64, &str, i64, &str), String> = HashMap::new();
         for port in container.get("ports").items() {
-            let key = (port.get("containerPort").int(), port.get("protocol").str(), port.get("hostPort").int(), port.get("hostIP").str());
+            let key = (
+                port.get("containerPort").int(),
+                port.get("protocol").str(),
+                port.get("hostPort").int(),
+                port.get("hostIP").str(),
+            );
             if let Some(first) = seen.get(&key) {
                 out.push(format!("{}: duplicate port definition with {first}", port.path));
             } else {

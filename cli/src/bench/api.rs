@@ -31,7 +31,10 @@ async fn measure_all(args: &ApiArgs, config: &Config, namespace: &str) -> Result
         .map(|_| Ok(DynamicApi::namespaced(Client::connect(config)?, target(), namespace)))
         .collect::<Result<_>>()?;
     for number in 0..OBJECTS {
-        clients[0].create(&config_map(&known(number), args.load.value_bytes)).await.context("making objects to read")?;
+        clients[0]
+            .create(&config_map(&known(number), args.load.value_bytes))
+            .await
+            .context("making objects to read")?;
     }
     let mut rows = Vec::new();
     for operation in OPERATIONS {

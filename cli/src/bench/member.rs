@@ -7,7 +7,9 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use mainstay_proto::etcd::kv_server::{Kv, KvServer};
 use mainstay_proto::etcd::{KeyValue, PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader};
-use mainstay_store::{Freshness, ListQuery, Op, PeerTls, Start, Store, StoreConfig, StoreError, Tuning, Txn, TxnOutcome};
+use mainstay_store::{
+    Freshness, ListQuery, Op, PeerTls, Start, Store, StoreConfig, StoreError, Tuning, Txn, TxnOutcome,
+};
 use serde::{Deserialize, Serialize};
 use tonic::{Request, Response, Status};
 

@@ -58,8 +58,14 @@ fn names(args: &ServerArgs) -> MasterNames {
     MasterNames { name: args.name.clone(), addresses }
 }
 
-async fn join(args: &ServerArgs, token: &JoinToken, dir: &Path, names: &MasterNames) -> Result<(MasterPki, Vec<String>)> {
-    let joiner = Joiner { servers: &args.join, token, kind: EnrollKind::Master, name: &args.name, patience: JOIN_PATIENCE };
+async fn join(
+    args: &ServerArgs,
+    token: &JoinToken,
+    dir: &Path,
+    names: &MasterNames,
+) -> Result<(MasterPki, Vec<String>)> {
+    let joiner =
+        Joiner { servers: &args.join, token, kind: EnrollKind::Master, name: &args.name, patience: JOIN_PATIENCE };
     let answer = joiner.enrol().await?.answer;
     let ca = ClusterCa::from_pem(answer.ca_pem, answer.ca_key_pem)?;
     let service_account = ServiceAccountKey::from_pem(answer.service_account_key_pem)?;
@@ -74,7 +80,11 @@ async fn join(args: &ServerArgs, token: &JoinToken, dir: &Path, names: &MasterNa
 async fn peers(args: &ServerArgs, pki: &MasterPki) -> Result<Vec<String>> {
     let config = pki::client_config(pki.ca.cert_pem(), Some(&pki.peer))?;
     let mut client = ClusterClient::new(channel_to_any(&args.join, config)?);
-    let answer = client.status(StatusRequest {}).await.map_err(|status| anyhow!("{}", status.message())).context("asking for the members")?;
+    let answer = client
+        .status(StatusRequest {})
+        .await
+        .map_err(|status| anyhow!("{}", status.message()))
+        .context("asking for the members")?;
     let members = answer.into_inner().members.into_iter();
     Ok(members.filter(|member| member.name != args.name).map(|member| member.peer_address).collect())
 }

@@ -30,12 +30,7 @@ pub(super) struct Leading {
 impl Leading {
     /// From the command line.
     pub(super) fn new(args: &ServerArgs, store: &Store, server: &Arc<Running>, first_token: Option<JoinToken>) -> Self {
-        Self {
-            store: store.clone(),
-            server: server.clone(),
-            disabled: args.disable.clone(),
-            first_token,
-        }
+        Self { store: store.clone(), server: server.clone(), disabled: args.disable.clone(), first_token }
     }
 }
 
@@ -96,7 +91,9 @@ async fn prepare(leading: Leading, term: Term, stop: CancellationToken) {
         };
         match outcome {
             Ok(()) => return,
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "the cluster's own objects are not all there yet"),
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "the cluster's own objects are not all there yet")
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

@@ -87,7 +87,8 @@ fn joined(host: &str, port: u16) -> String {
 /// Runs the master until it is told to stop or cannot go on.
 pub(crate) fn run(args: ServerArgs) -> Result<ExitCode> {
     logging::daemon();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(serve(args))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(ExitCode::SUCCESS)
@@ -103,7 +104,10 @@ async fn serve(args: ServerArgs) -> Result<()> {
     let store = open_store(&args, &keys).await?;
     let stop = CancellationToken::new();
     let server = running::Running::start(&args, &keys, &store, listener).await?;
-    let leading = tokio::spawn(leading::follow(leading::Leading::new(&args, &store, &server, first_token(&args, token)), stop.clone()));
+    let leading = tokio::spawn(leading::follow(
+        leading::Leading::new(&args, &store, &server, first_token(&args, token)),
+        stop.clone(),
+    ));
     tracing::info!(name = args.name, url = args.api_url(), "the master is up");
     let outcome = tokio::select! {
         _ = interrupt.recv() => Ok(()),

@@ -8,8 +8,8 @@ use mainstay_apiserver::authn::UserInfo;
 use mainstay_apiserver::bootstrap::MasterEndpoint;
 use mainstay_apiserver::pki::JoinToken;
 use mainstay_apiserver::{ApiServer, ServerConfig};
-use mainstay_controllers::{ControllerConfig, Liveness, NodeLiveness};
 use mainstay_client::{Client, DynamicApi, Target, Term, Transport};
+use mainstay_controllers::{ControllerConfig, Liveness, NodeLiveness};
 use mainstay_store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -27,7 +27,12 @@ pub(super) struct Running {
 
 impl Running {
     /// Fills the caches and begins to serve.
-    pub(super) async fn start(args: &ServerArgs, keys: &Keys, store: &Store, listener: TcpListener) -> Result<Arc<Self>> {
+    pub(super) async fn start(
+        args: &ServerArgs,
+        keys: &Keys,
+        store: &Store,
+        listener: TcpListener,
+    ) -> Result<Arc<Self>> {
         let admission = admission::Config { default_toleration_seconds: args.default_toleration_seconds };
         let config = ServerConfig { store: store.clone(), pki: keys.pki.clone(), admission };
         let api = ApiServer::new(config).await.context("the API server does not start")?;
@@ -50,7 +55,8 @@ impl Running {
 
     /// Makes the objects that every cluster has, and the token that the founder was given.
     pub(super) async fn ensure_objects(&self, store: &Store, term: Term, token: Option<&JoinToken>) -> Result<()> {
-        let masters: Vec<MasterEndpoint> = store.members().iter().filter_map(|member| endpoint(&member.api_url)).collect();
+        let masters: Vec<MasterEndpoint> =
+            store.members().iter().filter_map(|member| endpoint(&member.api_url)).collect();
         self.api.bootstrap(&masters).await?;
         // Its namespace is one of these objects.
         match token {
@@ -60,7 +66,8 @@ impl Running {
     }
 
     async fn publish(&self, token: &JoinToken, term: Term) -> Result<()> {
-        let secrets = DynamicApi::namespaced(self.client().with_term(term), Target::new("", "v1", "secrets"), "kube-system");
+        let secrets =
+            DynamicApi::namespaced(self.client().with_term(term), Target::new("", "v1", "secrets"), "kube-system");
         if secrets.get_opt(&JoinToken::secret_name(&token.id)).await?.is_some() {
             return Ok(());
         }

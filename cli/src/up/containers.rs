@@ -16,7 +16,8 @@ use crate::process::Background;
 mod pause;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const PROGRAMS: [&str; 8] = ["containerd", "containerd-shim-runc-v2", "ctr", "runc", "ip", "nft", "nsenter", "docker-registry"];
+const PROGRAMS: [&str; 8] =
+    ["containerd", "containerd-shim-runc-v2", "ctr", "runc", "ip", "nft", "nsenter", "docker-registry"];
 const CONFIG: &str = include_str!("templates/containerd.toml");
 const CNI: &str = include_str!("templates/cni.conflist");
 const HOSTS: &str = include_str!("templates/hosts.toml");
@@ -116,7 +117,8 @@ fn configure(file: &ClusterFile, index: usize) -> Result<()> {
 
 /// Overlays cannot lie on an overlay.
 fn snapshotter(data_dir: &Path) -> &'static str {
-    let on_overlay = nix::sys::statfs::statfs(data_dir).is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::OVERLAYFS_SUPER_MAGIC);
+    let on_overlay = nix::sys::statfs::statfs(data_dir)
+        .is_ok_and(|fs| fs.filesystem_type() == nix::sys::statfs::OVERLAYFS_SUPER_MAGIC);
     if on_overlay { "native" } else { "overlayfs" }
 }
 

@@ -147,8 +147,11 @@ fn start_supervisor(up: &UpArgs) -> Result<()> {
 
 fn log_file(dir: &Path) -> Result<std::fs::File> {
     let path = dir.join("up.log");
-    let mut file =
-        std::fs::OpenOptions::new().create(true).append(true).open(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
     writeln!(file, "--- up").with_context(|| format!("cannot write {}", path.display()))?;
     Ok(file)
 }

@@ -107,7 +107,9 @@ pub(super) fn tear_down(file: &ClusterFile) {
 fn quietly(arguments: &[&str]) {
     match Command::new("ip").args(arguments).output() {
         Ok(output) if output.status.success() => {}
-        Ok(output) => tracing::debug!(?arguments, error = %String::from_utf8_lossy(&output.stderr).trim(), "nothing to remove"),
+        Ok(output) => {
+            tracing::debug!(?arguments, error = %String::from_utf8_lossy(&output.stderr).trim(), "nothing to remove")
+        }
         Err(error) => tracing::debug!(%error, "ip does not run"),
     }
 }

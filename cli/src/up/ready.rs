@@ -30,7 +30,11 @@ pub(super) async fn master(keeper: &Keeper, url: &str, data_dir: &Path) -> Resul
             return Ok(());
         }
         if Instant::now() > deadline {
-            bail!("the master at {url} is not ready after {} s; see its log in {}", MASTER_PATIENCE.as_secs(), keeper.logs().display());
+            bail!(
+                "the master at {url} is not ready after {} s; see its log in {}",
+                MASTER_PATIENCE.as_secs(),
+                keeper.logs().display()
+            );
         }
         tokio::time::sleep(POLL).await;
     }

@@ -41,7 +41,10 @@ async fn wait(keeper: &Keeper, address: &str) -> Result<()> {
     while tokio::net::TcpStream::connect(address).await.is_err() {
         keeper.check()?;
         if Instant::now() > deadline {
-            bail!("the image registry does not listen on {address}; see {}", keeper.logs().join("registry.log").display());
+            bail!(
+                "the image registry does not listen on {address}; see {}",
+                keeper.logs().join("registry.log").display()
+            );
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -27,7 +27,8 @@ pub(super) async fn cluster(keeper: &Arc<Keeper>, progress: &Progress) -> Result
 }
 
 fn prepare_folders(dir: &Path, file: &ClusterFile) -> Result<()> {
-    let folders = file.masters.iter().map(|m| m.data_dir.clone()).chain(file.workers.iter().map(|w| w.data_dir.clone()));
+    let folders =
+        file.masters.iter().map(|m| m.data_dir.clone()).chain(file.workers.iter().map(|w| w.data_dir.clone()));
     for folder in folders.chain([dir.join("logs")]) {
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }

@@ -159,7 +159,9 @@ impl Keeper {
                 () = self.stop.cancelled() => return None,
             }
             let background = match slot {
-                Slot::Master(index) => layout::master_command(&self.file(), index, &self.dir, false).unwrap_or_else(|_| background.clone()),
+                Slot::Master(index) => {
+                    layout::master_command(&self.file(), index, &self.dir, false).unwrap_or_else(|_| background.clone())
+                }
                 _ => background.clone(),
             };
             match background.spawn().and_then(|child| self.note(slot, &child).map(|()| child)) {

@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// The supervisor takes everything down, so it gets more.
 const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(90);
 /// What `up` makes in a cluster's folder.
-const OWN_FILES: [&str; 9] = ["masters", "workers", "logs", "registry", "kubeconfig", "ca.crt", "join-token", "up.log", "lock"];
+const OWN_FILES: [&str; 9] =
+    ["masters", "workers", "logs", "registry", "kubeconfig", "ca.crt", "join-token", "up.log", "lock"];
 
 /// Ends the supervisor, which takes the cluster down.
 pub(super) fn stop_supervisor(file: &ClusterFile, progress: &Progress) {
@@ -78,7 +79,8 @@ fn left_over(socket: &str, cgroup: &str) -> Vec<Remembered> {
     pids.filter(|pid| {
         let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
         let shim = String::from_utf8_lossy(&read("cmdline")).split('\0').any(|word| word == socket);
-        let contained = String::from_utf8_lossy(&read("cgroup")).lines().any(|line| line.contains(&format!(":{cgroup}/")));
+        let contained =
+            String::from_utf8_lossy(&read("cgroup")).lines().any(|line| line.contains(&format!(":{cgroup}/")));
         shim || contained
     })
     .map(Remembered::of)
@@ -152,7 +154,9 @@ pub(super) fn remove_files(dir: &Path) -> Result<()> {
 fn remove(path: &Path) -> Result<()> {
     let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).with_context(|| format!("cannot remove {}", path.display())),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
         _ => Ok(()),
     }
 }

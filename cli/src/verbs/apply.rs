@@ -60,7 +60,8 @@ async fn apply(args: &ApplyArgs, session: &Session, mut object: Value) -> Result
     let dry_run = args.dry_run == "server";
     let api = session.api_in(&row, &namespace).manager(&args.field_manager).dry_run(dry_run);
     let before = api.get_opt(&name).await?.map(|found| found["metadata"]["resourceVersion"].clone());
-    let (after, created) = api.apply(&name, "", &object, args.force_conflicts).await.with_context(|| print::kind_name(&row, &name))?;
+    let (after, created) =
+        api.apply(&name, "", &object, args.force_conflicts).await.with_context(|| print::kind_name(&row, &name))?;
     if args.output != (Form::Table { wide: false }) {
         return print::objects(&args.output, &[(row, after)], false);
     }

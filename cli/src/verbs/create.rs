@@ -99,7 +99,9 @@ struct Data {
 pub(crate) async fn run(args: CreateArgs) -> Result<ExitCode> {
     let objects = match &args.what {
         Some(what) => vec![what.object()?],
-        None if args.files.is_empty() => bail!("say what to create: -f FILE, or deployment, namespace, configmap, secret, serviceaccount"),
+        None if args.files.is_empty() => {
+            bail!("say what to create: -f FILE, or deployment, namespace, configmap, secret, serviceaccount")
+        }
         None => args.files.read()?,
     };
     let session = args.common.session()?;
@@ -134,15 +136,22 @@ async fn create(args: &CreateArgs, session: &Session, mut object: Value) -> Resu
 impl What {
     fn object(&self) -> Result<Value> {
         Ok(match self {
-            What::Deployment { name, image, replicas, port, command } => deployment(name, image, *replicas, *port, command),
+            What::Deployment { name, image, replicas, port, command } => {
+                deployment(name, image, *replicas, *port, command)
+            }
             What::Namespace { name } => json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
-            What::Serviceaccount { name } => json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}),
+            What::Serviceaccount { name } => {
+                json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
+            }
             What::Configmap { name, data } => config_map(name, data)?,
             What::Secret { sort, name, data } if sort == "generic" => {
-                let data: BTreeMap<String, String> = data.read()?.into_iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
+                let data: BTreeMap<String, String> =
+                    data.read()?.into_iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
                 json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "Opaque", "data": data})
             }
-            What::Secret { sort, .. } => bail!("secrets of sort {sort:?} are made from files: -f FILE; here there is: generic"),
+            What::Secret { sort, .. } => {
+                bail!("secrets of sort {sort:?} are made from files: -f FILE; here there is: generic")
+            }
         })
     }
 }

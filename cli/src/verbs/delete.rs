@@ -74,7 +74,11 @@ pub(crate) async fn run(args: DeleteArgs) -> Result<ExitCode> {
             Ok(last) => {
                 let forced = if args.force { " force" } else { "" };
                 print::line(&format!("{} \"{name}\"{forced} deleted", kind(&row)))?;
-                let uid = last["metadata"]["uid"].as_str().or_else(|| last["details"]["uid"].as_str()).unwrap_or_default().to_owned();
+                let uid = last["metadata"]["uid"]
+                    .as_str()
+                    .or_else(|| last["details"]["uid"].as_str())
+                    .unwrap_or_default()
+                    .to_owned();
                 going.push(Going { api, row, name, uid });
             }
             Err(error) if error.is_not_found() && args.ignore_not_found => {}

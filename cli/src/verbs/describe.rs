@@ -88,7 +88,9 @@ fn head(object: &Value, lines: &mut Vec<String>) {
     if !text("deletionTimestamp").is_empty() {
         lines.push(entry(0, "Terminating", text("deletionTimestamp")));
     }
-    for owner in metadata["ownerReferences"].as_array().into_iter().flatten().filter(|owner| owner["controller"] == true) {
+    for owner in
+        metadata["ownerReferences"].as_array().into_iter().flatten().filter(|owner| owner["controller"] == true)
+    {
         let part = |field: &str| owner[field].as_str().unwrap_or_default();
         lines.push(entry(0, "Controlled By", &format!("{}/{}", part("kind"), part("name"))));
     }

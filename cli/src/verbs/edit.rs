@@ -30,9 +30,14 @@ pub(crate) async fn run(args: EditArgs) -> Result<ExitCode> {
     let mut object = api.get(&name, "").await?;
     without_managed_fields(&mut object);
     let before = yaml::to_string(&object);
-    let file = tempfile::Builder::new().prefix("mainstay-edit-").suffix(".yaml").tempfile().context("cannot make a file to edit")?;
+    let file = tempfile::Builder::new()
+        .prefix("mainstay-edit-")
+        .suffix(".yaml")
+        .tempfile()
+        .context("cannot make a file to edit")?;
     std::fs::write(file.path(), &before).context("cannot write the file to edit")?;
-    let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "vi".to_owned());
+    let editor =
+        ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "vi".to_owned());
     let status = Command::new("sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(file.path()).status();
     if !status.with_context(|| format!("cannot run {editor}"))?.success() {
         bail!("{editor} ended with a failure; nothing was changed");
@@ -42,7 +47,8 @@ pub(crate) async fn run(args: EditArgs) -> Result<ExitCode> {
         print::line("Edit cancelled, no changes made.")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let edited: Value = yaml::parse_all(&after).context("what was edited is not YAML")?.into_iter().next().unwrap_or_default();
+    let edited: Value =
+        yaml::parse_all(&after).context("what was edited is not YAML")?.into_iter().next().unwrap_or_default();
     if let Err(error) = api.update(&edited, "").await {
         let (_, kept) = file.keep().context("cannot keep what was edited")?;
         bail!("{error} (what you wrote is kept in {})", kept.display());

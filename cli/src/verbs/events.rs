@@ -85,7 +85,12 @@ pub(super) fn lines(events: &[Value], namespaces: bool, objects: bool) -> Vec<St
 }
 
 fn last(event: &Value) -> Option<Timestamp> {
-    let times = [&event["series"]["lastObservedTime"], &event["lastTimestamp"], &event["eventTime"], &event["metadata"]["creationTimestamp"]];
+    let times = [
+        &event["series"]["lastObservedTime"],
+        &event["lastTimestamp"],
+        &event["eventTime"],
+        &event["metadata"]["creationTimestamp"],
+    ];
     times.into_iter().find_map(|time| time.as_str()?.parse().ok())
 }
 

@@ -51,7 +51,9 @@ pub(crate) async fn run(args: ExecArgs) -> Result<ExitCode> {
     let session = args.common.session()?;
     let pod = pod_of(&session, &args.what).await?;
     let (stream, authority) = session.rest.connect().await?;
-    let mut request = format!("wss://{authority}{}", path(&args, &session, &pod)?).into_client_request().context("cannot make the request")?;
+    let mut request = format!("wss://{authority}{}", path(&args, &session, &pod)?)
+        .into_client_request()
+        .context("cannot make the request")?;
     let headers = request.headers_mut();
     headers.insert("sec-websocket-protocol", http::HeaderValue::from_static(PROTOCOL));
     for (name, value) in session.rest.headers() {
@@ -59,7 +61,9 @@ pub(crate) async fn run(args: ExecArgs) -> Result<ExitCode> {
     }
     let (socket, _) = match tokio_tungstenite::client_async(request, stream).await {
         Ok(connected) => connected,
-        Err(tokio_tungstenite::tungstenite::Error::Http(response)) => bail!("{}", refusal(response.body().as_deref().unwrap_or_default())),
+        Err(tokio_tungstenite::tungstenite::Error::Http(response)) => {
+            bail!("{}", refusal(response.body().as_deref().unwrap_or_default()))
+        }
         Err(error) => return Err(error).context("cannot open the stream"),
     };
     let raw = if args.tty { RawTerminal::enter() } else { None };

@@ -46,11 +46,17 @@ pub(crate) async fn explain(args: ExplainArgs) -> Result<ExitCode> {
     let mut words = args.what.split('.');
     let row = kinds::find(&session, words.next().unwrap_or_default()).await?;
     let Some(mut object) = row.object_type() else {
-        bail!("{} is a custom resource; its fields are in its definition: mainstay get crd {}.{} -o yaml", row.kind, row.resource, row.group);
+        bail!(
+            "{} is a custom resource; its fields are in its definition: mainstay get crd {}.{} -o yaml",
+            row.kind,
+            row.resource,
+            row.group
+        );
     };
     let mut field: Option<&'static Field> = None;
     for word in words {
-        let found = object.field(word).with_context(|| format!("field {word:?} does not exist in {}", object.short_name()))?;
+        let found =
+            object.field(word).with_context(|| format!("field {word:?} does not exist in {}", object.short_name()))?;
         field = Some(found);
         object = inner(found).unwrap_or(object);
     }
@@ -63,7 +69,10 @@ pub(crate) async fn explain(args: ExplainArgs) -> Result<ExitCode> {
     }
     print::line("FIELDS:")?;
     let members: Vec<&Field> = object.members().collect();
-    let grid: Vec<Vec<String>> = members.into_iter().map(|member| vec![format!("  {}", member.json), format!("<{}>", describe(member))]).collect();
+    let grid: Vec<Vec<String>> = members
+        .into_iter()
+        .map(|member| vec![format!("  {}", member.json), format!("<{}>", describe(member))])
+        .collect();
     align(&grid).iter().try_for_each(|line| print::line(line))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -82,7 +91,8 @@ pub(crate) async fn resources(args: ResourcesArgs) -> Result<ExitCode> {
     }
     for row in rows {
         if args.output == "name" {
-            let name = if row.group.is_empty() { row.resource.clone() } else { format!("{}.{}", row.resource, row.group) };
+            let name =
+                if row.group.is_empty() { row.resource.clone() } else { format!("{}.{}", row.resource, row.group) };
             grid.push(vec![name]);
             continue;
         }

@@ -104,7 +104,8 @@ async fn watch_objects(args: &GetArgs, session: &Session, selected: &[Selected],
             if event.object.is_empty() || event.kind == mainstay_proto::v1::WatchEventType::Bookmark {
                 continue;
             }
-            let object: Value = serde_json::from_slice(&event.object).context("the server sent something that is not JSON")?;
+            let object: Value =
+                serde_json::from_slice(&event.object).context("the server sent something that is not JSON")?;
             print::objects(form, &[(row.clone(), object)], false)?;
         }
     }
@@ -132,7 +133,12 @@ pub(super) fn without_managed_fields(object: &mut Value) {
 
 async fn tables(args: &GetArgs, session: &Session, selected: &[Selected], wide: bool) -> Result<()> {
     let several = selected.len() > 1;
-    let look = |row: &Resource| Look { wide, namespace: args.all_namespaces && row.namespaced, labels: args.show_labels, bare: args.no_headers };
+    let look = |row: &Resource| Look {
+        wide,
+        namespace: args.all_namespaces && row.namespaced,
+        labels: args.show_labels,
+        bare: args.no_headers,
+    };
     let mut printed = false;
     for Selected { row, names } in selected {
         let prefix = if several { print::kind_name(row, "") } else { String::new() };
@@ -194,14 +200,26 @@ async fn fetch(session: &Session, path: &str) -> Result<Value> {
 }
 
 /// Prints rows as they change.
-async fn follow(args: &GetArgs, session: &Session, row: &Resource, names: &[String], table: &Value, look: Look) -> Result<()> {
+async fn follow(
+    args: &GetArgs,
+    session: &Session,
+    row: &Resource,
+    names: &[String],
+    table: &Value,
+    look: Look,
+) -> Result<()> {
     let namespace = (!args.all_namespaces).then_some(session.namespace.as_str());
     let fields = match names {
         [name] => format!("metadata.name={name}"),
         _ => args.field_selector.clone(),
     };
     let version = table["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-    let query = query(&[("watch", "1"), ("resourceVersion", version), ("labelSelector", &args.selector), ("fieldSelector", &fields)]);
+    let query = query(&[
+        ("watch", "1"),
+        ("resourceVersion", version),
+        ("labelSelector", &args.selector),
+        ("fieldSelector", &fields),
+    ]);
     let path = format!("{}{query}", Session::path(row, namespace, ""));
     let response = session.rest.send(http::Method::GET, &path, &[("accept", TABLE)], Bytes::new()).await?;
     let mut body = response.into_body();

@@ -20,8 +20,11 @@ pub(crate) async fn find(session: &Session, word: &str) -> Result<Resource> {
 
 /// The kinds that a word names: one, or all of a category such as `all`.
 pub(crate) async fn find_all(session: &Session, word: &str) -> Result<Vec<Resource>> {
-    let category: Vec<Resource> =
-        resource::builtin().iter().filter(|row| row.is_stored() && row.categories.iter().any(|c| c == word)).cloned().collect();
+    let category: Vec<Resource> = resource::builtin()
+        .iter()
+        .filter(|row| row.is_stored() && row.categories.iter().any(|c| c == word))
+        .cloned()
+        .collect();
     if category.is_empty() { Ok(vec![find(session, word).await?]) } else { Ok(category) }
 }
 
@@ -38,7 +41,9 @@ pub(crate) async fn of_object(session: &Session, object: &Value) -> Result<Resou
     }
     let fits = |row: &Resource| row.group == group && row.kind == kind;
     let row = custom(session).await?.into_iter().find(fits);
-    let row = row.with_context(|| format!("no matches for kind {kind:?} in version {api_version:?}; install its custom resource definition first"))?;
+    let row = row.with_context(|| {
+        format!("no matches for kind {kind:?} in version {api_version:?}; install its custom resource definition first")
+    })?;
     Ok(Resource { version: version.to_owned(), ..row })
 }
 
@@ -78,7 +83,8 @@ fn split(word: &str) -> (String, Option<String>) {
     match word.split_once('.') {
         None => (word.to_lowercase(), None),
         Some((name, rest)) => {
-            let group = rest.split_once('.').filter(|(version, _)| is_version(version)).map_or(rest, |(_, group)| group);
+            let group =
+                rest.split_once('.').filter(|(version, _)| is_version(version)).map_or(rest, |(_, group)| group);
             (name.to_lowercase(), Some(group.to_owned()))
         }
     }
@@ -89,6 +95,9 @@ fn is_version(word: &str) -> bool {
 }
 
 fn matches(row: &Resource, name: &str, group: Option<&str>) -> bool {
-    let named = row.resource == name || row.singular == name || row.kind.to_lowercase() == name || row.short_names.iter().any(|s| s == name);
+    let named = row.resource == name
+        || row.singular == name
+        || row.kind.to_lowercase() == name
+        || row.short_names.iter().any(|s| s == name);
     named && group.is_none_or(|group| row.group == group)
 }

@@ -21,4 +21,3 @@ mod session;
 pub(crate) mod set;
 pub(crate) mod table;
 pub(crate) mod wait;
-

@@ -77,7 +77,10 @@ pub(crate) async fn drain(args: DrainArgs) -> Result<ExitCode> {
     let session = args.common.session()?;
     for node in &args.nodes {
         mark(&session, node, true).await?;
-        let pods = Api::<Pod>::all(session.client.clone()).list(&ListParams::fields(format!("spec.nodeName={node}"))).await?.items;
+        let pods = Api::<Pod>::all(session.client.clone())
+            .list(&ListParams::fields(format!("spec.nodeName={node}")))
+            .await?
+            .items;
         let leaving = choose(&args, pods)?;
         evict(&args, &session, &leaving).await?;
         print::line(&format!("node/{node} drained"))?;
@@ -106,11 +109,13 @@ fn verdict(args: &DrainArgs, pod: &Pod) -> Option<Result<(), &'static str>> {
         return None;
     }
     let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-    let finished = pod.status.as_ref().and_then(|s| s.phase.as_deref()).is_some_and(|p| p == "Succeeded" || p == "Failed");
+    let finished =
+        pod.status.as_ref().and_then(|s| s.phase.as_deref()).is_some_and(|p| p == "Succeeded" || p == "Failed");
     if owner.is_some_and(|owner| owner.kind == "DaemonSet") && !finished {
         return if args.ignore_daemonsets { None } else { Some(Err("of a daemon set; use --ignore-daemonsets")) };
     }
-    let empty_dirs = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()).any(|volume| volume.empty_dir.is_some());
+    let empty_dirs =
+        pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten()).any(|volume| volume.empty_dir.is_some());
     Some(match (owner, finished) {
         (_, true) => Ok(()),
         (None, _) if !args.force => Err("has no controller; use --force"),

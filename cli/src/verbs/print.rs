@@ -45,7 +45,11 @@ impl std::str::FromStr for Form {
 
 /// `deployment.apps/web`
 pub(crate) fn kind_name(row: &Resource, name: &str) -> String {
-    if row.group.is_empty() { format!("{}/{name}", row.singular) } else { format!("{}.{}/{name}", row.singular, row.group) }
+    if row.group.is_empty() {
+        format!("{}/{name}", row.singular)
+    } else {
+        format!("{}.{}/{name}", row.singular, row.group)
+    }
 }
 
 /// Prints objects in a form that is no table; several become a List.

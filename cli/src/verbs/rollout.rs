@@ -93,7 +93,9 @@ pub(crate) async fn run(args: RolloutArgs) -> Result<ExitCode> {
         Action::Restart { .. } => {
             let now = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second())?.to_string();
             let annotations = json!({"kubectl.kubernetes.io/restartedAt": now});
-            object.change(json!({"spec": {"template": {"metadata": {"annotations": annotations}}}}), "restarted").await?;
+            object
+                .change(json!({"spec": {"template": {"metadata": {"annotations": annotations}}}}), "restarted")
+                .await?;
         }
         Action::Undo { to_revision, .. } => object.undo(to_revision).await?,
         Action::History { .. } => object.history().await?,
@@ -143,8 +145,11 @@ impl Rolled<'_> {
         let uid = self.api.get(&self.name, "").await?["metadata"]["uid"].clone();
         let sets = resource::find("apps", "v1", "replicasets").context("this build has no replica sets")?;
         let all = self.session.api(sets).list(&ListParams::default()).await?.items;
-        let owned = |set: &Value| set["metadata"]["ownerReferences"].as_array().is_some_and(|list| list.iter().any(|o| o["uid"] == uid));
-        let revision = |set: &Value| set["metadata"]["annotations"][REVISION].as_str().and_then(|text| text.parse().ok());
+        let owned = |set: &Value| {
+            set["metadata"]["ownerReferences"].as_array().is_some_and(|list| list.iter().any(|o| o["uid"] == uid))
+        };
+        let revision =
+            |set: &Value| set["metadata"]["annotations"][REVISION].as_str().and_then(|text| text.parse().ok());
         let mut found: Vec<(i64, Value)> =
             all.into_iter().filter(owned).filter_map(|set| Some((revision(&set)?, set))).collect();
         found.sort_by_key(|(revision, _)| *revision);
@@ -164,17 +169,30 @@ impl Rolled<'_> {
     async fn undo(&self, to: i64) -> Result<()> {
         let revisions = self.revisions().await?;
         let set = match to {
-            0 => revisions.iter().rev().nth(1).map(|(_, set)| set).context("no rollout history found; there is nothing to go back to")?,
+            0 => revisions
+                .iter()
+                .rev()
+                .nth(1)
+                .map(|(_, set)| set)
+                .context("no rollout history found; there is nothing to go back to")?,
             _ => {
                 let wanted = revisions.iter().find(|(revision, _)| *revision == to);
-                wanted.map(|(_, set)| set).with_context(|| format!("unable to find specified revision {to} in history"))?
+                wanted
+                    .map(|(_, set)| set)
+                    .with_context(|| format!("unable to find specified revision {to} in history"))?
             }
         };
         let mut template = set["spec"]["template"].clone();
         if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
             labels.remove("pod-template-hash");
         }
-        self.api.patch(&self.name, "", &Patch::Json(json!([{"op": "replace", "path": "/spec/template", "value": template}]))).await?;
+        self.api
+            .patch(
+                &self.name,
+                "",
+                &Patch::Json(json!([{"op": "replace", "path": "/spec/template", "value": template}])),
+            )
+            .await?;
         print::line(&format!("{} rolled back", print::kind_name(&self.row, &self.name)))
     }
 }
@@ -192,7 +210,11 @@ fn progress(kind: &str, name: &str, object: &Value) -> Result<(String, bool)> {
             let wanted = spec["replicas"].as_i64().unwrap_or_else(|| number(&status["desiredNumberScheduled"]));
             let ready = number(&status["readyReplicas"]).max(number(&status["numberReady"]));
             let done = ready >= wanted;
-            let text = if done { format!("{} \"{name}\" successfully rolled out", kind.to_lowercase()) } else { format!("Waiting for {ready} of {wanted} pods to be ready...") };
+            let text = if done {
+                format!("{} \"{name}\" successfully rolled out", kind.to_lowercase())
+            } else {
+                format!("Waiting for {ready} of {wanted} pods to be ready...")
+            };
             Ok((text, done))
         }
         other => bail!("{other} has no rollouts; deployments, daemon sets and stateful sets have"),
@@ -201,12 +223,15 @@ fn progress(kind: &str, name: &str, object: &Value) -> Result<(String, bool)> {
 
 fn deployment(name: &str, spec: &Value, status: &Value) -> Result<(String, bool)> {
     let number = |value: &Value| value.as_i64().unwrap_or(0);
-    let late = status["conditions"].as_array().is_some_and(|list| list.iter().any(|c| c["type"] == "Progressing" && c["reason"] == "ProgressDeadlineExceeded"));
+    let late = status["conditions"].as_array().is_some_and(|list| {
+        list.iter().any(|c| c["type"] == "Progressing" && c["reason"] == "ProgressDeadlineExceeded")
+    });
     if late {
         bail!("deployment \"{name}\" exceeded its progress deadline");
     }
     let wanted = spec["replicas"].as_i64().unwrap_or(1);
-    let (updated, all, available) = (number(&status["updatedReplicas"]), number(&status["replicas"]), number(&status["availableReplicas"]));
+    let (updated, all, available) =
+        (number(&status["updatedReplicas"]), number(&status["replicas"]), number(&status["availableReplicas"]));
     let waiting = format!("Waiting for deployment \"{name}\" rollout to finish: ");
     Ok(if updated < wanted {
         (format!("{waiting}{updated} out of {wanted} new replicas have been updated..."), false)

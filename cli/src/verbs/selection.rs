@@ -35,7 +35,9 @@ pub(crate) async fn parse(session: &Session, words: &[String]) -> Result<Vec<Sel
 pub(crate) async fn one(session: &Session, words: &[String]) -> Result<(Resource, String)> {
     let mut selected = parse(session, words).await?;
     match (selected.len(), selected.pop()) {
-        (1, Some(Selected { row, names })) if names.len() == 1 => Ok((row, names.into_iter().next().unwrap_or_default())),
+        (1, Some(Selected { row, names })) if names.len() == 1 => {
+            Ok((row, names.into_iter().next().unwrap_or_default()))
+        }
         _ => bail!("say exactly one object, for example: deployment/web"),
     }
 }

@@ -47,7 +47,11 @@ impl Session {
     pub(crate) fn api_in(&self, row: &Resource, namespace: &str) -> DynamicApi {
         let target = Target::new(&row.group, &row.version, &row.resource);
         let namespace = if namespace.is_empty() { &self.namespace } else { namespace };
-        if row.namespaced { DynamicApi::namespaced(self.client.clone(), target, namespace) } else { self.everywhere(row) }
+        if row.namespaced {
+            DynamicApi::namespaced(self.client.clone(), target, namespace)
+        } else {
+            self.everywhere(row)
+        }
     }
 
     /// Objects of a kind in all namespaces.
@@ -57,7 +61,11 @@ impl Session {
 
     /// The REST path of a kind's collection; `namespace` is `None` for all namespaces.
     pub(crate) fn path(row: &Resource, namespace: Option<&str>, name: &str) -> String {
-        let root = if row.group.is_empty() { format!("/api/{}", row.version) } else { format!("/apis/{}/{}", row.group, row.version) };
+        let root = if row.group.is_empty() {
+            format!("/api/{}", row.version)
+        } else {
+            format!("/apis/{}/{}", row.group, row.version)
+        };
         let place = match namespace.filter(|_| row.namespaced) {
             Some(namespace) => format!("/namespaces/{namespace}"),
             None => String::new(),
@@ -69,7 +77,8 @@ impl Session {
 
 /// A query string from pairs; empty values are left out.
 pub(crate) fn query(pairs: &[(&str, &str)]) -> String {
-    let filled: Vec<String> = pairs.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| format!("{k}={}", escape(v))).collect();
+    let filled: Vec<String> =
+        pairs.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| format!("{k}={}", escape(v))).collect();
     if filled.is_empty() { String::new() } else { format!("?{}", filled.join("&")) }
 }
 

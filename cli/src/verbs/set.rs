@@ -68,7 +68,10 @@ fn patch(args: &SetArgs, now: &Value, changes: &[String]) -> Result<Map<String, 
         match change.split_once('=') {
             Some((key, value)) => {
                 if now[key].is_string() && now[key] != value && !args.overwrite {
-                    bail!("{key:?} already has a value ({}), and --overwrite is false", now[key].as_str().unwrap_or_default());
+                    bail!(
+                        "{key:?} already has a value ({}), and --overwrite is false",
+                        now[key].as_str().unwrap_or_default()
+                    );
                 }
                 patch.insert(key.to_owned(), value.into());
             }

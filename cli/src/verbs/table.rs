@@ -38,7 +38,8 @@ pub(crate) fn lines(table: &Value, look: Look, prefix: &str) -> Vec<String> {
 
 fn cells(row: &Value, columns: &[(usize, &Value)], look: Look, prefix: &str) -> Vec<String> {
     let metadata = &row["object"]["metadata"];
-    let mut cells: Vec<String> = look.namespace.then(|| metadata["namespace"].as_str().unwrap_or_default().to_owned()).into_iter().collect();
+    let mut cells: Vec<String> =
+        look.namespace.then(|| metadata["namespace"].as_str().unwrap_or_default().to_owned()).into_iter().collect();
     cells.extend(columns.iter().enumerate().map(|(position, (index, _))| {
         let text = plain(&row["cells"][*index]);
         if position == 0 { format!("{prefix}{text}") } else { text }
@@ -51,7 +52,8 @@ fn cells(row: &Value, columns: &[(usize, &Value)], look: Look, prefix: &str) -> 
 
 /// `a=b,c=d`, or `<none>`.
 pub(crate) fn pairs(map: &Value) -> String {
-    let pairs: Vec<String> = map.as_object().into_iter().flatten().map(|(key, value)| format!("{key}={}", plain(value))).collect();
+    let pairs: Vec<String> =
+        map.as_object().into_iter().flatten().map(|(key, value)| format!("{key}={}", plain(value))).collect();
     if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
 }
 
@@ -66,7 +68,9 @@ fn plain(cell: &Value) -> String {
 /// Columns three blanks apart, without blanks at the end of lines.
 pub(crate) fn align(grid: &[Vec<String>]) -> Vec<String> {
     let columns = grid.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| grid.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        grid.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     grid.iter()
         .map(|row| {
@@ -121,7 +125,8 @@ fn steps(path: &str) -> Result<Vec<Step>> {
     let mut rest = path.trim().trim_start_matches('$');
     while !rest.is_empty() {
         if let Some(after) = rest.strip_prefix('[') {
-            let (index, behind) = after.split_once(']').with_context(|| format!("{path:?}: a bracket is not closed"))?;
+            let (index, behind) =
+                after.split_once(']').with_context(|| format!("{path:?}: a bracket is not closed"))?;
             steps.push(match index.trim_matches(['\'', '"']) {
                 "*" => Step::Every,
                 text => text.parse().map_or_else(|_| Step::Member(text.to_owned()), Step::Index),

@@ -56,7 +56,8 @@ impl std::str::FromStr for Goal {
             return Ok(Goal::Condition(name.to_owned(), value.to_owned()));
         }
         if let Some(rest) = text.strip_prefix("jsonpath=") {
-            let (path, value) = rest.rsplit_once("}=").map_or((rest, None), |(path, value)| (path, Some(value.to_owned())));
+            let (path, value) =
+                rest.rsplit_once("}=").map_or((rest, None), |(path, value)| (path, Some(value.to_owned())));
             return Ok(Goal::Path(path.trim_matches(['\'', '{', '}']).to_owned(), value));
         }
         match text {
@@ -75,7 +76,8 @@ impl Goal {
             Goal::There => true,
             Goal::Condition(name, value) => {
                 let conditions = object["status"]["conditions"].as_array();
-                let same = |found: &Value, wanted: &str| found.as_str().is_some_and(|text| text.eq_ignore_ascii_case(wanted));
+                let same =
+                    |found: &Value, wanted: &str| found.as_str().is_some_and(|text| text.eq_ignore_ascii_case(wanted));
                 conditions.is_some_and(|list| list.iter().any(|c| same(&c["type"], name) && same(&c["status"], value)))
             }
             Goal::Path(path, wanted) => walk(object, path)?.iter().any(|found| match wanted {
@@ -105,7 +107,8 @@ async fn found(args: &WaitArgs, api: &DynamicApi, row: &Resource) -> Result<Vec<
         bail!("say which {}: names, -l LABELS, or --all", row.resource);
     }
     let list = api.list(&ListParams::labels(args.selector.clone())).await?;
-    let names: Vec<String> = list.items.iter().filter_map(|item| item["metadata"]["name"].as_str()).map(str::to_owned).collect();
+    let names: Vec<String> =
+        list.items.iter().filter_map(|item| item["metadata"]["name"].as_str()).map(str::to_owned).collect();
     if names.is_empty() && !matches!(args.goal, Goal::Gone) {
         bail!("no matching resources found");
     }

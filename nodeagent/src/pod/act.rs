@@ -80,11 +80,11 @@ impl Actor {
 
     async fn create_sandbox(&self, pod: &Pod, attempt: u32, memory: &mut Memory) -> bool {
         let config = make::sandbox_config(&self.shared.config, pod, attempt);
-        if !self.shared.runtime.hollow() {
-            if let Err(error) = std::fs::create_dir_all(&config.log_directory) {
-                tracing::warn!(%error, dir = config.log_directory, "cannot make the log directory");
-                return false;
-            }
+        if !self.shared.runtime.hollow()
+            && let Err(error) = std::fs::create_dir_all(&config.log_directory)
+        {
+            tracing::warn!(%error, dir = config.log_directory, "cannot make the log directory");
+            return false;
         }
         match self.shared.runtime.create_sandbox(config).await {
             Ok(_) => {
@@ -244,10 +244,10 @@ impl Actor {
         if !running || files.next().is_none() || pod.metadata.deletion_timestamp.is_some() {
             return;
         }
-        if let Ok(sources) = self.sources(pod).await {
-            if let Err(waiting) = self.volumes(pod, &sources).await {
-                tracing::debug!(?waiting, "volumes not refreshed");
-            }
+        if let Ok(sources) = self.sources(pod).await
+            && let Err(waiting) = self.volumes(pod, &sources).await
+        {
+            tracing::debug!(?waiting, "volumes not refreshed");
         }
     }
 
@@ -259,11 +259,11 @@ impl Actor {
         for container in runtime.containers.iter_mut().filter(|c| c.state == State::Exited) {
             let Some(spec) = find(pod, &container.name) else { continue };
             let path = mounts::termination_log(&self.shared.config, pod, spec, container.attempt);
-            if let Ok(words) = std::fs::read(path) {
-                if !words.is_empty() {
-                    let cut = &words[words.len().saturating_sub(LAST_WORDS_BYTES)..];
-                    container.message = String::from_utf8_lossy(cut).into_owned();
-                }
+            if let Ok(words) = std::fs::read(path)
+                && !words.is_empty()
+            {
+                let cut = &words[words.len().saturating_sub(LAST_WORDS_BYTES)..];
+                container.message = String::from_utf8_lossy(cut).into_owned();
             }
         }
     }

@@ -132,7 +132,7 @@ impl Reader {
 
     /// Asked before the last read, so that nothing written before the end is missed.
     async fn alive(&self, looks: u32) -> bool {
-        if looks % ALIVE_EVERY != 0 {
+        if !looks.is_multiple_of(ALIVE_EVERY) {
             return true;
         }
         match self.shared.runtime.pod(&self.uid).await {

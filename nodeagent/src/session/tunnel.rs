@@ -58,10 +58,10 @@ impl Tunnels {
     }
 
     pub fn data(&mut self, stream: u64, data: Bytes) {
-        if let Some(inbound) = self.open.get(&stream).and_then(|t| t.inbound.as_ref()) {
-            if inbound.send(data).is_err() {
-                tracing::trace!(stream, "data for a stream that has ended");
-            }
+        if let Some(inbound) = self.open.get(&stream).and_then(|t| t.inbound.as_ref())
+            && inbound.send(data).is_err()
+        {
+            tracing::trace!(stream, "data for a stream that has ended");
         }
     }
 

@@ -14,18 +14,39 @@ pub(crate) struct Violation {
 
 /// All of them in one text.
 pub(crate) fn join(violations: &[Violation]) -> String {
-    violations.iter().map(|violation| format!("{} ({})", violation.reason, violation.detail)).collect::<Vec<_>>().join(", ")
+    violations
+        .iter()
+        .map(|violation| format!("{} ({})", violation.reason, violation.detail))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The controls that a pod does not meet at a level.
 pub(crate) fn violations(level: Level, metadata: &At<'_>, spec: &At<'_>) -> Vec<Violation> {
     let baseline: &[Check] = match level {
         Level::Privileged => return Vec::new(),
-        Level::Baseline => &[app_armor, capabilities, host_namespaces, host_path, host_ports, probe_hosts, privileged, proc_mount, selinux, seccomp, sysctls, host_process],
-        Level::Restricted => &[app_armor, host_namespaces, host_ports, probe_hosts, privileged, selinux, sysctls, host_process],
+        Level::Baseline => &[
+            app_armor,
+            capabilities,
+            host_namespaces,
+            host_path,
+            host_ports,
+            probe_hosts,
+            privileged,
+            proc_mount,
+            selinux,
+            seccomp,
+            sysctls,
+            host_process,
+        ],
+        Level::Restricted => {
+            &[app_armor, host_namespaces, host_ports, probe_hosts, privileged, selinux, sysctls, host_process]
+        }
     };
     let restricted: &[Check] = match level {
-        Level::Restricted => &[escalation, capabilities_restricted, proc_mount, volume_types, non_root, root_user, seccomp_restricted],
+        Level::Restricted => {
+            &[escalation, capabilities_restricted, proc_mount, volume_types, non_root, root_user, seccomp_restricted]
+        }
         _ => &[],
     };
     baseline.iter().chain(restricted).filter_map(|check| check(metadata, spec)).collect()
@@ -43,7 +64,11 @@ fn containers<'a>(spec: &At<'a>) -> Vec<At<'a>> {
 
 /// `container "a"` or `containers "a", "b"` of those that match.
 fn named(spec: &At<'_>, matches: impl Fn(&At<'_>) -> bool) -> Option<String> {
-    let names: Vec<String> = containers(spec).iter().filter(|container| matches(container)).map(|container| format!("\"{}\"", container.get("name").str())).collect();
+    let names: Vec<String> = containers(spec)
+        .iter()
+        .filter(|container| matches(container))
+        .map(|container| format!("\"{}\"", container.get("name").str()))
+        .collect();
     match names.len() {
         0 => None,
         1 => Some(format!("container {}", names[0])),
@@ -67,10 +92,18 @@ fn is_windows(spec: &At<'_>) -> bool {
 }
 
 fn app_armor(metadata: &At<'_>, spec: &At<'_>) -> Option<Violation> {
-    let bad = |at: &At<'_>| !matches!(at.get("securityContext").get("appArmorProfile").get("type").str(), "" | "RuntimeDefault" | "Localhost");
+    let bad = |at: &At<'_>| {
+        !matches!(
+            at.get("securityContext").get("appArmorProfile").get("type").str(),
+            "" | "RuntimeDefault" | "Localhost"
+        )
+    };
     let mut parts = Vec::new();
     if bad(spec) {
-        parts.push(format!("pod must not set AppArmor profile type to \"{}\"", spec.get("securityContext").get("appArmorProfile").get("type").str()));
+        parts.push(format!(
+            "pod must not set AppArmor profile type to \"{}\"",
+            spec.get("securityContext").get("appArmorProfile").get("type").str()
+        ));
     }
     if let Some(names) = named(spec, bad) {
         parts.push(format!("{names} must not set AppArmor profile type to \"Unconfined\""));
@@ -88,8 +121,19 @@ fn app_armor(metadata: &At<'_>, spec: &At<'_>) -> Option<Violation> {
 
 fn capabilities(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
     const FINE: &[&str] = &[
-        "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID",
-        "SETPCAP", "SETUID", "SYS_CHROOT",
+        "AUDIT_WRITE",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "MKNOD",
+        "NET_BIND_SERVICE",
+        "SETFCAP",
+        "SETGID",
+        "SETPCAP",
+        "SETUID",
+        "SYS_CHROOT",
     ];
     let bad = |container: &At<'_>| -> Vec<String> {
         let added = context(container).get("capabilities").get("add");
@@ -102,12 +146,21 @@ fn capabilities(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
 }
 
 fn host_namespaces(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
-    let set: Vec<String> = ["hostNetwork", "hostPID", "hostIPC"].iter().filter(|field| spec.get(field).bool()).map(|field| format!("{field}=true")).collect();
+    let set: Vec<String> = ["hostNetwork", "hostPID", "hostIPC"]
+        .iter()
+        .filter(|field| spec.get(field).bool())
+        .map(|field| format!("{field}=true"))
+        .collect();
     if set.is_empty() { None } else { violation("host namespaces", set.join(", ")) }
 }
 
 fn host_path(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
-    let names: Vec<String> = spec.get("volumes").items().filter(|volume| volume.opt("hostPath").is_some()).map(|volume| format!("\"{}\"", volume.get("name").str())).collect();
+    let names: Vec<String> = spec
+        .get("volumes")
+        .items()
+        .filter(|volume| volume.opt("hostPath").is_some())
+        .map(|volume| format!("\"{}\"", volume.get("name").str()))
+        .collect();
     match names.len() {
         0 => None,
         1 => violation("hostPath volumes", format!("volume {}", names[0])),
@@ -116,12 +169,17 @@ fn host_path(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
 }
 
 fn host_ports(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
-    let ports = |container: &At<'_>| -> Vec<i64> { container.get("ports").items().map(|port| port.get("hostPort").int()).filter(|port| *port != 0).collect() };
+    let ports = |container: &At<'_>| -> Vec<i64> {
+        container.get("ports").items().map(|port| port.get("hostPort").int()).filter(|port| *port != 0).collect()
+    };
     let names = named(spec, |container| !ports(container).is_empty())?;
     let mut all: Vec<i64> = containers(spec).iter().flat_map(ports).collect();
     all.sort_unstable();
     all.dedup();
-    let (verb, word) = (if names.starts_with("containers") { "use" } else { "uses" }, if all.len() > 1 { "hostPorts" } else { "hostPort" });
+    let (verb, word) = (
+        if names.starts_with("containers") { "use" } else { "uses" },
+        if all.len() > 1 { "hostPorts" } else { "hostPort" },
+    );
     let list = all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     violation("hostPort", format!("{names} {verb} {word} {list}"))
 }
@@ -130,7 +188,10 @@ fn probe_hosts(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
     let bad = |container: &At<'_>| {
         let probes = ["livenessProbe", "readinessProbe", "startupProbe"].map(|probe| container.get(probe));
         let hooks = ["postStart", "preStop"].map(|hook| container.get("lifecycle").get(hook));
-        probes.iter().chain(&hooks).any(|at| ["httpGet", "tcpSocket"].iter().any(|kind| !at.get(kind).get("host").str().is_empty()))
+        probes
+            .iter()
+            .chain(&hooks)
+            .any(|at| ["httpGet", "tcpSocket"].iter().any(|kind| !at.get(kind).get("host").str().is_empty()))
     };
     let names = named(spec, bad)?;
     violation("probe or lifecycle host", format!("{names} must not set host in probes or lifecycle hooks"))
@@ -162,7 +223,11 @@ fn selinux(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
         who.push("pod".to_owned());
     }
     who.extend(named(spec, bad));
-    if who.is_empty() { None } else { violation("seLinuxOptions", format!("{} set forbidden securityContext.seLinuxOptions", who.join(" and "))) }
+    if who.is_empty() {
+        None
+    } else {
+        violation("seLinuxOptions", format!("{} set forbidden securityContext.seLinuxOptions", who.join(" and ")))
+    }
 }
 
 fn profile<'a>(at: &At<'a>) -> &'a str {
@@ -176,18 +241,34 @@ fn seccomp(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
         who.push("pod".to_owned());
     }
     who.extend(named(spec, bad));
-    if who.is_empty() { None } else { violation("seccompProfile", format!("{} must not set securityContext.seccompProfile.type to \"Unconfined\"", who.join(" and "))) }
+    if who.is_empty() {
+        None
+    } else {
+        violation(
+            "seccompProfile",
+            format!("{} must not set securityContext.seccompProfile.type to \"Unconfined\"", who.join(" and ")),
+        )
+    }
 }
 
 fn sysctls(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
     const FINE: &[&str] = &[
-        "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.tcp_syncookies", "net.ipv4.ping_group_range",
-        "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time",
-        "net.ipv4.tcp_fin_timeout", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem",
+        "kernel.shm_rmid_forced",
+        "net.ipv4.ip_local_port_range",
+        "net.ipv4.tcp_syncookies",
+        "net.ipv4.ping_group_range",
+        "net.ipv4.ip_unprivileged_port_start",
+        "net.ipv4.ip_local_reserved_ports",
+        "net.ipv4.tcp_keepalive_time",
+        "net.ipv4.tcp_fin_timeout",
+        "net.ipv4.tcp_keepalive_intvl",
+        "net.ipv4.tcp_keepalive_probes",
+        "net.ipv4.tcp_rmem",
         "net.ipv4.tcp_wmem",
     ];
     let list = spec.get("securityContext").get("sysctls");
-    let bad: Vec<&str> = list.items().map(|sysctl| sysctl.get("name").str()).filter(|name| !FINE.contains(name)).collect();
+    let bad: Vec<&str> =
+        list.items().map(|sysctl| sysctl.get("name").str()).filter(|name| !FINE.contains(name)).collect();
     if bad.is_empty() { None } else { violation("forbidden sysctls", bad.join(", ")) }
 }
 
@@ -198,7 +279,14 @@ fn host_process(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
         who.push("pod".to_owned());
     }
     who.extend(named(spec, bad));
-    if who.is_empty() { None } else { violation("hostProcess", format!("{} must not set securityContext.windowsOptions.hostProcess=true", who.join(" and "))) }
+    if who.is_empty() {
+        None
+    } else {
+        violation(
+            "hostProcess",
+            format!("{} must not set securityContext.windowsOptions.hostProcess=true", who.join(" and ")),
+        )
+    }
 }
 
 fn escalation(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
@@ -207,7 +295,10 @@ fn escalation(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
     }
     let bad = |container: &At<'_>| context(container).opt("allowPrivilegeEscalation").is_none_or(|at| at.bool());
     let names = named(spec, bad)?;
-    violation("allowPrivilegeEscalation != false", format!("{names} must set securityContext.allowPrivilegeEscalation=false"))
+    violation(
+        "allowPrivilegeEscalation != false",
+        format!("{names} must set securityContext.allowPrivilegeEscalation=false"),
+    )
 }
 
 fn capabilities_restricted(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
@@ -215,7 +306,8 @@ fn capabilities_restricted(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
         return None;
     }
     let mut parts = Vec::new();
-    let keeps = |container: &At<'_>| !context(container).get("capabilities").get("drop").strings().any(|name| name == "ALL");
+    let keeps =
+        |container: &At<'_>| !context(container).get("capabilities").get("drop").strings().any(|name| name == "ALL");
     if let Some(names) = named(spec, keeps) {
         parts.push(format!("{names} must set securityContext.capabilities.drop=[\"ALL\"]"));
     }
@@ -232,10 +324,24 @@ fn capabilities_restricted(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
 }
 
 fn volume_types(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
-    const FINE: &[&str] = &["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret"];
+    const FINE: &[&str] = &[
+        "configMap",
+        "csi",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "image",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+    ];
     let (mut names, mut kinds) = (Vec::new(), Vec::new());
     for volume in spec.get("volumes").items() {
-        let kind = volume.map().iter().find(|(field, value)| *field != "name" && !value.is_null()).map(|(field, _)| field.as_str());
+        let kind = volume
+            .map()
+            .iter()
+            .find(|(field, value)| *field != "name" && !value.is_null())
+            .map(|(field, _)| field.as_str());
         if let Some(kind) = kind.filter(|kind| !FINE.contains(kind)) {
             names.push(format!("\"{}\"", volume.get("name").str()));
             kinds.push(kind);
@@ -267,7 +373,10 @@ fn non_root(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
     }
     parts.extend(named(spec, explicit));
     if !parts.is_empty() {
-        return violation("runAsNonRoot != true", format!("{} must not set securityContext.runAsNonRoot=false", parts.join(" and ")));
+        return violation(
+            "runAsNonRoot != true",
+            format!("{} must not set securityContext.runAsNonRoot=false", parts.join(" and ")),
+        );
     }
     if pod == Some(true) {
         return None;
@@ -286,7 +395,11 @@ fn root_user(_: &At<'_>, spec: &At<'_>) -> Option<Violation> {
         who.push("pod".to_owned());
     }
     who.extend(named(spec, bad));
-    if who.is_empty() { None } else { violation("runAsUser=0", format!("{} must not set runAsUser=0", who.join(" and "))) }
+    if who.is_empty() {
+        None
+    } else {
+        violation("runAsUser=0", format!("{} must not set runAsUser=0", who.join(" and ")))
+    }
 }
 
 fn seccomp_restricted(metadata: &At<'_>, spec: &At<'_>) -> Option<Violation> {
@@ -301,5 +414,8 @@ fn seccomp_restricted(metadata: &At<'_>, spec: &At<'_>) -> Option<Violation> {
         return None;
     }
     let names = named(spec, |container| !fine(container))?;
-    violation("seccompProfile", format!("pod or {names} must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\""))
+    violation(
+        "seccompProfile",
+        format!("pod or {names} must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\""),
+    )
 }

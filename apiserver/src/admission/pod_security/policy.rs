@@ -56,7 +56,8 @@ impl Policy {
             Some(version) if is_version(version) => version.to_owned(),
             _ => "latest".to_owned(),
         };
-        let enforce = level("enforce").map_or(Level::Privileged, |text| Level::parse(text).unwrap_or(Level::Restricted));
+        let enforce =
+            level("enforce").map_or(Level::Privileged, |text| Level::parse(text).unwrap_or(Level::Restricted));
         let warn = level("warn").map(|text| Level::parse(text).unwrap_or_default());
         let (warn, warn_version) = match warn {
             Some(warn) => (warn, version("warn")),
@@ -79,5 +80,9 @@ impl Policy {
 /// `latest` or `v1.N`.
 pub(crate) fn is_version(text: &str) -> bool {
     let minor = text.strip_prefix("v1.");
-    text == "latest" || minor.is_some_and(|minor| minor == "0" || (!minor.starts_with('0') && !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit())))
+    text == "latest"
+        || minor.is_some_and(|minor| {
+            minor == "0"
+                || (!minor.starts_with('0') && !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit()))
+        })
 }

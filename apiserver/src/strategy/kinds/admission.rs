@@ -19,7 +19,8 @@ pub(crate) const POLICY: Rules = Rules { check: |_, obj, errors| policy(obj, err
 pub(crate) const BINDING: Rules = Rules { check: |_, obj, errors| binding(obj, errors), ..Rules::PLAIN };
 
 /// MutatingAdmissionPolicyBindings.
-pub(crate) const MUTATING_BINDING: Rules = Rules { check: |_, obj, errors| policy_name(&At::spec(obj), errors), ..Rules::PLAIN };
+pub(crate) const MUTATING_BINDING: Rules =
+    Rules { check: |_, obj, errors| policy_name(&At::spec(obj), errors), ..Rules::PLAIN };
 
 fn webhooks(obj: &Value, errors: &mut Errors) {
     let list = At::root(obj).get("webhooks");
@@ -33,7 +34,8 @@ fn webhooks(obj: &Value, errors: &mut Errors) {
         for rule in hook.get("rules").items() {
             self::rule(&rule, errors);
         }
-        let policy = |field: &str, allowed: &[&str], errors: &mut Errors| errors.one_of_if_set(&hook.get(field), allowed);
+        let policy =
+            |field: &str, allowed: &[&str], errors: &mut Errors| errors.one_of_if_set(&hook.get(field), allowed);
         policy("failurePolicy", &["Fail", "Ignore"], errors);
         policy("matchPolicy", &["Equivalent", "Exact"], errors);
         policy("reinvocationPolicy", &["IfNeeded", "Never"], errors);
@@ -75,7 +77,7 @@ fn timeout(at: &At<'_>, errors: &mut Errors) {
 }
 
 fn review_versions(at: &At<'_>, errors: &mut Errors) {
-    if at.len() == 0 {
+    if at.is_empty() {
         errors.required(at, "must specify one of v1, v1beta1");
     } else if !at.strings().any(|version| matches!(version, "v1" | "v1beta1")) {
         errors.invalid(at, "must include at least one of v1, v1beta1");
@@ -107,7 +109,11 @@ fn url(at: &At<'_>, errors: &mut Errors) {
     if host.is_empty() {
         wrong(host, "host must be specified; desired format: https://host[/path]".to_owned());
     }
-    for (part, what) in [(user, "user information is not permitted in the URL"), (fragment, "fragments are not permitted in the URL"), (query, "query parameters are not permitted in the URL")] {
+    for (part, what) in [
+        (user, "user information is not permitted in the URL"),
+        (fragment, "fragments are not permitted in the URL"),
+        (query, "query parameters are not permitted in the URL"),
+    ] {
         if !part.is_empty() {
             wrong(part, what.to_owned());
         }
@@ -144,7 +150,7 @@ fn service(at: &At<'_>, errors: &mut Errors) {
 
 fn rule(at: &At<'_>, errors: &mut Errors) {
     let operations = at.get("operations");
-    if operations.len() == 0 {
+    if operations.is_empty() {
         errors.required(&operations, "");
     }
     star_alone(&operations, "operations", errors);
@@ -155,7 +161,7 @@ fn rule(at: &At<'_>, errors: &mut Errors) {
     }
     for (field, what) in [("apiGroups", "API groups"), ("apiVersions", "API versions")] {
         let list = at.get(field);
-        if list.len() == 0 {
+        if list.is_empty() {
             errors.required(&list, "");
         }
         star_alone(&list, what, errors);
@@ -163,7 +169,7 @@ fn rule(at: &At<'_>, errors: &mut Errors) {
             list.items().filter(|version| version.str().is_empty()).for_each(|version| errors.required(&version, ""));
         }
     }
-    if at.get("resources").len() == 0 {
+    if at.get("resources").is_empty() {
         errors.required(&at.get("resources"), "");
     }
     let scope = at.get("scope");
@@ -188,7 +194,7 @@ fn policy(obj: &Value, errors: &mut Errors) {
         None => errors.required(&spec.get("matchConstraints"), ""),
         Some(constraints) => {
             let rules = constraints.get("resourceRules");
-            if rules.len() == 0 {
+            if rules.is_empty() {
                 errors.required(&rules, "");
             }
             rules.items().for_each(|rule| self::rule(&rule, errors));
@@ -211,13 +217,14 @@ fn policy(obj: &Value, errors: &mut Errors) {
 
 fn is_identifier(text: &str) -> bool {
     let mut bytes = text.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_') && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 fn validations(spec: &At<'_>, name: &str, errors: &mut Errors) {
     const WHY: &str = "validations or auditAnnotations must contain at least one item";
     let (validations, audits) = (spec.get("validations"), spec.get("auditAnnotations"));
-    if validations.len() == 0 && audits.len() == 0 {
+    if validations.is_empty() && audits.is_empty() {
         errors.required(&validations, WHY);
         errors.required(&audits, WHY);
         return;
@@ -227,7 +234,9 @@ fn validations(spec: &At<'_>, name: &str, errors: &mut Errors) {
             errors.required(&validation.get("expression"), "expression is not specified");
         }
         let reason = validation.get("reason");
-        if !reason.is_null() && !matches!(reason.str(), "Forbidden" | "Invalid" | "RequestEntityTooLarge" | "Unauthorized") {
+        if !reason.is_null()
+            && !matches!(reason.str(), "Forbidden" | "Invalid" | "RequestEntityTooLarge" | "Unauthorized")
+        {
             errors.unsupported(&reason, &["Forbidden", "Invalid", "RequestEntityTooLarge"]);
         }
     }
@@ -251,7 +260,7 @@ fn binding(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     policy_name(&spec, errors);
     let actions = spec.get("validationActions");
-    if actions.len() == 0 {
+    if actions.is_empty() {
         errors.required(&actions, "at least one validation action is required");
     }
     let mut seen = std::collections::HashSet::new();

@@ -5,7 +5,9 @@ use mainstay_api::selector::LabelSelector;
 use serde_json::{Value, json};
 
 use crate::strategy::rules::{Rules, frozen_spec};
-use crate::strategy::validate::selectors::{at_most_all, int_or_percent, label_selector, number_of, selector_of_template, template_matches};
+use crate::strategy::validate::selectors::{
+    at_most_all, int_or_percent, label_selector, number_of, selector_of_template, template_matches,
+};
 use crate::strategy::validate::{At, Errors, template, volume_sources};
 use crate::strategy::warnings;
 
@@ -22,7 +24,9 @@ pub(crate) const DEPLOYMENT: Rules = Rules {
 pub(crate) const REPLICA_SET: Rules = Rules {
     check: |_, obj, errors| replica_set(obj, errors),
     change: |_, new, old, errors| frozen_spec(new, old, &["selector"], errors),
-    status: |_, new, _, errors| replica_status(new, &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"], errors),
+    status: |_, new, _, errors| {
+        replica_status(new, &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"], errors)
+    },
     warn: |new, old| warnings::template("spec.template", new, old),
     ..Rules::PLAIN
 };
@@ -48,7 +52,9 @@ pub(crate) const DAEMON_SET: Rules = Rules {
 /// ReplicationControllers.
 pub(crate) const REPLICATION_CONTROLLER: Rules = Rules {
     check: |_, obj, errors| replication_controller(obj, errors),
-    status: |_, new, _, errors| replica_status(new, &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"], errors),
+    status: |_, new, _, errors| {
+        replica_status(new, &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"], errors)
+    },
     warn: |new, old| warnings::template("spec.template", new, old),
     ..Rules::PLAIN
 };
@@ -130,14 +136,26 @@ fn unknown_strategy(strategy: &At<'_>, supported: &[&str], errors: &mut Errors) 
 fn internal_rolling(rolling: &At<'_>) -> String {
     let (unavailable, surge) = (rolling.get("maxUnavailable"), rolling.get("maxSurge"));
     if rolling.opt("partition").is_some() {
-        return format!("{{\"Partition\":{},\"MaxUnavailable\":{}}}", rolling.get("partition").value, unavailable.value);
+        return format!(
+            "{{\"Partition\":{},\"MaxUnavailable\":{}}}",
+            rolling.get("partition").value,
+            unavailable.value
+        );
     }
     format!("{{\"MaxUnavailable\":{},\"MaxSurge\":{}}}", unavailable.value, surge.value)
 }
 
 fn deployment_status(new: &Value, old: &Value, errors: &mut Errors) {
     let status = At::root(new).get("status");
-    for field in ["observedGeneration", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "terminatingReplicas", "collisionCount"] {
+    for field in [
+        "observedGeneration",
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "terminatingReplicas",
+        "collisionCount",
+    ] {
         errors.non_negative(&status.get(field));
     }
     at_most(&status, &["updatedReplicas", "readyReplicas", "availableReplicas"], "replicas", "status.replicas", errors);
@@ -160,7 +178,14 @@ fn at_most(status: &At<'_>, fields: &[&str], limit: &str, shown: &str, errors: &
 
 fn replica_status(new: &Value, fields: &[&str], errors: &mut Errors) {
     let status = At::root(new).get("status");
-    for field in ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "terminatingReplicas", "observedGeneration"] {
+    for field in [
+        "replicas",
+        "fullyLabeledReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "terminatingReplicas",
+        "observedGeneration",
+    ] {
         errors.non_negative(&status.get(field));
     }
     at_most(&status, fields, "replicas", "status.replicas", errors);
@@ -179,7 +204,7 @@ fn replication_controller(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     errors.non_negative(&spec.get("minReadySeconds"));
     let selector = spec.get("selector");
-    if selector.len() == 0 {
+    if selector.is_empty() {
         errors.required(&selector, "");
     }
     errors.non_negative(&spec.get("replicas"));
@@ -218,8 +243,10 @@ fn stateful_template(spec: &At<'_>, errors: &mut Errors) {
     let mut merged = spec.get("template").value.clone();
     let claims = spec.get("volumeClaimTemplates");
     let own = merged.pointer("/spec/volumes").and_then(Value::as_array).cloned().unwrap_or_default();
-    let names: Vec<&str> = claims.items().map(|claim| claim.get("metadata").get("name").value.as_str().unwrap_or_default()).collect();
-    let mut volumes: Vec<Value> = names.iter().map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": "claim"}})).collect();
+    let names: Vec<&str> =
+        claims.items().map(|claim| claim.get("metadata").get("name").value.as_str().unwrap_or_default()).collect();
+    let mut volumes: Vec<Value> =
+        names.iter().map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": "claim"}})).collect();
     volumes.extend(own.into_iter().filter(|volume| !names.iter().any(|name| volume["name"] == *name)));
     if !claims.is_empty() && merged.get("spec").is_some_and(Value::is_object) {
         merged["spec"]["volumes"] = Value::Array(volumes);
@@ -278,7 +305,12 @@ fn stateful_strategy(spec: &At<'_>, errors: &mut Errors) {
 
 fn stateful_set_change(new: &Value, old: &Value, errors: &mut Errors) {
     const MAY_CHANGE: &[&str] = &[
-        "replicas", "template", "updateStrategy", "minReadySeconds", "ordinals", "persistentVolumeClaimRetentionPolicy",
+        "replicas",
+        "template",
+        "updateStrategy",
+        "minReadySeconds",
+        "ordinals",
+        "persistentVolumeClaimRetentionPolicy",
         "revisionHistoryLimit",
     ];
     let rest = |obj: &Value| {
@@ -296,10 +328,24 @@ fn stateful_set_change(new: &Value, old: &Value, errors: &mut Errors) {
 
 fn stateful_set_status(new: &Value, errors: &mut Errors) {
     let status = At::root(new).get("status");
-    for field in ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas", "observedGeneration", "collisionCount"] {
+    for field in [
+        "replicas",
+        "readyReplicas",
+        "currentReplicas",
+        "updatedReplicas",
+        "availableReplicas",
+        "observedGeneration",
+        "collisionCount",
+    ] {
         errors.non_negative(&status.get(field));
     }
-    at_most(&status, &["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"], "replicas", "status.replicas", errors);
+    at_most(
+        &status,
+        &["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"],
+        "replicas",
+        "status.replicas",
+        errors,
+    );
     at_most(&status, &["availableReplicas"], "readyReplicas", "status.readyReplicas", errors);
 }
 
@@ -356,12 +402,16 @@ fn daemon_set_change(new: &Value, old: &Value, errors: &mut Errors) {
 fn daemon_set_status(new: &Value, errors: &mut Errors) {
     let status = At::root(new).get("status");
     for field in [
-        "currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady", "observedGeneration",
-        "updatedNumberScheduled", "numberAvailable", "numberUnavailable", "collisionCount",
+        "currentNumberScheduled",
+        "numberMisscheduled",
+        "desiredNumberScheduled",
+        "numberReady",
+        "observedGeneration",
+        "updatedNumberScheduled",
+        "numberAvailable",
+        "numberUnavailable",
+        "collisionCount",
     ] {
         errors.non_negative(&status.get(field));
     }
 }
-
-
-

@@ -38,7 +38,10 @@ fn budget(obj: &Value, errors: &mut Errors) {
         let policy = spec.get("unhealthyPodEvictionPolicy");
         let text = format!(
             "{{\"MinAvailable\":{},\"Selector\":{},\"MaxUnavailable\":{},\"UnhealthyPodEvictionPolicy\":{}}}",
-            min.value, spec.get("selector").value, max.value, policy.value
+            min.value,
+            spec.get("selector").value,
+            max.value,
+            policy.value
         );
         errors.0.push(Error::invalid_text(&spec.path, text, "minAvailable and maxUnavailable cannot be both set"));
     }
@@ -73,7 +76,10 @@ fn autoscaler(obj: &Value, errors: &mut Errors) {
     let scales_to_zero = metrics.items().any(|metric| matches!(metric.get("type").str(), "Object" | "External"));
     metrics.items().for_each(|metric| self::metric(&metric, errors));
     if min.int() == 0 && !min.is_null() && !scales_to_zero {
-        errors.forbidden(&metrics, "must specify at least one Object or External metric to support scaling to zero replicas");
+        errors.forbidden(
+            &metrics,
+            "must specify at least one Object or External metric to support scaling to zero replicas",
+        );
     }
     for direction in ["scaleUp", "scaleDown"] {
         if let Some(rules) = spec.get("behavior").opt(direction) {
@@ -93,7 +99,11 @@ fn reference(at: &At<'_>, needs_group: bool, errors: &mut Errors) {
     }
     let version = at.get("apiVersion");
     match meta::split_api_version(version.str()) {
-        None => errors.0.push(Error::invalid(&version.path, version.str(), format!("unexpected GroupVersion string: {}", version.str()))),
+        None => errors.0.push(Error::invalid(
+            &version.path,
+            version.str(),
+            format!("unexpected GroupVersion string: {}", version.str()),
+        )),
         Some((group, _)) if needs_group && group.is_empty() && at.get("kind").str() != "ReplicationController" => {
             errors.0.push(Error::invalid(&version.path, version.str(), "apiVersion must specify API group"));
         }
@@ -112,7 +122,7 @@ fn behavior(rules: &At<'_>, errors: &mut Errors) {
         errors.one_of_if_set(&select, &["Disabled", "Max", "Min"]);
     }
     let policies = rules.get("policies");
-    if policies.len() == 0 {
+    if policies.is_empty() {
         errors.required(&policies, "must specify at least one Policy");
     }
     for policy in policies.items() {
@@ -130,7 +140,13 @@ fn behavior(rules: &At<'_>, errors: &mut Errors) {
 }
 
 /// Types of metrics with the field that describes each.
-const METRICS: &[(&str, &str)] = &[("ContainerResource", "containerResource"), ("External", "external"), ("Object", "object"), ("Pods", "pods"), ("Resource", "resource")];
+const METRICS: &[(&str, &str)] = &[
+    ("ContainerResource", "containerResource"),
+    ("External", "external"),
+    ("Object", "object"),
+    ("Pods", "pods"),
+    ("Resource", "resource"),
+];
 
 fn metric(metric: &At<'_>, errors: &mut Errors) {
     let kind = metric.get("type");
@@ -166,10 +182,16 @@ fn source(kind: &str, at: &At<'_>, errors: &mut Errors) {
             self::target(&target, errors);
             let (utilization, value) = (target.opt("averageUtilization"), target.opt("averageValue"));
             if utilization.is_none() && value.is_none() {
-                errors.required(&target.get("averageUtilization"), "must set either a target raw value or a target utilization");
+                errors.required(
+                    &target.get("averageUtilization"),
+                    "must set either a target raw value or a target utilization",
+                );
             }
             if utilization.is_some() && value.is_some() {
-                errors.forbidden(&target.get("averageValue"), "may not set both a target raw value and a target utilization");
+                errors.forbidden(
+                    &target.get("averageValue"),
+                    "may not set both a target raw value and a target utilization",
+                );
             }
         }
         _ => {
@@ -182,10 +204,18 @@ fn source(kind: &str, at: &At<'_>, errors: &mut Errors) {
             self::target(&target, errors);
             let (value, average) = (target.opt("value").is_some(), target.opt("averageValue").is_some());
             match kind {
-                "pods" if !average => errors.required(&target.get("averageValue"), "must specify a positive target averageValue"),
-                "external" if !value && !average => errors.required(&target.get("averageValue"), "must set either a target value for metric or a per-pod target"),
-                "external" if value && average => errors.forbidden(&target.get("value"), "may not set both a target value for metric and a per-pod target"),
-                "object" if !value && !average => errors.required(&target.get("averageValue"), "must set either a target value or averageValue"),
+                "pods" if !average => {
+                    errors.required(&target.get("averageValue"), "must specify a positive target averageValue")
+                }
+                "external" if !value && !average => errors.required(
+                    &target.get("averageValue"),
+                    "must set either a target value for metric or a per-pod target",
+                ),
+                "external" if value && average => errors
+                    .forbidden(&target.get("value"), "may not set both a target value for metric and a per-pod target"),
+                "object" if !value && !average => {
+                    errors.required(&target.get("averageValue"), "must set either a target value or averageValue")
+                }
                 _ => {}
             }
         }

@@ -82,13 +82,22 @@ fn generated_errors(obj: &Value, errors: &mut Errors) {
         return;
     }
     let labels = spec.get("template").get("metadata").get("labels");
-    for (key, wanted) in [("controller-uid", meta::uid(obj)), (UID_LABEL, meta::uid(obj)), ("job-name", meta::name(obj)), (NAME_LABEL, meta::name(obj))] {
+    for (key, wanted) in [
+        ("controller-uid", meta::uid(obj)),
+        (UID_LABEL, meta::uid(obj)),
+        ("job-name", meta::name(obj)),
+        (NAME_LABEL, meta::name(obj)),
+    ] {
         if labels.get(key).str() != wanted {
-            errors.0.push(Error::invalid(&labels.path.key(key), labels.get(key).value.clone(), format!("must be '{wanted}'")));
+            errors.0.push(Error::invalid(
+                &labels.path.key(key),
+                labels.get(key).value.clone(),
+                format!("must be '{wanted}'"),
+            ));
         }
     }
     let selector = spec.get("selector");
-    let alone = selector.get("matchLabels").len() == 1 && selector.get("matchExpressions").len() == 0;
+    let alone = selector.get("matchLabels").len() == 1 && selector.get("matchExpressions").is_empty();
     if !alone {
         errors.invalid(&selector, "`selector` not auto-generated");
     }
@@ -107,7 +116,15 @@ fn job(spec: &At<'_>, errors: &mut Errors) {
 
 /// The parts that a job has in common with a CronJob's template.
 fn numbers(spec: &At<'_>, errors: &mut Errors) {
-    for field in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished", "backoffLimitPerIndex", "maxFailedIndexes"] {
+    for field in [
+        "parallelism",
+        "completions",
+        "activeDeadlineSeconds",
+        "backoffLimit",
+        "ttlSecondsAfterFinished",
+        "backoffLimitPerIndex",
+        "maxFailedIndexes",
+    ] {
         errors.non_negative(&spec.get(field));
     }
     if let Some(manager) = spec.opt("managedBy") {
@@ -142,7 +159,10 @@ fn template_labels(spec: &At<'_>, errors: &mut Errors) {
     if let Ok(selector) = LabelSelector::from_object(spec.get("selector").value)
         && !selector.matches_object(spec.get("template").value)
     {
-        errors.invalid(&spec.get("template").get("metadata").get("labels"), "`selector` does not match template `labels`");
+        errors.invalid(
+            &spec.get("template").get("metadata").get("labels"),
+            "`selector` does not match template `labels`",
+        );
     }
 }
 

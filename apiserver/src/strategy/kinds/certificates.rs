@@ -9,9 +9,29 @@ use crate::strategy::validate::{At, Errors};
 use crate::strategy::{Context, Strategy, base};
 
 const USAGES: &[&str] = &[
-    "any", "cert sign", "client auth", "code signing", "content commitment", "crl sign", "data encipherment", "decipher only",
-    "digital signature", "email protection", "encipher only", "ipsec end system", "ipsec tunnel", "ipsec user", "key agreement",
-    "key encipherment", "microsoft sgc", "netscape sgc", "ocsp signing", "s/mime", "server auth", "signing", "timestamping",
+    "any",
+    "cert sign",
+    "client auth",
+    "code signing",
+    "content commitment",
+    "crl sign",
+    "data encipherment",
+    "decipher only",
+    "digital signature",
+    "email protection",
+    "encipher only",
+    "ipsec end system",
+    "ipsec tunnel",
+    "ipsec user",
+    "key agreement",
+    "key encipherment",
+    "microsoft sgc",
+    "netscape sgc",
+    "ocsp signing",
+    "s/mime",
+    "server auth",
+    "signing",
+    "timestamping",
 ];
 /// Conditions that stay once they are there.
 const FINAL: [&str; 3] = ["Approved", "Denied", "Failed"];
@@ -75,7 +95,8 @@ fn stamp(new: &mut Value, old: &Value, now: &str) {
         }
         if condition["lastTransitionTime"].is_null() {
             let same = before.is_some_and(|before| before["status"] == condition["status"]);
-            condition["lastTransitionTime"] = known("lastTransitionTime").filter(|_| same).unwrap_or_else(|| now.into());
+            condition["lastTransitionTime"] =
+                known("lastTransitionTime").filter(|_| same).unwrap_or_else(|| now.into());
         }
     }
 }
@@ -83,7 +104,7 @@ fn stamp(new: &mut Value, old: &Value, now: &str) {
 fn spec(spec: &At<'_>, errors: &mut Errors) {
     request(&spec.get("request"), errors);
     let usages = spec.get("usages");
-    if usages.len() == 0 {
+    if usages.is_empty() {
         errors.required(&usages, "");
     }
     let mut seen = std::collections::HashSet::new();
@@ -149,7 +170,11 @@ fn conditions(status: &At<'_>, before: &At<'_>, errors: &mut Errors) {
         }
         let other = if kind.str() == "Denied" { "Approved" } else { "Denied" };
         if matches!(kind.str(), "Approved" | "Denied") && seen.contains(other) {
-            errors.0.push(Error::invalid(&list.path, kind.str(), "Approved and Denied conditions are mutually exclusive"));
+            errors.0.push(Error::invalid(
+                &list.path,
+                kind.str(),
+                "Approved and Denied conditions are mutually exclusive",
+            ));
         }
         let state = condition.get("status");
         if FINAL.contains(&kind.str()) && state.str() != "True" {
@@ -172,7 +197,11 @@ fn certificate(status: &At<'_>, before: &At<'_>, errors: &mut Errors) {
     }
     let bytes = base64::engine::general_purpose::STANDARD.decode(now.str()).unwrap_or_default();
     if !now.is_empty() && !String::from_utf8_lossy(&bytes).contains("-----BEGIN CERTIFICATE-----") {
-        errors.0.push(Error::invalid(&now.path, "<certificate data>", "must contain at least one CERTIFICATE PEM block"));
+        errors.0.push(Error::invalid(
+            &now.path,
+            "<certificate data>",
+            "must contain at least one CERTIFICATE PEM block",
+        ));
     }
     if !was.is_empty() {
         errors.forbidden(&now, "updates may not modify existing certificate content");

@@ -124,16 +124,12 @@ fn secret_type(root: &At<'_>, data: &At<'_>, errors: &mut Errors) {
         }
         "kubernetes.io/dockercfg" => docker_json(data, ".dockercfg", errors),
         "kubernetes.io/dockerconfigjson" => docker_json(data, ".dockerconfigjson", errors),
-        "kubernetes.io/basic-auth" => {
-            if !data.map().contains_key("username") && !data.map().contains_key("password") {
-                errors.0.push(Error::required(&data.path.key("username"), ""));
-                errors.0.push(Error::required(&data.path.key("password"), ""));
-            }
+        "kubernetes.io/basic-auth" if !data.map().contains_key("username") && !data.map().contains_key("password") => {
+            errors.0.push(Error::required(&data.path.key("username"), ""));
+            errors.0.push(Error::required(&data.path.key("password"), ""));
         }
-        "kubernetes.io/ssh-auth" => {
-            if data.get("ssh-privatekey").str().is_empty() {
-                errors.0.push(Error::required(&data.path.key("ssh-privatekey"), ""));
-            }
+        "kubernetes.io/ssh-auth" if data.get("ssh-privatekey").str().is_empty() => {
+            errors.0.push(Error::required(&data.path.key("ssh-privatekey"), ""));
         }
         "kubernetes.io/tls" => {
             for key in ["tls.crt", "tls.key"] {

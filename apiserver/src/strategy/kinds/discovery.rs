@@ -16,7 +16,9 @@ pub(crate) const ENDPOINTS: Rules = Rules {
 /// EndpointSlices.
 pub(crate) const SLICE: Rules = Rules {
     check: |_, obj, errors| slice(obj, errors),
-    change: |_, new, old, errors| errors.immutable(&At::root(new).get("addressType"), &At::root(old).get("addressType")),
+    change: |_, new, old, errors| {
+        errors.immutable(&At::root(new).get("addressType"), &At::root(old).get("addressType"))
+    },
     ..Rules::PLAIN
 };
 
@@ -25,7 +27,7 @@ const PROTOCOLS: &[&str] = &["SCTP", "TCP", "UDP"];
 fn endpoints(obj: &Value, errors: &mut Errors) {
     for subset in At::root(obj).get("subsets").items() {
         let (ready, not_ready, ports) = (subset.get("addresses"), subset.get("notReadyAddresses"), subset.get("ports"));
-        if ready.len() == 0 && not_ready.len() == 0 {
+        if ready.is_empty() && not_ready.is_empty() {
             errors.required(&subset, "must specify `addresses` or `notReadyAddresses`");
         }
         for address in ready.items().chain(not_ready.items()) {
@@ -64,10 +66,14 @@ fn slice(obj: &Value, errors: &mut Errors) {
 
 fn endpoint(at: &At<'_>, kind: &str, errors: &mut Errors) {
     let addresses = at.get("addresses");
-    if addresses.len() == 0 {
+    if addresses.is_empty() {
         errors.required(&addresses, "must contain at least 1 address");
     } else if addresses.len() > 100 {
-        errors.0.push(mainstay_api::field::Error::too_many(&addresses.path, addresses.len().try_into().unwrap_or(i64::MAX), 100));
+        errors.0.push(mainstay_api::field::Error::too_many(
+            &addresses.path,
+            addresses.len().try_into().unwrap_or(i64::MAX),
+            100,
+        ));
     }
     for address in addresses.items() {
         if kind == "FQDN" {

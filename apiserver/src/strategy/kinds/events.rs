@@ -18,7 +18,21 @@ pub(crate) const NEW: Rules = Rules {
     },
     change: |_, new, old, errors| {
         let (new, old) = (At::root(new), At::root(old));
-        for field in ["involvedObject", "reason", "message", "source", "firstTimestamp", "lastTimestamp", "count", "type", "eventTime", "action", "related", "reportingComponent", "reportingInstance"] {
+        for field in [
+            "involvedObject",
+            "reason",
+            "message",
+            "source",
+            "firstTimestamp",
+            "lastTimestamp",
+            "count",
+            "type",
+            "eventTime",
+            "action",
+            "related",
+            "reportingComponent",
+            "reportingInstance",
+        ] {
             errors.immutable(&new.get(field), &old.get(field));
         }
     },

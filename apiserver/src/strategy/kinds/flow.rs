@@ -51,7 +51,9 @@ fn limited(at: &At<'_>, errors: &mut Errors) {
                 errors.forbidden(&queuing, "must be nil if limited.limitResponse.type is not Limited");
             }
         }
-        "Queue" if queuing.is_null() => errors.required(&queuing, "must not be empty if limited.limitResponse.type is Limited"),
+        "Queue" if queuing.is_null() => {
+            errors.required(&queuing, "must not be empty if limited.limitResponse.type is Limited")
+        }
         "Queue" => self::queuing(&queuing, errors),
         _ => errors.unsupported(&response.get("type"), &["Queue", "Reject"]),
     }

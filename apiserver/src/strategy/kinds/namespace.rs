@@ -88,7 +88,9 @@ fn phase_errors(obj: &Value) -> ErrorList {
     let status = At::root(obj).get("status");
     let at = At::new(status.get("phase").value, status.path.child("Phase"));
     match (meta::is_deleting(obj), at.str()) {
-        (false, phase) if phase != "Active" => errors.invalid(&at, "may only be 'Active' if `deletionTimestamp` is empty"),
+        (false, phase) if phase != "Active" => {
+            errors.invalid(&at, "may only be 'Active' if `deletionTimestamp` is empty")
+        }
         (true, phase) if phase != "Terminating" => {
             errors.invalid(&at, "may only be 'Terminating' if `deletionTimestamp` is not empty");
         }

@@ -11,11 +11,19 @@ use crate::strategy::validate::{At, Errors, ip, probes, selectors};
 /// Ingresses.
 pub(crate) const INGRESS: Rules = Rules {
     check: |_, obj, errors| ingress(obj, errors),
-    status: |_, new, _, errors| super::service::validate::load_balancer(&At::root(new).get("status").get("loadBalancer"), errors),
+    status: |_, new, _, errors| {
+        super::service::validate::load_balancer(&At::root(new).get("status").get("loadBalancer"), errors)
+    },
     warn: |new, old| {
         let has = |object: &Value| meta::annotation(object, "kubernetes.io/ingress.class").is_some();
         let new_one = has(new) && !old.is_some_and(has);
-        new_one.then(|| "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead".to_owned()).into_iter().collect()
+        new_one
+            .then(|| {
+                "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"
+                    .to_owned()
+            })
+            .into_iter()
+            .collect()
     },
     ..Rules::PLAIN
 };
@@ -49,7 +57,13 @@ pub(crate) const IP_ADDRESS: Rules = Rules {
         errors.needed(&parent.get("name"));
     },
     change: |_, new, old, errors| frozen_spec(new, old, &["parentRef"], errors),
-    names: |name, _| if ip::parse(name).is_some_and(|ip| ip.to_string() == name) { Vec::new() } else { vec!["must be a valid IP address in canonical form".to_owned()] },
+    names: |name, _| {
+        if ip::parse(name).is_some_and(|ip| ip.to_string() == name) {
+            Vec::new()
+        } else {
+            vec!["must be a valid IP address in canonical form".to_owned()]
+        }
+    },
     ..Rules::PLAIN
 };
 
@@ -62,8 +76,12 @@ fn ingress(obj: &Value, errors: &mut Errors) {
         let path = mainstay_api::field::Path::new("annotations").child("kubernetes.io/ingress.class");
         errors.0.push(Error::invalid(&path, annotation, "must match `ingressClassName` when both are specified"));
     }
-    if spec.get("rules").len() == 0 && spec.opt("defaultBackend").is_none() {
-        errors.0.push(Error::invalid(&spec.path, spec.value.get("rules").cloned().unwrap_or_default(), "either `defaultBackend` or `rules` must be specified"));
+    if spec.get("rules").is_empty() && spec.opt("defaultBackend").is_none() {
+        errors.0.push(Error::invalid(
+            &spec.path,
+            spec.value.get("rules").cloned().unwrap_or_default(),
+            "either `defaultBackend` or `rules` must be specified",
+        ));
     }
     if let Some(backend) = spec.opt("defaultBackend") {
         self::backend(&backend, errors);
@@ -94,12 +112,16 @@ fn host(at: &At<'_>, errors: &mut Errors) {
 }
 
 fn tls_host(at: &At<'_>, errors: &mut Errors) {
-    let texts = if at.str().contains('*') { names::is_wildcard_dns1123_subdomain(at.str()) } else { names::is_dns1123_subdomain(at.str()) };
+    let texts = if at.str().contains('*') {
+        names::is_wildcard_dns1123_subdomain(at.str())
+    } else {
+        names::is_dns1123_subdomain(at.str())
+    };
     errors.each(at, texts);
 }
 
 fn paths(list: &At<'_>, errors: &mut Errors) {
-    if list.len() == 0 {
+    if list.is_empty() {
         errors.required(list, "");
     }
     for at in list.items() {
@@ -137,7 +159,9 @@ fn strict_path(path: &At<'_>, errors: &mut Errors) {
 fn backend(at: &At<'_>, errors: &mut Errors) {
     let (service, resource) = (at.opt("service"), at.opt("resource"));
     match (service, resource) {
-        (Some(_), Some(_)) => errors.0.push(Error::invalid(&at.path, "", "cannot set both resource and service backends")),
+        (Some(_), Some(_)) => {
+            errors.0.push(Error::invalid(&at.path, "", "cannot set both resource and service backends"))
+        }
         (None, Some(resource)) => {
             errors.needed(&resource.get("kind"));
             errors.needed(&resource.get("name"));
@@ -253,14 +277,17 @@ fn ip_block(at: &At<'_>, errors: &mut Errors) {
 
 fn service_cidr(obj: &Value, errors: &mut Errors) {
     let cidrs = At::spec(obj).get("cidrs");
-    if cidrs.len() == 0 {
+    if cidrs.is_empty() {
         errors.required(&cidrs, "at least one CIDR required");
         return;
     }
     let parsed: Vec<Option<ipnet::IpNet>> = cidrs.strings().map(|cidr| cidr.parse().ok()).collect();
     let same_family = parsed.len() == 2 && parsed.iter().flatten().filter(|net| net.addr().is_ipv4()).count() != 1;
     if cidrs.len() > 2 || (same_family && parsed.iter().all(Option::is_some)) {
-        errors.invalid(&cidrs, "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64");
+        errors.invalid(
+            &cidrs,
+            "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64",
+        );
     }
     for cidr in cidrs.items() {
         if let Some(network) = ip::network(&cidr, errors)

@@ -93,14 +93,17 @@ fn taints(list: &At<'_>, errors: &mut Errors) {
         }
         gates::taint_effect(&at.get("effect"), errors);
         if !seen.insert((key.str(), at.get("effect").str())) {
-            errors.0.push(Error::duplicate(&at.path, at.value.clone()).with_detail("taints must be unique by key and effect pair"));
+            errors.0.push(
+                Error::duplicate(&at.path, at.value.clone())
+                    .with_detail("taints must be unique by key and effect pair"),
+            );
         }
     }
 }
 
 fn changes(new: &Value, old: &Value, errors: &mut Errors) {
     let (new, old) = (At::spec(new), At::spec(old));
-    if old.get("podCIDRs").len() > 0 && new.get("podCIDRs").value != old.get("podCIDRs").value {
+    if !old.get("podCIDRs").is_empty() && new.get("podCIDRs").value != old.get("podCIDRs").value {
         errors.forbidden(&new.get("podCIDRs"), "node updates may not change podCIDR except from \"\" to valid");
     }
     let provider = (new.get("providerID"), old.get("providerID"));

@@ -20,7 +20,7 @@ pub(crate) struct Pod;
 impl Strategy for Pod {
     fn prepare_create(&self, cx: &Context<'_>, obj: &mut Value) {
         let mut status = json!({"phase": "Pending", "qosClass": qos::class(obj)});
-        if At::spec(obj).get("schedulingGates").len() > 0 {
+        if !At::spec(obj).get("schedulingGates").is_empty() {
             status["conditions"] = json!([{
                 "type": "PodScheduled",
                 "status": "False",
@@ -62,12 +62,12 @@ impl Strategy for Pod {
         let mut errors = Errors::default();
         let spec = At::spec(obj);
         pod_spec::pod_spec(&spec, &mut errors);
-        if spec.get("ephemeralContainers").len() > 0 {
+        if !spec.get("ephemeralContainers").is_empty() {
             // What is wrong with them does not matter as they may not be there at all.
             errors.0.retain(|error| !error.field.starts_with("spec.ephemeralContainers"));
             errors.forbidden(&spec.get("ephemeralContainers"), "cannot be set on create");
         }
-        if spec.get("schedulingGates").len() > 0 && !spec.get("nodeName").str().is_empty() {
+        if !spec.get("schedulingGates").is_empty() && !spec.get("nodeName").str().is_empty() {
             errors.forbidden(&spec.get("nodeName"), "cannot be set until all schedulingGates have been cleared");
         }
         errors.0
@@ -116,7 +116,10 @@ fn merge_label_keys(obj: &mut Value) {
     let labels = meta::labels(obj).cloned().unwrap_or_default();
     let mut terms: Vec<String> = Vec::new();
     for kind in ["podAffinity", "podAntiAffinity"] {
-        for (list, inner) in [("requiredDuringSchedulingIgnoredDuringExecution", ""), ("preferredDuringSchedulingIgnoredDuringExecution", "/podAffinityTerm")] {
+        for (list, inner) in [
+            ("requiredDuringSchedulingIgnoredDuringExecution", ""),
+            ("preferredDuringSchedulingIgnoredDuringExecution", "/podAffinityTerm"),
+        ] {
             let pointer = format!("/spec/affinity/{kind}/{list}");
             let count = obj.pointer(&pointer).and_then(Value::as_array).map_or(0, Vec::len);
             terms.extend((0..count).map(|index| format!("{pointer}/{index}{inner}")));
@@ -165,7 +168,7 @@ pub fn bind(pod: &mut Value, node: &str, binding: &Value, now: jiff::Timestamp) 
     if !assigned.is_empty() {
         return Err(format!("pod {name} is already assigned to node \"{assigned}\""));
     }
-    if spec.get("schedulingGates").len() > 0 {
+    if !spec.get("schedulingGates").is_empty() {
         return Err(format!("pod {name} has non-empty .spec.schedulingGates"));
     }
     base::set(pod, "/spec/nodeName", node.into());
@@ -176,9 +179,12 @@ pub fn bind(pod: &mut Value, node: &str, binding: &Value, now: jiff::Timestamp) 
         meta::set_label(pod, key, value.as_str().unwrap_or_default());
     }
     base::remove(pod, ".status.nominatedNodeName");
-    status::set_condition(pod, json!({
-        "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": time::seconds(now),
-    }));
+    status::set_condition(
+        pod,
+        json!({
+            "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": time::seconds(now),
+        }),
+    );
     Ok(())
 }
 

@@ -14,7 +14,8 @@ use crate::strategy::validate::{At, Errors, quantities};
 pub(crate) const QUOTA: Rules = Rules {
     check: |_, obj, errors| quota(obj, errors),
     change: |_, new, old, errors| {
-        let sorted = |obj: &Value| -> BTreeSet<String> { At::spec(obj).get("scopes").strings().map(str::to_owned).collect() };
+        let sorted =
+            |obj: &Value| -> BTreeSet<String> { At::spec(obj).get("scopes").strings().map(str::to_owned).collect() };
         if sorted(new) != sorted(old) {
             errors.invalid(&At::spec(new).get("scopes"), "field is immutable");
         }
@@ -32,7 +33,15 @@ pub(crate) const QUOTA: Rules = Rules {
 /// LimitRanges.
 pub(crate) const LIMITS: Rules = Rules { check: |_, obj, errors| limit_range(obj, errors), ..Rules::PLAIN };
 
-const SCOPES: &[&str] = &["Terminating", "NotTerminating", "BestEffort", "NotBestEffort", "PriorityClass", "CrossNamespacePodAffinity", "VolumeAttributesClass"];
+const SCOPES: &[&str] = &[
+    "Terminating",
+    "NotTerminating",
+    "BestEffort",
+    "NotBestEffort",
+    "PriorityClass",
+    "CrossNamespacePodAffinity",
+    "VolumeAttributesClass",
+];
 
 fn amounts(list: &At<'_>, errors: &mut Errors) {
     for (name, at) in list.entries() {
@@ -52,7 +61,7 @@ fn quota(obj: &Value, errors: &mut Errors) {
 
 fn scopes(spec: &At<'_>, errors: &mut Errors) {
     let list = spec.get("scopes");
-    if list.len() == 0 {
+    if list.is_empty() {
         return;
     }
     let hard: Vec<&String> = spec.get("hard").map().keys().collect();
@@ -75,10 +84,26 @@ fn scopes(spec: &At<'_>, errors: &mut Errors) {
 
 /// A quota for pods without requests cannot count requests.
 fn scope_counts(scope: &str, resource: &str) -> bool {
-    const COMPUTE: &[&str] = &["cpu", "memory", "ephemeral-storage", "requests.cpu", "requests.memory", "requests.ephemeral-storage", "limits.cpu", "limits.memory", "limits.ephemeral-storage"];
+    const COMPUTE: &[&str] = &[
+        "cpu",
+        "memory",
+        "ephemeral-storage",
+        "requests.cpu",
+        "requests.memory",
+        "requests.ephemeral-storage",
+        "limits.cpu",
+        "limits.memory",
+        "limits.ephemeral-storage",
+    ];
     match scope {
         "BestEffort" => resource == "pods",
-        "Terminating" | "NotTerminating" | "NotBestEffort" | "PriorityClass" | "CrossNamespacePodAffinity" => resource == "pods" || resource == "count/pods" || COMPUTE.contains(&resource) || resource.starts_with("requests.") || quantities::is_hugepages(resource),
+        "Terminating" | "NotTerminating" | "NotBestEffort" | "PriorityClass" | "CrossNamespacePodAffinity" => {
+            resource == "pods"
+                || resource == "count/pods"
+                || COMPUTE.contains(&resource)
+                || resource.starts_with("requests.")
+                || quantities::is_hugepages(resource)
+        }
         _ => true,
     }
 }
@@ -91,8 +116,12 @@ fn scope_requirement(at: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
         errors.invalid(&name, "unsupported scope");
     }
     match operator.str() {
-        "In" | "NotIn" if values.len() == 0 => errors.required(&values, "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector"),
-        "Exists" | "DoesNotExist" if values.len() > 0 => errors.invalid(&values, "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector"),
+        "In" | "NotIn" if values.is_empty() => {
+            errors.required(&values, "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector")
+        }
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
+            errors.invalid(&values, "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector")
+        }
         "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
         _ => errors.invalid(&operator, "not a valid selector operator"),
     }
@@ -113,7 +142,8 @@ fn limit_range(obj: &Value, errors: &mut Errors) {
 
 fn limit_type(at: &At<'_>, errors: &mut Errors) {
     let texts = names::is_qualified_name(at.str());
-    if texts.is_empty() && !at.str().contains('/') && !matches!(at.str(), "Pod" | "Container" | "PersistentVolumeClaim") {
+    if texts.is_empty() && !at.str().contains('/') && !matches!(at.str(), "Pod" | "Container" | "PersistentVolumeClaim")
+    {
         errors.invalid(at, "must be a standard limit type or fully qualified");
     }
     errors.each(at, texts);
@@ -124,23 +154,36 @@ fn limit_item(item: &At<'_>, errors: &mut Errors) {
     let lists: &[&str] = &["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"];
     if kind == "Pod" {
         for list in ["default", "defaultRequest"] {
-            if item.get(list).len() > 0 {
+            if !item.get(list).is_empty() {
                 errors.forbidden(&item.get(list), "may not be specified when `type` is 'Pod'");
             }
         }
     }
-    if kind == "PersistentVolumeClaim" && item.get("min").opt("storage").is_none() && item.get("max").opt("storage").is_none() {
-        errors.required(&item.get("limits"), "either minimum or maximum storage value is required, but neither was provided");
+    if kind == "PersistentVolumeClaim"
+        && item.get("min").opt("storage").is_none()
+        && item.get("max").opt("storage").is_none()
+    {
+        errors.required(
+            &item.get("limits"),
+            "either minimum or maximum storage value is required, but neither was provided",
+        );
     }
-    let keys: BTreeSet<&String> = lists.iter().filter(|list| kind != "Pod" || !list.starts_with("default")).flat_map(|list| item.get(list).map().keys()).collect();
+    let keys: BTreeSet<&String> = lists
+        .iter()
+        .filter(|list| kind != "Pod" || !list.starts_with("default"))
+        .flat_map(|list| item.get(list).map().keys())
+        .collect();
     keys.into_iter().for_each(|name| limit_order(item, name, errors));
 }
 
 /// minimum ≤ default request ≤ default ≤ maximum.
 fn limit_order(item: &At<'_>, name: &str, errors: &mut Errors) {
     let get = |list: &str| -> Option<Quantity> { item.get(list).opt(name).map(|at| at.quantity()) };
-    let mut wrong = |list: &str, shown: &Quantity, detail: String| errors.0.push(Error::invalid(&item.path.child(list).key(name), shown.to_string(), detail));
-    let (max, min, default, request, ratio) = (get("max"), get("min"), get("default"), get("defaultRequest"), get("maxLimitRequestRatio"));
+    let mut wrong = |list: &str, shown: &Quantity, detail: String| {
+        errors.0.push(Error::invalid(&item.path.child(list).key(name), shown.to_string(), detail))
+    };
+    let (max, min, default, request, ratio) =
+        (get("max"), get("min"), get("default"), get("defaultRequest"), get("maxLimitRequestRatio"));
     if let (Some(min), Some(max)) = (&min, &max)
         && min > max
     {
@@ -148,13 +191,25 @@ fn limit_order(item: &At<'_>, name: &str, errors: &mut Errors) {
     }
     if let Some(request) = &request {
         if let Some(min) = min.as_ref().filter(|min| *min > request) {
-            wrong("defaultRequest", request, format!("min value {min} is greater than default request value {request}"));
+            wrong(
+                "defaultRequest",
+                request,
+                format!("min value {min} is greater than default request value {request}"),
+            );
         }
         if let Some(max) = max.as_ref().filter(|max| request > *max) {
-            wrong("defaultRequest", request, format!("default request value {request} is greater than max value {max}"));
+            wrong(
+                "defaultRequest",
+                request,
+                format!("default request value {request} is greater than max value {max}"),
+            );
         }
         if let Some(default) = default.as_ref().filter(|default| request > *default) {
-            wrong("defaultRequest", request, format!("default request value {request} is greater than default limit value {default}"));
+            wrong(
+                "defaultRequest",
+                request,
+                format!("default request value {request} is greater than default limit value {default}"),
+            );
         }
     }
     if let Some(default) = &default {

@@ -14,7 +14,8 @@ fn segment(name: &str, prefix: bool) -> Vec<String> {
 }
 
 /// Roles.
-pub(crate) const ROLE: Rules = Rules { check: |_, obj, errors| rules(obj, true, errors), names: segment, ..Rules::PLAIN };
+pub(crate) const ROLE: Rules =
+    Rules { check: |_, obj, errors| rules(obj, true, errors), names: segment, ..Rules::PLAIN };
 
 /// ClusterRoles.
 pub(crate) const CLUSTER_ROLE: Rules = Rules {
@@ -45,23 +46,23 @@ pub(crate) const CLUSTER_BINDING: Rules = Rules {
 fn rules(obj: &Value, namespaced: bool, errors: &mut Errors) {
     for rule in At::root(obj).get("rules").items() {
         let urls = rule.get("nonResourceURLs");
-        if rule.get("verbs").len() == 0 {
+        if rule.get("verbs").is_empty() {
             errors.required(&rule.get("verbs"), "verbs must contain at least one value");
         }
-        if urls.len() > 0 {
+        if !urls.is_empty() {
             if namespaced {
                 errors.invalid(&urls, "namespaced rules cannot apply to non-resource URLs");
             }
-            let others = ["apiGroups", "resources", "resourceNames"].iter().any(|field| rule.get(field).len() > 0);
+            let others = ["apiGroups", "resources", "resourceNames"].iter().any(|field| !rule.get(field).is_empty());
             if others {
                 errors.invalid(&urls, "rules cannot apply to both regular resources and non-resource URLs");
             }
             continue;
         }
-        if rule.get("apiGroups").len() == 0 {
+        if rule.get("apiGroups").is_empty() {
             errors.required(&rule.get("apiGroups"), "resource rules must supply at least one api group");
         }
-        if rule.get("resources").len() == 0 {
+        if rule.get("resources").is_empty() {
             errors.required(&rule.get("resources"), "resource rules must supply at least one resource");
         }
     }
@@ -70,7 +71,7 @@ fn rules(obj: &Value, namespaced: bool, errors: &mut Errors) {
 fn aggregation(obj: &Value, errors: &mut Errors) {
     let Some(rule) = At::root(obj).opt("aggregationRule") else { return };
     let list = rule.get("clusterRoleSelectors");
-    if list.len() == 0 {
+    if list.is_empty() {
         errors.required(&list, "at least one clusterRoleSelector required if aggregationRule is non-nil");
     }
     for selector in list.items() {
@@ -124,7 +125,12 @@ fn subject(at: &At<'_>, in_namespace: bool, errors: &mut Errors) {
 fn same_role(new: &Value, old: &Value, errors: &mut Errors) {
     let (now, was) = (At::root(new).get("roleRef"), At::root(old).get("roleRef"));
     if now.value != was.value {
-        let text = format!("{{\"APIGroup\":{},\"Kind\":{},\"Name\":{}}}", json!(now.get("apiGroup").str()), json!(now.get("kind").str()), json!(now.get("name").str()));
+        let text = format!(
+            "{{\"APIGroup\":{},\"Kind\":{},\"Name\":{}}}",
+            json!(now.get("apiGroup").str()),
+            json!(now.get("kind").str()),
+            json!(now.get("name").str())
+        );
         errors.0.push(Error::invalid_text(&now.path, text, "cannot change roleRef"));
     }
 }

@@ -67,13 +67,16 @@ impl Strategy for Service {
     fn warnings(&self, _cx: &Context<'_>, new: &Value, _old: Option<&Value>) -> Vec<String> {
         let spec = At::spec(new);
         let mut warnings = Vec::new();
-        if spec.get("externalIPs").len() > 0 {
-            warnings.push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
+        if !spec.get("externalIPs").is_empty() {
+            warnings
+                .push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
         }
         if !spec.get("loadBalancerIP").str().is_empty() && spec.get("type").str() != "LoadBalancer" {
             warnings.push("spec.loadBalancerIP is ignored when spec.type is not \"LoadBalancer\"".to_owned());
         }
-        if spec.get("type").str() == "ExternalName" && spec.get("externalName").str().parse::<std::net::IpAddr>().is_ok() {
+        if spec.get("type").str() == "ExternalName"
+            && spec.get("externalName").str().parse::<std::net::IpAddr>().is_ok()
+        {
             warnings.push("spec.externalName is an IP address".to_owned());
         }
         warnings

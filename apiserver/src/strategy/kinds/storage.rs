@@ -26,7 +26,7 @@ pub(crate) const ATTRIBUTES_CLASS: Rules = Rules {
         let root = At::root(obj);
         csi_driver_name(&root.get("driverName"), errors);
         let parameters = root.get("parameters");
-        if parameters.len() == 0 {
+        if parameters.is_empty() {
             errors.required(&parameters, "must contain at least one key/value pair");
         }
         self::parameters(&parameters, errors);
@@ -60,7 +60,7 @@ pub(crate) const DRIVER: Rules = Rules {
     },
     warn: |new, _| {
         let spec = At::spec(new);
-        let leaks = spec.get("tokenRequests").len() > 0 && spec.opt("serviceAccountTokenInSecrets").is_none();
+        let leaks = !spec.get("tokenRequests").is_empty() && spec.opt("serviceAccountTokenInSecrets").is_none();
         let text = "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to prevent possible logging of tokens in volume attributes";
         leaks.then(|| text.to_owned()).into_iter().collect()
     },
@@ -110,7 +110,7 @@ fn class(obj: &Value, errors: &mut Errors) {
     for topology in root.get("allowedTopologies").items() {
         for expression in topology.get("matchLabelExpressions").items() {
             let (key, values) = (expression.get("key"), expression.get("values"));
-            if values.len() == 0 {
+            if values.is_empty() {
                 errors.required(&values, "");
             }
             errors.extend(mainstay_api::meta::validate_label_name(key.str(), &key.path));
@@ -141,8 +141,12 @@ fn attachment(obj: &Value, errors: &mut Errors) {
     let source = spec.get("source");
     let (name, inline) = (source.get("persistentVolumeName"), source.get("inlineVolumeSpec"));
     match (name.is_null(), inline.is_null()) {
-        (true, true) => errors.required(&source, "must specify exactly one of inlineVolumeSpec and persistentVolumeName"),
-        (false, false) => errors.invalid(&source, "must specify exactly one of inlineVolumeSpec and persistentVolumeName"),
+        (true, true) => {
+            errors.required(&source, "must specify exactly one of inlineVolumeSpec and persistentVolumeName")
+        }
+        (false, false) => {
+            errors.invalid(&source, "must specify exactly one of inlineVolumeSpec and persistentVolumeName")
+        }
         (false, true) => {
             if name.str().is_empty() {
                 errors.required(&name, "must specify non empty persistentVolumeName");
@@ -182,7 +186,8 @@ fn driver(obj: &Value, errors: &mut Errors) {
     }
     for mode in spec.get("volumeLifecycleModes").items() {
         if !matches!(mode.str(), "Ephemeral" | "Persistent") {
-            errors.unsupported(&At::new(mode.value, spec.get("volumeLifecycleModes").path), &["Ephemeral", "Persistent"]);
+            errors
+                .unsupported(&At::new(mode.value, spec.get("volumeLifecycleModes").path), &["Ephemeral", "Persistent"]);
         }
     }
 }

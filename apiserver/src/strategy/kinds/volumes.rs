@@ -10,9 +10,28 @@ use crate::strategy::{Context, Strategy, base};
 
 /// Sources that a volume can have.
 const SOURCES: &[&str] = &[
-    "hostPath", "gcePersistentDisk", "awsElasticBlockStore", "glusterfs", "flocker", "nfs", "rbd", "quobyte", "cephfs", "iscsi",
-    "cinder", "fc", "flexVolume", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk", "scaleIO",
-    "local", "storageos", "csi",
+    "hostPath",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "flocker",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "cephfs",
+    "iscsi",
+    "cinder",
+    "fc",
+    "flexVolume",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "scaleIO",
+    "local",
+    "storageos",
+    "csi",
 ];
 
 /// PersistentVolumes.
@@ -21,14 +40,21 @@ pub(crate) struct Volume;
 impl Strategy for Volume {
     fn prepare_create(&self, cx: &Context<'_>, obj: &mut Value) {
         base::prepare_create(cx, obj);
-        base::set(obj, "/status", serde_json::json!({"phase": "Pending", "lastPhaseTransitionTime": time::seconds(cx.now)}));
+        base::set(
+            obj,
+            "/status",
+            serde_json::json!({"phase": "Pending", "lastPhaseTransitionTime": time::seconds(cx.now)}),
+        );
     }
 
     fn prepare_update(&self, cx: &Context<'_>, new: &mut Value, old: &Value) {
         base::prepare_update(cx, new, old);
         if cx.subresource == "status" {
             let at = |obj: &Value, field: &str| obj.pointer(&format!("/status/{field}")).cloned().unwrap_or_default();
-            let (moved, kept) = (at(new, "phase") != at(old, "phase"), at(new, "lastPhaseTransitionTime") == at(old, "lastPhaseTransitionTime"));
+            let (moved, kept) = (
+                at(new, "phase") != at(old, "phase"),
+                at(new, "lastPhaseTransitionTime") == at(old, "lastPhaseTransitionTime"),
+            );
             if moved && kept {
                 base::set(new, "/status/lastPhaseTransitionTime", time::seconds(cx.now).into());
             }
@@ -60,7 +86,7 @@ impl Strategy for Volume {
 fn volume(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     let modes = spec.get("accessModes");
-    if modes.len() == 0 {
+    if modes.is_empty() {
         errors.required(&modes, "");
     }
     access_modes(&modes, errors);
@@ -84,7 +110,7 @@ fn volume(obj: &Value, errors: &mut Errors) {
 }
 
 fn capacity(at: &At<'_>, errors: &mut Errors) {
-    if at.len() == 0 {
+    if at.is_empty() {
         errors.required(at, "");
     }
     match at.opt("storage") {
@@ -177,10 +203,13 @@ impl Strategy for Claim {
 /// `dataSource` and `dataSourceRef` say the same unless the latter crosses namespaces.
 fn copy_source(obj: &mut Value) {
     let spec = At::spec(obj);
-    let (source, reference) = (spec.opt("dataSource").map(|at| at.value.clone()), spec.opt("dataSourceRef").map(|at| at.value.clone()));
+    let (source, reference) =
+        (spec.opt("dataSource").map(|at| at.value.clone()), spec.opt("dataSourceRef").map(|at| at.value.clone()));
     match (source, reference) {
         (Some(source), None) => base::set(obj, "/spec/dataSourceRef", source),
-        (None, Some(reference)) if reference.get("namespace").is_none_or(Value::is_null) => base::set(obj, "/spec/dataSource", reference),
+        (None, Some(reference)) if reference.get("namespace").is_none_or(Value::is_null) => {
+            base::set(obj, "/spec/dataSource", reference)
+        }
         _ => {}
     }
 }
@@ -194,7 +223,8 @@ fn claim_status(new: &Value, errors: &mut Errors) {
 }
 
 fn claim_changes(new: &Value, old: &Value, errors: &mut Errors) {
-    const WHY: &str = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n";
+    const WHY: &str =
+        "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n";
     let (now, was) = (At::spec(new), At::spec(old));
     let bound = At::root(old).get("status").get("phase").str() == "Bound";
     let mut comparable = now.value.clone();

@@ -54,7 +54,7 @@ fn pod_term(term: &At<'_>, errors: &mut Errors) {
 fn label_keys(term: &At<'_>, errors: &mut Errors) {
     for field in ["matchLabelKeys", "mismatchLabelKeys"] {
         let keys = term.get(field);
-        if keys.len() > 0 && term.opt("labelSelector").is_none() {
+        if !keys.is_empty() && term.opt("labelSelector").is_none() {
             errors.forbidden(&keys, "must not be specified when labelSelector is not set");
         }
         keys.items().for_each(|key| errors.each(&key, names::is_qualified_name(key.str())));

@@ -68,7 +68,10 @@ impl<'a> At<'a> {
 
     /// A missing value, an empty string, list or map.
     pub fn is_empty(&self) -> bool {
-        self.value.as_str().is_none_or(str::is_empty) && self.len() == 0 && !self.value.is_number() && !self.value.is_boolean()
+        self.value.as_str().is_none_or(str::is_empty)
+            && self.len() == 0
+            && !self.value.is_number()
+            && !self.value.is_boolean()
     }
 
     /// Whether there is nothing.

@@ -21,7 +21,7 @@ pub(crate) fn all(spec: &At<'_>, errors: &mut Errors) {
 
 fn regular(spec: &At<'_>, volumes: &Volumes<'_>, grace: i64, errors: &mut Errors) {
     let list = spec.get("containers");
-    if list.len() == 0 {
+    if list.is_empty() {
         errors.required(&list, "");
         return;
     }
@@ -49,7 +49,7 @@ fn init(spec: &At<'_>, volumes: &Volumes<'_>, grace: i64, errors: &mut Errors) {
                 probes::lifecycle(&lifecycle, grace, errors);
             }
             probes::probes(&at, errors);
-        } else if !(at.opt("restartPolicy").is_some() && !known_restart(&at)) {
+        } else if at.opt("restartPolicy").is_none() || known_restart(&at) {
             for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
                 if let Some(field) = at.opt(field) {
                     errors.forbidden(&field, NOT_INIT);
@@ -82,7 +82,8 @@ const NOT_EPHEMERAL: &[(&str, &str)] = &[
 
 fn ephemeral(spec: &At<'_>, volumes: &Volumes<'_>, errors: &mut Errors) {
     let others = spec.get("containers");
-    let mut seen: HashSet<&str> = others.items().chain(spec.get("initContainers").items()).map(|at| at.get("name").str()).collect();
+    let mut seen: HashSet<&str> =
+        others.items().chain(spec.get("initContainers").items()).map(|at| at.get("name").str()).collect();
     for at in spec.get("ephemeralContainers").items() {
         container(&at, spec, volumes, errors);
         unique_name(&at, &mut seen, errors);
@@ -136,7 +137,8 @@ fn container(at: &At<'_>, spec: &At<'_>, volumes: &Volumes<'_>, errors: &mut Err
 fn ports(list: &At<'_>, errors: &mut Errors) {
     let mut seen = HashSet::new();
     for at in list.items() {
-        let (name, port, host, protocol) = (at.get("name"), at.get("containerPort"), at.get("hostPort"), at.get("protocol"));
+        let (name, port, host, protocol) =
+            (at.get("name"), at.get("containerPort"), at.get("hostPort"), at.get("protocol"));
         if !name.str().is_empty() {
             let texts = names::is_port_name(name.str());
             if texts.is_empty() && !seen.insert(name.str()) {
@@ -189,7 +191,11 @@ fn resize_policy(list: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
             _ => errors.0.push(Error::not_supported(&list.path, here(&policy), &["NotRequired", "RestartContainer"])),
         }
         if spec.get("restartPolicy").str() == "Never" && policy.str() == "RestartContainer" {
-            errors.0.push(Error::invalid(&list.path, here(&policy), "must be 'NotRequired' when pod `restartPolicy` is 'Never'"));
+            errors.0.push(Error::invalid(
+                &list.path,
+                here(&policy),
+                "must be 'NotRequired' when pod `restartPolicy` is 'Never'",
+            ));
         }
     }
 }

@@ -6,11 +6,23 @@ use mainstay_api::names;
 use super::{At, Errors, volumes};
 
 const ENV_FIELDS: &[&str] = &[
-    "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName", "status.hostIP",
-    "status.hostIPs", "status.podIP", "status.podIPs",
+    "metadata.name",
+    "metadata.namespace",
+    "metadata.uid",
+    "spec.nodeName",
+    "spec.serviceAccountName",
+    "status.hostIP",
+    "status.hostIPs",
+    "status.podIP",
+    "status.podIPs",
 ];
 const ENV_RESOURCES: &[&str] = &[
-    "limits.cpu", "limits.ephemeral-storage", "limits.memory", "requests.cpu", "requests.ephemeral-storage", "requests.memory",
+    "limits.cpu",
+    "limits.ephemeral-storage",
+    "limits.memory",
+    "requests.cpu",
+    "requests.ephemeral-storage",
+    "requests.memory",
 ];
 const SOURCES: &[&str] = &["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"];
 
@@ -77,7 +89,8 @@ pub(crate) fn field_ref(at: &At<'_>, supported: &[&str], errors: &mut Errors) {
     match field {
         "metadata.annotations" => errors.each(&path, names::is_qualified_name(&key.to_lowercase())),
         "metadata.labels" => errors.each(&path, names::is_qualified_name(key)),
-        _ => errors.invalid(&path, format!("error converting fieldPath: field label does not support subscript: {field}")),
+        _ => errors
+            .invalid(&path, format!("error converting fieldPath: field label does not support subscript: {field}")),
     }
 }
 
@@ -88,7 +101,14 @@ fn subscript(path: &str) -> Option<(&str, &str)> {
 }
 
 fn known_field(path: &str) -> bool {
-    const MORE: &[&str] = &["metadata.annotations", "metadata.labels", "spec.restartPolicy", "spec.schedulerName", "status.phase", "spec.host"];
+    const MORE: &[&str] = &[
+        "metadata.annotations",
+        "metadata.labels",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "status.phase",
+        "spec.host",
+    ];
     ENV_FIELDS.contains(&path) || MORE.contains(&path)
 }
 
@@ -117,7 +137,11 @@ fn divisor(at: &At<'_>, resource: &str, errors: &mut Errors) {
         _ => &["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"],
     };
     if text != "0" && !allowed.contains(&text.as_str()) {
-        let kind = if allowed.len() == 2 { "only divisor's values 1m and 1 are supported with the cpu resource" } else { "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the memory resource" };
+        let kind = if allowed.len() == 2 {
+            "only divisor's values 1m and 1 are supported with the cpu resource"
+        } else {
+            "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the memory resource"
+        };
         errors.0.push(Error::invalid(&at.get("divisor").path, resource, kind));
     }
 }
@@ -140,15 +164,22 @@ pub(crate) fn sources(list: &At<'_>, errors: &mut Errors) {
 
 /// A file of a downward API volume.
 pub(crate) fn downward_file(file: &At<'_>, volume: &At<'_>, errors: &mut Errors) {
-    const FIELDS: &[&str] = &["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
+    const FIELDS: &[&str] =
+        &["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
     volumes::local_path(&At::new(file.get("path").value, volume.path.child("path")), errors);
     let (field, resource) = (file.opt("fieldRef"), file.opt("resourceFieldRef"));
     match (&field, &resource) {
         (Some(field), None) => field_ref(&At::new(field.value, volume.path.child("fieldRef")), FIELDS, errors),
         (Some(_), Some(_)) => {
-            errors.0.push(Error::invalid(&volume.path, "resource", "fieldRef and resourceFieldRef can not be specified simultaneously"));
+            errors.0.push(Error::invalid(
+                &volume.path,
+                "resource",
+                "fieldRef and resourceFieldRef can not be specified simultaneously",
+            ));
         }
-        (None, Some(resource)) => resource_ref(&At::new(resource.value, volume.path.child("resourceFieldRef")), true, errors),
+        (None, Some(resource)) => {
+            resource_ref(&At::new(resource.value, volume.path.child("resourceFieldRef")), true, errors)
+        }
         (None, None) => errors.required(volume, "one of fieldRef and resourceFieldRef is required"),
     }
     if let Some(mode) = file.opt("mode") {

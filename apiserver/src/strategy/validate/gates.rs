@@ -27,7 +27,11 @@ fn toleration(at: &At<'_>, errors: &mut Errors) {
         ));
     }
     if at.opt("tolerationSeconds").is_some() && effect.str() != "NoExecute" {
-        errors.0.push(Error::invalid(&effect.path, effect.str(), "effect must be 'NoExecute' when `tolerationSeconds` is set"));
+        errors.0.push(Error::invalid(
+            &effect.path,
+            effect.str(),
+            "effect must be 'NoExecute' when `tolerationSeconds` is set",
+        ));
     }
     match operator.str() {
         "Equal" | "" => {
@@ -37,7 +41,11 @@ fn toleration(at: &At<'_>, errors: &mut Errors) {
             }
         }
         "Exists" if !value.str().is_empty() => {
-            errors.0.push(Error::invalid(&operator.path, value.str(), "value must be empty when `operator` is 'Exists'"));
+            errors.0.push(Error::invalid(
+                &operator.path,
+                value.str(),
+                "value must be empty when `operator` is 'Exists'",
+            ));
         }
         "Exists" => {}
         _ => errors.unsupported(&operator, &["Equal", "Exists"]),
@@ -109,7 +117,10 @@ fn spread_details(at: &At<'_>, errors: &mut Errors) {
             errors.invalid(&domains, "must be greater than zero");
         }
         if at.get("whenUnsatisfiable").str() != "DoNotSchedule" {
-            let detail = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {}", at.get("whenUnsatisfiable").str());
+            let detail = format!(
+                "can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {}",
+                at.get("whenUnsatisfiable").str()
+            );
             errors.invalid(&domains, detail);
         }
     }
@@ -137,8 +148,11 @@ pub(crate) fn dns(spec: &At<'_>, errors: &mut Errors) {
             errors.required(&config, "must provide `dnsConfig` when `dnsPolicy` is None");
             return;
         }
-        if config.get("nameservers").len() == 0 {
-            errors.required(&config.get("nameservers"), "must provide at least one DNS nameserver when `dnsPolicy` is None");
+        if config.get("nameservers").is_empty() {
+            errors.required(
+                &config.get("nameservers"),
+                "must provide at least one DNS nameserver when `dnsPolicy` is None",
+            );
         }
     }
     if config.is_null() {

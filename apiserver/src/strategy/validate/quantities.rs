@@ -9,18 +9,58 @@ use super::{At, Errors};
 pub(crate) const NEGATIVE: &str = "must be greater than or equal to 0";
 
 const STANDARD: &[&str] = &[
-    "cpu", "memory", "ephemeral-storage", "requests.cpu", "requests.memory", "requests.ephemeral-storage", "limits.cpu",
-    "limits.memory", "limits.ephemeral-storage", "pods", "resourcequotas", "services", "replicationcontrollers", "secrets",
-    "persistentvolumeclaims", "configmaps", "services.nodeports", "services.loadbalancers", "requests.storage", "storage",
+    "cpu",
+    "memory",
+    "ephemeral-storage",
+    "requests.cpu",
+    "requests.memory",
+    "requests.ephemeral-storage",
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "persistentvolumeclaims",
+    "configmaps",
+    "services.nodeports",
+    "services.loadbalancers",
+    "requests.storage",
+    "storage",
 ];
 const STANDARD_QUOTA: &[&str] = &[
-    "cpu", "memory", "ephemeral-storage", "requests.cpu", "requests.memory", "requests.storage", "requests.ephemeral-storage",
-    "limits.cpu", "limits.memory", "limits.ephemeral-storage", "pods", "resourcequotas", "services", "replicationcontrollers",
-    "secrets", "persistentvolumeclaims", "configmaps", "services.nodeports", "services.loadbalancers",
+    "cpu",
+    "memory",
+    "ephemeral-storage",
+    "requests.cpu",
+    "requests.memory",
+    "requests.storage",
+    "requests.ephemeral-storage",
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "persistentvolumeclaims",
+    "configmaps",
+    "services.nodeports",
+    "services.loadbalancers",
 ];
 const COUNTED: &[&str] = &[
-    "pods", "resourcequotas", "services", "replicationcontrollers", "secrets", "configmaps", "persistentvolumeclaims",
-    "services.nodeports", "services.loadbalancers",
+    "pods",
+    "resourcequotas",
+    "services",
+    "replicationcontrollers",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "services.nodeports",
+    "services.loadbalancers",
 ];
 
 /// Zero or more.
@@ -43,7 +83,9 @@ pub(crate) fn is_native(name: &str) -> bool {
 
 /// A resource that some device plugin counts.
 pub(crate) fn is_extended(name: &str) -> bool {
-    !is_native(name) && !name.starts_with("requests.") && names::is_qualified_name(&format!("requests.{name}")).is_empty()
+    !is_native(name)
+        && !name.starts_with("requests.")
+        && names::is_qualified_name(&format!("requests.{name}")).is_empty()
 }
 
 /// A resource of which containers get integral amounts only.
@@ -99,7 +141,11 @@ pub(crate) fn quota_resource_name(name: &str, at: &At<'_>, errors: &mut Errors) 
         }
     }
     resource_name(name, at, errors);
-    if !name.contains('/') && !STANDARD_QUOTA.contains(&name) && !is_hugepages(name) && !name.starts_with("requests.hugepages-") {
+    if !name.contains('/')
+        && !STANDARD_QUOTA.contains(&name)
+        && !is_hugepages(name)
+        && !name.starts_with("requests.hugepages-")
+    {
         errors.0.push(Error::invalid(&at.path, name, "must be a standard resource for quota"));
     }
     debug_assert!(errors.0.len() >= before);

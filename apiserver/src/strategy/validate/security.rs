@@ -65,11 +65,21 @@ fn escalation(context: &At<'_>, errors: &mut Errors) {
     let shown = Value::from(false);
     let at = At::new(&shown, context.path.clone());
     if context.get("privileged").bool() {
-        invalid_context(&at, context, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true", errors);
+        invalid_context(
+            &at,
+            context,
+            "cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
+            errors,
+        );
     }
     let added = context.get("capabilities").get("add");
     if added.strings().any(|capability| capability == "CAP_SYS_ADMIN") {
-        invalid_context(&at, context, "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN", errors);
+        invalid_context(
+            &at,
+            context,
+            "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN",
+            errors,
+        );
     }
 }
 
@@ -80,13 +90,21 @@ fn invalid_context(_at: &At<'_>, context: &At<'_>, detail: &str, errors: &mut Er
 /// A security context as Kubernetes prints its internal form.
 fn context_text(context: &At<'_>) -> String {
     const FIELDS: &[(&str, &str)] = &[
-        ("capabilities", "Capabilities"), ("privileged", "Privileged"), ("seLinuxOptions", "SELinuxOptions"),
-        ("windowsOptions", "WindowsOptions"), ("runAsUser", "RunAsUser"), ("runAsGroup", "RunAsGroup"),
-        ("runAsNonRoot", "RunAsNonRoot"), ("readOnlyRootFilesystem", "ReadOnlyRootFilesystem"),
-        ("allowPrivilegeEscalation", "AllowPrivilegeEscalation"), ("procMount", "ProcMount"),
-        ("seccompProfile", "SeccompProfile"), ("appArmorProfile", "AppArmorProfile"),
+        ("capabilities", "Capabilities"),
+        ("privileged", "Privileged"),
+        ("seLinuxOptions", "SELinuxOptions"),
+        ("windowsOptions", "WindowsOptions"),
+        ("runAsUser", "RunAsUser"),
+        ("runAsGroup", "RunAsGroup"),
+        ("runAsNonRoot", "RunAsNonRoot"),
+        ("readOnlyRootFilesystem", "ReadOnlyRootFilesystem"),
+        ("allowPrivilegeEscalation", "AllowPrivilegeEscalation"),
+        ("procMount", "ProcMount"),
+        ("seccompProfile", "SeccompProfile"),
+        ("appArmorProfile", "AppArmorProfile"),
     ];
-    let fields: Vec<String> = FIELDS.iter().map(|(name, shown)| format!("\"{shown}\":{}", context_field(name, &context.get(name)))).collect();
+    let fields: Vec<String> =
+        FIELDS.iter().map(|(name, shown)| format!("\"{shown}\":{}", context_field(name, &context.get(name)))).collect();
     format!("{{{}}}", fields.join(","))
 }
 

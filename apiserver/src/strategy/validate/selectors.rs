@@ -50,7 +50,7 @@ pub(crate) fn labels(at: &At<'_>, errors: &mut Errors) {
 /// A node selector: terms that are or-ed.
 pub(crate) fn node_selector(at: &At<'_>, errors: &mut Errors) {
     let terms = at.get("nodeSelectorTerms");
-    if terms.len() == 0 {
+    if terms.is_empty() {
         errors.required(&terms, "must have at least one node selector term");
     }
     terms.items().for_each(|term| node_selector_term(&term, errors));
@@ -65,10 +65,10 @@ pub(crate) fn node_selector_term(term: &At<'_>, errors: &mut Errors) {
 fn node_requirement(at: &At<'_>, errors: &mut Errors) {
     let (operator, values) = (at.get("operator"), at.get("values"));
     match operator.str() {
-        "In" | "NotIn" if values.len() == 0 => {
+        "In" | "NotIn" if values.is_empty() => {
             errors.required(&values, "must be specified when `operator` is 'In' or 'NotIn'");
         }
-        "Exists" | "DoesNotExist" if values.len() > 0 => {
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
             errors.forbidden(&values, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
         }
         "Gt" | "Lt" if values.len() != 1 => {
@@ -88,7 +88,8 @@ fn field_requirement(at: &At<'_>, errors: &mut Errors) {
     let (key, operator, values) = (at.get("key"), at.get("operator"), at.get("values"));
     match operator.str() {
         "In" | "NotIn" if values.len() != 1 => {
-            errors.required(&values, "must be only one value when `operator` is 'In' or 'NotIn' for node field selector");
+            errors
+                .required(&values, "must be only one value when `operator` is 'In' or 'NotIn' for node field selector");
         }
         "In" | "NotIn" => {}
         _ => errors.invalid(&operator, INVALID_OPERATOR),

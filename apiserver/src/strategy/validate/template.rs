@@ -8,10 +8,13 @@ use super::{At, Errors, pod_spec};
 pub(crate) fn template(template: &At<'_>, errors: &mut Errors) {
     let metadata = template.get("metadata");
     errors.extend(meta::validate_labels(metadata.get("labels").value.as_object(), &template.path.child("labels")));
-    errors.extend(meta::validate_annotations(metadata.get("annotations").value.as_object(), &template.path.child("annotations")));
+    errors.extend(meta::validate_annotations(
+        metadata.get("annotations").value.as_object(),
+        &template.path.child("annotations"),
+    ));
     pod_spec::pod_spec(&template.get("spec"), errors);
     let ephemeral = template.get("spec").get("ephemeralContainers");
-    if ephemeral.len() > 0 {
+    if !ephemeral.is_empty() {
         errors.forbidden(&ephemeral, "ephemeral containers not allowed in pod template");
     }
 }
@@ -30,6 +33,9 @@ pub(crate) fn always_restarts(template: &At<'_>, owner: &str, errors: &mut Error
         errors.unsupported(&policy, &["Always"]);
     }
     if spec.opt("activeDeadlineSeconds").is_some() {
-        errors.forbidden(&spec.get("activeDeadlineSeconds"), format!("activeDeadlineSeconds in {owner} is not Supported"));
+        errors.forbidden(
+            &spec.get("activeDeadlineSeconds"),
+            format!("activeDeadlineSeconds in {owner} is not Supported"),
+        );
     }
 }

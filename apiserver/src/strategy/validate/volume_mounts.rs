@@ -17,7 +17,8 @@ pub(crate) fn by_name<'a>(spec: &At<'a>) -> Volumes<'a> {
 /// `volumeMounts` of a container.
 pub(crate) fn mounts(container: &At<'_>, volumes: &Volumes<'_>, errors: &mut Errors) {
     let list = container.get("volumeMounts");
-    let devices: HashMap<&str, &str> = container.get("volumeDevices").items().map(|at| (at.get("devicePath").str(), at.get("name").str())).collect();
+    let devices: HashMap<&str, &str> =
+        container.get("volumeDevices").items().map(|at| (at.get("devicePath").str(), at.get("name").str())).collect();
     let mut paths = HashSet::new();
     for mount in list.items() {
         let (name, path) = (mount.get("name"), mount.get("mountPath"));
@@ -57,7 +58,9 @@ fn propagation(mount: &At<'_>, container: &At<'_>, list: &At<'_>, errors: &mut E
     match mode.str() {
         "None" | "HostToContainer" => {}
         "Bidirectional" if container.get("securityContext").get("privileged").bool() => {}
-        "Bidirectional" => errors.forbidden(&at, "Bidirectional mount propagation is available only to privileged containers"),
+        "Bidirectional" => {
+            errors.forbidden(&at, "Bidirectional mount propagation is available only to privileged containers")
+        }
         _ => errors.unsupported(&at, &["Bidirectional", "HostToContainer", "None"]),
     }
 }
@@ -91,7 +94,10 @@ pub(crate) fn devices(container: &At<'_>, volumes: &Volumes<'_>, errors: &mut Er
         }
         match volumes.get(name.str()) {
             Some(volume) if volume.opt("persistentVolumeClaim").is_none() && volume.opt("ephemeral").is_none() => {
-                errors.invalid(&name, "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode");
+                errors.invalid(
+                    &name,
+                    "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode",
+                );
             }
             None if !name.str().is_empty() => errors.0.push(Error::not_found(&name.path, name.str())),
             _ => {}

@@ -6,10 +6,36 @@ use super::{At, Errors, env, selectors, volumes};
 
 /// The sources that a pod's volume can have, in the order in which they are looked at.
 pub(crate) const SOURCES: &[&str] = &[
-    "emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret", "nfs", "iscsi", "glusterfs",
-    "flocker", "persistentVolumeClaim", "rbd", "cinder", "cephfs", "quobyte", "downwardAPI", "fc", "configMap", "azureFile",
-    "flexVolume", "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk", "storageos", "projected", "scaleIO",
-    "csi", "ephemeral", "image",
+    "emptyDir",
+    "hostPath",
+    "gitRepo",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "secret",
+    "nfs",
+    "iscsi",
+    "glusterfs",
+    "flocker",
+    "persistentVolumeClaim",
+    "rbd",
+    "cinder",
+    "cephfs",
+    "quobyte",
+    "downwardAPI",
+    "fc",
+    "configMap",
+    "azureFile",
+    "flexVolume",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "storageos",
+    "projected",
+    "scaleIO",
+    "csi",
+    "ephemeral",
+    "image",
 ];
 
 /// What a source must have, by its name.
@@ -61,8 +87,10 @@ fn empty_dir(at: &At<'_>, errors: &mut Errors) {
 
 /// A host's path, with what must be there.
 pub(crate) fn host_path(at: &At<'_>, errors: &mut Errors) {
-    const TYPES: &[&str] = &["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
-    const TYPE_NAMES: &[&str] = &["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
+    const TYPES: &[&str] =
+        &["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
+    const TYPE_NAMES: &[&str] =
+        &["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
     let path = at.get("path");
     if path.str().is_empty() {
         errors.required(&path, "");
@@ -113,7 +141,8 @@ fn downward(at: &At<'_>, errors: &mut Errors) {
 }
 
 fn projected(at: &At<'_>, errors: &mut Errors) {
-    const KINDS: &[&str] = &["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate"];
+    const KINDS: &[&str] =
+        &["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate"];
     volumes::file_mode(&at.get("defaultMode"), errors);
     for source in at.get("sources").items() {
         let present = source.present(KINDS);
@@ -190,7 +219,7 @@ pub(crate) const ACCESS_MODES: &[&str] = &["ReadOnlyMany", "ReadWriteMany", "Rea
 /// The `spec` of a claim.
 pub(crate) fn claim_spec(spec: &At<'_>, errors: &mut Errors) {
     let modes = spec.get("accessModes");
-    if modes.len() == 0 {
+    if modes.is_empty() {
         errors.required(&modes, "at least 1 access mode is required");
     }
     selectors::label_selector(&spec.get("selector"), errors);

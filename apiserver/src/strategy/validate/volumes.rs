@@ -70,6 +70,10 @@ pub(crate) fn no_backsteps(at: &At<'_>, errors: &mut Errors) {
 /// Permission bits.
 pub(crate) fn file_mode(at: &At<'_>, errors: &mut Errors) {
     if !at.is_null() && !(0..=0o777).contains(&at.int()) {
-        errors.0.push(Error::invalid(&at.path, at.int(), "must be a number between 0 and 0777 (octal), both inclusive"));
+        errors.0.push(Error::invalid(
+            &at.path,
+            at.int(),
+            "must be a number between 0 and 0777 (octal), both inclusive",
+        ));
     }
 }

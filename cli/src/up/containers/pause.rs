@@ -16,8 +16,8 @@ const HEADERS: u64 = 64 + 56;
 const CODE: &[u8] = &[0xb8, 0x22, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7];
 #[cfg(target_arch = "aarch64")]
 const CODE: &[u8] = &[
-    0x00, 0x00, 0x80, 0xd2, 0x01, 0x00, 0x80, 0xd2, 0x02, 0x00, 0x80, 0xd2, 0x03, 0x00, 0x80, 0xd2, 0x04, 0x00, 0x80, 0xd2, 0x28, 0x09,
-    0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4, 0xf9, 0xff, 0xff, 0x17,
+    0x00, 0x00, 0x80, 0xd2, 0x01, 0x00, 0x80, 0xd2, 0x02, 0x00, 0x80, 0xd2, 0x03, 0x00, 0x80, 0xd2, 0x04, 0x00, 0x80,
+    0xd2, 0x28, 0x09, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4, 0xf9, 0xff, 0xff, 0x17,
 ];
 #[cfg(target_arch = "x86_64")]
 const MACHINE: (u16, &str) = (62, "amd64");
@@ -35,8 +35,13 @@ pub(super) fn image() -> Vec<u8> {
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
     })
     .to_string();
-    let manifest = serde_json::json!([{"Config": "config.json", "RepoTags": [NAME], "Layers": ["layer.tar"]}]).to_string();
-    archive(&[("manifest.json", 0o644, manifest.as_bytes()), ("config.json", 0o644, config.as_bytes()), ("layer.tar", 0o644, &layer)])
+    let manifest =
+        serde_json::json!([{"Config": "config.json", "RepoTags": [NAME], "Layers": ["layer.tar"]}]).to_string();
+    archive(&[
+        ("manifest.json", 0o644, manifest.as_bytes()),
+        ("config.json", 0o644, config.as_bytes()),
+        ("layer.tar", 0o644, &layer),
+    ])
 }
 
 /// A 64-bit ELF file with one executable segment.

@@ -73,7 +73,7 @@ fn status(input: &StatusInput, spec: &Spec, default_reason: &'static str) -> Con
         volume_mounts: volume_mounts(spec),
         ..ContainerStatus::default()
     };
-    let last = runs.find(|c| c.state == State::Exited).map(|c| terminated(c));
+    let last = runs.find(|c| c.state == State::Exited).map(terminated);
     status.last_state = last.or_else(|| known.and_then(|k| k.last_state.clone()));
     status.state = Some(state(input, spec, latest, default_reason, &mut status.last_state));
     status.last_state.get_or_insert_default();

@@ -17,7 +17,10 @@ pub(crate) fn completion(spec: &At<'_>, errors: &mut Errors) {
         }
         let (parallelism, completions) = (spec.get("parallelism").int(), spec.get("completions").int());
         if parallelism > 100_000 && completions > 100_000 {
-            errors.invalid(&spec.get("parallelism"), "must be less than or equal to 100000 when completion mode is Indexed");
+            errors.invalid(
+                &spec.get("parallelism"),
+                "must be less than or equal to 100000 when completion mode is Indexed",
+            );
         }
         return;
     }
@@ -38,9 +41,17 @@ pub(crate) fn failure_policy(spec: &At<'_>, errors: &mut Errors) {
         return;
     }
     let pod = spec.get("template").get("spec");
-    let containers: Vec<&str> = ["containers", "initContainers"].iter().flat_map(|list| pod.get(list).items()).map(|at| at.get("name").str()).collect();
+    let containers: Vec<&str> = ["containers", "initContainers"]
+        .iter()
+        .flat_map(|list| pod.get(list).items())
+        .map(|at| at.get("name").str())
+        .collect();
     if policy.get("rules").len() > 20 {
-        errors.0.push(Error::too_many(&policy.get("rules").path, policy.get("rules").len().try_into().unwrap_or(i64::MAX), 20));
+        errors.0.push(Error::too_many(
+            &policy.get("rules").path,
+            policy.get("rules").len().try_into().unwrap_or(i64::MAX),
+            20,
+        ));
     }
     for rule in policy.get("rules").items() {
         errors.one_of(&rule.get("action"), ACTIONS);
@@ -53,9 +64,15 @@ pub(crate) fn failure_policy(spec: &At<'_>, errors: &mut Errors) {
             errors.each(&kind, names::is_qualified_name(kind.str()));
             errors.one_of(&condition.get("status"), &["False", "True", "Unknown"]);
         }
-        match (codes.is_some(), conditions.len() > 0) {
-            (true, true) => errors.0.push(Error::invalid(&rule.path, "", "specifying both OnExitCodes and OnPodConditions is not supported").without_value()),
-            (false, false) => errors.0.push(Error::invalid(&rule.path, "", "specifying one of OnExitCodes and OnPodConditions is required").without_value()),
+        match (codes.is_some(), !conditions.is_empty()) {
+            (true, true) => errors.0.push(
+                Error::invalid(&rule.path, "", "specifying both OnExitCodes and OnPodConditions is not supported")
+                    .without_value(),
+            ),
+            (false, false) => errors.0.push(
+                Error::invalid(&rule.path, "", "specifying one of OnExitCodes and OnPodConditions is required")
+                    .without_value(),
+            ),
             _ => {}
         }
     }
@@ -67,7 +84,7 @@ fn exit_codes(at: &At<'_>, containers: &[&str], errors: &mut Errors) {
     if !container.is_null() && !containers.contains(&container.str()) {
         errors.invalid(&container, "must be one of the container or initContainer names in the pod template");
     }
-    if values.len() == 0 {
+    if values.is_empty() {
         errors.0.push(Error::invalid(&values.path, serde_json::json!([]), "at least one value is required"));
     }
     let mut seen = std::collections::HashSet::new();
@@ -95,8 +112,9 @@ pub(crate) fn success_policy(spec: &At<'_>, errors: &mut Errors) {
         errors.0.push(Error::invalid_text(&policy.path, text(&policy), "requires indexed completion mode"));
         return;
     }
-    if policy.get("rules").len() == 0 {
-        errors.required(&policy.get("rules"), "at least one rules must be specified when the successPolicy is specified");
+    if policy.get("rules").is_empty() {
+        errors
+            .required(&policy.get("rules"), "at least one rules must be specified when the successPolicy is specified");
     }
     for rule in policy.get("rules").items() {
         if rule.opt("succeededCount").is_none() && rule.opt("succeededIndexes").is_none() {
@@ -109,6 +127,15 @@ pub(crate) fn success_policy(spec: &At<'_>, errors: &mut Errors) {
 /// The policy as Kubernetes prints its internal form.
 fn text(policy: &At<'_>) -> String {
     let rules = policy.get("rules");
-    let rules: Vec<String> = rules.items().map(|rule| format!("{{\"SucceededIndexes\":{},\"SucceededCount\":{}}}", rule.get("succeededIndexes").value, rule.get("succeededCount").value)).collect();
+    let rules: Vec<String> = rules
+        .items()
+        .map(|rule| {
+            format!(
+                "{{\"SucceededIndexes\":{},\"SucceededCount\":{}}}",
+                rule.get("succeededIndexes").value,
+                rule.get("succeededCount").value
+            )
+        })
+        .collect();
     format!("{{\"Rules\":[{}]}}", rules.join(","))
 }

@@ -16,13 +16,17 @@ pub(crate) fn spec(new: &Value, old: &Value, errors: &mut Errors) {
     deadline(&now, &was, errors);
     gates(&now, &was, errors);
     tolerations(&now, &was, errors);
-    let gated = was.get("schedulingGates").len() > 0;
+    let gated = !was.get("schedulingGates").is_empty();
     if gated {
         node_selector(&now, &was, errors);
     }
     let mut comparable = now.value.clone();
     adopt(&mut comparable, &was, gated);
-    if comparable != *was.value && errors.0.iter().all(|error| error.kind != mainstay_api::field::Kind::Forbidden && !error.field.starts_with("spec.nodeSelector")) {
+    if comparable != *was.value
+        && errors.0.iter().all(|error| {
+            error.kind != mainstay_api::field::Kind::Forbidden && !error.field.starts_with("spec.nodeSelector")
+        })
+    {
         errors.forbidden(&now, format!("{IMMUTABLE}\n{}", difference(&comparable, was.value)));
     }
 }
@@ -58,7 +62,8 @@ fn gates(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
     for gate in now.get("schedulingGates").items() {
         let name = gate.get("name");
         if !before.contains(&name.str()) {
-            errors.forbidden(&name, format!("only deletion is allowed, but found new scheduling gate '{}'", name.str()));
+            errors
+                .forbidden(&name, format!("only deletion is allowed, but found new scheduling gate '{}'", name.str()));
         }
     }
 }

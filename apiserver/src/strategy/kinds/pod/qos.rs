@@ -10,10 +10,14 @@ const COMPUTE: [&str; 2] = ["cpu", "memory"];
 /// `Guaranteed`, `Burstable` or `BestEffort`.
 pub(crate) fn class(pod: &Value) -> &'static str {
     let spec = At::spec(pod);
-    if let Some(resources) = spec.opt("resources").filter(|at| at.len() > 0) {
+    if let Some(resources) = spec.opt("resources").filter(|at| !at.is_empty()) {
         return of(std::iter::once(resources));
     }
-    of(spec.get("containers").items().chain(spec.get("initContainers").items()).map(|container| container.get("resources")))
+    of(spec
+        .get("containers")
+        .items()
+        .chain(spec.get("initContainers").items())
+        .map(|container| container.get("resources")))
 }
 
 fn of<'a>(all: impl Iterator<Item = At<'a>>) -> &'static str {

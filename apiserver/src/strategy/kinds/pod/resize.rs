@@ -47,7 +47,11 @@ pub(crate) fn validate(new: &Value, old: &Value, errors: &mut Errors) {
     let (now, was) = (At::spec(new), At::spec(old));
     let class = qos::class(old);
     if qos::class(new) != class {
-        errors.0.push(Error::invalid(&now.path, qos::class(new), "Pod QOS Class may not change as a result of resizing"));
+        errors.0.push(Error::invalid(
+            &now.path,
+            qos::class(new),
+            "Pod QOS Class may not change as a result of resizing",
+        ));
     }
     for kind in ["containers", "initContainers"] {
         for (container, before) in now.get(kind).items().zip(was.get(kind).items()) {
@@ -61,7 +65,9 @@ pub(crate) fn validate(new: &Value, old: &Value, errors: &mut Errors) {
 
 fn removed(container: &At<'_>, before: &At<'_>, errors: &mut Errors) {
     let (now, was) = (container.get("resources"), before.get("resources"));
-    for (list, what) in [("limits", "resource limits cannot be removed"), ("requests", "resource requests cannot be removed")] {
+    for (list, what) in
+        [("limits", "resource limits cannot be removed"), ("requests", "resource requests cannot be removed")]
+    {
         let (now, was) = (now.get(list), was.get(list));
         if was.map().keys().any(|name| matches!(name.as_str(), "cpu" | "memory") && !now.map().contains_key(name)) {
             errors.forbidden(&now, what);

@@ -26,7 +26,10 @@ fn a_plain_pod_is_valid() {
 #[test]
 fn texts_are_those_of_kubernetes() {
     assert_eq!(errors(json!({"containers": []})), ["spec.containers: Required value"]);
-    assert_eq!(errors(json!({"activeDeadlineSeconds": 0})), ["spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"]);
+    assert_eq!(
+        errors(json!({"activeDeadlineSeconds": 0})),
+        ["spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"]
+    );
     assert_eq!(
         errors(json!({"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]})),
         ["spec.tolerations[0].operator: Invalid value: \"b\": value must be empty when `operator` is 'Exists'"]
@@ -64,5 +67,8 @@ fn classes_of_service() {
     let with = |resources: Value| qos_class(&pod(json!({"containers": [{"name": "c", "resources": resources}]})));
     assert_eq!(with(json!({})), "BestEffort");
     assert_eq!(with(json!({"limits": {"cpu": "1"}})), "Burstable");
-    assert_eq!(with(json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}})), "Guaranteed");
+    assert_eq!(
+        with(json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}})),
+        "Guaranteed"
+    );
 }

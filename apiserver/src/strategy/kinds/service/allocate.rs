@@ -50,7 +50,10 @@ pub(crate) fn release(obj: &Value, keep: Option<&Value>) -> Vec<SideWrite> {
     let kept_ips: HashSet<String> = keep.map(ips).unwrap_or_default();
     let kept_ports: HashSet<(String, i64)> = keep.map(node_ports).unwrap_or_default();
     let delete = |group, resource, name| SideWrite::Delete { group, resource, namespace: String::new(), name };
-    let ips = ips(obj).into_iter().filter(|ip| !kept_ips.contains(ip)).map(|ip| delete("networking.k8s.io", "ipaddresses", ip));
+    let ips = ips(obj)
+        .into_iter()
+        .filter(|ip| !kept_ips.contains(ip))
+        .map(|ip| delete("networking.k8s.io", "ipaddresses", ip));
     let ports = node_ports(obj).into_iter().filter(|port| !kept_ports.contains(port));
     ips.chain(ports.map(|(protocol, port)| delete(PORTS.0, PORTS.1, port_name(&protocol, port)))).collect()
 }
@@ -69,7 +72,8 @@ fn ips(obj: &Value) -> HashSet<String> {
 fn node_ports(obj: &Value) -> HashSet<(String, i64)> {
     let spec = At::spec(obj);
     let ports = spec.get("ports");
-    let mut all: HashSet<(String, i64)> = ports.items().map(|at| (at.get("protocol").str().to_owned(), at.get("nodePort").int())).collect();
+    let mut all: HashSet<(String, i64)> =
+        ports.items().map(|at| (at.get("protocol").str().to_owned(), at.get("nodePort").int())).collect();
     all.insert(("TCP".to_owned(), spec.get("healthCheckNodePort").int()));
     all.retain(|(_, port)| *port != 0);
     all
@@ -134,13 +138,20 @@ fn ip_address(cx: &Context<'_>, ip: &str) -> SideWrite {
         },
         "spec": {"parentRef": {"group": "", "resource": "services", "namespace": cx.namespace, "name": cx.name}},
     });
-    SideWrite::Create { group: "networking.k8s.io", resource: "ipaddresses", namespace: String::new(), name: ip.to_owned(), object }
+    SideWrite::Create {
+        group: "networking.k8s.io",
+        resource: "ipaddresses",
+        namespace: String::new(),
+        name: ip.to_owned(),
+        object,
+    }
 }
 
 /// The node ports that services have, by protocol.
 fn taken_ports(cx: &Context<'_>) -> HashSet<(String, i64)> {
     let services = cx.reader.list("", "services", None);
-    let others = services.iter().filter(|service| meta::name(service) != cx.name || meta::namespace(service) != cx.namespace);
+    let others =
+        services.iter().filter(|service| meta::name(service) != cx.name || meta::namespace(service) != cx.namespace);
     others.flat_map(|service| node_ports(service)).collect()
 }
 
@@ -204,16 +215,27 @@ fn claim_explicit(obj: &Value, taken: &Taken, before: &Taken, mine: &mut Taken) 
 /// Ports of the same number get the same node port for all protocols where that is free.
 fn fill_ports(obj: &mut Value, taken: &Taken, mine: &mut Taken) -> ApiResult<()> {
     let Some(ports) = obj.pointer_mut("/spec/ports").and_then(Value::as_array_mut) else { return Ok(()) };
-    let known: Vec<(Value, i64)> = ports.iter().filter_map(|port| Some((port["port"].clone(), port["nodePort"].as_i64().filter(|port| *port != 0)?))).collect();
+    let known: Vec<(Value, i64)> = ports
+        .iter()
+        .filter_map(|port| Some((port["port"].clone(), port["nodePort"].as_i64().filter(|port| *port != 0)?)))
+        .collect();
     let mut shared: Vec<(Value, i64)> = known;
     for port in ports.iter_mut().filter(|port| port["nodePort"].as_i64().unwrap_or_default() == 0) {
         let protocol = port["protocol"].as_str().unwrap_or("TCP").to_owned();
-        let free = |number: i64, mine: &Taken| !taken.contains(&(protocol.clone(), number)) && !mine.contains(&(protocol.clone(), number));
-        let same = shared.iter().find(|(number, node)| *number == port["port"] && free(*node, mine)).map(|(_, node)| *node);
+        let free = |number: i64, mine: &Taken| {
+            !taken.contains(&(protocol.clone(), number)) && !mine.contains(&(protocol.clone(), number))
+        };
+        let same =
+            shared.iter().find(|(number, node)| *number == port["port"] && free(*node, mine)).map(|(_, node)| *node);
         let drawn = match same {
             Some(number) => number,
-            None => draw(|number| ["TCP", "UDP", "SCTP"].iter().all(|protocol| !taken.contains(&((*protocol).to_owned(), number)) && !mine.contains(&((*protocol).to_owned(), number))))
-                .ok_or_else(|| Status::internal("failed to allocate a nodePort: range is full"))?,
+            None => draw(|number| {
+                ["TCP", "UDP", "SCTP"].iter().all(|protocol| {
+                    !taken.contains(&((*protocol).to_owned(), number))
+                        && !mine.contains(&((*protocol).to_owned(), number))
+                })
+            })
+            .ok_or_else(|| Status::internal("failed to allocate a nodePort: range is full"))?,
         };
         mine.insert((protocol, drawn));
         shared.push((port["port"].clone(), drawn));
@@ -232,18 +254,26 @@ fn health_check(obj: &mut Value, taken: &Taken, before: &Taken, mine: &mut Taken
     let asked = At::spec(obj).get("healthCheckNodePort").int();
     let key = ("TCP".to_owned(), asked);
     if asked != 0 {
-        let clash = ["TCP", "UDP", "SCTP"].iter().any(|protocol| taken.contains(&((*protocol).to_owned(), asked)) || mine.contains(&((*protocol).to_owned(), asked)));
+        let clash = ["TCP", "UDP", "SCTP"].iter().any(|protocol| {
+            taken.contains(&((*protocol).to_owned(), asked)) || mine.contains(&((*protocol).to_owned(), asked))
+        });
         if clash && !before.contains(&key) {
-            return Err(Status::internal(format!("failed to allocate requested HealthCheck NodePort {asked}: {TAKEN}")));
+            return Err(Status::internal(format!(
+                "failed to allocate requested HealthCheck NodePort {asked}: {TAKEN}"
+            )));
         }
         if !(FIRST_PORT..=LAST_PORT).contains(&asked) && !before.contains(&key) {
-            return Err(Status::internal(format!("failed to allocate requested HealthCheck NodePort {asked}: {NOT_IN_RANGE}")));
+            return Err(Status::internal(format!(
+                "failed to allocate requested HealthCheck NodePort {asked}: {NOT_IN_RANGE}"
+            )));
         }
         mine.insert(key);
         return Ok(());
     }
-    let free = |number: i64| !taken.contains(&("TCP".to_owned(), number)) && !mine.contains(&("TCP".to_owned(), number));
-    let drawn = draw(free).ok_or_else(|| Status::internal("failed to allocate a HealthCheck NodePort: range is full"))?;
+    let free =
+        |number: i64| !taken.contains(&("TCP".to_owned(), number)) && !mine.contains(&("TCP".to_owned(), number));
+    let drawn =
+        draw(free).ok_or_else(|| Status::internal("failed to allocate a HealthCheck NodePort: range is full"))?;
     mine.insert(("TCP".to_owned(), drawn));
     base::set(obj, "/spec/healthCheckNodePort", drawn.into());
     Ok(())

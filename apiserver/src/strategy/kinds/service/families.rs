@@ -12,7 +12,7 @@ pub(crate) fn fill(obj: &mut Value, old: Option<&Value>, errors: &mut Errors) {
     if !has_cluster_ip(obj) {
         return;
     }
-    let free = is_headless(obj) && At::spec(obj).get("selector").len() == 0;
+    let free = is_headless(obj) && At::spec(obj).get("selector").is_empty();
     check(obj, old, free, errors);
     if !errors.0.is_empty() {
         return;
@@ -30,7 +30,12 @@ pub(crate) fn fill(obj: &mut Value, old: Option<&Value>, errors: &mut Errors) {
     base::set(obj, "/spec/ipFamilyPolicy", policy.clone().into());
     let mut list: Vec<Value> = At::spec(obj).get("ipFamilies").value.as_array().cloned().unwrap_or_default();
     if list.is_empty() {
-        list = At::spec(obj).get("clusterIPs").strings().filter_map(ip::parse).map(|ip| json!(if ip.is_ipv4() { "IPv4" } else { "IPv6" })).collect();
+        list = At::spec(obj)
+            .get("clusterIPs")
+            .strings()
+            .filter_map(ip::parse)
+            .map(|ip| json!(if ip.is_ipv4() { "IPv4" } else { "IPv6" }))
+            .collect();
     }
     if list.is_empty() {
         list.push("IPv4".into());
@@ -46,10 +51,16 @@ fn check(obj: &Value, old: Option<&Value>, free: bool, errors: &mut Errors) {
     let (policy, families) = (spec.get("ipFamilyPolicy"), spec.get("ipFamilies"));
     if policy.str() == "SingleStack" && old.is_none() {
         if families.len() > 1 {
-            errors.invalid(&policy, "must be RequireDualStack or PreferDualStack when multiple `ipFamilies` are specified");
+            errors.invalid(
+                &policy,
+                "must be RequireDualStack or PreferDualStack when multiple `ipFamilies` are specified",
+            );
         }
         if spec.get("clusterIPs").len() > 1 {
-            errors.invalid(&policy, "must be RequireDualStack or PreferDualStack when multiple `clusterIPs` are specified");
+            errors.invalid(
+                &policy,
+                "must be RequireDualStack or PreferDualStack when multiple `clusterIPs` are specified",
+            );
         }
     }
     if !free {
@@ -67,7 +78,11 @@ fn check(obj: &Value, old: Option<&Value>, free: bool, errors: &mut Errors) {
         let found = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
         if found != family.str() {
             let at = &spec.get("clusterIPs").path.index(index);
-            errors.0.push(Error::invalid(at, text, format!("expected an {} value as indicated by `ipFamilies[{index}]`", family.str())));
+            errors.0.push(Error::invalid(
+                at,
+                text,
+                format!("expected an {} value as indicated by `ipFamilies[{index}]`", family.str()),
+            ));
         }
     }
 }

@@ -85,7 +85,9 @@ pub(crate) fn drop_of_type(new: &mut Value, old: &Value) {
 }
 
 fn drop_node_ports(new: &mut Value, old: &Value) {
-    let numbers = |obj: &Value| -> Vec<i64> { At::spec(obj).get("ports").items().map(|at| at.get("nodePort").int()).filter(|port| *port != 0).collect() };
+    let numbers = |obj: &Value| -> Vec<i64> {
+        At::spec(obj).get("ports").items().map(|at| at.get("nodePort").int()).filter(|port| *port != 0).collect()
+    };
     let before = numbers(old);
     if !numbers(new).iter().all(|port| before.contains(port)) {
         return;

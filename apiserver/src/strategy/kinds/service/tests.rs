@@ -26,10 +26,23 @@ fn an_address_and_ports_are_allocated_and_guarded() {
 fn fake() -> Context<'static> {
     use std::sync::LazyLock;
     static ROW: LazyLock<mainstay_api::resource::Resource> = LazyLock::new(Default::default);
-    static USER: LazyLock<crate::authn::UserInfo> =
-        LazyLock::new(|| crate::authn::UserInfo { name: String::new(), uid: String::new(), groups: Vec::new(), extra: Default::default() });
+    static USER: LazyLock<crate::authn::UserInfo> = LazyLock::new(|| crate::authn::UserInfo {
+        name: String::new(),
+        uid: String::new(),
+        groups: Vec::new(),
+        extra: Default::default(),
+    });
     static READER: Objects = Objects(Vec::new());
-    Context { resource: &ROW, subresource: "", namespace: "n", name: "a", user: &USER, now: jiff::Timestamp::UNIX_EPOCH, reader: &READER, dry_run: false }
+    Context {
+        resource: &ROW,
+        subresource: "",
+        namespace: "n",
+        name: "a",
+        user: &USER,
+        now: jiff::Timestamp::UNIX_EPOCH,
+        reader: &READER,
+        dry_run: false,
+    }
 }
 
 #[test]
@@ -40,8 +53,12 @@ fn what_is_taken_is_refused() {
     let objects = Objects(vec![("", "services", other)]);
     let mut object = service(json!({"type": "NodePort"}));
     object["spec"]["ports"][0]["nodePort"] = 30_061.into();
-    let refused = with_objects("", "services", &objects, |cx| Service.allocate(cx, &mut object, None)).expect_err("taken");
-    assert_eq!(refused.message, "Service \"a\" is invalid: spec.ports[0].nodePort: Invalid value: 30061: provided port is already allocated");
+    let refused =
+        with_objects("", "services", &objects, |cx| Service.allocate(cx, &mut object, None)).expect_err("taken");
+    assert_eq!(
+        refused.message,
+        "Service \"a\" is invalid: spec.ports[0].nodePort: Invalid value: 30061: provided port is already allocated"
+    );
 }
 
 #[test]
@@ -54,8 +71,15 @@ fn a_headless_service_gets_no_address() {
 
 #[test]
 fn fields_that_do_not_go_together() {
-    let errors = |spec: Value| -> Vec<String> { context("", "services", |cx| Service.validate_create(cx, &service(spec)).iter().map(ToString::to_string).collect()) };
+    let errors = |spec: Value| -> Vec<String> {
+        context("", "services", |cx| {
+            Service.validate_create(cx, &service(spec)).iter().map(ToString::to_string).collect()
+        })
+    };
     assert_eq!(errors(json!({})), Vec::<String>::new());
     assert_eq!(errors(json!({"ports": []})), ["spec.ports: Required value"]);
-    assert_eq!(errors(json!({"loadBalancerClass": "a"})), ["spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'"]);
+    assert_eq!(
+        errors(json!({"loadBalancerClass": "a"})),
+        ["spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'"]
+    );
 }

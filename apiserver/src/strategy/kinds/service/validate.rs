@@ -16,7 +16,7 @@ pub(crate) fn service(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     let kind = kind(obj);
     let ports = spec.get("ports");
-    if ports.len() == 0 && !is_headless(obj) && kind != "ExternalName" {
+    if ports.is_empty() && !is_headless(obj) && kind != "ExternalName" {
         errors.required(&ports, "");
     }
     by_type(&spec, kind, obj, errors);
@@ -40,15 +40,9 @@ pub(crate) fn service(obj: &Value, errors: &mut Errors) {
 
 fn by_type(spec: &At<'_>, kind: &str, obj: &Value, errors: &mut Errors) {
     match kind {
-        "LoadBalancer" => {
-            if is_headless(obj) {
-                errors.0.push(Error::invalid(&spec.get("clusterIPs").path.index(0), "None", "may not be set to 'None' for LoadBalancer services"));
-            }
-        }
-        "NodePort" => {
-            if is_headless(obj) {
-                errors.0.push(Error::invalid(&spec.get("clusterIPs").path.index(0), "None", "may not be set to 'None' for NodePort services"));
-            }
+        "LoadBalancer" | "NodePort" if is_headless(obj) => {
+            let detail = format!("may not be set to 'None' for {kind} services");
+            errors.0.push(Error::invalid(&spec.get("clusterIPs").path.index(0), "None", detail));
         }
         "ExternalName" => external_name(spec, errors),
         _ => {}
@@ -56,7 +50,7 @@ fn by_type(spec: &At<'_>, kind: &str, obj: &Value, errors: &mut Errors) {
 }
 
 fn external_name(spec: &At<'_>, errors: &mut Errors) {
-    if spec.get("clusterIPs").len() > 0 {
+    if !spec.get("clusterIPs").is_empty() {
         errors.forbidden(&spec.get("clusterIPs"), "may not be set for ExternalName services");
     }
     for field in ["ipFamilies", "ipFamilyPolicy"] {
@@ -93,7 +87,8 @@ fn port_list(ports: &At<'_>, kind: &str, errors: &mut Errors) {
 }
 
 fn port_fields<'a>(port: &At<'a>, needs_name: bool, seen: &mut HashSet<&'a str>, errors: &mut Errors) {
-    let (name, number, protocol, target) = (port.get("name"), port.get("port"), port.get("protocol"), port.get("targetPort"));
+    let (name, number, protocol, target) =
+        (port.get("name"), port.get("port"), port.get("protocol"), port.get("targetPort"));
     if name.str().is_empty() {
         if needs_name {
             errors.required(&name, "");
@@ -128,7 +123,10 @@ fn duplicates(ports: &At<'_>, errors: &mut Errors) {
         let key = (port.get("protocol").str(), port.get("port").int());
         if !numbers.insert(key) {
             let shown = serde_json::json!({"protocol": key.0, "port": key.1});
-            let text = format!("{{\"Name\":\"\",\"Protocol\":{},\"AppProtocol\":null,\"Port\":{},\"TargetPort\":0,\"NodePort\":0}}", shown["protocol"], key.1);
+            let text = format!(
+                "{{\"Name\":\"\",\"Protocol\":{},\"AppProtocol\":null,\"Port\":{},\"TargetPort\":0,\"NodePort\":0}}",
+                shown["protocol"], key.1
+            );
             let mut error = Error::duplicate(&port.path, "");
             error.value = mainstay_api::field::Shown::Text(text);
             errors.0.push(error);
@@ -161,7 +159,7 @@ fn affinity(spec: &At<'_>, errors: &mut Errors) {
 fn balanced(spec: &At<'_>, kind: &str, errors: &mut Errors) {
     let balanced = kind == "LoadBalancer";
     let ranges = At::new(spec.get("loadBalancerSourceRanges").value, spec.path.child("LoadBalancerSourceRanges"));
-    if ranges.len() > 0 {
+    if !ranges.is_empty() {
         if !balanced {
             errors.forbidden(&ranges, ONLY_BALANCED);
         }
@@ -183,7 +181,8 @@ fn balanced(spec: &At<'_>, kind: &str, errors: &mut Errors) {
 
 fn traffic(spec: &At<'_>, obj: &Value, errors: &mut Errors) {
     let external = spec.get("externalTrafficPolicy");
-    let accessible = matches!(kind(obj), "NodePort" | "LoadBalancer") || (kind(obj) == "ClusterIP" && spec.get("externalIPs").len() > 0);
+    let accessible = matches!(kind(obj), "NodePort" | "LoadBalancer")
+        || (kind(obj) == "ClusterIP" && !spec.get("externalIPs").is_empty());
     match external.str() {
         "" if accessible && matches!(kind(obj), "NodePort" | "LoadBalancer") => errors.required(&external, ""),
         "" => {}
@@ -225,9 +224,9 @@ pub(crate) fn cluster_ips(obj: &Value, old: Option<&Value>, errors: &mut Errors)
             return;
         }
     }
-    if many.len() > 0 && one.str().is_empty() {
+    if !many.is_empty() && one.str().is_empty() {
         errors.invalid(&many, "must be empty when `clusterIP` is not specified");
-    } else if many.len() > 0 && many.strings().next() != Some(one.str()) {
+    } else if !many.is_empty() && many.strings().next() != Some(one.str()) {
         errors.invalid(&many, "first value must match `clusterIP`");
     }
     if many.len() > 2 {
@@ -255,10 +254,16 @@ fn immutable_ips(many: &At<'_>, before: &At<'_>, errors: &mut Errors) {
 /// A changed service against what it was.
 pub(crate) fn change(new: &Value, old: &Value, errors: &mut Errors) {
     let (now, was) = (At::spec(new), At::spec(old));
-    if has_health_check(old) && has_health_check(new) && now.get("healthCheckNodePort").value != was.get("healthCheckNodePort").value {
+    if has_health_check(old)
+        && has_health_check(new)
+        && now.get("healthCheckNodePort").value != was.get("healthCheckNodePort").value
+    {
         errors.forbidden(&now.get("healthCheckNodePort"), "field is immutable");
     }
-    if kind(old) == "LoadBalancer" && kind(new) == "LoadBalancer" && now.get("loadBalancerClass").value != was.get("loadBalancerClass").value {
+    if kind(old) == "LoadBalancer"
+        && kind(new) == "LoadBalancer"
+        && now.get("loadBalancerClass").value != was.get("loadBalancerClass").value
+    {
         errors.invalid(&now.get("loadBalancerClass"), "may not change once set");
     }
 }

@@ -1,0 +1,117 @@
+//! Stock kubectl and helm against a cluster of three masters with hollow workers.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::support::{TestCluster, eventually, text};
+
+/// The folder of kubectl and helm; `.ci/tools` fills it and `.ci/test` names it.
+fn clients() -> Option<PathBuf> {
+    let folder = std::env::var_os("MAINSTAY_CLIENTS").map(PathBuf::from);
+    if folder.is_none() {
+        println!("skipped: MAINSTAY_CLIENTS names no folder with kubectl and helm");
+    }
+    folder
+}
+
+struct Kubectl<'a> {
+    cluster: &'a TestCluster,
+    program: PathBuf,
+}
+
+impl Kubectl<'_> {
+    fn run(&self, command: &str) -> String {
+        let arguments: Vec<&str> = command.split(' ').collect();
+        self.cluster.succeed(self.program.as_os_str(), &arguments, "")
+    }
+
+    fn feed(&self, command: &str, input: &str) -> String {
+        let arguments: Vec<&str> = command.split(' ').collect();
+        self.cluster.succeed(self.program.as_os_str(), &arguments, input)
+    }
+
+    fn fails(&self, command: &str) -> String {
+        let arguments: Vec<&str> = command.split(' ').collect();
+        let output = self.cluster.client(self.program.as_os_str(), &arguments, "");
+        assert!(!output.status.success(), "kubectl {command} should fail");
+        text(&output.stderr)
+    }
+}
+
+#[test]
+fn kubectl_and_helm_work_as_with_kubernetes() {
+    let Some(clients) = clients() else { return };
+    let cluster = TestCluster::up(2, &[]);
+    let kubectl = Kubectl { cluster: &cluster, program: clients.join("kubectl") };
+
+    assert!(kubectl.run("version").contains("Server Version: v1.36"));
+    assert!(kubectl.run("get nodes -o name").lines().count() == 2);
+    assert!(kubectl.run("api-resources").contains("deployments"));
+    assert!(kubectl.run("auth can-i create pods").starts_with("yes"));
+    assert!(kubectl.run("explain pod.spec.containers").contains("containers"));
+    objects(&kubectl);
+    deployments(&kubectl);
+    chart(&cluster, &clients);
+}
+
+fn objects(kubectl: &Kubectl<'_>) {
+    kubectl.run("create namespace shop");
+    kubectl.run("create configmap settings -n shop --from-literal=a=1");
+    kubectl.run("create secret generic keys -n shop --from-literal=k=v");
+    kubectl.run("label configmap settings -n shop tier=front");
+    kubectl.run("annotate configmap settings -n shop note=here");
+    assert_eq!(kubectl.run("get configmap -n shop -l tier=front -o name"), "configmap/settings\n");
+    assert_eq!(kubectl.run("get cm settings -n shop --template={{.data.a}}"), "1");
+    kubectl.run(r#"patch cm settings -n shop --type merge -p {"data":{"a":"2"}}"#);
+    kubectl.run(r#"patch cm settings -n shop --type json -p [{"op":"add","path":"/data/b","value":"3"}]"#);
+    kubectl.run(r#"patch cm settings -n shop -p {"data":{"c":"4"}}"#);
+    assert_eq!(kubectl.run("get cm settings -n shop --template={{.data.a}}{{.data.b}}{{.data.c}}"), "234");
+
+    let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: applied, namespace: shop}\ndata: {x: '1'}\n";
+    assert!(kubectl.feed("apply -f -", manifest).contains("created"));
+    assert!(kubectl.feed("apply -f -", manifest).contains("unchanged"));
+    assert!(kubectl.feed("apply -f -", &manifest.replace("'1'", "'2'")).contains("configured"));
+    let other = manifest.replace("applied", "owned");
+    assert!(kubectl.feed("apply --server-side -f -", &other).contains("serverside-applied"));
+    assert!(kubectl.run("describe cm settings -n shop").contains("tier=front"));
+    assert!(kubectl.fails("get cm nothing -n shop").contains("configmaps \"nothing\" not found"));
+    kubectl.run("delete namespace shop --timeout=60s");
+    assert!(kubectl.fails("get namespace shop").contains("not found"));
+}
+
+fn deployments(kubectl: &Kubectl<'_>) {
+    kubectl.run("create deployment web --image=registry.local/web:1 --replicas=3");
+    kubectl.run("rollout status deployment/web --timeout=60s");
+    assert_eq!(kubectl.run("get pods -l app=web -o name").lines().count(), 3);
+    kubectl.run("set image deployment/web web=registry.local/web:2");
+    kubectl.run("rollout status deployment/web --timeout=60s");
+    let images = || kubectl.run("get deployment web --template={{(index .spec.template.spec.containers 0).image}}");
+    assert_eq!(images(), "registry.local/web:2");
+    assert!(kubectl.run("rollout history deployment/web").contains('2'));
+    kubectl.run("rollout undo deployment/web");
+    kubectl.run("rollout status deployment/web --timeout=60s");
+    assert_eq!(images(), "registry.local/web:1");
+    kubectl.run("scale deployment web --replicas=5");
+    kubectl.run("wait deployment/web --for=jsonpath={.status.readyReplicas}=5 --timeout=60s");
+    kubectl.run("expose deployment web --port=80");
+    let ready = || kubectl.run("get endpointslices -l kubernetes.io/service-name=web -o name").lines().count() == 1;
+    eventually("the service has a slice", Duration::from_secs(20), ready);
+    kubectl.run("delete deployment web --timeout=60s");
+    let gone = || kubectl.run("get pods -l app=web -o name").is_empty();
+    eventually("its pods are gone", Duration::from_secs(60), gone);
+    kubectl.run("delete service web");
+}
+
+fn chart(cluster: &TestCluster, clients: &std::path::Path) {
+    let program = clients.join("helm");
+    let helm = |arguments: &[&str]| cluster.succeed(program.as_os_str(), arguments, "");
+    let folder = tempfile::tempdir().unwrap();
+    let chart = folder.path().join("site");
+    let chart = chart.to_str().unwrap();
+    helm(&["create", chart]);
+    helm(&["install", "site", chart, "--wait", "--timeout", "90s"]);
+    helm(&["upgrade", "site", chart, "--set", "replicaCount=2", "--wait", "--timeout", "90s"]);
+    helm(&["rollback", "site", "1", "--wait", "--timeout", "90s"]);
+    assert!(helm(&["history", "site"]).contains("superseded"));
+    helm(&["uninstall", "site", "--wait", "--timeout", "90s"]);
+}
