@@ -77,8 +77,8 @@ impl ApiServer {
             authorizer: authorizer.clone(),
             authenticator: authenticator.clone(),
         });
-        let rest = Rest::new(engine.clone(), authenticator, authorizer, stop.clone());
         let agents = Agents::new(engine.store.clone(), config.pki.clone());
+        let rest = Rest::new(engine.clone(), authenticator, authorizer, agents.clone(), stop.clone());
         tokio::spawn(agents.clone().report_forever(stop.clone()));
         let grpc = crate::grpc::routes(&rest, &agents, &config.pki);
         let dispatch = Dispatch { rest, grpc };

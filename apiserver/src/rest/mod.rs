@@ -3,6 +3,7 @@
 //! A request passes authentication, flow control and authorization in that order, once, here; then it is routed to the
 //! engine, to discovery, or to one of the few paths besides.
 
+mod connect;
 mod discovery;
 mod filter;
 mod flow;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 use tonic::body::Body;
 
+use crate::agents::Agents;
 use crate::authn::Authenticator;
 use crate::authz::Authorizer;
 use crate::engine::Engine;
@@ -44,6 +46,8 @@ pub(crate) struct Rest {
     pub engine: Engine,
     pub authenticator: Arc<Authenticator>,
     pub authorizer: Arc<Authorizer>,
+    /// The way to the nodes.
+    pub agents: Arc<Agents>,
     pub flow: flow::Flow,
     pub metrics: Metrics,
     /// Ends watches when the server stops.
@@ -56,10 +60,11 @@ impl Rest {
         engine: Engine,
         authenticator: Arc<Authenticator>,
         authorizer: Arc<Authorizer>,
+        agents: Arc<Agents>,
         stop: tokio_util::sync::CancellationToken,
     ) -> Arc<Self> {
         let (flow, metrics) = (flow::Flow::default(), Metrics::default());
-        Arc::new(Self { engine, authenticator, authorizer, flow, metrics, stop })
+        Arc::new(Self { engine, authenticator, authorizer, agents, flow, metrics, stop })
     }
 
     /// Answers a request; never fails, never panics outward.

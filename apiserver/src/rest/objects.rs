@@ -72,6 +72,9 @@ fn target(request: &Admitted, row: Arc<Row>) -> Target {
 async fn verb(rest: &Arc<Rest>, request: Admitted, row: Arc<Row>) -> ApiResult<Response<Body>> {
     check_verb(&request, &row)?;
     let target = target(&request, row);
+    if super::connect::connects(&target) {
+        return super::connect::connect(rest, request, target).await;
+    }
     match request.info.verb {
         "watch" => super::watching::watch(rest, request, target).await,
         "list" => list(rest, request, target).await,

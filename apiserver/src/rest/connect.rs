@@ -1,0 +1,237 @@
+//! The subresources that lead into a pod: its logs, and commands in its containers. What the agent of the pod's node does not
+//! serve is refused in words that say so.
+
+mod relay;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Response, StatusCode, header};
+use mainstay_api::field::{Error, ErrorList, Path};
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::Value;
+use tonic::body::Body;
+
+use super::Rest;
+use super::filter::Admitted;
+use super::query::Query;
+use crate::authz::AuthzAttributes;
+use crate::engine::Target;
+use relay::Place;
+
+/// What the agent reads of a log's query.
+const LOG_OPTIONS: [&str; 7] = ["follow", "previous", "tailLines", "sinceSeconds", "sinceTime", "timestamps", "limitBytes"];
+/// What the agent reads of a command's query.
+const EXEC_OPTIONS: [&str; 5] = ["command", "stdin", "stdout", "stderr", "tty"];
+
+/// Whether a target is answered by a connection to somewhere instead of by the engine.
+pub(crate) fn connects(target: &Target) -> bool {
+    let ours = target.group().is_empty() && matches!(target.resource(), "pods" | "services" | "nodes");
+    ours && matches!(target.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy")
+}
+
+/// Answers a request for such a target.
+///
+/// # Errors
+/// 404 if the object is not there, 400 if it cannot be connected to, 422 for bad log options, 501 for what is not served,
+/// 503 if its node's agent is not heard.
+pub(crate) async fn connect(rest: &Arc<Rest>, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
+    match target.subresource.as_str() {
+        "log" => log(rest, &request.query, &target).await,
+        "exec" => exec(rest, request, &target).await,
+        "attach" => {
+            let pod = object(rest, &target).await?;
+            container(&pod, &target.name, request.query.text("container"))?;
+            host(&pod, &target.name)?;
+            Err(not_served(&target))
+        }
+        "portforward" => {
+            host(&object(rest, &target).await?, &target.name)?;
+            Err(not_served(&target))
+        }
+        _ => proxy(rest, &target).await,
+    }
+}
+
+async fn log(rest: &Arc<Rest>, query: &Query, target: &Target) -> ApiResult<Response<Body>> {
+    let errors = log_errors(query)?;
+    if !errors.is_empty() {
+        return Err(Status::invalid("", "PodLogOptions", &target.name, errors));
+    }
+    let pod = object(rest, target).await?;
+    let container = container(&pod, &target.name, query.text("container"))?;
+    let Ok(node) = host(&pod, &target.name) else { return no_content() };
+    let place = Place { node, path: path("containerLogs", target, container, query, &LOG_OPTIONS) };
+    relay::stream(rest, &place, target).await
+}
+
+/// A pod that is on no node yet has written nothing.
+fn no_content() -> ApiResult<Response<Body>> {
+    let response = Response::builder().status(StatusCode::NO_CONTENT).header(header::CACHE_CONTROL, "no-cache, private");
+    response.body(Body::empty()).map_err(Status::internal)
+}
+
+async fn exec(rest: &Arc<Rest>, request: Admitted, target: &Target) -> ApiResult<Response<Body>> {
+    let web_socket = is_web_socket(&request.parts.headers);
+    if web_socket {
+        // A WebSocket begins with GET, but whoever may only read must not run commands.
+        let attributes = AuthzAttributes::resource(&request.user, "create", "", "pods", &target.namespace, &target.name);
+        rest.authorizer.require(&attributes.with_subresource("exec"))?;
+    }
+    let Admitted { parts, query, .. } = request;
+    let pod = object(rest, target).await?;
+    let container = container(&pod, &target.name, query.text("container"))?;
+    let node = host(&pod, &target.name)?;
+    let place = Place { node, path: path("exec", target, container, &query, &EXEC_OPTIONS) };
+    // Without these headers the agent starts nothing: it says why it would not, to clients that come with SPDY.
+    let headers = if web_socket { relay::web_socket_headers(&parts.headers) } else { HeaderMap::new() };
+    relay::upgrade(rest, &place, target, parts, headers).await
+}
+
+async fn proxy(rest: &Rest, target: &Target) -> ApiResult<Response<Body>> {
+    let mut named = target.whole();
+    if target.resource() != "nodes" {
+        named.name = bare_name(&target.name).to_owned();
+    }
+    let object = object(rest, &named).await?;
+    let address = object.pointer("/status/podIP").and_then(Value::as_str).unwrap_or_default();
+    if target.resource() == "pods" && address.is_empty() {
+        return Err(Status::bad_request("address not allowed"));
+    }
+    Err(not_served(target))
+}
+
+/// The name in `scheme:name:port` and `name:port`.
+fn bare_name(name: &str) -> &str {
+    match name.split(':').collect::<Vec<_>>().as_slice() {
+        ["" | "http" | "https", name, _] | [name, _] => name,
+        _ => name,
+    }
+}
+
+fn not_served(target: &Target) -> Status {
+    let message = format!("{}/{} is not supported by the nodes' agents", target.resource(), target.subresource);
+    Status::failure(501, "NotImplemented", message)
+}
+
+/// The object itself, as it is now.
+async fn object(rest: &Rest, target: &Target) -> ApiResult<Value> {
+    let live = rest.engine.live(target).await?;
+    live.map(|live| live.value).ok_or_else(|| Status::not_found(target.group(), target.resource(), &target.name))
+}
+
+/// The container that a request is about: the one it names, or the only one.
+fn container<'a>(pod: &'a Value, name: &str, asked: &str) -> ApiResult<&'a str> {
+    let lists = ["initContainers", "containers", "ephemeralContainers"];
+    let all: Vec<&str> = lists.iter().flat_map(|list| names(pod, list)).collect();
+    if !asked.is_empty() {
+        let found = all.into_iter().find(|known| *known == asked);
+        return found.ok_or_else(|| Status::bad_request(format!("container {asked} is not valid for pod {name}")));
+    }
+    match names(pod, "containers").collect::<Vec<_>>().as_slice() {
+        [only] => Ok(only),
+        [] => Err(Status::bad_request(format!("a container name must be specified for pod {name}"))),
+        _ => {
+            let choice = all.join(" ");
+            Err(Status::bad_request(format!("a container name must be specified for pod {name}, choose one of: [{choice}]")))
+        }
+    }
+}
+
+fn names<'a>(pod: &'a Value, list: &str) -> impl Iterator<Item = &'a str> {
+    let containers = pod["spec"][list].as_array().into_iter().flatten();
+    containers.filter_map(|container| container["name"].as_str())
+}
+
+/// The node that a pod is on.
+fn host<'a>(pod: &'a Value, name: &str) -> ApiResult<&'a str> {
+    let node = pod["spec"]["nodeName"].as_str().filter(|node| !node.is_empty());
+    node.ok_or_else(|| Status::bad_request(format!("pod {name} does not have a host assigned")))
+}
+
+/// The agent's path, with those of the query's parameters that it reads.
+fn path(verb: &str, target: &Target, container: &str, query: &Query, kept: &[&str]) -> String {
+    let pairs = query.pairs().iter().filter(|(key, _)| kept.contains(&key.as_str()));
+    let query: Vec<String> = pairs.map(|(key, value)| format!("{key}={}", escape(value))).collect();
+    format!("/{verb}/{}/{}/{container}?{}", target.namespace, target.name, query.join("&"))
+}
+
+fn escape(text: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    text.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+fn is_web_socket(headers: &HeaderMap) -> bool {
+    let has = |name, word: &str| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
+    };
+    has(header::CONNECTION, "upgrade") && has(header::UPGRADE, "websocket")
+}
+
+/// What is wrong with a log's options.
+fn log_errors(query: &Query) -> ApiResult<ErrorList> {
+    let mut errors = ErrorList::new();
+    let mut at_least = |name: &str, least: i64, text: &str| -> ApiResult<()> {
+        if let Some(value) = query.int(name)?.filter(|value| *value < least) {
+            errors.push(Error::invalid(&Path::new(name), value, text));
+        }
+        Ok(())
+    };
+    at_least("tailLines", 0, "must be greater than or equal to 0")?;
+    at_least("limitBytes", 1, "must be greater than 0")?;
+    let both = !query.text("sinceSeconds").is_empty() && !query.text("sinceTime").is_empty();
+    if !both {
+        at_least("sinceSeconds", 1, "must be greater than 0")?;
+    }
+    if both {
+        errors.push(Error::forbidden(&Path::nil(), "at most one of `sinceTime` or `sinceSeconds` may be specified"));
+    }
+    if !query.text("stream").is_empty() {
+        errors.push(Error::forbidden(&Path::new("stream"), "may not be specified"));
+    }
+    Ok(errors)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod() -> Value {
+        json!({"spec": {"initContainers": [{"name": "i"}], "containers": [{"name": "c"}, {"name": "d"}]}})
+    }
+
+    #[test]
+    fn a_container_is_named_or_the_only_one() {
+        assert_eq!(container(&pod(), "a", "i").unwrap(), "i");
+        let error = container(&pod(), "a", "").unwrap_err();
+        assert_eq!(error.message, "a container name must be specified for pod a, choose one of: [i c d]");
+        assert_eq!(container(&pod(), "a", "x").unwrap_err().message, "container x is not valid for pod a");
+        let one = json!({"spec": {"containers": [{"name": "c"}]}});
+        assert_eq!(container(&one, "a", "").unwrap(), "c");
+    }
+
+    #[test]
+    fn a_pod_without_a_node() {
+        assert_eq!(host(&pod(), "a").unwrap_err().message, "pod a does not have a host assigned");
+    }
+
+    #[test]
+    fn commands_survive_the_way() {
+        assert_eq!(escape("echo a&b=ü"), "echo%20a%26b%3D%C3%BC");
+    }
+
+    #[test]
+    fn log_options_are_judged() {
+        let errors = |query| log_errors(&Query::parse(Some(query))).unwrap().iter().map(Error::body).collect::<Vec<_>>();
+        assert_eq!(errors("limitBytes=0"), ["Invalid value: 0: must be greater than 0"]);
+        assert_eq!(errors("stream=Odd"), ["Forbidden: may not be specified"]);
+        assert!(errors("tailLines=0&follow=true&sinceSeconds=5").is_empty());
+    }
+
+    #[test]
+    fn a_proxied_name_may_carry_a_port() {
+        assert_eq!([bare_name("a"), bare_name("a:80"), bare_name("https:a:80")], ["a", "a", "a"]);
+    }
+}
