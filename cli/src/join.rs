@@ -147,8 +147,9 @@ pub(crate) fn channel_to_any(servers: &[String], mut config: rustls::ClientConfi
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
     let uris: Vec<http::Uri> = servers.iter().map(|server| parse(server)).collect::<Result<_>>()?;
     let first = uris.first().cloned().context("no server is named")?;
-    let endpoint = Endpoint::from(first).connect_timeout(CALL_PATIENCE).timeout(CALL_PATIENCE);
-    // The connector makes TLS itself, so the endpoint must not ask for tonic's.
+    // The connector below makes TLS itself; tonic refuses https:// without TLS of its own.
+    let authority = first.authority().with_context(|| format!("{first} names no host"))?;
+    let endpoint = Endpoint::try_from(format!("http://{authority}"))?.connect_timeout(CALL_PATIENCE).timeout(CALL_PATIENCE);
     let connect = tower::service_fn(move |_: http::Uri| {
         let (connector, uris) = (connector.clone(), uris.clone());
         async move {

@@ -67,7 +67,9 @@ pub(super) fn master_command(file: &ClusterFile, index: usize, dir: &Path, found
     let mut command = own_program()?;
     let mut add = |words: &[&str]| command.extend(words.iter().map(OsString::from));
     add(&["server", "--name", &master.name, "--listen", &master.listen, "--peer-listen", &master.peer_listen]);
-    let others: Vec<String> = file.urls().into_iter().filter(|url| *url != master.url).collect();
+    // While the cluster is founded, the later masters are not there yet.
+    let known = if founding { &file.masters[..index] } else { &file.masters[..] };
+    let others: Vec<String> = known.iter().map(|other| other.url.clone()).filter(|url| *url != master.url).collect();
     if (founding && index == 0) || others.is_empty() {
         add(&["--bootstrap"]);
     } else {
