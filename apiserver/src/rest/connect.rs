@@ -19,7 +19,8 @@ use crate::engine::Target;
 use relay::Place;
 
 /// What the agent reads of a log's query.
-const LOG_OPTIONS: [&str; 7] = ["follow", "previous", "tailLines", "sinceSeconds", "sinceTime", "timestamps", "limitBytes"];
+const LOG_OPTIONS: [&str; 7] =
+    ["follow", "previous", "tailLines", "sinceSeconds", "sinceTime", "timestamps", "limitBytes"];
 /// What the agent reads of a command's query.
 const EXEC_OPTIONS: [&str; 5] = ["command", "stdin", "stdout", "stderr", "tty"];
 
@@ -66,7 +67,8 @@ async fn log(rest: &Arc<Rest>, query: &Query, target: &Target) -> ApiResult<Resp
 
 /// A pod that is on no node yet has written nothing.
 fn no_content() -> ApiResult<Response<Body>> {
-    let response = Response::builder().status(StatusCode::NO_CONTENT).header(header::CACHE_CONTROL, "no-cache, private");
+    let response =
+        Response::builder().status(StatusCode::NO_CONTENT).header(header::CACHE_CONTROL, "no-cache, private");
     response.body(Body::empty()).map_err(Status::internal)
 }
 
@@ -74,7 +76,8 @@ async fn exec(rest: &Arc<Rest>, request: Admitted, target: &Target) -> ApiResult
     let web_socket = is_web_socket(&request.parts.headers);
     if web_socket {
         // A WebSocket begins with GET, but whoever may only read must not run commands.
-        let attributes = AuthzAttributes::resource(&request.user, "create", "", "pods", &target.namespace, &target.name);
+        let attributes =
+            AuthzAttributes::resource(&request.user, "create", "", "pods", &target.namespace, &target.name);
         rest.authorizer.require(&attributes.with_subresource("exec"))?;
     }
     let Admitted { parts, query, .. } = request;
@@ -132,7 +135,9 @@ fn container<'a>(pod: &'a Value, name: &str, asked: &str) -> ApiResult<&'a str> 
         [] => Err(Status::bad_request(format!("a container name must be specified for pod {name}"))),
         _ => {
             let choice = all.join(" ");
-            Err(Status::bad_request(format!("a container name must be specified for pod {name}, choose one of: [{choice}]")))
+            Err(Status::bad_request(format!(
+                "a container name must be specified for pod {name}, choose one of: [{choice}]"
+            )))
         }
     }
 }
@@ -224,7 +229,8 @@ mod tests {
 
     #[test]
     fn log_options_are_judged() {
-        let errors = |query| log_errors(&Query::parse(Some(query))).unwrap().iter().map(Error::body).collect::<Vec<_>>();
+        let errors =
+            |query| log_errors(&Query::parse(Some(query))).unwrap().iter().map(Error::body).collect::<Vec<_>>();
         assert_eq!(errors("limitBytes=0"), ["Invalid value: 0: must be greater than 0"]);
         assert_eq!(errors("stream=Odd"), ["Forbidden: may not be specified"]);
         assert!(errors("tailLines=0&follow=true&sinceSeconds=5").is_empty());

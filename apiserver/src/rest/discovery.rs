@@ -40,6 +40,7 @@ fn answer(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
         )),
         ["api"] | ["apis"] => roots(rest, request, segments[0]),
         ["api", version] => resources(rest, request, "", version),
+        ["openapi", place @ ..] => super::openapi::answer(request, &rows(rest), place),
         ["apis", group] => one_group(rest, request, group),
         ["apis", group, version] => resources(rest, request, group, version),
         _ => Ok(respond::text(404, "404 page not found\n")),
@@ -87,16 +88,21 @@ fn roots(rest: &Rest, request: &Admitted, which: &str) -> ApiResult<Response<Bod
 fn aggregated_answer(request: &Admitted, value: &Value) -> ApiResult<Response<Body>> {
     let body = bytes::Bytes::from(value.to_string());
     let content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    Ok(tagged(request, content_type, body))
+}
+
+/// A document with its `ETag`; 304 if the client has it already.
+pub(crate) fn tagged(request: &Admitted, content_type: &str, body: bytes::Bytes) -> Response<Body> {
     let tag = etag(&body);
     if request.header(header::IF_NONE_MATCH) == Some(tag.as_str()) {
         let mut response = respond::bytes(304, content_type, bytes::Bytes::new());
         set_tag(&mut response, &tag);
-        return Ok(response);
+        return response;
     }
     let mut response = respond::sized(content_type, body, request.header(header::ACCEPT_ENCODING));
     set_tag(&mut response, &tag);
     response.headers_mut().insert(header::VARY, header::HeaderValue::from_static("Accept"));
-    Ok(response)
+    response
 }
 
 fn set_tag(response: &mut Response<Body>, tag: &str) {

@@ -11,6 +11,7 @@ mod health;
 mod metrics;
 pub(crate) mod negotiate;
 mod objects;
+mod openapi;
 pub(crate) mod path;
 pub(crate) mod query;
 mod respond;

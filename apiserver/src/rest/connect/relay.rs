@@ -59,7 +59,9 @@ pub(super) async fn stream(rest: &Rest, place: &Place<'_>, target: &Target) -> A
         frame
     });
     let frames = frames.take_until(rest.stop.clone().cancelled_owned());
-    let response = Response::builder().header(header::CONTENT_TYPE, "text/plain").header(header::CACHE_CONTROL, "no-cache, private");
+    let response = Response::builder()
+        .header(header::CONTENT_TYPE, "text/plain")
+        .header(header::CACHE_CONTROL, "no-cache, private");
     response.body(Body::new(StreamBody::new(frames))).map_err(Status::internal)
 }
 
@@ -126,7 +128,8 @@ async fn send(rest: &Rest, place: &Place<'_>, headers: HeaderMap) -> ApiResult<A
 
 async fn connect(rest: &Rest, node: &str) -> ApiResult<(http1::SendRequest<Empty<Bytes>>, AbortOnDropHandle<()>)> {
     let tunnel = rest.agents.dial(node).await?;
-    let (sender, connection) = http1::handshake(TokioIo::new(tunnel)).await.map_err(|error| unreachable(node, &error))?;
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(tunnel)).await.map_err(|error| unreachable(node, &error))?;
     let task = tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "a connection to an agent broke");
