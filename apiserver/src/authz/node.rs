@@ -119,8 +119,10 @@ fn by_assignment(attributes: &AuthzAttributes<'_>, node: &str) -> Outcome {
 }
 
 fn own_node(attributes: &AuthzAttributes<'_>, node: &str) -> Outcome {
+    // REST gives the name that a field selector asks for; gRPC only the selector.
+    let named = attributes.name == node || required_field(attributes.field_selector, "metadata.name") == Some(node);
     match attributes.verb {
-        "get" | "list" | "watch" | "update" | "patch" if attributes.name == node => Outcome::Allowed,
+        "get" | "list" | "watch" | "update" | "patch" if named => Outcome::Allowed,
         "get" | "list" | "watch" => {
             Outcome::Refused(format!("node '{node}' cannot read all nodes, only its own Node object"))
         }
