@@ -149,7 +149,8 @@ pub(crate) fn channel_to_any(servers: &[String], mut config: rustls::ClientConfi
     let first = uris.first().cloned().context("no server is named")?;
     // The connector below makes TLS itself; tonic refuses https:// without TLS of its own.
     let authority = first.authority().with_context(|| format!("{first} names no host"))?;
-    let endpoint = Endpoint::try_from(format!("http://{authority}"))?.connect_timeout(CALL_PATIENCE).timeout(CALL_PATIENCE);
+    let endpoint =
+        Endpoint::try_from(format!("http://{authority}"))?.connect_timeout(CALL_PATIENCE).timeout(CALL_PATIENCE);
     let connect = tower::service_fn(move |_: http::Uri| {
         let (connector, uris) = (connector.clone(), uris.clone());
         async move {
