@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 ENV := . .ci/env.sh &&
 
-.PHONY: help deps build demo test fmt clippy arrows unit corpus clients chaos-short doc bench
+.PHONY: help deps build demo test fmt clippy arrows unit integration corpus chaos-short doc bench
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,7 @@ fmt: ; @.ci/test fmt
 clippy: ; @.ci/test clippy
 arrows: ; @.ci/test arrows
 unit: ; @.ci/test unit
+integration: ; @.ci/test integration
 corpus: ; @.ci/test corpus
 chaos-short: ; @.ci/test chaos
 doc: ; @.ci/test doc
