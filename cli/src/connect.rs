@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use mainstay_apiserver::pki::{self, Issued};
-use mainstay_client::{Auth, Client, Config};
+use mainstay_client::{Auth, Config};
 use tokio::net::TcpStream;
 
 /// Options of all commands that talk to a cluster.
@@ -44,11 +44,6 @@ impl Connection {
         config.impersonate_user.clone_from(&self.act_as);
         config.impersonate_groups.clone_from(&self.act_as_groups);
         Ok(config)
-    }
-
-    /// A gRPC client.
-    pub(crate) fn client(&self) -> Result<Client> {
-        Ok(Client::connect(&self.config()?)?)
     }
 
     fn path(&self) -> Result<PathBuf> {
