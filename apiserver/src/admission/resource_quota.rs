@@ -37,7 +37,7 @@ const LEGACY: &[&str] = &[
 ];
 const NEED_VALUES: &[&str] = &["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
 
-/// ResourceQuota. Usage is what the quota's status says, or what is counted in the cache where that is more.
+/// ResourceQuota. Usage is what the quota's status says; nothing here writes it.
 pub(crate) struct ResourceQuota;
 
 #[async_trait]
