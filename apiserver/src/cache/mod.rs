@@ -72,6 +72,11 @@ impl Caches {
         *self.reached.borrow()
     }
 
+    /// Follows [`Caches::reached`].
+    pub fn progress(&self) -> watch::Receiver<Revision> {
+        self.reached.subscribe()
+    }
+
     /// Watches that are open, over all resources.
     pub fn watchers(&self) -> usize {
         self.by_resource.read().values().map(|cache| cache.watchers()).sum()

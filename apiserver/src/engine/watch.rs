@@ -10,16 +10,19 @@ use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
 use mainstay_store::{EventKind, Revision, StoreError};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::list::Selection;
 use super::read::parse_revision;
 use super::{Engine, Target};
-use crate::cache::{CacheEvent, CachedObject, Caches, Scope, Snapshot};
+use crate::cache::{CacheEvent, CachedObject, Scope, Snapshot};
 
 /// How often a quiet watch that asked for bookmarks gets one.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+
+/// How long a batch waits for the rest of its last revision, which is all but there.
+const REST_OF_REVISION: Duration = Duration::from_secs(3);
 
 /// What is asked of a watch.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +77,8 @@ pub enum WatchItem {
 pub struct WatchStream {
     selection: Selection,
     prefix: Bytes,
-    caches: Arc<Caches>,
+    /// Changes up to here are in the queue, unless it was cut.
+    reached: watch::Receiver<Revision>,
     ready: VecDeque<WatchItem>,
     events: mpsc::Receiver<Arc<CacheEvent>>,
     /// Changes up to here have been handed out or were part of the initial state.
@@ -108,7 +112,7 @@ impl Engine {
         let mut stream = WatchStream {
             selection,
             prefix: self.prefix(target),
-            caches: self.caches.clone(),
+            reached: self.caches.progress(),
             ready: VecDeque::new(),
             events: subscription.events,
             seen: subscription.snapshot.revision,
@@ -179,7 +183,7 @@ impl WatchStream {
                 return Some(item);
             }
             let timer = self.next_bookmark;
-            let reached = self.caches.reached();
+            let reached = *self.reached.borrow();
             tokio::select! {
                 biased;
                 event = self.events.recv() => {
@@ -191,6 +195,37 @@ impl WatchStream {
                     let revision = reached.max(self.seen);
                     return Some(WatchItem::Bookmark { revision, initial_end: false });
                 }
+            }
+        }
+    }
+
+    /// The next items, about `most`, but never a part of a revision: who resumes after the last of them misses nothing.
+    /// `None` when the watcher was too slow and has to list again.
+    pub async fn batch(&mut self, most: usize) -> Option<Vec<WatchItem>> {
+        let mut items = vec![self.next().await?];
+        items.extend(self.drain(most.saturating_sub(1)));
+        let Some(WatchItem::Event { revision: last, .. }) = items.last() else { return Some(items) };
+        let last = *last;
+        let mut reached = self.reached.clone();
+        let here = tokio::time::timeout(REST_OF_REVISION, reached.wait_for(|at| *at >= last)).await;
+        let whole = matches!(here, Ok(Ok(_))) && self.take_rest(last, &mut items);
+        if !whole {
+            items.retain(|item| !matches!(item, WatchItem::Event { revision, .. } if *revision == last));
+        }
+        Some(items).filter(|items| !items.is_empty())
+    }
+
+    /// Takes what else there is of a revision; false if the queue was cut, so that nobody knows whether that is all.
+    fn take_rest(&mut self, last: Revision, items: &mut Vec<WatchItem>) -> bool {
+        loop {
+            match self.ready.front() {
+                Some(WatchItem::Event { revision, .. }) if *revision == last => items.extend(self.ready.pop_front()),
+                Some(_) => return true,
+                None => match self.events.try_recv() {
+                    Ok(event) => self.push(&event),
+                    Err(mpsc::error::TryRecvError::Empty) => return true,
+                    Err(mpsc::error::TryRecvError::Disconnected) => return false,
+                },
             }
         }
     }
@@ -299,4 +334,88 @@ fn validate(options: &WatchOptions) -> ApiResult<()> {
         None => {}
     }
     super::options::finish("ListOptions", errors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Registry;
+
+    struct Feed {
+        events: mpsc::Sender<Arc<CacheEvent>>,
+        reached: watch::Sender<Revision>,
+    }
+
+    impl Feed {
+        fn tell(&self, revision: u64, names: std::ops::Range<usize>) {
+            for name in names {
+                let key = Bytes::from(format!("/configmaps\0ns\0{name}"));
+                let value = Bytes::from_static(br#"{"metadata":{}}"#);
+                let object = Arc::new(CachedObject::new(key, value, Revision(revision)).unwrap());
+                let event =
+                    CacheEvent { revision: Revision(revision), kind: EventKind::Created, object, previous: None };
+                self.events.try_send(Arc::new(event)).unwrap();
+            }
+        }
+    }
+
+    fn stream() -> (Feed, WatchStream) {
+        let row = Registry::builtin().find("", "v1", "configmaps").unwrap();
+        let target = Target { row, namespace: String::new(), name: String::new(), subresource: String::new() };
+        let (events, queue) = mpsc::channel(4096);
+        let (sender, reached) = watch::channel(Revision(0));
+        let stream = WatchStream {
+            selection: Selection::parse(&target, "", "").unwrap(),
+            prefix: Bytes::from_static(b"/configmaps\0"),
+            reached,
+            ready: VecDeque::new(),
+            events: queue,
+            seen: Revision(0),
+            skip: Revision(0),
+            bookmarks: false,
+            next_bookmark: Instant::now(),
+        };
+        (Feed { events, reached: sender }, stream)
+    }
+
+    fn revisions(batch: Option<Vec<WatchItem>>) -> Vec<u64> {
+        let revision = |item: &WatchItem| match item {
+            WatchItem::Event { revision, .. } | WatchItem::Bookmark { revision, .. } => revision.0,
+        };
+        batch.iter().flatten().map(revision).collect()
+    }
+
+    #[tokio::test]
+    async fn a_batch_ends_with_a_whole_revision_even_if_it_is_larger() {
+        let (feed, mut stream) = stream();
+        feed.tell(6, 0..2);
+        feed.tell(7, 2..300);
+        feed.tell(8, 300..301);
+        feed.reached.send_replace(Revision(8));
+        let first = revisions(stream.batch(256).await);
+        assert_eq!((first.len(), first.last()), (300, Some(&7)));
+        assert_eq!(revisions(stream.batch(256).await), [8]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_waits_for_the_rest_of_a_revision_that_is_still_coming() {
+        let (feed, mut stream) = stream();
+        feed.tell(7, 0..1);
+        let mut batch = Box::pin(stream.batch(256));
+        assert!(futures::poll!(&mut batch).is_pending(), "half a revision was handed out");
+        feed.tell(7, 1..3);
+        feed.reached.send_replace(Revision(7));
+        assert_eq!(revisions(batch.await), [7, 7, 7]);
+    }
+
+    #[tokio::test]
+    async fn a_watcher_that_was_cut_off_is_not_told_the_revision_at_the_cut() {
+        let (feed, mut stream) = stream();
+        feed.tell(6, 0..1);
+        feed.tell(7, 1..2);
+        feed.reached.send_replace(Revision(9));
+        drop(feed);
+        assert_eq!(revisions(stream.batch(256).await), [6]);
+        assert!(stream.batch(256).await.is_none());
+    }
 }

@@ -20,7 +20,7 @@ use crate::rest::Rest;
 
 /// Updates that wait for a slow client before its watches wait too.
 const QUEUE: usize = 64;
-/// Events that travel in one update.
+/// Events that travel in one update; more only to keep a revision whole.
 const BATCH: usize = 256;
 
 pub(crate) type Updates = ReceiverStream<Result<WatchUpdate, tonic::Status>>;
@@ -95,11 +95,10 @@ async fn follow(rest: &Rest, user: &UserInfo, start: WatchStart, sender: &Sender
         Err(status) => return Some(status),
     };
     loop {
-        let Some(first) = stream.next().await else {
+        // Clients resume after the last event of an update.
+        let Some(items) = stream.batch(BATCH).await else {
             return Some(Status::expired("the watch was too slow and has to begin again"));
         };
-        let mut items = vec![first];
-        items.extend(stream.drain(BATCH));
         let events = items.into_iter().map(|item| event(&target, item)).collect::<ApiResult<Vec<_>>>();
         let events = match events {
             Ok(events) => events,
