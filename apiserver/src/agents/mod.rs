@@ -132,7 +132,7 @@ impl Agents {
             }
             agent_frame::Frame::Close(close) => {
                 if let Some(tunnels) = self.tunnels(node, number) {
-                    tunnels.close(close).await;
+                    tunnels.close(&close);
                 }
             }
             agent_frame::Frame::Credit(credit) => {

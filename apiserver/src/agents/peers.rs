@@ -23,6 +23,10 @@ const REPORT_EVERY: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Frames that wait between two masters.
 const QUEUE: usize = 16;
+/// After a failover it takes a moment until agents have new sessions and the leader knows of them.
+const SEARCH: Duration = Duration::from_secs(3);
+/// Between two looks for a session.
+const PAUSE: Duration = Duration::from_millis(200);
 
 impl Agents {
     /// Tells the leader, over and over, whom this master hears; ends with `stop`.
@@ -68,8 +72,27 @@ impl Agents {
     /// A byte stream to an agent, wherever its session is.
     ///
     /// # Errors
-    /// 503 if no master hears the agent.
+    /// 503 if no master hears the agent, also after a while.
     pub async fn dial(self: &Arc<Self>, node: &str) -> ApiResult<Tunnel> {
+        let until = tokio::time::Instant::now() + SEARCH;
+        loop {
+            match self.try_dial(node).await {
+                Err(status) if status.code() == 503 && self.may_appear(node) && tokio::time::Instant::now() < until => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Not if this is the leader, who hears of all agents, and it never heard of this one.
+    fn may_appear(&self, node: &str) -> bool {
+        let leads =
+            self.store.leadership().borrow().leader.as_ref().is_some_and(|leader| leader.id == self.store.me().id);
+        !leads || self.liveness(node).is_some()
+    }
+
+    async fn try_dial(self: &Arc<Self>, node: &str) -> ApiResult<Tunnel> {
         if let Some(tunnel) = self.open_local(node).await {
             return Ok(tunnel);
         }

@@ -94,10 +94,10 @@ async fn feed(
     mut write: WriteHalf<DuplexStream>,
     frames: mpsc::Sender<AgentFrame>,
 ) {
+    let mut reads = true;
     while let Some(data) = queue.recv().await {
-        if write.write_all(&data).await.is_err() {
-            return;
-        }
+        // What nobody reads any more is confirmed all the same, or the other end would wait for ever.
+        reads = reads && write.write_all(&data).await.is_ok();
         let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
         if frames.send(frame(Frame::Credit(TunnelCredit { stream, bytes }))).await.is_err() {
             return;
