@@ -1,11 +1,12 @@
-//! The subresources that lead into a pod: its logs, and commands in its containers. What the agent of the pod's node does not
-//! serve is refused in words that say so.
+//! The subresources that lead to a node: logs, commands and ports of pods, and the proxies to pods, services and nodes. All go
+//! to the agent of the node, over the tunnel of its session; what it does not serve is refused in words that say so.
 
+mod proxy;
 mod relay;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{Response, StatusCode, header};
 use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
@@ -21,8 +22,8 @@ use relay::Place;
 /// What the agent reads of a log's query.
 const LOG_OPTIONS: [&str; 7] =
     ["follow", "previous", "tailLines", "sinceSeconds", "sinceTime", "timestamps", "limitBytes"];
-/// What the agent reads of a command's query.
-const EXEC_OPTIONS: [&str; 5] = ["command", "stdin", "stdout", "stderr", "tty"];
+/// What the agent reads of a command's query, the older names too.
+const EXEC_OPTIONS: [&str; 8] = ["command", "stdin", "stdout", "stderr", "tty", "input", "output", "error"];
 
 /// Whether a target is answered by a connection to somewhere instead of by the engine.
 pub(crate) fn connects(target: &Target) -> bool {
@@ -33,23 +34,14 @@ pub(crate) fn connects(target: &Target) -> bool {
 /// Answers a request for such a target.
 ///
 /// # Errors
-/// 404 if the object is not there, 400 if it cannot be connected to, 422 for bad log options, 501 for what is not served,
-/// 503 if its node's agent is not heard.
+/// 404 if the object is not there, 400 if it cannot be connected to, 422 for bad log options, 501 for what the agent does not
+/// serve, 503 if the agent is not heard.
 pub(crate) async fn connect(rest: &Arc<Rest>, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
     match target.subresource.as_str() {
         "log" => log(rest, &request.query, &target).await,
-        "exec" => exec(rest, request, &target).await,
-        "attach" => {
-            let pod = object(rest, &target).await?;
-            container(&pod, &target.name, request.query.text("container"))?;
-            host(&pod, &target.name)?;
-            Err(not_served(&target))
-        }
-        "portforward" => {
-            host(&object(rest, &target).await?, &target.name)?;
-            Err(not_served(&target))
-        }
-        _ => proxy(rest, &target).await,
+        "exec" | "attach" => command(rest, request, &target).await,
+        "portforward" => port_forward(rest, request, &target).await,
+        _ => proxy::answer(rest, request, &target).await,
     }
 }
 
@@ -61,7 +53,8 @@ async fn log(rest: &Arc<Rest>, query: &Query, target: &Target) -> ApiResult<Resp
     let pod = object(rest, target).await?;
     let container = container(&pod, &target.name, query.text("container"))?;
     let Ok(node) = host(&pod, &target.name) else { return no_content() };
-    let place = Place { node, path: path("containerLogs", target, container, query, &LOG_OPTIONS) };
+    let container = format!("/{container}");
+    let place = Place { node, path: path("containerLogs", target, &container, query, &LOG_OPTIONS) };
     relay::stream(rest, &place, target).await
 }
 
@@ -72,48 +65,32 @@ fn no_content() -> ApiResult<Response<Body>> {
     response.body(Body::empty()).map_err(Status::internal)
 }
 
-async fn exec(rest: &Arc<Rest>, request: Admitted, target: &Target) -> ApiResult<Response<Body>> {
-    let web_socket = is_web_socket(&request.parts.headers);
-    if web_socket {
-        // A WebSocket begins with GET, but whoever may only read must not run commands.
-        let attributes =
-            AuthzAttributes::resource(&request.user, "create", "", "pods", &target.namespace, &target.name);
-        rest.authorizer.require(&attributes.with_subresource("exec"))?;
-    }
+async fn command(rest: &Arc<Rest>, request: Admitted, target: &Target) -> ApiResult<Response<Body>> {
+    may_connect(rest, &request, target)?;
     let Admitted { parts, query, .. } = request;
     let pod = object(rest, target).await?;
-    let container = container(&pod, &target.name, query.text("container"))?;
+    let container = format!("/{}", container(&pod, &target.name, query.text("container"))?);
     let node = host(&pod, &target.name)?;
-    let place = Place { node, path: path("exec", target, container, &query, &EXEC_OPTIONS) };
-    // Without these headers the agent starts nothing: it says why it would not, to clients that come with SPDY.
-    let headers = if web_socket { relay::web_socket_headers(&parts.headers) } else { HeaderMap::new() };
-    relay::upgrade(rest, &place, target, parts, headers).await
+    let place = Place { node, path: path(&target.subresource, target, &container, &query, &EXEC_OPTIONS) };
+    relay::upgrade(rest, &place, target, parts).await
 }
 
-async fn proxy(rest: &Rest, target: &Target) -> ApiResult<Response<Body>> {
-    let mut named = target.whole();
-    if target.resource() != "nodes" {
-        named.name = bare_name(&target.name).to_owned();
-    }
-    let object = object(rest, &named).await?;
-    let address = object.pointer("/status/podIP").and_then(Value::as_str).unwrap_or_default();
-    if target.resource() == "pods" && address.is_empty() {
-        return Err(Status::bad_request("address not allowed"));
-    }
-    Err(not_served(target))
+async fn port_forward(rest: &Arc<Rest>, request: Admitted, target: &Target) -> ApiResult<Response<Body>> {
+    may_connect(rest, &request, target)?;
+    let Admitted { parts, query, .. } = request;
+    let pod = object(rest, target).await?;
+    let node = host(&pod, &target.name)?;
+    let place = Place { node, path: path("portForward", target, "", &query, &["ports"]) };
+    relay::upgrade(rest, &place, target, parts).await
 }
 
-/// The name in `scheme:name:port` and `name:port`.
-fn bare_name(name: &str) -> &str {
-    match name.split(':').collect::<Vec<_>>().as_slice() {
-        ["" | "http" | "https", name, _] | [name, _] => name,
-        _ => name,
+/// A WebSocket begins with GET, but whoever may only read must not run commands.
+fn may_connect(rest: &Rest, request: &Admitted, target: &Target) -> ApiResult<()> {
+    if request.info.verb == "create" || !request.parts.headers.contains_key(header::UPGRADE) {
+        return Ok(());
     }
-}
-
-fn not_served(target: &Target) -> Status {
-    let message = format!("{}/{} is not supported by the nodes' agents", target.resource(), target.subresource);
-    Status::failure(501, "NotImplemented", message)
+    let attributes = AuthzAttributes::resource(&request.user, "create", "", "pods", &target.namespace, &target.name);
+    rest.authorizer.require(&attributes.with_subresource(&target.subresource))
 }
 
 /// The object itself, as it is now.
@@ -153,24 +130,16 @@ fn host<'a>(pod: &'a Value, name: &str) -> ApiResult<&'a str> {
     node.ok_or_else(|| Status::bad_request(format!("pod {name} does not have a host assigned")))
 }
 
-/// The agent's path, with those of the query's parameters that it reads.
+/// The agent's path, `container` with a slash before it, with those of the query's parameters that it reads.
 fn path(verb: &str, target: &Target, container: &str, query: &Query, kept: &[&str]) -> String {
     let pairs = query.pairs().iter().filter(|(key, _)| kept.contains(&key.as_str()));
     let query: Vec<String> = pairs.map(|(key, value)| format!("{key}={}", escape(value))).collect();
-    format!("/{verb}/{}/{}/{container}?{}", target.namespace, target.name, query.join("&"))
+    format!("/{verb}/{}/{}{container}?{}", target.namespace, target.name, query.join("&"))
 }
 
 fn escape(text: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
     text.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
-fn is_web_socket(headers: &HeaderMap) -> bool {
-    let has = |name, word: &str| {
-        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(word))
-    };
-    has(header::CONNECTION, "upgrade") && has(header::UPGRADE, "websocket")
 }
 
 /// What is wrong with a log's options.
@@ -234,10 +203,5 @@ mod tests {
         assert_eq!(errors("limitBytes=0"), ["Invalid value: 0: must be greater than 0"]);
         assert_eq!(errors("stream=Odd"), ["Forbidden: may not be specified"]);
         assert!(errors("tailLines=0&follow=true&sinceSeconds=5").is_empty());
-    }
-
-    #[test]
-    fn a_proxied_name_may_carry_a_port() {
-        assert_eq!([bare_name("a"), bare_name("a:80"), bare_name("https:a:80")], ["a", "a", "a"]);
     }
 }

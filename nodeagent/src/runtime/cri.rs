@@ -187,6 +187,14 @@ impl Runtime for CriRuntime {
         Ok(within(QUICK, self.runtime().exec(request)).await?.url)
     }
 
+    async fn attach_url(&self, request: wire::AttachRequest) -> Result<String, RuntimeError> {
+        Ok(within(QUICK, self.runtime().attach(request)).await?.url)
+    }
+
+    async fn port_forward_url(&self, request: wire::PortForwardRequest) -> Result<String, RuntimeError> {
+        Ok(within(QUICK, self.runtime().port_forward(request)).await?.url)
+    }
+
     async fn image(&self, image: &str) -> Result<Option<wire::Image>, RuntimeError> {
         let request = wire::ImageStatusRequest { image: Some(convert::image_spec(image)), verbose: false };
         Ok(within(QUICK, self.image_service().image_status(request)).await?.image)

@@ -17,6 +17,8 @@ use super::{
     LABEL_POD_UID, PodId, PodRuntime, Runtime, RuntimeError, RuntimeInfo, Sandbox, State,
 };
 
+const NOTHING_RUNS: &str = "hollow containers have no processes to stream from";
+
 struct Pod {
     id: PodId,
     sandbox: Sandbox,
@@ -223,7 +225,15 @@ impl Runtime for HollowRuntime {
     }
 
     async fn exec_url(&self, _request: wire::ExecRequest) -> Result<String, RuntimeError> {
-        Err(RuntimeError::Unsupported("hollow containers have no processes to stream from"))
+        Err(RuntimeError::Unsupported(NOTHING_RUNS))
+    }
+
+    async fn attach_url(&self, _request: wire::AttachRequest) -> Result<String, RuntimeError> {
+        Err(RuntimeError::Unsupported(NOTHING_RUNS))
+    }
+
+    async fn port_forward_url(&self, _request: wire::PortForwardRequest) -> Result<String, RuntimeError> {
+        Err(RuntimeError::Unsupported(NOTHING_RUNS))
     }
 
     async fn image(&self, image: &str) -> Result<Option<wire::Image>, RuntimeError> {

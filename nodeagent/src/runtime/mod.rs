@@ -117,6 +117,10 @@ pub trait Runtime: Send + Sync {
     async fn exec_sync(&self, id: &str, command: &[String], limit: Duration) -> Result<ExecResult, RuntimeError>;
     /// Where to stream a command's input and output.
     async fn exec_url(&self, request: wire::ExecRequest) -> Result<String, RuntimeError>;
+    /// Where to join a container's main process.
+    async fn attach_url(&self, request: wire::AttachRequest) -> Result<String, RuntimeError>;
+    /// Where to reach ports in a sandbox's network.
+    async fn port_forward_url(&self, request: wire::PortForwardRequest) -> Result<String, RuntimeError>;
     /// An image, if the node has it.
     async fn image(&self, image: &str) -> Result<Option<wire::Image>, RuntimeError>;
     /// All images.

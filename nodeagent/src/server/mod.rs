@@ -1,9 +1,14 @@
-//! The agent's HTTP server: logs and exec. Masters reach it through the session's tunnel, so no port is open.
+//! The agent's HTTP server: logs, and streams to containers and ports. Masters reach it through the session's tunnel, so no
+//! port is open.
 
-mod exec;
+mod channels;
+mod dial;
 mod line;
 mod logs;
 mod query;
+mod spdy;
+mod streams;
+mod upgrade;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -76,26 +81,38 @@ impl Inner {
             }
             ["exec", namespace, pod, container] => {
                 let target = self.find(namespace, pod, container).await?;
-                exec::answer(&self.shared, &target, &query, request).await
+                streams::exec(&self.shared, &target, &query, request).await
             }
+            ["attach", namespace, pod, container] => {
+                let target = self.find(namespace, pod, container).await?;
+                streams::attach(&self.shared, &target, &query, request).await
+            }
+            ["portForward", namespace, pod] => {
+                let (_, runtime) = self.pod(namespace, pod).await?;
+                let sandbox = runtime.ready_sandbox().map(|sandbox| sandbox.id.as_str());
+                streams::port_forward(&self.shared, sandbox, request).await
+            }
+            ["dial", host, port] => dial::answer(host, port, request).await,
             _ => Err((StatusCode::NOT_FOUND, format!("no such path: {path}"))),
         }
     }
 
     async fn find(&self, namespace: &str, pod: &str, container: &str) -> Result<Target, Refusal> {
+        let (object, runtime) = self.pod(namespace, pod).await?;
+        let target = Target { pod: object, runtime, container: container.to_owned() };
+        if !target.names().any(|name| name == container) {
+            return Err((StatusCode::BAD_REQUEST, format!("container {container} is not valid for pod {pod}")));
+        }
+        Ok(target)
+    }
+
+    async fn pod(&self, namespace: &str, pod: &str) -> Result<(Arc<Pod>, PodRuntime), Refusal> {
         let missing = || (StatusCode::NOT_FOUND, format!("pod {pod:?} not found on this node"));
         let object = self.pods.find(namespace, pod).ok_or_else(missing)?;
         let uid = make::identity(&object).uid.to_owned();
         let runtime =
             self.shared.runtime.pod(&uid).await.map_err(|e| (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
-        let spec = object.spec.as_ref();
-        let known = spec.is_some_and(|s| {
-            s.containers.iter().chain(s.init_containers.iter().flatten()).any(|c| c.name == container)
-        });
-        if !known {
-            return Err((StatusCode::BAD_REQUEST, format!("container {container} is not valid for pod {pod}")));
-        }
-        Ok(Target { pod: object, runtime, container: container.to_owned() })
+        Ok((object, runtime))
     }
 }
 
@@ -107,6 +124,15 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// All containers of the pod.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let spec = self.pod.spec.iter();
+        spec.flat_map(|spec| {
+            let plain = spec.containers.iter().chain(spec.init_containers.iter().flatten()).map(|c| c.name.as_str());
+            plain.chain(spec.ephemeral_containers.iter().flatten().map(|c| c.name.as_str()))
+        })
+    }
+
     /// The newest run, or the one before.
     pub fn run(&self, previous: bool) -> Option<&Container> {
         self.runtime.named(&self.container).nth(usize::from(previous))

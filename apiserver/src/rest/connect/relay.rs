@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::StreamExt;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, BodyStream, Empty, Limited, StreamBody};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, BodyStream, Limited, StreamBody};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use mainstay_api::status::{ApiResult, Status};
+use tokio::io::AsyncWriteExt;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::body::Body;
 
@@ -23,8 +24,10 @@ const CONNECT: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(30);
 /// Bytes of an agent's error text that are read.
 const ERROR_LIMIT: usize = 2048;
-/// The headers that make a WebSocket, both ways.
-const WEB_SOCKET: [header::HeaderName; 7] = [
+/// After the agent has ended its side, a client that does not end its own is left so soon.
+const LINGER: Duration = Duration::from_secs(5);
+/// The headers by which protocols are switched, both ways.
+const SWITCHING: [HeaderName; 8] = [
     header::CONNECTION,
     header::UPGRADE,
     header::SEC_WEBSOCKET_KEY,
@@ -32,6 +35,7 @@ const WEB_SOCKET: [header::HeaderName; 7] = [
     header::SEC_WEBSOCKET_PROTOCOL,
     header::SEC_WEBSOCKET_EXTENSIONS,
     header::SEC_WEBSOCKET_ACCEPT,
+    HeaderName::from_static("x-stream-protocol-version"),
 ];
 
 /// What is asked of which agent.
@@ -40,29 +44,35 @@ pub(super) struct Place<'a> {
     pub path: String,
 }
 
-/// An agent's answer, and the task that drives its connection, which ends when this is dropped.
-struct Answered {
-    response: Response<Incoming>,
-    connection: AbortOnDropHandle<()>,
+/// An answer, and the task that drives its connection, which ends when this is dropped.
+pub(super) struct Answered {
+    pub response: Response<Incoming>,
+    pub connection: AbortOnDropHandle<()>,
+}
+
+impl Answered {
+    /// The body while it comes, until the server stops.
+    pub fn into_body(self, rest: &Rest) -> Body {
+        let Answered { response, connection } = self;
+        let frames = BodyStream::new(response.into_body()).map(move |frame| {
+            // The connection lives as long as somebody reads from it.
+            let _driven = &connection;
+            frame
+        });
+        Body::new(StreamBody::new(frames.take_until(rest.stop.clone().cancelled_owned())))
+    }
 }
 
 /// Passes on the body of the agent's answer as plain text while it comes.
 pub(super) async fn stream(rest: &Rest, place: &Place<'_>, target: &Target) -> ApiResult<Response<Body>> {
-    let answered = send(rest, place, HeaderMap::new()).await?;
+    let answered = ask(rest, place, Method::GET, HeaderMap::new()).await?;
     if !answered.response.status().is_success() {
         return Err(refusal(answered, target).await);
     }
-    let Answered { response, connection } = answered;
-    let frames = BodyStream::new(response.into_body()).map(move |frame| {
-        // The connection lives as long as somebody reads from it.
-        let _driven = &connection;
-        frame
-    });
-    let frames = frames.take_until(rest.stop.clone().cancelled_owned());
     let response = Response::builder()
         .header(header::CONTENT_TYPE, "text/plain")
         .header(header::CACHE_CONTROL, "no-cache, private");
-    response.body(Body::new(StreamBody::new(frames))).map_err(Status::internal)
+    response.body(answered.into_body(rest)).map_err(Status::internal)
 }
 
 /// Joins the client's connection with the agent's, once both have switched protocols.
@@ -71,15 +81,19 @@ pub(super) async fn upgrade(
     place: &Place<'_>,
     target: &Target,
     parts: Parts,
-    headers: HeaderMap,
 ) -> ApiResult<Response<Body>> {
-    let mut answered = send(rest, place, headers).await?;
+    let answered = ask(rest, place, parts.method.clone(), switching(&parts.headers)).await?;
     if answered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(refusal(answered, target).await);
     }
+    Ok(switch(rest, parts, answered))
+}
+
+/// Tells the client that its connection is switched, as the answer says, and joins the two.
+pub(super) fn switch(rest: &Rest, parts: Parts, mut answered: Answered) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    *response.headers_mut() = web_socket_headers(answered.response.headers());
+    *response.headers_mut() = switching(answered.response.headers());
     let client = hyper::upgrade::on(Request::from_parts(parts, ()));
     let agent = hyper::upgrade::on(&mut answered.response);
     let stop = rest.stop.clone();
@@ -89,24 +103,44 @@ pub(super) async fn upgrade(
             () = stop.cancelled() => Ok(()),
         };
         if let Err(error) = joined {
-            tracing::debug!(%error, "a stream to a pod ended");
+            tracing::debug!(%error, "a stream to a node ended");
         }
         drop(answered);
     });
-    Ok(response)
+    response
 }
 
 async fn join(client: hyper::upgrade::OnUpgrade, agent: hyper::upgrade::OnUpgrade) -> std::io::Result<()> {
     let both = async { tokio::try_join!(client, agent) };
     let both = tokio::time::timeout(CONNECT, both).await.map_err(std::io::Error::other)?;
     let (client, agent) = both.map_err(std::io::Error::other)?;
-    tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(agent)).await.map(drop)
+    let (mut from_client, mut to_client) = tokio::io::split(TokioIo::new(client));
+    let (mut from_agent, mut to_agent) = tokio::io::split(TokioIo::new(agent));
+    let upward = async {
+        tokio::io::copy(&mut from_client, &mut to_agent).await?;
+        to_agent.shutdown().await
+    };
+    let downward = async {
+        tokio::io::copy(&mut from_agent, &mut to_client).await?;
+        to_client.shutdown().await
+    };
+    tokio::pin!(upward, downward);
+    tokio::select! {
+        sent = &mut upward => {
+            sent?;
+            downward.await
+        }
+        sent = &mut downward => {
+            sent?;
+            tokio::time::timeout(LINGER, upward).await.unwrap_or(Ok(()))
+        }
+    }
 }
 
-/// The headers of a WebSocket handshake, out of all.
-pub(super) fn web_socket_headers(from: &HeaderMap) -> HeaderMap {
+/// The headers of a switch of protocols, out of all.
+pub(super) fn switching(from: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for name in &WEB_SOCKET {
+    for name in &SWITCHING {
         for value in from.get_all(name) {
             headers.append(name, value.clone());
         }
@@ -114,28 +148,52 @@ pub(super) fn web_socket_headers(from: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// Sends a request without a body.
-async fn send(rest: &Rest, place: &Place<'_>, headers: HeaderMap) -> ApiResult<Answered> {
-    let connected = tokio::time::timeout(CONNECT, connect(rest, place.node)).await;
-    let silent = || Status::timeout(format!("the agent of node {} does not answer", place.node), 0);
-    let (mut sender, connection) = connected.map_err(|_| silent())??;
-    let request = Request::get(&place.path).header(header::HOST, place.node);
-    let mut request = request.body(Empty::<Bytes>::new()).map_err(Status::internal)?;
+/// Sends a request without a body to an agent.
+async fn ask(rest: &Rest, place: &Place<'_>, method: Method, headers: HeaderMap) -> ApiResult<Answered> {
+    let request = Request::builder().method(method).uri(&place.path).header(header::HOST, place.node);
+    let mut request = request.body(Body::empty()).map_err(Status::internal)?;
     request.headers_mut().extend(headers);
-    let response = tokio::time::timeout(HEAD, sender.send_request(request)).await.map_err(|_| silent())?;
-    Ok(Answered { response: response.map_err(|error| unreachable(place.node, &error))?, connection })
+    send(rest, place.node, request).await
 }
 
-async fn connect(rest: &Rest, node: &str) -> ApiResult<(http1::SendRequest<Empty<Bytes>>, AbortOnDropHandle<()>)> {
-    let tunnel = rest.agents.dial(node).await?;
-    let (sender, connection) =
-        http1::handshake(TokioIo::new(tunnel)).await.map_err(|error| unreachable(node, &error))?;
+/// Sends a request to the server of a node's agent.
+pub(super) async fn send(rest: &Rest, node: &str, request: Request<Body>) -> ApiResult<Answered> {
+    let connected = tokio::time::timeout(CONNECT, rest.agents.dial(node)).await;
+    let tunnel = connected.map_err(|_| silent(node))??;
+    send_on(TokioIo::new(tunnel), node, request).await
+}
+
+/// A connection that a node makes to an address.
+pub(super) async fn dial(rest: &Rest, node: &str, host: &str, port: u16) -> ApiResult<Upgraded> {
+    let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, "tcp")];
+    let headers = headers.map(|(name, value)| (name, http::HeaderValue::from_static(value)));
+    let place = Place { node, path: format!("/dial/{host}/{port}") };
+    let mut answered = ask(rest, &place, Method::GET, headers.into_iter().collect()).await?;
+    if answered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let why = words(answered).await;
+        return Err(Status::service_unavailable(format!("error trying to reach service: {why}")));
+    }
+    hyper::upgrade::on(&mut answered.response).await.map_err(Status::internal)
+}
+
+/// Sends a request on a connection of its own.
+pub(super) async fn send_on<T>(io: T, node: &str, request: Request<Body>) -> ApiResult<Answered>
+where
+    T: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(io).await.map_err(|error| unreachable(node, &error))?;
     let task = tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "a connection to an agent broke");
+            tracing::debug!(%error, "a connection to a node broke");
         }
     });
-    Ok((sender, AbortOnDropHandle::new(task)))
+    let connection = AbortOnDropHandle::new(task);
+    let response = tokio::time::timeout(HEAD, sender.send_request(request)).await.map_err(|_| silent(node))?;
+    Ok(Answered { response: response.map_err(|error| unreachable(node, &error))?, connection })
+}
+
+fn silent(node: &str) -> Status {
+    Status::timeout(format!("the agent of node {node} does not answer"), 0)
 }
 
 fn unreachable(node: &str, error: &hyper::Error) -> Status {
@@ -145,16 +203,22 @@ fn unreachable(node: &str, error: &hyper::Error) -> Status {
 /// What the agent refuses with, as a status.
 async fn refusal(answered: Answered, target: &Target) -> Status {
     let code = answered.response.status();
-    let body = Limited::new(answered.response.into_body(), ERROR_LIMIT).collect();
-    let text = match tokio::time::timeout(CONNECT, body).await {
-        Ok(Ok(body)) => String::from_utf8_lossy(&body.to_bytes()).trim().to_owned(),
-        _ => String::new(),
-    };
-    drop(answered.connection);
+    let text = words(answered).await;
     match code {
         StatusCode::BAD_REQUEST => Status::bad_request(text),
+        StatusCode::FORBIDDEN => Status::failure(403, "Forbidden", text),
         StatusCode::INTERNAL_SERVER_ERROR => Status::internal(text),
         StatusCode::NOT_FOUND => Status::not_found(target.group(), target.resource(), &target.name).with_message(text),
+        StatusCode::NOT_IMPLEMENTED => Status::failure(501, "NotImplemented", text),
         other => Status::service_unavailable(format!("the agent answered {other}: {text}")),
+    }
+}
+
+/// The text of a refusal.
+async fn words(answered: Answered) -> String {
+    let body = Limited::new(answered.response.into_body(), ERROR_LIMIT).collect();
+    match tokio::time::timeout(CONNECT, body).await {
+        Ok(Ok(body)) => String::from_utf8_lossy(&body.to_bytes()).trim().to_owned(),
+        _ => String::new(),
     }
 }

@@ -1,0 +1,244 @@
+//! The proxies: HTTP to a pod, to one of the pods behind a service, or to a node's agent, as if the API server were there.
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use mainstay_api::status::{ApiResult, Status};
+use rand::seq::IndexedRandom;
+use serde_json::Value;
+use tonic::body::Body;
+
+use super::relay::{self, Answered};
+use crate::engine::Target;
+use crate::rest::Rest;
+use crate::rest::filter::Admitted;
+use crate::strategy::Reader;
+
+/// The port of a kubelet, for which the agent's own server stands in.
+const KUBELET_PORT: &str = "10250";
+/// Headers that are about one connection, or about the client and this server only.
+const NOT_PASSED_ON: [header::HeaderName; 7] = [
+    header::CONNECTION,
+    header::UPGRADE,
+    header::TRANSFER_ENCODING,
+    header::TE,
+    header::TRAILER,
+    header::HOST,
+    header::AUTHORIZATION,
+];
+
+/// Where a proxied request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    node: String,
+    /// An address and port that the node reaches; none: its agent's own server.
+    address: Option<(String, u16)>,
+}
+
+/// `scheme:name:port`, `name:port` or `name`.
+#[derive(Debug, PartialEq, Eq)]
+struct Named<'a> {
+    scheme: &'a str,
+    name: &'a str,
+    port: &'a str,
+}
+
+fn named(text: &str) -> Named<'_> {
+    match text.split(':').collect::<Vec<_>>().as_slice() {
+        [scheme @ ("" | "http" | "https"), name, port] => Named { scheme, name, port },
+        [name, port] => Named { scheme: "", name, port },
+        _ => Named { scheme: "", name: text, port: "" },
+    }
+}
+
+/// Passes a request on and its answer back.
+pub(super) async fn answer(rest: &Rest, request: Admitted, target: &Target) -> ApiResult<Response<Body>> {
+    let mut named_target = target.whole();
+    let name = named(&target.name);
+    if name.scheme == "https" {
+        return Err(Status::failure(501, "NotImplemented", "the proxy speaks HTTP only"));
+    }
+    named_target.name = name.name.to_owned();
+    let object = super::object(rest, &named_target).await?;
+    let place = match target.resource() {
+        "nodes" => node_place(&object, name.port)?,
+        "pods" => pod_place(&object, &name)?,
+        _ => service_place(rest, &object, &name)?,
+    };
+    let Admitted { parts, body, .. } = request;
+    let prefix = prefix(parts.uri.path(), target);
+    let mut passed = Request::builder().method(parts.method.clone()).uri(rest_of(&parts.uri, &prefix)?);
+    let host = place.address.as_ref().map_or_else(|| place.node.clone(), |(host, port)| format!("{host}:{port}"));
+    if let Some(headers) = passed.headers_mut() {
+        *headers = passed_on(&parts.headers);
+        headers.insert(header::HOST, HeaderValue::try_from(host).map_err(Status::internal)?);
+    }
+    let passed = passed.body(body).map_err(Status::internal)?;
+    let answered = match &place.address {
+        None => relay::send(rest, &place.node, passed).await?,
+        Some((host, port)) => {
+            let connection = relay::dial(rest, &place.node, host, *port).await?;
+            relay::send_on(connection, &place.node, passed).await?
+        }
+    };
+    if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(relay::switch(rest, parts, answered));
+    }
+    Ok(passed_back(rest, answered, &prefix))
+}
+
+/// All but what is about the connection; a wish to switch protocols is passed on.
+fn passed_on(headers: &HeaderMap) -> HeaderMap {
+    let mut passed = headers.clone();
+    let switching = headers.contains_key(header::UPGRADE);
+    for name in &NOT_PASSED_ON {
+        passed.remove(name);
+    }
+    if switching {
+        for name in [header::CONNECTION, header::UPGRADE] {
+            if let Some(value) = headers.get(&name) {
+                passed.insert(name, value.clone());
+            }
+        }
+    }
+    passed
+}
+
+fn passed_back(rest: &Rest, answered: Answered, prefix: &str) -> Response<Body> {
+    let mut headers = passed_on(answered.response.headers());
+    let location = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+    let moved = location.filter(|to| to.starts_with('/')).and_then(|to| format!("{prefix}{to}").parse().ok());
+    if let Some(moved) = moved {
+        headers.insert(header::LOCATION, moved);
+    }
+    let status = answered.response.status();
+    let mut response = Response::new(answered.into_body(rest));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The part of the path up to the word `proxy`.
+fn prefix(path: &str, target: &Target) -> String {
+    let segments = if target.resource() == "nodes" { 6 } else { 8 };
+    path.split('/').take(segments).collect::<Vec<_>>().join("/")
+}
+
+/// What comes after that, as it was written.
+fn rest_of(uri: &Uri, prefix: &str) -> ApiResult<PathAndQuery> {
+    let all = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let rest = all.strip_prefix(prefix).unwrap_or_default();
+    let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+    rest.parse().map_err(|_| Status::bad_request("the proxied path is malformed"))
+}
+
+fn node_place(node: &Value, port: &str) -> ApiResult<Place> {
+    let name = node["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    if port.is_empty() || port == KUBELET_PORT {
+        return Ok(Place { node: name, address: None });
+    }
+    let addresses = node["status"]["addresses"].as_array().into_iter().flatten();
+    let internal = addresses.filter(|a| a["type"] == "InternalIP").find_map(|a| a["address"].as_str());
+    let internal = internal.ok_or_else(|| Status::bad_request(format!("no address of node {name} is known")))?;
+    Ok(Place { node: name, address: Some((internal.to_owned(), number(port)?)) })
+}
+
+fn pod_place(pod: &Value, name: &Named<'_>) -> ApiResult<Place> {
+    let address = pod["status"]["podIP"].as_str().filter(|ip| !ip.is_empty());
+    let address = address.ok_or_else(|| Status::bad_request("address not allowed"))?;
+    let port = if name.port.is_empty() { first_port(pod) } else { number(name.port)? };
+    Ok(Place { node: super::host(pod, name.name)?.to_owned(), address: Some((address.to_owned(), port)) })
+}
+
+fn first_port(pod: &Value) -> u16 {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let mut ports = containers.flat_map(|c| c["ports"].as_array().into_iter().flatten());
+    ports.find_map(|port| u16::try_from(port["containerPort"].as_u64()?).ok()).unwrap_or(80)
+}
+
+fn number(port: &str) -> ApiResult<u16> {
+    port.parse().map_err(|_| Status::bad_request(format!("invalid port {port:?}")))
+}
+
+fn service_place(rest: &Rest, service: &Value, name: &Named<'_>) -> ApiResult<Place> {
+    let port = service_port(service, name)?;
+    let namespace = service["metadata"]["namespace"].as_str().unwrap_or_default();
+    let endpoints = rest.engine.reader.get("", "endpoints", namespace, name.name);
+    let endpoints = endpoints.ok_or_else(|| Status::not_found("", "services", name.name))?;
+    let choice = places(&endpoints, &port);
+    let place = choice.choose(&mut rand::rng());
+    place
+        .cloned()
+        .ok_or_else(|| Status::service_unavailable(format!("no endpoints available for service {:?}", name.name)))
+}
+
+/// The name of the service's port that is meant; a number is looked up.
+fn service_port(service: &Value, name: &Named<'_>) -> ApiResult<String> {
+    let Ok(number) = name.port.parse::<u64>() else { return Ok(name.port.to_owned()) };
+    let ports = service["spec"]["ports"].as_array();
+    let found = ports.into_iter().flatten().find(|port| port["port"] == number);
+    let found = found.map(|port| port["name"].as_str().unwrap_or_default().to_owned());
+    found.ok_or_else(|| {
+        Status::service_unavailable(format!("no service port {} found for service {:?}", name.port, name.name))
+    })
+}
+
+/// Where the port of this name is served. Addresses that no node holds cannot be reached.
+fn places(endpoints: &Value, port: &str) -> Vec<Place> {
+    let mut all = Vec::new();
+    for subset in endpoints["subsets"].as_array().into_iter().flatten() {
+        let ports = subset["ports"].as_array().into_iter().flatten();
+        let numbers: Vec<u16> = ports
+            .filter(|known| known["name"].as_str().unwrap_or_default() == port)
+            .filter_map(|known| u16::try_from(known["port"].as_u64()?).ok())
+            .collect();
+        for address in subset["addresses"].as_array().into_iter().flatten() {
+            if let (Some(ip), Some(node)) = (address["ip"].as_str(), address["nodeName"].as_str()) {
+                all.extend(numbers.iter().map(|port| Place { node: node.into(), address: Some((ip.into(), *port)) }));
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_proxied_name_may_carry_scheme_and_port() {
+        assert_eq!(named("a"), Named { scheme: "", name: "a", port: "" });
+        assert_eq!(named("a:80"), Named { scheme: "", name: "a", port: "80" });
+        assert_eq!(named("https:a:web"), Named { scheme: "https", name: "a", port: "web" });
+    }
+
+    #[test]
+    fn the_rest_of_the_path_is_passed_as_it_was_written() {
+        let uri: Uri = "/api/v1/namespaces/d/pods/a:80/proxy/x%20y/z?q=1".parse().unwrap();
+        assert_eq!(rest_of(&uri, "/api/v1/namespaces/d/pods/a:80/proxy").unwrap(), "/x%20y/z?q=1");
+        let bare: Uri = "/api/v1/nodes/n/proxy".parse().unwrap();
+        assert_eq!(rest_of(&bare, "/api/v1/nodes/n/proxy").unwrap(), "/");
+    }
+
+    #[test]
+    fn a_service_is_any_of_its_endpoints_that_serve_the_port() {
+        let service = json!({"spec": {"ports": [{"port": 80, "name": "web"}]}});
+        assert_eq!(service_port(&service, &named("a:80")).unwrap(), "web");
+        let error = service_port(&service, &named("a:90")).unwrap_err();
+        assert_eq!(error.message, "no service port 90 found for service \"a\"");
+        let endpoints = json!({"subsets": [{"ports": [{"name": "web", "port": 8080}, {"name": "x", "port": 1}],
+            "addresses": [{"ip": "10.0.0.1", "nodeName": "n"}, {"ip": "10.0.0.2"}]}]});
+        let here = Place { node: "n".into(), address: Some(("10.0.0.1".into(), 8080)) };
+        assert_eq!(places(&endpoints, "web"), [here]);
+    }
+
+    #[test]
+    fn a_pod_without_an_address_cannot_be_reached() {
+        let error = pod_place(&json!({"spec": {"nodeName": "n"}}), &named("a")).unwrap_err();
+        assert_eq!(error.message, "address not allowed");
+        let pod = json!({"spec": {"nodeName": "n", "containers": [{"ports": [{"containerPort": 81}]}]},
+            "status": {"podIP": "10.0.0.1"}});
+        assert_eq!(pod_place(&pod, &named("a")).unwrap().address, Some(("10.0.0.1".into(), 81)));
+    }
+}
