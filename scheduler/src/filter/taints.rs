@@ -1,7 +1,8 @@
 //! Taints: a node keeps away pods that do not tolerate it
 //! (<https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>).
 
-use k8s_openapi::api::core::v1::{PodSpec, Taint, Toleration};
+use k8s_openapi::api::core::v1::{PodSpec, Taint};
+use mainstay_api::placement;
 
 use super::{Refusal, Rule};
 use crate::cache::NodeInfo;
@@ -32,25 +33,5 @@ fn taints(node: &NodeInfo) -> impl Iterator<Item = &Taint> {
 }
 
 fn tolerated(spec: &PodSpec, taint: &Taint) -> bool {
-    spec.tolerations.iter().flatten().any(|toleration| tolerates(toleration, taint))
-}
-
-fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
-    let same = |own: &Option<String>, other: &str| own.as_deref().is_none_or(|own| own.is_empty() || own == other);
-    if !same(&toleration.effect, &taint.effect) || !same(&toleration.key, &taint.key) {
-        return false;
-    }
-    let own = toleration.value.as_deref().unwrap_or_default();
-    let theirs = taint.value.as_deref().unwrap_or_default();
-    match toleration.operator.as_deref().unwrap_or_default() {
-        "" | "Equal" => own == theirs && toleration.key.as_deref().is_some_and(|key| !key.is_empty()),
-        "Exists" => true,
-        "Lt" => compared(theirs, own, |a, b| a < b),
-        "Gt" => compared(theirs, own, |a, b| a > b),
-        _ => false,
-    }
-}
-
-fn compared(taint: &str, toleration: &str, holds: impl Fn(i64, i64) -> bool) -> bool {
-    matches!((taint.parse(), toleration.parse()), (Ok(a), Ok(b)) if holds(a, b))
+    placement::tolerated(spec.tolerations.as_deref().unwrap_or_default(), taint)
 }
