@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # The demo: a cluster of three masters and two workers on real containerd, a web app, and the death of the leader.
 # MAINSTAY_DEMO_DIR chooses where it lives; `mainstay down --dir DIR` removes it again.
+# MAINSTAY_DEMO_PROFILE=dev uses the quicker build that the tests use.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 dir=${MAINSTAY_DEMO_DIR:-/var/lib/mainstay-demo}
-bin="$CARGO_TARGET_DIR/release/mainstay"
+profile=${MAINSTAY_DEMO_PROFILE:-release}
+built="$CARGO_TARGET_DIR/$profile"
+[ "$profile" = dev ] && built="$CARGO_TARGET_DIR/debug"
+bin="$built/mainstay"
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 fail() { echo "demo: $*" >&2; exit 1; }
@@ -12,8 +16,8 @@ fail() { echo "demo: $*" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || fail "containers and network namespaces want root: run it with sudo"
 
 say "Building mainstay (the first time this takes a while: RocksDB alone is some twenty minutes on two cores)"
-cargo build --release -p mainstay -p mainstay-chaos
-export PATH="$CARGO_TARGET_DIR/release:$PATH"
+cargo build --profile "$profile" -p mainstay -p mainstay-chaos
+export PATH="$built:$PATH"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

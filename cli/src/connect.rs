@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -13,6 +12,9 @@ use hyper_util::rt::TokioIo;
 use mainstay_apiserver::pki::{self, Issued};
 use mainstay_client::{Auth, Config};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use crate::dial;
 
 /// Options of all commands that talk to a cluster.
 #[derive(Args, Clone, Debug, Default)]
@@ -61,6 +63,10 @@ impl Connection {
     }
 }
 
+async fn whole(response: http::Response<Incoming>) -> Result<Bytes> {
+    Ok(response.into_body().collect().await.context("the answer broke off")?.to_bytes())
+}
+
 /// The client certificate, where that is who we are.
 pub(crate) fn identity(config: &Config) -> Option<Issued> {
     match &config.auth {
@@ -70,9 +76,6 @@ pub(crate) fn identity(config: &Config) -> Option<Issued> {
         _ => None,
     }
 }
-
-/// How long a connection may take to come about.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// HTTP/1.1 requests to the first master that answers.
 pub(crate) struct Rest {
@@ -102,14 +105,12 @@ impl Rest {
     }
 
     /// The whole answer to a GET.
-    pub(crate) async fn get(&self, path: &str) -> Result<(u16, Bytes)> {
-        let response = self.send(http::Method::GET, path, &[], Bytes::new()).await?;
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await.context("the answer broke off")?;
-        Ok((status, body.to_bytes()))
+    pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<Bytes> {
+        let response = self.send(http::Method::GET, path, headers, Bytes::new()).await?;
+        whole(response).await
     }
 
-    /// An answer whose body is still to come.
+    /// An answer whose body is still to come; a refusal is an error.
     pub(crate) async fn send(
         &self,
         method: http::Method,
@@ -128,33 +129,22 @@ impl Rest {
         for (name, value) in self.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).chain(headers.iter().copied()) {
             request = request.header(name, value);
         }
-        Ok(sender.send_request(request.body(Full::new(body))?).await?)
+        let response = sender.send_request(request.body(Full::new(body))?).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let code = response.status();
+        let said = whole(response).await?;
+        match serde_json::from_slice(&said) {
+            Ok(status) => Err(mainstay_client::Error::Api(Box::new(status)).into()),
+            Err(_) => bail!("the server answered {code}: {}", String::from_utf8_lossy(&said).trim()),
+        }
     }
 
     /// A TLS connection to the first master that takes one, and its host and port.
-    pub(crate) async fn connect(&self) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, String)> {
-        let mut last = anyhow::anyhow!("the kubeconfig names no server");
-        for server in &self.servers {
-            match tokio::time::timeout(CONNECT_PATIENCE, self.connect_to(server)).await {
-                Ok(Ok(connected)) => return Ok(connected),
-                Ok(Err(error)) => last = error,
-                Err(_) => last = anyhow::anyhow!("{server} does not answer within {} s", CONNECT_PATIENCE.as_secs()),
-            }
-        }
-        Err(last)
-    }
-
-    async fn connect_to(&self, server: &str) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, String)> {
-        let uri: http::Uri = server.parse().with_context(|| format!("{server} is not a URL"))?;
-        let host = uri.host().with_context(|| format!("{server} names no host"))?.to_owned();
-        let port = uri.port_u16().unwrap_or(443);
-        let tcp = TcpStream::connect((host.trim_matches(['[', ']']), port))
-            .await
-            .with_context(|| format!("cannot reach {server}"))?;
-        tcp.set_nodelay(true).context("cannot set up the connection")?;
-        let name = rustls::pki_types::ServerName::try_from(host.trim_matches(['[', ']']).to_owned())
-            .with_context(|| format!("{host} is not a host name"))?;
-        let stream = self.tls.connect(name, tcp).await.with_context(|| format!("no TLS with {server}"))?;
-        Ok((stream, format!("{host}:{port}")))
+    pub(crate) async fn connect(&self) -> Result<(TlsStream<TcpStream>, String)> {
+        let servers: Vec<http::Uri> = self.servers.iter().map(|server| dial::parse(server)).collect::<Result<_>>()?;
+        let dialled = dial::first_to_answer(&self.tls, &servers).await?;
+        Ok((dialled.stream, dialled.authority))
     }
 }

@@ -4,17 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use hyper_util::rt::TokioIo;
 use mainstay_apiserver::pki::{self, JoinToken};
 use mainstay_proto::v1::cluster_client::ClusterClient;
 use mainstay_proto::v1::{DiscoverRequest, EnrollKind, EnrollRequest, EnrollResponse};
-use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::dial;
+
 const CALL_PATIENCE: Duration = Duration::from_secs(10);
-const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
@@ -145,47 +145,13 @@ pub(crate) fn channel(server: &str, config: rustls::ClientConfig) -> Result<Chan
 pub(crate) fn channel_to_any(servers: &[String], mut config: rustls::ClientConfig) -> Result<Channel> {
     config.alpn_protocols = vec![b"h2".to_vec()];
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    let uris: Vec<http::Uri> = servers.iter().map(|server| parse(server)).collect::<Result<_>>()?;
-    let first = uris.first().cloned().context("no server is named")?;
+    let uris: Vec<http::Uri> = servers.iter().map(|server| dial::parse(server)).collect::<Result<_>>()?;
+    let first = uris.first().and_then(http::Uri::authority).context("no server is named")?;
     // The connector below makes TLS itself; tonic refuses https:// without TLS of its own.
-    let authority = first.authority().with_context(|| format!("{first} names no host"))?;
-    let endpoint =
-        Endpoint::try_from(format!("http://{authority}"))?.connect_timeout(CALL_PATIENCE).timeout(CALL_PATIENCE);
+    let endpoint = Endpoint::try_from(format!("http://{first}"))?.connect_timeout(CALL_PATIENCE).timeout(CALL_PATIENCE);
     let connect = tower::service_fn(move |_: http::Uri| {
         let (connector, uris) = (connector.clone(), uris.clone());
-        async move {
-            let mut last = std::io::Error::other("no server is named");
-            for uri in &uris {
-                match dial(&connector, uri).await {
-                    Ok(stream) => return Ok(TokioIo::new(stream)),
-                    Err(error) => last = error,
-                }
-            }
-            Err(last)
-        }
+        async move { dial::first_to_answer(&connector, &uris).await.map(|dialled| TokioIo::new(dialled.stream)) }
     });
     Ok(endpoint.connect_with_connector_lazy(connect))
-}
-
-fn parse(server: &str) -> Result<http::Uri> {
-    let uri: http::Uri = server.parse().with_context(|| format!("{server} is not a URL"))?;
-    if uri.scheme_str() != Some("https") {
-        bail!("{server} does not begin with https://");
-    }
-    Ok(uri)
-}
-
-async fn dial(
-    connector: &tokio_rustls::TlsConnector,
-    uri: &http::Uri,
-) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let tcp =
-        tokio::time::timeout(CONNECT_PATIENCE, TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(443))))
-            .await
-            .map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?;
-    let tcp = tcp.map_err(|error| std::io::Error::new(error.kind(), format!("cannot reach {uri}: {error}")))?;
-    tcp.set_nodelay(true)?;
-    let name = rustls::pki_types::ServerName::try_from(host).map_err(std::io::Error::other)?;
-    connector.connect(name, tcp).await
 }

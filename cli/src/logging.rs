@@ -2,9 +2,9 @@
 
 use tracing_subscriber::EnvFilter;
 
-/// For the long-running commands.
+/// For the long-running commands. openraft warns at each message that an absent master does not answer.
 pub(crate) fn daemon() {
-    start("info,openraft=warn,h2=warn,hyper=warn,tower=warn");
+    start("info,openraft=error,h2=warn,hyper=warn,tower=warn");
 }
 
 /// For commands that talk to a user: warnings only.

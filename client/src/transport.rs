@@ -28,7 +28,8 @@ pub struct TransportError(#[source] BoxError);
 
 /// Lists of tens of thousands of objects travel as one message.
 const MAX_MESSAGE_BYTES: usize = 1 << 30;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// TCP and TLS each; short, since there are other masters.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A stopped master keeps its sockets open; only an unanswered ping tells.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 const PING_TIMEOUT: Duration = Duration::from_millis(1500);

@@ -95,6 +95,17 @@ impl StoreError {
         Self::Io(format!("{}: {text}", db.display()))
     }
 
+    /// What openraft says when it cannot read the log at start; it wraps RocksDB's text in its own.
+    pub(crate) fn reading(data_dir: &Path, text: &str) -> Self {
+        let Some(at) = text.find("Corruption:") else { return Self::Io(text.to_owned()) };
+        let detail = &text[at..];
+        Self::Corrupt {
+            path: file_named_in(detail).unwrap_or_else(|| data_dir.join("log")),
+            data_dir: data_dir.to_path_buf(),
+            detail: detail.to_owned(),
+        }
+    }
+
     /// An I/O error with the file it happened on.
     pub(crate) fn io(path: &Path, error: &std::io::Error) -> Self {
         Self::Io(format!("{}: {error}", path.display()))
@@ -123,6 +134,13 @@ mod tests {
         let text = "Corruption: block checksum mismatch: stored = 1 in /d/log/000012.sst offset 0";
         assert_eq!(file_named_in(text), Some(PathBuf::from("/d/log/000012.sst")));
         assert_eq!(file_named_in("Corruption: no file"), None);
+    }
+
+    #[test]
+    fn damage_is_told_from_other_failures_at_start() {
+        let told = |text| StoreError::reading(Path::new("/d"), text).to_string();
+        assert!(told("when Read Logs: Corruption: bad block in /d/log/1.sst").starts_with("/d/log/1.sst is damaged"));
+        assert_eq!(told("when Read Logs: EIO"), "when Read Logs: EIO");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Who this data directory belongs to.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::StoreConfig;
 use crate::error::StoreError;
@@ -20,11 +20,18 @@ impl Identity {
         let path = config.data_dir.join("identity.json");
         match std::fs::read(&path) {
             Ok(json) => Self::check(&json, config, &path),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Self::create(&config.data_dir, &config.name, config.id)
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self::first(config, path),
             Err(error) => Err(StoreError::io(&path, &error)),
         }
+    }
+
+    /// A log without its identity must not get another: it would vote a second time in the terms that it knows.
+    fn first(config: &StoreConfig, path: PathBuf) -> Result<Self, StoreError> {
+        if config.data_dir.join("log").exists() {
+            let detail = "it is missing, beside a log".to_owned();
+            return Err(StoreError::Corrupt { path, data_dir: config.data_dir.clone(), detail });
+        }
+        Self::create(&config.data_dir, &config.name, config.id)
     }
 
     /// The identity of a directory that has one.

@@ -45,7 +45,7 @@ pub(crate) async fn open(config: StoreConfig) -> Result<Arc<Node>, StoreError> {
     let network = NetworkFactory { connections: connections.clone() };
     let raft = Raft::new(me.id, Arc::new(raft_config(&config.tuning)?), network, log.clone(), machine)
         .await
-        .map_err(|error| StoreError::Io(error.to_string()))?;
+        .map_err(|error| StoreError::reading(&config.data_dir, &error.to_string()))?;
 
     let (leadership_out, leadership) = watch::channel(Leadership::default());
     let (proposals, proposal_queue) = Proposals::new(config.tuning.queue, config.tuning.txn_bytes);

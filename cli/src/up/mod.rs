@@ -168,9 +168,12 @@ pub(crate) fn down(down: &DownArgs) -> Result<ExitCode> {
     // The supervisor has cleaned up if it was alive; what a dead one left is found here.
     let file = ClusterFile::read_if_there(&dir)?.unwrap_or(file);
     teardown::everything(&file, &dir, &progress)?;
-    if !down.keep_data {
+    let done = if down.keep_data {
+        format!("The cluster is stopped. Start it again with: mainstay up --dir {}", dir.display())
+    } else {
         teardown::remove_files(&dir)?;
-    }
-    progress.ready(&format!("The cluster in {} is gone.", dir.display()));
+        format!("The cluster in {} is gone.", dir.display())
+    };
+    progress.ready(&done);
     Ok(ExitCode::SUCCESS)
 }

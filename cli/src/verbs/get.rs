@@ -189,14 +189,8 @@ async fn table(args: &GetArgs, session: &Session, row: &Resource, names: &[Strin
 }
 
 async fn fetch(session: &Session, path: &str) -> Result<Value> {
-    let response = session.rest.send(http::Method::GET, path, &[("accept", TABLE)], Bytes::new()).await?;
-    let status = response.status();
-    let body = response.into_body().collect().await.context("the answer broke off")?.to_bytes();
-    let value: Value = serde_json::from_slice(&body).context("the server sent something that is not JSON")?;
-    if !status.is_success() {
-        bail!("{}", value["message"].as_str().unwrap_or("the server refused without a message"));
-    }
-    Ok(value)
+    let body = session.rest.get(path, &[("accept", TABLE)]).await?;
+    serde_json::from_slice(&body).context("the server sent something that is not JSON")
 }
 
 /// Prints rows as they change.

@@ -121,13 +121,7 @@ async fn one(args: &LogsArgs, session: &Session, pod: &str, container: &str) -> 
     ]);
     let path = format!("{}/log{query}", Session::path(row, Some(&session.namespace), pod));
     let response = session.rest.send(http::Method::GET, &path, &[], Bytes::new()).await?;
-    let ok = response.status().is_success();
     let mut body = response.into_body();
-    if !ok {
-        let text = body.collect().await.context("the answer broke off")?.to_bytes();
-        let status: Value = serde_json::from_slice(&text).unwrap_or_default();
-        bail!("{}", status["message"].as_str().unwrap_or("the server refused without a message"));
-    }
     let prefix = if args.prefix { format!("[pod/{pod}/{container}] ") } else { String::new() };
     let mut at_start = true;
     while let Some(frame) = body.frame().await {

@@ -85,7 +85,7 @@ fn deployments(kubectl: &Kubectl<'_>) {
     assert_eq!(kubectl.run("get pods -l app=web -o name").lines().count(), 3);
     kubectl.run("set image deployment/web web=registry.local/web:2");
     kubectl.run("rollout status deployment/web --timeout=60s");
-    let images = || kubectl.run("get deployment web --template={{(index .spec.template.spec.containers 0).image}}");
+    let images = || kubectl.run("get deployment web -o jsonpath={.spec.template.spec.containers[0].image}");
     assert_eq!(images(), "registry.local/web:2");
     assert!(kubectl.run("rollout history deployment/web").contains('2'));
     kubectl.run("rollout undo deployment/web");

@@ -2,5 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bad_input;
+mod fencing;
+mod kube_rs;
 mod kubectl;
+mod python;
 mod support;

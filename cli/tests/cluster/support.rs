@@ -1,7 +1,7 @@
 //! A cluster of real processes for a test, removed again when the test ends, however it ends.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,12 @@ pub(crate) struct TestCluster {
 impl TestCluster {
     /// Starts it; `more` are further arguments of `mainstay up`.
     pub(crate) fn up(workers: u32, more: &[&str]) -> Self {
-        let cluster = Self { folder: tempfile::tempdir().unwrap() };
+        Self::up_in(&std::env::temp_dir(), workers, more)
+    }
+
+    /// Starts it in a folder of its own under `parent`.
+    pub(crate) fn up_in(parent: &Path, workers: u32, more: &[&str]) -> Self {
+        let cluster = Self { folder: tempfile::tempdir_in(parent).unwrap() };
         let workers = workers.to_string();
         let mut arguments = vec!["up", "--masters", "3", "--workers", &workers, "--runtime", "hollow", "--detach"];
         arguments.extend_from_slice(more);
@@ -38,6 +43,44 @@ impl TestCluster {
     /// `cluster.json` as it is now.
     pub(crate) fn file(&self) -> Value {
         serde_json::from_slice(&std::fs::read(self.dir().join("cluster.json")).unwrap()).unwrap()
+    }
+
+    /// `mainstay cluster status` as JSON, if a master answers.
+    fn status(&self) -> Option<Value> {
+        let output = self.client(MAINSTAY.as_ref(), &["cluster", "status", "-o", "json"], "");
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    /// The leading master's name, if there is one.
+    pub(crate) fn try_leader(&self) -> Option<String> {
+        let status = self.status()?;
+        let leader = status["members"].as_array()?.iter().find(|member| member["role"] == "leader")?;
+        Some(leader["name"].as_str()?.to_owned())
+    }
+
+    /// The leading master's name; there has to be one.
+    pub(crate) fn leader(&self) -> String {
+        self.try_leader().expect("no master leads")
+    }
+
+    /// The leadership's term.
+    pub(crate) fn term(&self) -> u64 {
+        self.status().and_then(|status| status["term"].as_u64()).expect("no master tells the term")
+    }
+
+    /// How many masters are in good health.
+    pub(crate) fn healthy(&self) -> usize {
+        let status = self.status().unwrap_or_default();
+        let members = status["members"].as_array().map_or(&[][..], Vec::as_slice);
+        members.iter().filter(|member| member["healthy"] == true).count()
+    }
+
+    /// Sends a signal to a master's process.
+    pub(crate) fn signal_master(&self, name: &str, signal: &str) {
+        let file = self.file();
+        let master = file["masters"].as_array().unwrap().iter().find(|master| master["name"] == name).unwrap();
+        let pid = master["pid"].to_string();
+        assert!(run(Command::new("kill").args(["-s", signal, &pid])).status.success(), "no process {pid} of {name}");
     }
 
     /// `up` or `down` with this cluster's folder.
@@ -100,5 +143,14 @@ pub(crate) fn eventually(what: &str, limit: Duration, mut holds: impl FnMut() ->
     while !holds() {
         assert!(Instant::now() < until, "not within {limit:?}: {what}");
         std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Waits until something holds that is asked for asynchronously.
+pub(crate) async fn eventually_async(what: &str, limit: Duration, mut holds: impl AsyncFnMut() -> bool) {
+    let until = Instant::now() + limit;
+    while !holds().await {
+        assert!(Instant::now() < until, "not within {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

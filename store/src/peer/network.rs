@@ -38,11 +38,17 @@ pub(crate) struct NetworkFactory {
 pub(crate) struct PeerNetwork {
     target: u64,
     client: PeerClient<Channel>,
+    /// Append streams in a row that could not be opened.
+    refused: usize,
 }
+
+/// Pauses before the next try, by failures in a row; the last one repeats.
+const PAUSES: [Duration; 4] =
+    [Duration::from_millis(20), Duration::from_millis(50), Duration::from_millis(100), Duration::from_millis(200)];
 
 impl NetworkFactory {
     fn network(&self, target: u64, node: &MemberInfo, lane: Lane) -> PeerNetwork {
-        PeerNetwork { target, client: self.connections.to(&node.peer_address, lane) }
+        PeerNetwork { target, client: self.connections.to(&node.peer_address, lane), refused: 0 }
     }
 }
 
@@ -109,7 +115,18 @@ fn append_from_pb(reply: pb::AppendReply) -> Result<StreamAppendResult<TypeConfi
     }
 }
 
+fn pause_after(failures: usize) -> Duration {
+    PAUSES[failures.clamp(1, PAUSES.len()) - 1]
+}
+
 impl PeerNetwork {
+    /// openraft's own backoff takes effect where the entries are read, which an append that cannot be opened never does.
+    async fn pause(&self) {
+        if self.refused > 0 {
+            tokio::time::sleep(pause_after(self.refused)).await;
+        }
+    }
+
     fn vote_request(&self, request: &VoteRequest<TypeConfig>) -> pb::VoteRequest {
         pb::VoteRequest {
             target: self.target,
@@ -149,6 +166,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
+            self.pause().await;
             let in_flight = Arc::new(AtomicUsize::new(0));
             let (target, sent) = (self.target, in_flight.clone());
             let requests = input.filter_map(move |request| {
@@ -158,11 +176,13 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
                 std::future::ready(encoded.ok())
             });
             let opening = tokio::time::timeout(option.soft_ttl(), self.client.append(requests));
+            self.refused += 1;
             let replies = match opening.await {
                 Err(_) => return Err(timed_out()),
                 Ok(Err(status)) => return Err(failed(&status)),
                 Ok(Ok(response)) => response.into_inner(),
             };
+            self.refused = 0;
             let stream: Appends<'s> = Box::pin(in_order(replies, in_flight, option.soft_ttl()));
             Ok(stream)
         })
@@ -220,8 +240,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
     }
 
     fn backoff(&self) -> Option<Backoff> {
-        let steps = [20, 50, 100].map(Duration::from_millis);
-        Some(Backoff::new(steps.into_iter().chain(std::iter::repeat(Duration::from_millis(200)))))
+        Some(Backoff::new((1..).map(pause_after)))
     }
 }
 
