@@ -80,6 +80,10 @@ fn group_versions(rows: &[Resource]) -> Vec<(&str, Vec<&str>)> {
 }
 
 /// Kubernetes' order of versions: v2 before v1 before v1beta2 before v1alpha1 before anything else.
+pub fn version_rank(version: &str) -> impl Ord + use<> {
+    (priority(version), std::cmp::Reverse(version.to_owned()))
+}
+
 fn priority(version: &str) -> (u8, u64, u64) {
     parse_version(version).unwrap_or((0, 0, 0))
 }
@@ -152,7 +156,7 @@ fn aggregated_group(rows: &[Resource], group: &str, versions: &[&str]) -> Value 
 fn aggregated_resource(row: &Resource) -> Value {
     let mut entry = json!({
         "resource": row.resource,
-        "responseKind": {"group": "", "version": "", "kind": row.kind},
+        "responseKind": response_kind(row, "", "", &row.kind),
         "scope": if row.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": row.singular,
         "verbs": row.verbs,
@@ -165,11 +169,19 @@ fn aggregated_resource(row: &Resource) -> Value {
     entry
 }
 
+/// The kind of an answer; custom resources name their own group and version too.
+fn response_kind(row: &Resource, group: &str, version: &str, kind: &str) -> Value {
+    if row.schema.is_some() && group.is_empty() && version.is_empty() {
+        return json!({"group": row.group, "version": row.version, "kind": kind});
+    }
+    json!({"group": group, "version": version, "kind": kind})
+}
+
 fn aggregated_subresource(row: &Resource, sub: &Subresource) -> Value {
     let (group, version) = if foreign(row, sub) { (sub.group.as_str(), sub.version.as_str()) } else { ("", "") };
     json!({
         "subresource": sub.name,
-        "responseKind": {"group": group, "version": version, "kind": sub.kind},
+        "responseKind": response_kind(row, group, version, &sub.kind),
         "verbs": sub.verbs,
     })
 }

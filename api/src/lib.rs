@@ -14,6 +14,7 @@ pub mod placement;
 pub mod protobuf;
 pub mod quantity;
 pub mod resource;
+pub mod schema;
 pub mod selector;
 pub mod ssa;
 pub mod status;

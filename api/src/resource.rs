@@ -60,6 +60,9 @@ pub struct Resource {
     pub reset: Vec<String>,
     /// Key of the type table; empty for custom resources.
     pub type_name: String,
+    /// Schema of the objects of custom resources.
+    #[serde(skip)]
+    pub schema: Option<std::sync::Arc<serde_json::Value>>,
 }
 
 /// A path below an object.

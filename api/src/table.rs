@@ -72,13 +72,19 @@ fn definition(column: &Value) -> Value {
     })
 }
 
+/// What the columns of kinds without own ones say.
+const NAME_WORDS: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
+const CREATED_WORDS: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+
 fn simple(columns: &[(&str, &str)]) -> Value {
     columns.iter().map(|(name, kind)| definition(&json!({"name": name, "type": kind}))).collect()
 }
 
 fn fallback(objects: &[Value]) -> Rendered {
-    let columns =
-        [json!({"name": "Name", "type": "string", "format": "name"}), json!({"name": "Created At", "type": "date"})];
+    let columns = [
+        json!({"name": "Name", "type": "string", "format": "name", "description": NAME_WORDS}),
+        json!({"name": "Created At", "type": "date", "description": CREATED_WORDS}),
+    ];
     Rendered {
         columns: columns.iter().map(definition).collect(),
         rows: objects.iter().map(|object| json!({"cells": created_at(object)})).collect(),

@@ -77,6 +77,8 @@ impl ApiServer {
             authorizer: authorizer.clone(),
             authenticator: authenticator.clone(),
         });
+        engine.registry.refresh(&engine.reader);
+        tokio::spawn(crate::custom::controller::run(engine.clone(), stop.clone()));
         let agents = Agents::new(engine.store.clone(), config.pki.clone());
         let rest = Rest::new(engine.clone(), authenticator, authorizer, agents.clone(), stop.clone());
         tokio::spawn(agents.clone().report_forever(stop.clone()));

@@ -10,6 +10,7 @@ pub mod authz;
 pub mod bootstrap;
 pub mod cache;
 mod codec;
+mod custom;
 mod dispatch;
 pub mod engine;
 mod grpc;

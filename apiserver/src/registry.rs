@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use mainstay_api::meta;
 use mainstay_api::resource::{self, Resource};
+use parking_lot::Mutex;
 
-use crate::strategy::{self, Strategy};
+use crate::custom::{self, Served};
+use crate::strategy::{self, Reader, Strategy};
 
 /// A served resource with what the engine needs to know of it.
 pub struct Row {
@@ -21,6 +24,8 @@ pub struct Row {
     pub stored: (String, String),
     /// A resource that a custom resource definition made.
     pub custom: bool,
+    /// What the definition says of the version.
+    pub(crate) served: Option<Arc<Served>>,
 }
 
 impl Row {
@@ -33,6 +38,19 @@ impl Row {
             header: crate::codec::header(&stored.0, &stored.1),
             stored,
             custom: false,
+            served: None,
+        }
+    }
+
+    fn custom(resource: Resource, served: Arc<Served>) -> Self {
+        Self {
+            strategy: Arc::new(custom::Objects(served.clone())),
+            storage_group: resource.group.clone(),
+            header: crate::codec::header(&served.stored, &served.kind),
+            stored: (served.stored.clone(), served.kind.clone()),
+            custom: true,
+            served: Some(served),
+            resource,
         }
     }
 
@@ -76,9 +94,13 @@ fn stored_form(resource: &Resource) -> (String, String) {
 
 type Rows = foldhash::HashMap<String, Arc<Row>>;
 
+/// The rows that a definition made, with the resource version that they were made of.
+type Made = foldhash::HashMap<String, (String, Vec<Arc<Row>>)>;
+
 /// All rows, found by group, version and plural name.
 pub struct Registry {
     rows: ArcSwap<Rows>,
+    made: Mutex<Made>,
 }
 
 impl Registry {
@@ -88,7 +110,31 @@ impl Registry {
             .iter()
             .map(|row| (id(&row.group, &row.version, &row.resource), Arc::new(Row::new(row))))
             .collect();
-        Self { rows: ArcSwap::from_pointee(rows) }
+        Self { rows: ArcSwap::from_pointee(rows), made: Mutex::new(Made::default()) }
+    }
+
+    /// Makes the rows of the definitions as the watch cache has them. What has not changed stays the same row.
+    pub fn refresh(&self, reader: &dyn Reader) {
+        let mut made = self.made.lock();
+        let mut next = Made::default();
+        for definition in reader.list(custom::GROUP, custom::DEFINITIONS, None) {
+            let (name, version) = (meta::name(&definition), meta::resource_version(&definition));
+            let entry = match made.remove(name) {
+                Some(kept) if kept.0 == version => kept,
+                _ => {
+                    let rows = custom::rows(&definition).into_iter();
+                    (version.to_owned(), rows.map(|(row, served)| Arc::new(Row::custom(row, served))).collect())
+                }
+            };
+            next.insert(name.to_owned(), entry);
+        }
+        *made = next;
+        let mut rows: Rows = self.rows.load().iter().filter(|(_, row)| !row.custom).map(clone).collect();
+        for row in made.values().flat_map(|(_, rows)| rows) {
+            let id = id(&row.resource.group, &row.resource.version, &row.resource.resource);
+            rows.entry(id).or_insert_with(|| row.clone());
+        }
+        self.rows.store(Arc::new(rows));
     }
 
     /// The row of a resource.
@@ -120,6 +166,11 @@ impl Registry {
         self.rows.load().values().any(|row| *row.resource.group == *group)
     }
 
+    /// Whether a group has any resource of Kubernetes' own.
+    pub fn has_builtin_group(&self, group: &str) -> bool {
+        self.rows.load().values().any(|row| !row.custom && *row.resource.group == *group)
+    }
+
     /// Whether a version of a group has any resource.
     pub fn has_version(&self, group: &str, version: &str) -> bool {
         self.rows.load().values().any(|row| *row.resource.group == *group && *row.resource.version == *version)
@@ -129,6 +180,10 @@ impl Registry {
     pub fn all(&self) -> Vec<Arc<Row>> {
         self.rows.load().values().cloned().collect()
     }
+}
+
+fn clone((id, row): (&String, &Arc<Row>)) -> (String, Arc<Row>) {
+    (id.clone(), row.clone())
 }
 
 fn id(group: &str, version: &str, resource: &str) -> String {

@@ -36,29 +36,84 @@ pub(super) fn closure(rows: &[&Resource], edition: Edition) -> Map<String, Value
     out
 }
 
-/// Kinds of custom resources are open objects here; their own schemas come with their definitions.
+/// The schemas of a custom kind and of its lists, as its definition has them.
 fn custom(row: &Resource, edition: Edition, out: &mut Map<String, Value>) {
     let name = schema_name(row);
     let gvk = json!([{"group": row.group, "version": row.version, "kind": row.kind}]);
-    let meta = |kind: &str| json!({"$ref": edition.reference(&format!("{META}.{kind}"))});
-    let text = json!({"type": "string"});
-    out.insert(
-        format!("{name}List"),
-        json!({
-            "type": "object", "required": ["items"],
-            "properties": {"apiVersion": text, "kind": text, "metadata": meta("ListMeta"),
-                           "items": {"type": "array", "items": {"$ref": edition.reference(&name)}}},
-            "x-kubernetes-group-version-kind": [{"group": row.group, "version": row.version, "kind": row.list_kind}],
-        }),
-    );
-    out.insert(
-        name,
-        json!({
-            "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-            "properties": {"apiVersion": text, "kind": text, "metadata": meta("ObjectMeta")},
-            "x-kubernetes-group-version-kind": gvk,
-        }),
-    );
+    let meta = |kind: &str, words: &str| {
+        let mut link = edition.link(&format!("{META}.{kind}"));
+        if edition == Edition::V3 {
+            link.insert("description".into(), words.into());
+        }
+        Value::Object(link)
+    };
+    let text = |words: &str| json!({"type": "string", "description": words});
+    let kinds = || json!({"apiVersion": text(API_VERSION_WORDS), "kind": text(KIND_WORDS)});
+    let mut list = json!({
+        "type": "object", "required": ["items"], "properties": kinds(),
+        "description": format!("{} is a list of {}", row.list_kind, row.kind),
+        "x-kubernetes-group-version-kind": [{"group": row.group, "version": row.version, "kind": row.list_kind}],
+    });
+    list["properties"]["metadata"] = meta("ListMeta", LIST_META_WORDS);
+    list["properties"]["items"] = json!({
+        "type": "array", "items": {"$ref": edition.reference(&name)},
+        "description": format!("List of {}. More info: {CONVENTIONS}", row.resource),
+    });
+    out.insert(format!("{name}List"), list);
+    let mut own = row.schema.as_deref().cloned().unwrap_or_else(|| json!({"type": "object"}));
+    if edition == Edition::V2 {
+        simplify(&mut own);
+    } else {
+        spell_unions(&mut own);
+    }
+    let open =
+        own.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true)) && own.get("properties").is_none();
+    if !own["properties"].is_object() {
+        own["properties"] = json!({});
+    }
+    if !(open && edition == Edition::V2) {
+        let Value::Object(kinds) = kinds() else { return };
+        for (field, schema) in kinds {
+            own["properties"][field] = schema;
+        }
+        own["properties"]["metadata"] = meta("ObjectMeta", OBJECT_META_WORDS);
+    }
+    own["x-kubernetes-group-version-kind"] = gvk;
+    out.insert(name, own);
+}
+
+const CONVENTIONS: &str = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
+const API_VERSION_WORDS: &str = "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources";
+const KIND_WORDS: &str = "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
+const OBJECT_META_WORDS: &str = "Standard object's metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+const LIST_META_WORDS: &str = "Standard list metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
+
+/// An int or string is spelled out for clients that do not know the extension.
+fn spell_unions(schema: &mut Value) {
+    if let Value::Object(map) = schema {
+        if map.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) && !map.contains_key("anyOf") {
+            map.insert("anyOf".into(), json!([{"type": "integer"}, {"type": "string"}]));
+        }
+        map.values_mut().for_each(spell_unions);
+    } else if let Value::Array(list) = schema {
+        list.iter_mut().for_each(spell_unions);
+    }
+}
+
+/// What OpenAPI v2 cannot say is left out, for the whole of the schema that says it.
+fn simplify(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            for key in ["anyOf", "oneOf", "not", "nullable", "x-kubernetes-validations"] {
+                if !map.get(key).is_some_and(|value| value.is_object() && map.contains_key("properties")) {
+                    map.remove(key);
+                }
+            }
+            map.values_mut().for_each(simplify);
+        }
+        Value::Array(list) => list.iter_mut().for_each(simplify),
+        _ => {}
+    }
 }
 
 /// Types that OpenAPI does not name.

@@ -11,16 +11,29 @@ use crate::meta;
 /// column for the age.
 #[must_use]
 pub fn render(printer: &[Value], objects: &[Value], now: Timestamp) -> Rendered {
-    let age = [json!({"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"})];
+    let age = [json!({
+        "name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": super::CREATED_WORDS,
+    })];
     let printer = if printer.is_empty() { &age } else { printer };
-    let mut columns = vec![definition(&json!({"name": "Name", "type": "string", "format": "name"}))];
-    columns.extend(printer.iter().map(definition));
+    let name = json!({"name": "Name", "type": "string", "format": "name", "description": super::NAME_WORDS});
+    let mut columns = vec![definition(&name)];
+    columns.extend(printer.iter().map(described));
     let row = |object: &Value| {
         let mut cells = vec![Value::from(meta::name(object))];
         cells.extend(printer.iter().map(|column| cell(column, object, now)));
         json!({"cells": cells})
     };
     Rendered { columns: Value::Array(columns), rows: objects.iter().map(row).collect() }
+}
+
+/// The definition of a column; one without words of its own says where its cells come from.
+fn described(column: &Value) -> Value {
+    let mut definition = definition(column);
+    if text(column, "/description").is_empty() {
+        let path = text(column, "/jsonPath");
+        definition["description"] = format!("Custom resource definition column (in JSONPath format): {path}").into();
+    }
+    definition
 }
 
 fn cell(column: &Value, object: &Value, now: Timestamp) -> Value {

@@ -84,8 +84,7 @@ impl Plan {
     }
 
     /// Removes the version at `revision`, whose last state watchers see.
-    pub(crate) fn remove(key: Bytes, revision: Revision, last: &serde_json::Value) -> Self {
-        let encoded = crate::codec::encode(last);
+    pub(crate) fn remove(key: Bytes, revision: Revision, encoded: Encoded) -> Self {
         let op = Op::Delete { key: key.clone(), last: Some((encoded.bytes.clone(), Some(encoded.splice))) };
         let after = After::Written(encoded);
         Self { guards: vec![Guard::At(key, revision)], ops: vec![op], after, created: false, accepted: false }
@@ -163,15 +162,22 @@ impl Engine {
                 Err(guard) => return Ok(Finished::Lost { own: guard == 0 }),
             }
         };
-        let answer = self.answer(target, bytes, plan.created)?;
+        if target.group() == crate::custom::GROUP {
+            self.registry.refresh(&self.reader);
+        }
+        let answer = self.answer(target, bytes, plan.created).await?;
         Ok(Finished::Answer(Answer { accepted: plan.accepted, ..answer }))
     }
 
     /// The removal of an object with what it had allocated.
-    pub(crate) fn removal(&self, call: &Call, target: &Target, live: &Live) -> Plan {
+    ///
+    /// # Errors
+    /// What a conversion of the object fails with.
+    pub(crate) async fn removal(&self, call: &Call, target: &Target, live: &Live) -> ApiResult<Plan> {
         let cx = self.context(call, target, false);
         let freed = target.row.strategy.release(&cx, &live.value);
-        Plan::remove(target.key(), live.revision, &live.value).with(freed, call.now)
+        let last = crate::codec::encode(&crate::codec::decode(&live.bytes));
+        Ok(Plan::remove(target.key(), live.revision, last).with(freed, call.now))
     }
 }
 

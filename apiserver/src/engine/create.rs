@@ -85,23 +85,24 @@ impl Engine {
         options: &WriteOptions,
         name: &mut String,
     ) -> ApiResult<Plan> {
-        let object = clean_new(present::to_stored(&target.row, object)?, target);
+        let mut object = clean_new(present::to_stored(&target.row, object)?, target);
         let target = target.named(meta::name(&object));
-        let mut object = self.admit_mutating(call, &target, AdmissionOperation::Create, object, options).await?;
+        // What admission changes belongs to nobody.
+        if !options.owned {
+            managed::track(call, &target, None, &mut object, options);
+        }
+        object = self.admit_mutating(call, &target, AdmissionOperation::Create, object, options).await?;
         if meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty() {
             let generated = meta::generated_name(meta::generate_name(&object), rand::random());
             meta::set(&mut object, "name", generated);
         }
         meta::name(&object).clone_into(name);
         let target = target.named(name);
-        if !options.owned {
-            managed::track(call, &target, None, &mut object, options);
-        }
         self.prepare_new(call, &target, &mut object, options);
         let side = self.validate_new(call, &target, &mut object, options)?;
         self.check_escalation(call, &target, &object, None)?;
         self.admit_validating(call, &target, AdmissionOperation::Create, Some(&object), None, options).await?;
-        Ok(Plan::create(target.key(), crate::codec::encode(&object)).with(side, call.now))
+        Ok(Plan::create(target.key(), self.encode(&target.row, &object).await?).with(side, call.now))
     }
 
     fn prepare_new(&self, call: &Call, target: &Target, object: &mut Value, options: &WriteOptions) {
@@ -147,7 +148,8 @@ pub(crate) fn refuse(target: &Target, object: &Value, errors: ErrorList) -> ApiR
     }
     let (group, _) = meta::split_api_version(meta::api_version(object)).unwrap_or((target.group(), ""));
     let group = if target.row.speaks_stored() { group } else { target.group() };
-    Err(Status::invalid(group, target.kind(), meta::name(object), errors))
+    let kind = if target.row.custom { meta::kind(object) } else { target.kind() };
+    Err(Status::invalid(group, kind, meta::name(object), errors))
 }
 
 /// What clients may not say of a new object.

@@ -70,7 +70,10 @@ impl Engine {
     ) -> ApiResult<Value> {
         let expected = Expected::of(target);
         let (value, duplicates) = parse(&expected, &body, options)?;
-        let value = identify(&expected, value)?;
+        if target.row.custom {
+            typed(&expected, &body, &value)?;
+        }
+        let value = identify(&expected, value, target.row.custom)?;
         let mut value = self.check(call, target, &expected, value, &duplicates, options)?;
         check_namespace(target, &value)?;
         if target.row.resource.namespaced && !target.namespace.is_empty() {
@@ -88,7 +91,7 @@ impl Engine {
         options: &WriteOptions,
     ) -> ApiResult<Value> {
         let expected = Expected::of(target);
-        let value = identify(&expected, value)?;
+        let value = identify(&expected, value, target.row.custom)?;
         let value = self.check(call, target, &expected, value, &[], options)?;
         check_patched_name(target, &value)?;
         Ok(value)
@@ -97,12 +100,19 @@ impl Engine {
     fn check(
         &self,
         call: &mut Call,
-        _target: &Target,
+        target: &Target,
         expected: &Expected,
         value: Value,
         duplicates: &[String],
         options: &WriteOptions,
     ) -> ApiResult<Value> {
+        if let Some(served) = target.row.served.as_ref().filter(|_| target.subresource != "scale") {
+            let mut value = value;
+            let unknown = served.decode(&mut value).map_err(|why| unhandled(expected, &why))?;
+            let unknown = unknown.iter().map(|path| format!("unknown field \"{path}\""));
+            let problems = duplicates.iter().cloned().chain(unknown).collect();
+            return self.complain(call, expected, problems, options).map(|()| value);
+        }
         let Some(object_type) = expected.object_type else {
             return self.complain(call, expected, duplicates.to_vec(), options).map(|()| value);
         };
@@ -122,10 +132,14 @@ impl Engine {
     pub(crate) fn check_applied(
         &self,
         call: &mut Call,
+        target: &Target,
         expected: &Expected,
         value: &Value,
         options: &WriteOptions,
     ) -> ApiResult<()> {
+        if target.row.custom && target.subresource != "scale" {
+            return named_type(value);
+        }
         let Some(object_type) = expected.object_type.filter(|_| value.is_object()) else { return Ok(()) };
         let decoded = mainstay_api::decode::strict(object_type, value);
         self.complain(call, expected, decoded.unknown, options)
@@ -230,8 +244,31 @@ fn unrecognized(expected: &Expected, why: &str, bytes: &[u8]) -> Status {
     ))
 }
 
-/// Fills in a missing kind and version, and refuses others.
-fn identify(expected: &Expected, mut value: Value) -> ApiResult<Value> {
+/// An applied configuration of a custom kind names its type; what it does not declare is refused where it is applied.
+fn named_type(value: &Value) -> ApiResult<()> {
+    let (version, kind) = (meta::api_version(value), meta::kind(value));
+    if !kind.is_empty() && !version.is_empty() {
+        return Ok(());
+    }
+    let (group, version) = version.split_once('/').unwrap_or(("", version));
+    Err(Status::bad_request(format!("invalid object type: {group}/{version}, Kind={kind}")))
+}
+
+/// Objects of custom kinds have to say what they are.
+fn typed(expected: &Expected, body: &Body, value: &Value) -> ApiResult<()> {
+    for (field, name) in [("kind", "Kind"), ("apiVersion", "apiVersion")] {
+        if value.get(field).and_then(Value::as_str).is_none_or(str::is_empty) {
+            let (Body::Json(bytes) | Body::Yaml(bytes) | Body::Protobuf(bytes)) = body;
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            let text = if matches!(body, Body::Json(_)) { text } else { value.to_string() };
+            return Err(unrecognized(expected, &format!("Object '{name}' is missing in '{text}'"), bytes));
+        }
+    }
+    Ok(())
+}
+
+/// Fills in a missing kind and version, and refuses others. The kind of custom objects is judged with the rest of them.
+fn identify(expected: &Expected, mut value: Value, custom: bool) -> ApiResult<Value> {
     let wanted = expected.api_version();
     let map = value.as_object_mut().ok_or_else(|| unhandled(expected, "not an object"))?;
     for (field, default) in [("apiVersion", wanted.as_str()), ("kind", expected.kind.as_str())] {
@@ -246,7 +283,7 @@ fn identify(expected: &Expected, mut value: Value) -> ApiResult<Value> {
         )));
     }
     let kind = meta::kind(&value);
-    if kind != expected.kind {
+    if kind != expected.kind && !custom {
         let Expected { version, group, kind: wanted, .. } = expected;
         let package = group.split('.').next().filter(|first| !first.is_empty()).unwrap_or("core");
         let why = format!("converting ({version}.{kind}) to ({package}.{wanted}): unknown conversion");

@@ -71,20 +71,21 @@ impl Engine {
         let verdict = verdict(&cx, target, &live.value, options);
         let (plan, again) = match verdict {
             Verdict::Pending => (Plan::unchanged(live.bytes), false),
-            Verdict::Remove => (self.removal(call, target, &live), false),
-            Verdict::Mark(object) => (self.mark_plan(target, &live, &object), false),
-            Verdict::MarkAndRemove(object) => (self.mark_plan(target, &live, &object), true),
+            Verdict::Remove => (self.removal(call, target, &live).await?, false),
+            Verdict::Mark(object) => (self.mark_plan(target, &live, &object).await?, false),
+            Verdict::MarkAndRemove(object) => (self.mark_plan(target, &live, &object).await?, true),
         };
         let accepted =
             options.not_orphaning && !again && !matches!(plan.ops.first(), Some(mainstay_store::Op::Delete { .. }));
         Ok((Plan { accepted, ..plan }, again))
     }
 
-    fn mark_plan(&self, target: &Target, live: &Live, object: &Value) -> Plan {
+    async fn mark_plan(&self, target: &Target, live: &Live, object: &Value) -> ApiResult<Plan> {
         if super::managed::same_but_for_times(object, &live.value) {
-            return Plan::unchanged(live.bytes.clone());
+            return Ok(Plan::unchanged(live.bytes.clone()));
         }
-        Plan::replace(target.key(), live.revision, crate::codec::encode(object))
+        let encoded = self.encode(&target.row, object).await?;
+        Ok(Plan::replace(target.key(), live.revision, encoded))
     }
 }
 
@@ -176,11 +177,12 @@ fn mark(cx: &Context<'_>, target: &Target, object: &mut Value, grace: i64) {
     if !meta::is_deleting(object) {
         let at = cx.now + SignedDuration::from_secs(grace);
         meta::set(object, "deletionTimestamp", mainstay_api::time::seconds(at));
-        if target.resource() != "namespaces" {
+        let definition = target.group() == crate::custom::GROUP;
+        if target.resource() != "namespaces" && !definition {
             meta::set(object, "deletionGracePeriodSeconds", grace);
         }
         let generation = meta::generation(object);
-        if generation > 0 {
+        if generation > 0 && !definition {
             meta::set(object, "generation", generation + 1);
         }
     }

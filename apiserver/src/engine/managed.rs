@@ -30,7 +30,10 @@ pub(crate) fn apply(
 
 fn with_write<T>(call: &Call, target: &Target, manager: &str, act: impl FnOnce(&Write<'_>) -> T) -> T {
     let expected = Expected::of(target);
-    let schema = expected.object_type.map_or(Schema::Deduced, Schema::Struct);
+    let schema = match &target.row.served {
+        Some(served) if target.subresource != "scale" => Schema::Custom(served.schema.root()),
+        _ => expected.object_type.map_or(Schema::Deduced, Schema::Struct),
+    };
     let api_version = target.row.api_version();
     let ignored = reset(target);
     let whole = schema_of_object(target);
@@ -45,7 +48,10 @@ fn with_write<T>(call: &Call, target: &Target, manager: &str, act: impl FnOnce(&
     })
 }
 
-fn schema_of_object(target: &Target) -> Schema<'static> {
+fn schema_of_object(target: &Target) -> Schema<'_> {
+    if let Some(served) = &target.row.served {
+        return Schema::Custom(served.schema.root());
+    }
     target.row.resource.object_type().map_or(Schema::Deduced, Schema::Struct)
 }
 
@@ -77,7 +83,7 @@ impl Engine {
         let value = yaml::parse(&text, Duplicates::LastWins)
             .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
         let expected = Expected::of(target);
-        self.check_applied(call, &expected, &value, options)?;
+        self.check_applied(call, target, &expected, &value, options)?;
         Ok(value)
     }
 }

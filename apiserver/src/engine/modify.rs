@@ -5,7 +5,7 @@ use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 
-use super::commit::{Answer, Finished, Plan};
+use super::commit::{After, Answer, Finished, Plan};
 use super::create::refuse;
 use super::decode::Body;
 use super::patch::Change;
@@ -108,32 +108,43 @@ impl Engine {
         if let Change::Edit(edit) = change {
             let mut value = live.value.clone();
             edit(&mut value)?;
-            return Ok(self.change_plan(call, target, value, live, Vec::new()));
+            return self.change_plan(call, target, value, live, Vec::new()).await;
         }
-        let new = self.changed(call, target, &live, change, options)?;
+        let mut new = self.changed(call, target, &live, change, options)?;
         check_uid(target, &new, &live.value)?;
-        let mut new = self.admit_mutating_update(call, target, new, &live.value, options).await?;
-        check_revision(target, &mut new, &live)?;
-        carry_over(&mut new, &live.value);
+        // What admission changes belongs to nobody.
         if !matches!(change, Change::Apply(_)) {
             managed::track(call, target, Some(&live.value), &mut new, options);
         }
+        new = self.admit_mutating_update(call, target, new, &live.value, options).await?;
+        check_revision(target, &mut new, &live)?;
+        carry_over(&mut new, &live.value);
         self.prepare_change(call, target, &mut new, &live.value, options);
         let side = self.validate_change(call, target, &mut new, &live.value, options)?;
         self.check_escalation(call, target, &new, Some(&live.value))?;
         self.admit_validating(call, target, AdmissionOperation::Update, Some(&new), Some(&live.value), options).await?;
-        Ok(self.change_plan(call, target, new, live, side))
+        self.change_plan(call, target, new, live, side).await
     }
 
-    fn change_plan(&self, call: &Call, target: &Target, mut new: Value, live: Live, side: Vec<SideWrite>) -> Plan {
+    async fn change_plan(
+        &self,
+        call: &Call,
+        target: &Target,
+        mut new: Value,
+        live: Live,
+        side: Vec<SideWrite>,
+    ) -> ApiResult<Plan> {
         if finishes_deletion(target, &new) {
-            return self.removal(call, target, &live);
+            let last = crate::codec::encode(&new).at(live.revision.0);
+            let plan = self.removal(call, target, &live).await?;
+            return Ok(Plan { after: After::Bytes(last), ..plan });
         }
         if managed::same_but_for_times(&new, &live.value) {
-            return Plan::unchanged(live.bytes);
+            return Ok(Plan::unchanged(live.bytes));
         }
         meta::remove_field(&mut new, "resourceVersion");
-        Plan::replace(target.key(), live.revision, crate::codec::encode(&new)).with(side, call.now)
+        let encoded = self.encode(&target.row, &new).await?;
+        Ok(Plan::replace(target.key(), live.revision, encoded).with(side, call.now))
     }
 
     /// The new state as the change wants it, in the stored version.

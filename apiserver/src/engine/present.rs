@@ -6,11 +6,14 @@ use serde_json::Value;
 
 use super::commit::Answer;
 use super::{Engine, Live, Target, scale};
+use crate::codec::Encoded;
+use crate::custom::Served;
 use crate::registry::Row;
 
 impl Engine {
     /// The stored bytes of an object as this target shows them.
-    pub(crate) fn answer(&self, target: &Target, bytes: Bytes, created: bool) -> ApiResult<Answer> {
+    pub(crate) async fn answer(&self, target: &Target, bytes: Bytes, created: bool) -> ApiResult<Answer> {
+        let bytes = self.shown(&target.row, bytes).await?;
         if target.subresource == "scale" {
             let value = scale::of(target, &crate::codec::decode(&bytes))?;
             return Ok(Answer {
@@ -30,10 +33,62 @@ impl Engine {
             _ => to_request(&target.row, live.value.clone()),
         }
     }
+
+    /// A stored object as writes work on it: as it is stored, but for custom kinds, which writes see in the version of
+    /// the request.
+    pub(crate) async fn load(&self, row: &Row, value: Value) -> ApiResult<Value> {
+        match &row.served {
+            Some(served) => {
+                let mut value = value;
+                served.stored_form(&mut value);
+                self.convert(served, value, &served.api_version).await
+            }
+            None => Ok(value),
+        }
+    }
+
+    /// The stored bytes of what a write has made.
+    pub(crate) async fn encode(&self, row: &Row, value: &Value) -> ApiResult<Encoded> {
+        match &row.served {
+            Some(served) if !row.speaks_stored() => {
+                Ok(crate::codec::encode(&self.convert(served, value.clone(), &served.stored).await?))
+            }
+            _ => Ok(crate::codec::encode(value)),
+        }
+    }
+
+    /// Stored bytes as a row shows them.
+    pub(crate) async fn shown(&self, row: &Row, bytes: Bytes) -> ApiResult<Bytes> {
+        match &row.served {
+            Some(_) => {
+                let value = self.load(row, crate::codec::decode(&bytes)).await?;
+                Ok(serde_json::to_vec(&value).map_err(Status::internal)?.into())
+            }
+            None => Ok(bytes),
+        }
+    }
+
+    /// Converts an object of a custom kind to another version of its group.
+    async fn convert(&self, served: &Served, mut value: Value, api_version: &str) -> ApiResult<Value> {
+        if mainstay_api::meta::api_version(&value) != api_version {
+            value["apiVersion"] = api_version.into();
+            served.converted_form(&mut value);
+        }
+        Ok(value)
+    }
 }
 
 /// Converts a stored object to the version of a row.
 pub(crate) fn to_request(row: &Row, value: Value) -> ApiResult<Value> {
+    if let Some(served) = &row.served {
+        let mut value = value;
+        served.stored_form(&mut value);
+        if value["apiVersion"] != served.api_version.as_str() {
+            value["apiVersion"] = served.api_version.as_str().into();
+            served.converted_form(&mut value);
+        }
+        return Ok(value);
+    }
     if value.get("apiVersion").and_then(Value::as_str) == Some(&row.api_version()) {
         return Ok(value);
     }
@@ -42,7 +97,7 @@ pub(crate) fn to_request(row: &Row, value: Value) -> ApiResult<Value> {
 
 /// Converts an object of a request to the stored version.
 pub(crate) fn to_stored(row: &Row, value: Value) -> ApiResult<Value> {
-    if row.speaks_stored() {
+    if row.speaks_stored() || row.custom {
         return Ok(value);
     }
     convert(value, &row.stored.0, &row.stored.1)
@@ -58,7 +113,7 @@ pub(crate) fn normalise(row: &Row, object: &mut Value) {
 
 /// Stored bytes as a row's version has them; untouched if the versions agree.
 pub(crate) fn stored_to_request(row: &Row, bytes: Bytes) -> ApiResult<Bytes> {
-    if row.speaks_stored() && bytes.starts_with(&row.header) {
+    if row.speaks_stored() && !row.custom && bytes.starts_with(&row.header) {
         return Ok(bytes);
     }
     let value = to_request(row, crate::codec::decode(&bytes))?;

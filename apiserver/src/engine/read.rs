@@ -16,7 +16,7 @@ impl Engine {
     pub async fn get(&self, target: &Target, resource_version: &str) -> ApiResult<Answer> {
         let bytes = self.read_bytes(target, resource_version).await?;
         let bytes = bytes.ok_or_else(|| not_found(target))?;
-        self.answer(target, bytes, false)
+        self.answer(target, bytes, false).await
     }
 
     async fn read_bytes(&self, target: &Target, resource_version: &str) -> ApiResult<Option<Bytes>> {
@@ -44,11 +44,9 @@ impl Engine {
     /// What a write begins from: the latest state.
     pub(crate) async fn live(&self, target: &Target) -> ApiResult<Option<Live>> {
         let (entry, _) = self.store.get(&target.key(), Freshness::Consistent).await.map_err(store_status)?;
-        Ok(entry.map(|entry| Live {
-            value: crate::codec::decode(&entry.value),
-            bytes: entry.value,
-            revision: entry.modified,
-        }))
+        let Some(entry) = entry else { return Ok(None) };
+        let value = self.load(&target.row, crate::codec::decode(&entry.value)).await?;
+        Ok(Some(Live { value, bytes: entry.value, revision: entry.modified }))
     }
 }
 

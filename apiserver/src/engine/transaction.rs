@@ -49,11 +49,11 @@ impl Engine {
                 self.propose(call.term, guards, ops).await?
             };
             let Ok(revision) = revision else { continue };
-            let answers = operations
-                .iter()
-                .zip(&plans)
-                .map(|((target, _), plan)| self.answer(target, plan.after.at(revision), plan.created));
-            return Ok((answers.collect::<ApiResult<_>>()?, revision));
+            let mut answers = Vec::with_capacity(plans.len());
+            for ((target, _), plan) in operations.iter().zip(&plans) {
+                answers.push(self.answer(target, plan.after.at(revision), plan.created).await?);
+            }
+            return Ok((answers, revision));
         }
         Err(Status::conflict_because(
             "",

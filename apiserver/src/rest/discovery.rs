@@ -62,7 +62,10 @@ fn values(request: &Admitted, value: &Value) -> ApiResult<Response<Body>> {
 /// The rows, built-in ones in the table's order.
 fn rows(rest: &Rest) -> Vec<Resource> {
     let mut rows: Vec<Resource> = mainstay_api::resource::builtin().to_vec();
-    rows.extend(rest.engine.registry().all().iter().filter(|row| row.custom).map(|row| row.resource.clone()));
+    let all = rest.engine.registry().all();
+    let mut custom: Vec<Resource> = all.iter().filter(|row| row.custom).map(|row| row.resource.clone()).collect();
+    custom.sort_by(|a, b| (&a.group, &a.version, &a.resource).cmp(&(&b.group, &b.version, &b.resource)));
+    rows.extend(custom);
     rows
 }
 
@@ -135,7 +138,7 @@ fn one_group(rest: &Rest, request: &Admitted, group: &str) -> ApiResult<Response
 
 fn resources(rest: &Rest, request: &Admitted, group: &str, version: &str) -> ApiResult<Response<Body>> {
     if !rest.engine.registry().has_version(group, version) {
-        if rest.engine.registry().has_group(group) {
+        if rest.engine.registry().has_builtin_group(group) {
             return Err(Status::path_not_found());
         }
         return Ok(respond::text(404, "404 page not found\n"));

@@ -100,11 +100,7 @@ pub fn negotiate(accept: Option<&str>, offered: &[&str], custom: bool) -> ApiRes
     if !clauses.iter().any(routed) {
         return Err(route_not_acceptable(offered));
     }
-    clauses.iter().find_map(|clause| form(clause, custom)).ok_or_else(|| Status::not_acceptable(served(custom)))
-}
-
-fn served(custom: bool) -> &'static [&'static str] {
-    if custom { &SERVED[..2] } else { &SERVED }
+    clauses.iter().find_map(|clause| form(clause, custom)).ok_or_else(|| Status::not_acceptable(&SERVED))
 }
 
 /// The router's 406.
@@ -158,7 +154,7 @@ pub fn wants_pretty(query: &super::query::Query, user_agent: &str) -> bool {
 /// 415 if it is none of ours. No header at all means JSON.
 pub fn body_media(content_type: Option<&str>, custom: bool) -> ApiResult<Media> {
     let Some(text) = content_type.filter(|text| !text.is_empty()) else { return Ok(Media::Json) };
-    let unsupported = || Status::unsupported_media_type(served(custom));
+    let unsupported = || Status::unsupported_media_type(&SERVED);
     let mut parts = text.split(';').map(str::trim);
     let media = parts.next().unwrap_or_default();
     if parts.any(|param| !param.is_empty() && !param.contains('=')) {

@@ -29,14 +29,17 @@ pub(crate) async fn route(rest: Arc<Rest>, request: Admitted) -> Response<Body> 
     else {
         return nothing_here(&rest, &request, form);
     };
-    match dispatch(&rest, request, row).await {
+    let warning = row.served.as_ref().and_then(|served| served.warning.clone());
+    let mut response = match dispatch(&rest, request, row).await {
         Ok(response) => response,
         Err(status) => respond::error(form, &status),
-    }
+    };
+    respond::warn(&mut response, warning.as_slice());
+    response
 }
 
 fn nothing_here(rest: &Rest, request: &Admitted, form: Form) -> Response<Body> {
-    if rest.engine.registry().has_group(&request.info.group) {
+    if rest.engine.registry().has_builtin_group(&request.info.group) {
         return respond::error(form, &Status::path_not_found());
     }
     respond::text(404, "404 page not found\n")
@@ -46,7 +49,11 @@ async fn dispatch(rest: &Arc<Rest>, request: Admitted, row: Arc<Row>) -> ApiResu
     check_place(&request, &row)?;
     let info = &request.info;
     if !info.subresource.is_empty() && !row.resource.subresources.iter().any(|sub| sub.name == info.subresource) {
-        return Err(Status::path_not_found());
+        return Err(if row.custom {
+            Status::not_found(&info.group, &info.resource, &info.name)
+        } else {
+            Status::path_not_found()
+        });
     }
     verb(rest, request, row).await
 }
@@ -90,6 +97,12 @@ async fn verb(rest: &Arc<Rest>, request: Admitted, row: Arc<Row>) -> ApiResult<R
 
 fn check_verb(request: &Admitted, row: &Row) -> ApiResult<()> {
     let info = &request.info;
+    if row.custom && info.subresource.is_empty() {
+        return match info.verb {
+            "update" | "patch" if info.name.is_empty() => Err(Status::bad_request("name must be provided")),
+            _ => Ok(()),
+        };
+    }
     let served = match row.resource.subresource(&info.subresource) {
         Some(sub) => sub.verbs.iter().any(|verb| verb == info.verb),
         None => row.has_verb(info.verb) && (info.verb != "create" || info.name.is_empty()),

@@ -144,7 +144,10 @@ pub(crate) fn table(
     include: Include,
 ) -> Value {
     let now = jiff::Timestamp::now();
-    let rendered = mainstay_api::table::render(&row.resource, kind, objects, now);
+    let rendered = match &row.served {
+        Some(served) if kind != Some("Scale") => mainstay_api::table::render_custom(&served.columns, objects, now),
+        _ => mainstay_api::table::render(&row.resource, kind, objects, now),
+    };
     let rows = rendered.rows.into_iter().zip(objects).map(|(mut cells, object)| {
         let shown = match include {
             Include::None => None,
@@ -175,7 +178,7 @@ pub(crate) fn list(form: Form, row: &Row, listing: &Listing, include: Include) -
         );
         return Err(not_acceptable(message));
     }
-    if form.media == Media::Json && form.shape == Shape::Object && !form.pretty && row.speaks_stored() {
+    if form.media == Media::Json && form.shape == Shape::Object && !form.pretty && row.speaks_stored() && !row.custom {
         return Ok(stored_list(row, listing));
     }
     let items = listing
@@ -183,7 +186,7 @@ pub(crate) fn list(form: Form, row: &Row, listing: &Listing, include: Include) -
         .iter()
         .map(|item| stored_to_request(row, item.value.clone()).map(|bytes| crate::codec::decode(&bytes)));
     let items = items.collect::<ApiResult<Vec<Value>>>()?;
-    let metadata = list_metadata(listing);
+    let metadata = list_metadata(listing, row.custom && form.shape == Shape::Object);
     let value = match form.shape {
         Shape::Table => table(form, row, &items, &metadata, None, include),
         Shape::PartialList => {
@@ -209,9 +212,9 @@ fn without_type(row: &Row, mut item: Value) -> Value {
     item
 }
 
-pub(crate) fn list_metadata(listing: &Listing) -> Value {
+pub(crate) fn list_metadata(listing: &Listing, custom: bool) -> Value {
     let mut metadata = json!({"resourceVersion": listing.revision.0.to_string()});
-    if !listing.continuation.is_empty() {
+    if custom || !listing.continuation.is_empty() {
         metadata["continue"] = listing.continuation.clone().into();
     }
     if let Some(remaining) = listing.remaining {
@@ -226,7 +229,7 @@ fn stored_list(row: &Row, listing: &Listing) -> Bytes {
     let mut out = crate::codec::header(&row.api_version(), &list_kind(row));
     out.reserve(size + 256);
     out.extend_from_slice(b"\"metadata\":");
-    out.extend_from_slice(list_metadata(listing).to_string().as_bytes());
+    out.extend_from_slice(list_metadata(listing, row.custom).to_string().as_bytes());
     out.extend_from_slice(b",\"items\":[");
     for (index, item) in listing.items.iter().enumerate() {
         if index > 0 {

@@ -24,6 +24,7 @@ pub(crate) mod testing;
 pub(crate) mod validate;
 mod warnings;
 
+pub(crate) use kinds::admission::client_config;
 pub(crate) use kinds::pod::qos_class;
 pub use kinds::pod::{bind, set_condition};
 pub use registry::for_resource;

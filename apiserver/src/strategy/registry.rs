@@ -10,6 +10,7 @@ use super::kinds::{
     pod, quota, rbac, scheduling, service, storage, volumes,
 };
 use super::rules::Rules;
+use crate::custom;
 
 /// The strategy of a resource.
 pub fn for_resource(resource: &Resource) -> Arc<dyn Strategy> {
@@ -20,6 +21,7 @@ pub fn for_resource(resource: &Resource) -> Arc<dyn Strategy> {
         ("", "services") => Arc::new(service::Service),
         ("", "persistentvolumes") => Arc::new(volumes::Volume),
         ("", "persistentvolumeclaims") => Arc::new(volumes::Claim),
+        (custom::GROUP, custom::DEFINITIONS) => Arc::new(custom::definition::Definitions),
         ("batch", "jobs") => Arc::new(batch::Job),
         ("certificates.k8s.io", "certificatesigningrequests") => Arc::new(certificates::SigningRequest),
         (group, name) => Arc::new(rules(group, name)),

@@ -84,7 +84,8 @@ fn review_versions(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn client_config(at: &At<'_>, errors: &mut Errors) {
+/// Where a webhook is.
+pub(crate) fn client_config(at: &At<'_>, errors: &mut Errors) {
     let (url, service) = (at.opt("url"), at.opt("service"));
     match (url, service) {
         (Some(url), None) => self::url(&url, errors),

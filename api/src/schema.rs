@@ -1,0 +1,142 @@
+//! Structural schemas: what a custom resource definition says of its objects, and what follows for an object — pruning,
+//! defaults, validation in Kubernetes' words.
+//!
+//! A schema stays the JSON that the definition carries; [`Structural`] adds what is worth computing once.
+
+use std::collections::HashMap;
+
+use regex::Regex;
+use serde_json::{Map, Value};
+
+mod check;
+mod defaults;
+mod embedded;
+mod formats;
+mod lists;
+pub(crate) mod pattern;
+mod prune;
+mod structure;
+mod validate;
+
+pub use check::{Problems, check};
+pub use defaults::{apply_defaults, drop_null_fields};
+pub use embedded::{coerce_metadata, embedded_errors};
+pub use lists::list_errors;
+pub use prune::prune;
+pub use validate::Validator;
+
+/// A schema with its regular expressions compiled.
+#[derive(Debug, Clone, Default)]
+pub struct Structural {
+    root: Value,
+    patterns: HashMap<String, Regex>,
+}
+
+impl Structural {
+    /// Compiles a schema. Patterns that do not compile match nothing here; the definition's validation refuses them.
+    #[must_use]
+    pub fn new(root: Value) -> Self {
+        let mut patterns = HashMap::new();
+        collect_patterns(&root, &mut patterns);
+        Self { root, patterns }
+    }
+
+    /// The schema as the definition has it.
+    #[must_use]
+    pub fn root(&self) -> &Value {
+        &self.root
+    }
+
+    /// The schema of a property of the root.
+    #[must_use]
+    pub fn property(&self, name: &str) -> Option<&Value> {
+        properties(&self.root)?.get(name)
+    }
+
+    /// The schema at a path of field names such as `.spec.color`, through declared properties only.
+    #[must_use]
+    pub fn at(&self, path: &str) -> Option<&Value> {
+        let mut steps = path.split('.').skip(1);
+        steps.try_fold(&self.root, |schema, name| properties(schema)?.get(name))
+    }
+}
+
+fn collect_patterns(schema: &Value, into: &mut HashMap<String, Regex>) {
+    match schema {
+        Value::Object(map) => {
+            if let Some(Value::String(pattern)) = map.get("pattern")
+                && let Ok(regex) = Regex::new(pattern)
+            {
+                into.insert(pattern.clone(), regex);
+            }
+            map.values().for_each(|value| collect_patterns(value, into));
+        }
+        Value::Array(list) => list.iter().for_each(|value| collect_patterns(value, into)),
+        _ => {}
+    }
+}
+
+pub(crate) fn flag(schema: &Value, name: &str) -> bool {
+    schema.get(name).and_then(Value::as_bool).unwrap_or_default()
+}
+
+pub(crate) fn text<'v>(schema: &'v Value, name: &str) -> &'v str {
+    schema.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+pub(crate) fn properties(schema: &Value) -> Option<&Map<String, Value>> {
+    schema.get("properties").and_then(Value::as_object)
+}
+
+/// The schema of a map's values; `true` is no schema.
+pub(crate) fn additional(schema: &Value) -> Option<&Value> {
+    schema.get("additionalProperties").filter(|values| values.is_object())
+}
+
+/// Whether keys that nothing describes are allowed by `additionalProperties: true`.
+pub(crate) fn any_additional(schema: &Value) -> bool {
+    flag(schema, "additionalProperties")
+}
+
+pub(crate) fn items(schema: &Value) -> Option<&Value> {
+    schema.get("items").filter(|items| items.is_object())
+}
+
+/// The schema of a key of an object.
+pub(crate) fn member<'v>(schema: &'v Value, key: &str) -> Option<&'v Value> {
+    properties(schema).and_then(|all| all.get(key)).or_else(|| additional(schema))
+}
+
+pub(crate) fn preserves(schema: &Value) -> bool {
+    flag(schema, "x-kubernetes-preserve-unknown-fields")
+}
+
+pub(crate) fn is_embedded(schema: &Value) -> bool {
+    flag(schema, "x-kubernetes-embedded-resource")
+}
+
+pub(crate) fn is_int_or_string(schema: &Value) -> bool {
+    flag(schema, "x-kubernetes-int-or-string")
+}
+
+/// Whether this field says what an object is, wherever an object has a type of its own.
+pub(crate) fn is_type_field(name: &str) -> bool {
+    matches!(name, "apiVersion" | "kind" | "metadata")
+}
+
+/// The keys of a list of type map.
+pub(crate) fn list_keys(schema: &Value) -> impl Iterator<Item = &str> {
+    schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+}
+
+/// The element of `list` with the same keys as `item`, for a schema of list type map.
+pub(crate) fn same_item<'v>(schema: &Value, item: &Value, list: Option<&'v Value>) -> Option<&'v Value> {
+    if text(schema, "x-kubernetes-list-type") != "map" {
+        return None;
+    }
+    let keys: Vec<&str> = list_keys(schema).collect();
+    list?.as_array()?.iter().find(|other| keys.iter().all(|key| other.get(key) == item.get(key)))
+}
+
+#[cfg(test)]
+mod tests;

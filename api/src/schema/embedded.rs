@@ -1,0 +1,151 @@
+//! Objects inside of objects: their type and metadata.
+
+use serde_json::Value;
+
+use super::{is_embedded, is_type_field, items, member, properties};
+use crate::field::{Error, ErrorList, Path};
+use crate::{decode, meta, names, types};
+
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+
+/// The errors of all embedded resources below a value.
+#[must_use]
+pub fn embedded_errors(value: &Value, schema: &Value, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    walk(value, schema, path, &mut errors);
+    errors
+}
+
+fn walk(value: &Value, schema: &Value, path: &Path, errors: &mut ErrorList) {
+    match value {
+        Value::Object(map) => {
+            if is_embedded(schema) {
+                type_errors(value, path, errors);
+            }
+            for (key, value) in map {
+                let Some(of) = member(schema, key) else { continue };
+                if is_embedded(schema) && is_type_field(key) {
+                    continue;
+                }
+                let declared = properties(schema).is_some_and(|all| all.contains_key(key));
+                let path = if declared { path.child(key) } else { path.key(key) };
+                walk(value, of, &path, errors);
+            }
+        }
+        Value::Array(list) => {
+            let Some(of) = items(schema) else { return };
+            list.iter().enumerate().for_each(|(index, value)| walk(value, of, &path.index(index), errors));
+        }
+        _ => {}
+    }
+}
+
+/// Type and metadata of one embedded object.
+pub(super) fn type_errors(value: &Value, path: &Path, errors: &mut ErrorList) {
+    let version_path = path.child("apiVersion");
+    match meta::api_version(value) {
+        "" => errors.push(Error::required(&version_path, "")),
+        version if version.matches('/').count() > 1 => {
+            let why = format!("unexpected GroupVersion string: {version}");
+            errors.push(Error::invalid(&version_path, version, why));
+        }
+        _ => {}
+    }
+    let kind_path = path.child("kind");
+    match meta::kind(value) {
+        "" => errors.push(Error::required(&kind_path, "")),
+        kind => {
+            for why in names::is_dns1035_label(&kind.to_lowercase()) {
+                let why = format!("may have mixed case, but should otherwise match: {why}");
+                errors.push(Error::invalid(&kind_path, kind, why));
+            }
+        }
+    }
+    let named = |name: &str, _: bool| names::is_dns1123_subdomain(name);
+    if value.get("metadata").is_some_and(Value::is_object) && !meta::name(value).is_empty() {
+        let found =
+            meta::validate_object_meta(value, !meta::namespace(value).is_empty(), &named, &path.child("metadata"));
+        errors.extend(found);
+    }
+}
+
+/// Brings the metadata of the object and of embedded resources into its normal form; unknown fields are returned.
+///
+/// # Errors
+/// In the decoder's words, if metadata has values of wrong types.
+pub fn coerce_metadata(value: &mut Value, schema: &Value) -> Result<Vec<String>, String> {
+    let mut unknown = Vec::new();
+    if let Some(found) = value.get("metadata").filter(|found| !found.is_null()) {
+        let (kept, mut dropped) = coerced(found).map_err(|(_, why)| why)?;
+        let kept = kept.as_object().filter(|map| !map.is_empty()).map(|map| Value::Object(map.clone()));
+        unknown.append(&mut dropped.iter_mut().map(|field| format!("metadata.{field}")).collect());
+        value["metadata"] = kept.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    }
+    coerce_below(value, schema, "", true, &mut unknown)?;
+    Ok(unknown)
+}
+
+fn coerce_below(
+    value: &mut Value,
+    schema: &Value,
+    path: &str,
+    root: bool,
+    unknown: &mut Vec<String>,
+) -> Result<(), String> {
+    match value {
+        Value::Object(map) => {
+            if is_embedded(schema)
+                && !root
+                && let Some(found) = map.get("metadata").filter(|found| !found.is_null())
+            {
+                let place = format!("{path}.metadata");
+                let (kept, dropped) =
+                    coerced(found).map_err(|(shown, why)| format!("{place}: Invalid value: {shown}: {why}"))?;
+                unknown.extend(dropped.iter().map(|field| format!("{place}.{field}")));
+                map.insert("metadata".to_owned(), kept);
+            }
+            for (key, value) in map.iter_mut() {
+                let Some(of) = member(schema, key) else { continue };
+                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                coerce_below(value, of, &below, false, unknown)?;
+            }
+            Ok(())
+        }
+        Value::Array(list) => {
+            let Some(of) = items(schema) else { return Ok(()) };
+            list.iter_mut()
+                .enumerate()
+                .try_for_each(|(index, value)| coerce_below(value, of, &format!("{path}[{index}]"), false, unknown))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Metadata in normal form and its unknown fields, or the value and what is wrong with it.
+fn coerced(found: &Value) -> Result<(Value, Vec<String>), (String, String)> {
+    let Some(of) = types::by_name(OBJECT_META) else { return Ok((found.clone(), Vec::new())) };
+    let shown = crate::field::go_json(found);
+    if !found.is_object() {
+        let what = go_kind(found);
+        return Err((shown, format!("json: cannot unmarshal {what} into Go value of type v1.ObjectMeta")));
+    }
+    let decoded = decode::strict(of, found);
+    if let Some(why) = decoded.errors.first() {
+        return Err((shown, why.clone()));
+    }
+    let field = |text: &String| {
+        let text = text.trim_start_matches("unknown field ").trim_matches('"');
+        text.trim_start_matches("metadata.").to_owned()
+    };
+    Ok((decoded.value, decoded.unknown.iter().map(field).collect()))
+}
+
+fn go_kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "string",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::Array(_) => "array",
+        Value::Object(_) | Value::Null => "object",
+    }
+}

@@ -1,0 +1,101 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::field::Path;
+
+fn texts(schema: Value, value: &Value, old: Option<&Value>) -> Vec<String> {
+    let schema = Structural::new(schema);
+    Validator::new(&schema).errors(value, schema.root(), old).iter().map(ToString::to_string).collect()
+}
+
+fn checked(schema: &Value) -> Vec<String> {
+    check(schema, &Path::new("s")).errors.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn types_and_bounds_speak_of_the_body() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string", "maxLength": 2}, "n": {"type": "integer", "minimum": 1}}});
+    assert_eq!(
+        texts(schema.clone(), &json!({"a": 1}), None),
+        ["a: Invalid value: \"integer\": a in body must be of type string: \"integer\""]
+    );
+    assert_eq!(texts(schema.clone(), &json!({"a": "abc"}), None), ["a: Too long: may not be more than 2 bytes"]);
+    assert_eq!(
+        texts(schema, &json!({"n": 0}), None),
+        ["n: Invalid value: 0: n in body should be greater than or equal to 1"]
+    );
+}
+
+#[test]
+fn unchanged_values_pass() {
+    let schema =
+        json!({"type": "object", "properties": {"a": {"type": "string", "maxLength": 2}, "b": {"type": "string"}}});
+    let old = json!({"a": "long", "b": "x"});
+    assert!(texts(schema.clone(), &json!({"a": "long", "b": "y"}), Some(&old)).is_empty());
+    assert_eq!(texts(schema, &json!({"a": "longer"}), Some(&old)).len(), 1);
+}
+
+#[test]
+fn junctors_name_the_place() {
+    let schema = json!({"type": "object", "properties": {"one": {"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}}});
+    assert_eq!(
+        texts(schema.clone(), &json!({"one": {}}), None),
+        [
+            "<nil>: Invalid value: \"\": \"one\" must validate one and only one schema (oneOf). Found none valid",
+            "one.a: Required value"
+        ]
+    );
+    assert!(texts(schema, &json!({"one": {"a": 1}}), None).is_empty());
+}
+
+#[test]
+fn pruning_reports_paths_and_keeps_open_places() {
+    let schema = json!({"type": "object", "properties": {
+        "spec": {"type": "object", "properties": {"l": {"type": "array", "items": {"type": "object", "properties": {"x": {}}}}}},
+        "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}});
+    let mut value = json!({"kind": "A", "extra": 1, "spec": {"l": [{"x": 1, "y": 2}]}, "free": {"z": {"q": 1}}});
+    assert_eq!(prune(&mut value, &schema), ["extra", "spec.l[0].y"]);
+    assert_eq!(value, json!({"kind": "A", "spec": {"l": [{"x": 1}]}, "free": {"z": {"q": 1}}}));
+}
+
+#[test]
+fn defaults_fill_missing_and_forbidden_nulls() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "string", "default": "x"}, "n": {"type": "string", "nullable": true, "default": "d"}, "p": {"type": "string"}}});
+    let mut value = json!({"a": null, "n": null, "p": null});
+    apply_defaults(&mut value, &schema);
+    drop_null_fields(&mut value, &schema);
+    assert_eq!(value, json!({"a": "x", "n": null}));
+}
+
+#[test]
+fn structure_is_demanded() {
+    assert_eq!(
+        checked(&json!({"type": "object", "properties": {"a": {}}})),
+        ["s.properties[a].type: Required value: must not be empty for specified object fields"]
+    );
+    assert_eq!(
+        checked(&json!({"type": "object", "properties": {"a": {"type": "string", "pattern": "(["}}})),
+        [
+            "s.properties[a].pattern: Invalid value: \"([\": must be a valid regular expression, but isn't: error parsing regexp: missing closing ]: `[`"
+        ]
+    );
+}
+
+#[test]
+fn defaults_must_fit() {
+    assert_eq!(
+        checked(&json!({"type": "object", "properties": {"a": {"type": "integer", "default": "x"}}})),
+        ["s.properties[a].default: Invalid value: \"string\":  in body must be of type integer: \"string\""]
+    );
+    assert_eq!(
+        checked(&json!({"type": "object", "default": {}})),
+        ["s.default.apiVersion: Required value", "s.default.kind: Required value"]
+    );
+}
+
+#[test]
+fn sets_hold_nothing_twice() {
+    let schema = json!({"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"});
+    let errors = list_errors(&json!(["a", "b", "a"]), &schema, &Path::new("l"));
+    assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), ["l[2]: Duplicate value: \"a\""]);
+}

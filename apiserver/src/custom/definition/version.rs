@@ -1,0 +1,131 @@
+//! The versions of a definition.
+//!
+//! What all versions say alike, Kubernetes reports at the definition itself: `spec.validation`, `spec.subresources`.
+
+use mainstay_api::field::{Error, Path};
+use mainstay_api::{names, schema};
+use serde_json::{Value, json};
+
+use super::columns;
+use crate::strategy::validate::{At, Errors};
+
+/// Whether the schema of a version sets any default.
+pub(super) fn sets_defaults(version: &Value) -> bool {
+    let of = version.pointer("/schema/openAPIV3Schema");
+    of.is_some_and(|of| schema::check(of, &Path::nil()).defaults)
+}
+
+/// The value of a field that all versions have alike, if there is one.
+fn alike<'v>(versions: &At<'v>, field: &str) -> Option<&'v Value> {
+    let mut all = versions.items().map(|version| version.get(field).value);
+    let first = all.next().filter(|value| !value.is_null())?;
+    all.all(|value| value == first).then_some(first)
+}
+
+/// What is wrong with each version, and with all of them together.
+pub(super) fn all(spec: &At<'_>, errors: &mut Errors) {
+    let versions = spec.get("versions");
+    for version in versions.items() {
+        let name = version.get("name");
+        let found = names::is_dns1035_label(name.str());
+        if !found.is_empty() {
+            errors.invalid(&name, found.join(","));
+        }
+        deprecation(&version, errors);
+        let of = version.get("schema").get("openAPIV3Schema");
+        if of.is_null() {
+            errors.required(&of, "");
+        } else if alike(&versions, "schema").is_none() {
+            schema_errors(&of, errors);
+        }
+        for field in ["subresources", "additionalPrinterColumns", "selectableFields"] {
+            if alike(&versions, field).is_none() {
+                extras(field, &version.get(field), &of, errors);
+            }
+        }
+    }
+    together(&versions, errors);
+}
+
+/// What is wrong with what all versions share.
+pub(super) fn shared(spec: &At<'_>, errors: &mut Errors) {
+    let versions = spec.get("versions");
+    let nothing = json!({});
+    let of = alike(&versions, "schema").and_then(|schema| schema.get("openAPIV3Schema")).unwrap_or(&nothing);
+    let at = At::new(of, spec.path.child("validation").child("openAPIV3Schema"));
+    if alike(&versions, "schema").is_some() && of != &nothing {
+        schema_errors(&at, errors);
+    }
+    for field in ["subresources", "additionalPrinterColumns", "selectableFields"] {
+        if let Some(value) = alike(&versions, field) {
+            extras(field, &At::new(value, spec.path.child(field)), &at, errors);
+        }
+    }
+}
+
+fn extras(field: &str, at: &At<'_>, of: &At<'_>, errors: &mut Errors) {
+    match field {
+        "subresources" => columns::scale(at, errors),
+        "additionalPrinterColumns" => columns::columns(at, errors),
+        _ => columns::selectable(at, of.value, errors),
+    }
+}
+
+fn schema_errors(at: &At<'_>, errors: &mut Errors) {
+    errors.extend(schema::check(at.value, &at.path).errors);
+}
+
+fn together(versions: &At<'_>, errors: &mut Errors) {
+    let names: Vec<&str> = versions.items().map(|version| version.get("name").str()).collect();
+    if (1..names.len()).any(|index| names[..index].contains(&names[index])) {
+        errors.0.push(Error::invalid_text(&versions.path, shown(versions), "must contain unique version names"));
+    }
+    if versions.items().filter(|version| version.get("storage").bool()).count() != 1 {
+        let why = "must have exactly one version marked as storage version";
+        errors.0.push(Error::invalid_text(&versions.path, shown(versions), why));
+    }
+}
+
+/// The versions as Kubernetes prints them: in its internal form, without what is alike in all.
+fn shown(versions: &At<'_>) -> String {
+    let one = |version: At<'_>| {
+        let own = |field: &str| match alike(versions, field) {
+            Some(_) => Value::Null,
+            None => version.get(field).value.clone(),
+        };
+        let parts = [
+            ("Name", version.get("name").value.clone()),
+            ("Served", version.get("served").bool().into()),
+            ("Storage", version.get("storage").bool().into()),
+            ("Deprecated", version.get("deprecated").bool().into()),
+            ("DeprecationWarning", version.get("deprecationWarning").value.clone()),
+            ("Schema", own("schema")),
+            ("Subresources", own("subresources")),
+            ("AdditionalPrinterColumns", own("additionalPrinterColumns")),
+            ("SelectableFields", own("selectableFields")),
+        ];
+        let parts: Vec<String> = parts.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        format!("{{{}}}", parts.join(","))
+    };
+    format!("[{}]", versions.items().map(one).collect::<Vec<_>>().join(","))
+}
+
+fn deprecation(version: &At<'_>, errors: &mut Errors) {
+    let at = version.get("deprecationWarning");
+    let Some(text) = at.value.as_str() else { return };
+    if !version.get("deprecated").bool() {
+        errors.invalid(&at, "can only be set for deprecated versions");
+        return;
+    }
+    if text.is_empty() {
+        errors.invalid(&at, "must not be an empty string");
+    }
+    if text.len() > 256 {
+        errors.invalid(&at, "must be <= 256 characters long");
+    }
+    if let Some((index, _)) = text.char_indices().find(|(_, c)| c.is_control()) {
+        let why =
+            format!("must only contain printable UTF-8 characters; non-printable character found at index {index}");
+        errors.invalid(&at, why);
+    }
+}

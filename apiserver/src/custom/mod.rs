@@ -1,0 +1,29 @@
+//! Custom resources: definitions at run time, and the objects of the kinds that they define.
+//!
+//! A definition becomes one [`Served`] a version, which hangs on the version's row of the registry; the verb engine asks
+//! it where a built-in kind would ask its type. Every master makes the rows from its own watch cache
+//! ([`crate::registry::Registry::refresh`]); conditions and the removal of instances are the leader's ([`controller`]).
+
+pub(crate) mod controller;
+pub(crate) mod definition;
+mod naming;
+mod objects;
+mod read;
+mod served;
+
+pub(crate) use objects::Objects;
+pub(crate) use served::{Served, rows};
+
+/// Group and plural of definitions.
+pub(crate) const GROUP: &str = "apiextensions.k8s.io";
+/// Plural of definitions.
+pub(crate) const DEFINITIONS: &str = "customresourcedefinitions";
+/// Holds a definition until its objects are gone.
+pub(crate) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+
+/// The status of a definition's condition, empty if it has none of the type.
+pub(crate) fn condition<'v>(definition: &'v serde_json::Value, kind: &str) -> &'v str {
+    let list = definition.pointer("/status/conditions").and_then(serde_json::Value::as_array);
+    let found = list.into_iter().flatten().find(|condition| condition["type"] == kind);
+    found.and_then(|condition| condition["status"].as_str()).unwrap_or_default()
+}

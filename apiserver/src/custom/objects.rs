@@ -1,0 +1,145 @@
+use std::sync::Arc;
+
+use mainstay_api::field::{Error, ErrorList, Kind, Path};
+use mainstay_api::meta;
+use mainstay_api::schema::{Validator, embedded_errors, list_errors};
+use mainstay_api::status::{ApiResult, Status};
+use serde_json::Value;
+
+use super::Served;
+use crate::strategy::{Context, SideWrite, Strategy};
+
+const UNCHECKED: &str = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+const MOST_REPLICAS: i64 = i32::MAX as i64;
+
+/// The strategy of all custom kinds: what their definition says.
+pub(crate) struct Objects(pub Arc<Served>);
+
+impl Objects {
+    fn errors(&self, cx: &Context<'_>, new: &Value, old: Option<&Value>) -> ErrorList {
+        let schema = &self.0.schema;
+        let mut errors = type_errors(&self.0, new);
+        if !errors.is_empty() {
+            return errors;
+        }
+        if cx.subresource == "status" {
+            errors.extend(self.status_errors(new, old));
+        } else {
+            errors.extend(Validator::new(schema).errors(new, schema.root(), old));
+        }
+        errors.extend(self.scale_errors(new));
+        errors.extend(embedded_errors(new, schema.root(), &Path::nil()));
+        errors.extend(list_errors(new, schema.root(), &Path::nil()));
+        if self.0.ruled && block_rules(&errors) {
+            errors.push(Error::invalid(&Path::nil(), Value::Null, UNCHECKED));
+        }
+        errors
+    }
+
+    /// Through the status subresource only the status counts.
+    fn status_errors(&self, new: &Value, old: Option<&Value>) -> ErrorList {
+        let schema = &self.0.schema;
+        let (Some(of), Some(status)) = (schema.property("status"), new.get("status")) else { return ErrorList::new() };
+        Validator::new(schema).at("status").errors(status, of, old.and_then(|old| old.get("status")))
+    }
+
+    fn scale_errors(&self, object: &Value) -> ErrorList {
+        let Some(scale) = &self.0.scale else { return ErrorList::new() };
+        let mut errors = ErrorList::new();
+        for path in [&scale.spec, &scale.status] {
+            let Some(count) = object.pointer(&path.replace('.', "/")).and_then(Value::as_i64) else { continue };
+            if count < 0 {
+                errors.push(Error::invalid(&Path::new(path), count, "should be a non-negative integer"));
+            } else if count > MOST_REPLICAS {
+                let why = format!("should be less than or equal to {MOST_REPLICAS}");
+                errors.push(Error::invalid(&Path::new(path), count, why));
+            }
+        }
+        errors
+    }
+}
+
+fn type_errors(served: &Served, object: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    for (field, found, wanted) in [
+        ("kind", meta::kind(object), served.kind.as_str()),
+        ("apiVersion", meta::api_version(object), served.api_version.as_str()),
+    ] {
+        if found != wanted {
+            errors.push(Error::invalid(&Path::new(field), found, format!("must be {wanted}")));
+        }
+    }
+    errors
+}
+
+/// Whether errors are such that rules cannot be evaluated on the object.
+fn block_rules(errors: &ErrorList) -> bool {
+    let blocks = [Kind::NotSupported, Kind::Required, Kind::TooLong, Kind::Duplicate, Kind::TypeInvalid];
+    errors.iter().any(|error| blocks.contains(&error.kind))
+}
+
+impl Strategy for Objects {
+    fn prepare_create(&self, _cx: &Context<'_>, obj: &mut Value) {
+        if self.0.status
+            && let Some(map) = obj.as_object_mut()
+        {
+            map.remove("status");
+        }
+        meta::set(obj, "generation", 1);
+    }
+
+    fn prepare_update(&self, cx: &Context<'_>, new: &mut Value, old: &Value) {
+        match cx.subresource {
+            "status" => keep_all_but_status(new, old),
+            _ if self.0.status => keep_status(new, old),
+            _ => {}
+        }
+        let moved = content(new, self.0.status) != content(old, self.0.status);
+        meta::set(new, "generation", meta::generation(old) + i64::from(moved && cx.subresource != "status"));
+    }
+
+    fn allocate(&self, cx: &Context<'_>, _obj: &mut Value, old: Option<&Value>) -> ApiResult<Vec<SideWrite>> {
+        if self.0.terminating && old.is_none() {
+            let why = "create not allowed while custom resource definition is terminating";
+            return Err(Status::forbidden(&cx.resource.group, &cx.resource.resource, cx.name, why));
+        }
+        Ok(Vec::new())
+    }
+
+    fn validate_create(&self, cx: &Context<'_>, obj: &Value) -> ErrorList {
+        self.errors(cx, obj, None)
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
+        // Kubernetes validates the metadata of such an update twice, and tells of it twice.
+        let mut errors = meta::validate_object_meta_update(new, old, &Path::new("metadata"));
+        errors.extend(self.errors(cx, new, Some(old)));
+        errors
+    }
+}
+
+fn keep_status(new: &mut Value, old: &Value) {
+    match (old.get("status"), new.as_object_mut()) {
+        (Some(status), Some(map)) => drop(map.insert("status".to_owned(), status.clone())),
+        (None, Some(map)) => drop(map.remove("status")),
+        _ => {}
+    }
+}
+
+fn keep_all_but_status(new: &mut Value, old: &Value) {
+    let mut kept = old.clone();
+    for field in ["managedFields", "resourceVersion"] {
+        match meta::metadata(new).and_then(|metadata| metadata.get(field)) {
+            Some(value) => meta::set(&mut kept, field, value.clone()),
+            None => drop(meta::remove_field(&mut kept, field)),
+        }
+    }
+    keep_status(&mut kept, new);
+    *new = kept;
+}
+
+/// Everything of an object that moves its generation.
+fn content(object: &Value, without_status: bool) -> Vec<(&String, &Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(name, _)| *name != "metadata" && !(without_status && *name == "status")).collect()
+}

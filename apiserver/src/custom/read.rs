@@ -1,0 +1,63 @@
+//! Objects of custom kinds as they come in and go out: pruned and defaulted by their schema.
+
+use mainstay_api::schema::{apply_defaults, coerce_metadata, drop_null_fields, prune};
+use serde_json::{Number, Value};
+
+use super::Served;
+
+impl Served {
+    /// Brings an object of a request into the form of its schema; unknown fields are returned, by path.
+    ///
+    /// # Errors
+    /// In the decoder's words, if metadata cannot be read.
+    pub fn decode(&self, value: &mut Value) -> Result<Vec<String>, String> {
+        whole_numbers(value);
+        let schema = self.schema.root();
+        let mut unknown = coerce_metadata(value, schema)?;
+        unknown.extend(prune(value, schema));
+        unknown.sort();
+        complete(value, schema);
+        Ok(unknown)
+    }
+
+    /// A stored object in the form that the schema of its own version gives it.
+    pub fn stored_form(&self, value: &mut Value) {
+        let version = mainstay_api::meta::api_version(value);
+        let schema = self.schemas.get(version).unwrap_or(&self.schema).root();
+        prune(value, schema);
+        complete(value, schema);
+    }
+
+    /// Drops what another version of the object had and its own has not.
+    pub fn converted_form(&self, value: &mut Value) {
+        let version = mainstay_api::meta::api_version(value);
+        if let Some(schema) = self.schemas.get(version) {
+            prune(value, schema.root());
+        }
+    }
+}
+
+fn complete(value: &mut Value, schema: &Value) {
+    drop_null_fields(value, schema);
+    apply_defaults(value, schema);
+}
+
+/// Floats without a fraction are whole numbers, as Go writes them.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            if let Some(whole) = whole(number) {
+                *number = whole.into();
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(whole_numbers),
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
+}
+
+fn whole(number: &Number) -> Option<i64> {
+    let float = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() < 9.0e15)?;
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole and in range")]
+    Some(float as i64)
+}
