@@ -218,6 +218,15 @@ impl<K: Object> Api<K> {
         Ok(write(Operation::Update(self.raw.update_request(namespace, name, "", json_of(object)?))))
     }
 
+    /// [`Api::update_status`] as part of [`Client::txn`].
+    ///
+    /// # Errors
+    /// [`Error::Codec`].
+    pub fn update_status_op(&self, object: &K) -> Result<Write> {
+        let (namespace, name) = place(object);
+        Ok(write(Operation::Update(self.raw.update_request(namespace, name, "status", json_of(object)?))))
+    }
+
     /// [`Api::patch`] as part of [`Client::txn`].
     ///
     /// # Errors

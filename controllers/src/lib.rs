@@ -4,21 +4,29 @@
 //! deposed leader's controllers cannot write. All are level-triggered: what a lost event may cost is time.
 
 mod claim;
+mod cron_job;
+mod daemon_set;
 mod deployment;
+mod disruption;
 mod endpoint_slice;
 mod endpoints;
 mod event_expiry;
 mod expectations;
 mod garbage;
+mod history;
+mod job;
 mod meta;
+mod mirror;
 mod namespace;
 mod node_lifecycle;
 mod pod;
 mod pod_gc;
+mod quota;
 mod replica_set;
 mod runner;
 mod service;
 mod service_account;
+mod stateful_set;
 mod taint_eviction;
 mod world;
 
@@ -111,6 +119,13 @@ fn enlist(
 ) -> (Arc<node_lifecycle::NodeLifecycle>, Keys) {
     crew.add(8, |world, queue| deployment::Deployments::new(world, informers, queue));
     crew.add(16, |world, queue| replica_set::ReplicaSets::new(world, informers, queue));
+    crew.add(8, |world, queue| stateful_set::StatefulSets::new(world, informers, queue));
+    crew.add(4, |world, queue| daemon_set::DaemonSets::new(world, informers, queue));
+    crew.add(8, |world, queue| job::Jobs::new(world, informers, queue));
+    crew.add(4, |world, queue| cron_job::CronJobs::new(world, informers, queue));
+    crew.add(4, |world, queue| disruption::Disruption::new(world, informers, queue));
+    crew.add(4, |world, queue| quota::Quotas::new(world, informers, queue));
+    crew.add(4, |world, queue| mirror::EndpointMirror::new(world, informers, queue));
     crew.add(8, |world, queue| endpoint_slice::EndpointSlices::new(world, informers, queue));
     crew.add(4, |world, queue| endpoints::EndpointObjects::new(world, informers, queue));
     crew.add(4, |world, queue| taint_eviction::TaintEviction::new(world, informers, queue));

@@ -24,7 +24,9 @@ const NOT_READY: &str = "node.kubernetes.io/not-ready";
 const UNREACHABLE: &str = "node.kubernetes.io/unreachable";
 /// Set here and taken back here; a condition with another reason is the agent's.
 const SILENT: &str = "NodeStatusUnknown";
-const RUNTIME_DOWN: &str = "ContainerRuntimeDown";
+/// The kubelet's reason; with this message it is set here and taken back here, with more words it is the agent's.
+const NOT_READY_REASON: &str = "KubeletNotReady";
+const RUNTIME_DOWN: &str = "container runtime is down";
 const TICK: Duration = Duration::from_millis(300);
 
 /// What the masters hear of an agent.
@@ -238,7 +240,9 @@ fn plan(node: &Node, verdict: Verdict, all_down: bool) -> Plan {
     };
     // If nobody is heard, the fault is rather here: nothing is evicted then.
     let taints = taints(node, &status, (for_good && !all_down).then_some(true).or(keep(node, verdict)));
-    Plan { condition, taints, give_up_pods: !all_down && matches!(verdict, Verdict::Silent { for_good: true }) }
+    // Nobody may send anything to pods that nobody looks after.
+    let unattended = matches!(verdict, Verdict::Silent { for_good: true } | Verdict::RuntimeDown);
+    Plan { condition, taints, give_up_pods: !all_down && unattended }
 }
 
 /// While unsure, an eviction taint that is there stays.
@@ -250,6 +254,7 @@ fn keep(node: &Node, verdict: Verdict) -> Option<bool> {
 fn condition(node: &Node, verdict: Verdict) -> Option<NodeCondition> {
     let current = ready(node);
     let reason = current.and_then(|c| c.reason.as_deref()).unwrap_or("");
+    let message = current.and_then(|c| c.message.as_deref()).unwrap_or("");
     let make = |status: &str, reason: &str, message: &str| {
         Some(NodeCondition {
             type_: "Ready".into(),
@@ -262,9 +267,9 @@ fn condition(node: &Node, verdict: Verdict) -> Option<NodeCondition> {
     match verdict {
         Verdict::Silent { .. } if reason != SILENT => make("Unknown", SILENT, "Kubelet stopped posting node status."),
         Verdict::RuntimeDown if current.is_some_and(|c| c.status == "True") || reason == SILENT => {
-            make("False", RUNTIME_DOWN, "container runtime is down")
+            make("False", NOT_READY_REASON, RUNTIME_DOWN)
         }
-        Verdict::Well if reason == SILENT || reason == RUNTIME_DOWN => {
+        Verdict::Well if reason == SILENT || (reason == NOT_READY_REASON && message == RUNTIME_DOWN) => {
             make("True", "KubeletReady", "kubelet is posting ready status")
         }
         _ => None,

@@ -13,9 +13,12 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use mainstay_client::{DeleteOptions, Error, EventRecorder, EventType, Key, Patch, object_key};
 use serde_json::json;
 
+pub(crate) use self::revision::hash_of;
 use self::revision::{DESIRED, MAX, REVISION, find_new, new_set, present_annotations, same_template};
+pub(crate) use self::rollout::scaled;
 use self::rollout::{Resize, Sets, is_recreate, is_rescaled, limits, new_size, rescale, roll, size, wanted};
 use self::status::{find, progressing, set_condition};
+
 use crate::claim::{absent_is_fine, claim};
 use crate::meta::{
     annotation, controller_reference, created, is_deleting, name, namespace, orphans_of, owner_key, selector, selects,

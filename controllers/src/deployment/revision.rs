@@ -27,8 +27,12 @@ const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
 /// The label value of a template. `collisions` makes another one if the first is taken.
 pub(crate) fn template_hash(template: &PodTemplateSpec, collisions: Option<i32>) -> String {
-    let json = serde_json::to_value(template).map(|v| v.to_string()).unwrap_or_default();
-    let mut hash = fnv(0x811c_9dc5, json.as_bytes());
+    hash_of(&serde_json::json!(template), collisions)
+}
+
+/// A short text that follows a value.
+pub(crate) fn hash_of(value: &serde_json::Value, collisions: Option<i32>) -> String {
+    let mut hash = fnv(0x811c_9dc5, value.to_string().as_bytes());
     if let Some(count) = collisions {
         hash = fnv(hash, &count.to_le_bytes());
     }
