@@ -45,6 +45,8 @@ pub struct FaultRecord {
     pub write_gap_ms: Option<u64>,
     /// Until all masters were members in good health, in milliseconds after the fault was undone.
     pub recovered_ms: u64,
+    /// The master that led after that.
+    pub leader_after: Option<String>,
 }
 
 impl Report {
@@ -57,10 +59,17 @@ impl Report {
     /// The table on standard output.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut lines = vec![format!("{:<34} {:>12} {:>16} {:>14}", "fault", "at", "next write after", "recovered in")];
+        let mut lines = vec![format!(
+            "{:<34} {:>12} {:>16} {:>14}  {}",
+            "fault", "at", "next write after", "recovered in", "leader then"
+        )];
         for fault in &self.faults {
             let gap = fault.write_gap_ms.map_or_else(|| "never".to_owned(), |ms| format!("{ms} ms"));
-            lines.push(format!("{:<34} {:>10} ms {:>16} {:>11} ms", fault.what, fault.at_ms, gap, fault.recovered_ms));
+            let leader = fault.leader_after.as_deref().unwrap_or("none");
+            lines.push(format!(
+                "{:<34} {:>9} ms {:>16} {:>11} ms  {leader}",
+                fault.what, fault.at_ms, gap, fault.recovered_ms
+            ));
         }
         if let Some((median, p99)) = self.gap_quantiles() {
             lines
@@ -147,6 +156,7 @@ mod tests {
                 at_ms: 5,
                 write_gap_ms: Some(420),
                 recovered_ms: 900,
+                leader_after: Some("m2".into()),
             }],
             acknowledged_writes: 3,
             register_calls: 2,
@@ -170,6 +180,6 @@ mod tests {
     fn a_run_without_violations_is_one_passed_case() {
         let good = report(vec![]);
         assert!(good.held() && good.junit().contains("tests=\"1\" failures=\"0\""));
-        assert!(good.table().contains("420 ms"));
+        assert!(good.table().contains("420 ms") && good.table().contains("m2"));
     }
 }

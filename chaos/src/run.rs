@@ -70,7 +70,9 @@ async fn one_fault(step: &Step, cluster: &Cluster, workload: &Workload, random: 
     }
     healthy(cluster, undone + step.recovery()).await.with_context(|| format!("after {what}"))?;
     let recovered_ms = millis(undone.elapsed());
-    Ok(FaultRecord { what, at_ms: millis(at), write_gap_ms: notes.history.gap_after(at).map(millis), recovered_ms })
+    let leader_after = cluster.leader().await.with_context(|| format!("after {what}"))?;
+    let write_gap_ms = notes.history.gap_after(at).map(millis);
+    Ok(FaultRecord { what, at_ms: millis(at), write_gap_ms, recovered_ms, leader_after })
 }
 
 /// Waits until every master is a member in good health.

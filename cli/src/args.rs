@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::verbs::{
-    apply, create, delete, describe, edit, events, exec, explain, get, logs, nodes, rollout, scale, set, wait,
+    apply, auth, create, delete, describe, edit, events, exec, explain, expose, get, image, logs, nodes, patch,
+    rollout, scale, set, wait,
 };
 use crate::{agent, bench, cluster, logging, server, up};
 
@@ -43,6 +44,12 @@ pub(crate) enum Command {
     Apply(apply::ApplyArgs),
     /// Change an object in an editor
     Edit(edit::EditArgs),
+    /// Change fields of objects
+    Patch(patch::PatchArgs),
+    /// Set images of workloads
+    Set(image::SetArgs),
+    /// Make a service for the pods of a workload
+    Expose(Box<expose::ExposeArgs>),
     /// Delete objects
     Delete(Box<delete::DeleteArgs>),
     /// Set the number of pods
@@ -67,6 +74,8 @@ pub(crate) enum Command {
     Events(events::EventsArgs),
     /// Wait until objects are as wanted
     Wait(wait::WaitArgs),
+    /// What the caller may do, and who the caller is
+    Auth(auth::AuthArgs),
     /// List the fields of a kind
     Explain(explain::ExplainArgs),
     /// List the kinds that are served
@@ -108,6 +117,9 @@ async fn client(command: Command) -> Result<ExitCode> {
         Command::Create(args) => create::run(*args).await,
         Command::Apply(args) => apply::run(args).await,
         Command::Edit(args) => edit::run(args).await,
+        Command::Patch(args) => patch::run(args).await,
+        Command::Set(args) => image::run(args).await,
+        Command::Expose(args) => expose::run(*args).await,
         Command::Delete(args) => delete::run(*args).await,
         Command::Scale(args) => scale::run(args).await,
         Command::Rollout(args) => rollout::run(args).await,
@@ -120,6 +132,7 @@ async fn client(command: Command) -> Result<ExitCode> {
         Command::Drain(args) => nodes::drain(args).await,
         Command::Events(args) => events::run(args).await,
         Command::Wait(args) => wait::run(args).await,
+        Command::Auth(args) => auth::run(args).await,
         Command::Explain(args) => explain::explain(args).await,
         Command::ApiResources(args) => explain::resources(args).await,
         Command::Bench(command) => bench::run(command).await.map(|()| ExitCode::SUCCESS),

@@ -7,3 +7,4 @@ mod kube_rs;
 mod kubectl;
 mod python;
 mod support;
+mod verbs;

@@ -1,0 +1,98 @@
+//! kubectl's words in our own command line, over gRPC.
+
+use std::time::Duration;
+
+use crate::support::{MAINSTAY, TestCluster, eventually, text};
+
+struct Words<'a>(&'a TestCluster);
+
+impl Words<'_> {
+    fn run(&self, command: &str) -> String {
+        self.0.mainstay(&command.split(' ').collect::<Vec<_>>())
+    }
+
+    fn fails(&self, command: &str) -> String {
+        let arguments: Vec<&str> = command.split(' ').collect();
+        let output = self.0.client(MAINSTAY.as_ref(), &arguments, "");
+        assert!(!output.status.success(), "mainstay {command} should fail");
+        text(&output.stderr)
+    }
+
+    fn feed(&self, command: &str, input: &str) -> String {
+        self.0.succeed(MAINSTAY.as_ref(), &command.split(' ').collect::<Vec<_>>(), input)
+    }
+}
+
+#[test]
+fn the_command_line_does_what_kubectl_does() {
+    let cluster = TestCluster::up(2, &[]);
+    let mainstay = Words(&cluster);
+    objects(&mainstay);
+    workloads(&mainstay);
+    nodes(&mainstay);
+    rights(&mainstay);
+}
+
+fn objects(mainstay: &Words<'_>) {
+    assert_eq!(mainstay.run("create namespace shop"), "namespace/shop created\n");
+    assert_eq!(mainstay.run("create configmap c -n shop --from-literal=a=1"), "configmap/c created\n");
+    assert!(mainstay.run("create secret generic s -n shop --from-literal=k=v").contains("secret/s created"));
+    assert_eq!(mainstay.run("label configmap c -n shop tier=front"), "configmap/c labeled\n");
+    assert_eq!(mainstay.run("annotate configmap c -n shop note=here"), "configmap/c annotated\n");
+    assert_eq!(mainstay.run("get configmaps -n shop -l tier=front -o name"), "configmap/c\n");
+    assert_eq!(mainstay.run(r#"patch cm c -n shop --type merge -p {"data":{"a":"2"}}"#), "configmap/c patched\n");
+    let again = mainstay.run(r#"patch cm c -n shop -p {"data":{"a":"2"}}"#);
+    assert_eq!(again, "configmap/c patched (no change)\n");
+    assert_eq!(mainstay.run("get cm c -n shop -o jsonpath={.data.a}"), "2");
+    let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: d, namespace: shop}\ndata: {x: '1'}\n";
+    assert_eq!(mainstay.feed("apply -f -", manifest), "configmap/d created\n");
+    assert_eq!(mainstay.feed("apply -f -", manifest), "configmap/d unchanged\n");
+    assert!(mainstay.run("describe cm d -n shop").contains("Name:"));
+    assert!(mainstay.run("explain configmap").contains("FIELDS"));
+    assert!(mainstay.run("api-resources").contains("deployments"));
+    assert_eq!(mainstay.feed("delete -f -", manifest), "configmap \"d\" deleted\n");
+    let missing = mainstay.fails("get cm d -n shop");
+    assert_eq!(missing, "Error from server (NotFound): configmaps \"d\" not found\n");
+    assert!(mainstay.run("delete namespace shop").contains("namespace \"shop\" deleted"));
+}
+
+fn workloads(mainstay: &Words<'_>) {
+    mainstay.run("create deployment web --image=registry.local/web:1 --replicas=2 --port=80");
+    assert!(mainstay.run("rollout status deployment/web --timeout=60s").contains("successfully rolled out"));
+    assert_eq!(mainstay.run("set image deployment/web *=registry.local/web:2"), "deployment.apps/web image updated\n");
+    mainstay.run("rollout status deployment/web --timeout=60s");
+    assert!(mainstay.run("rollout history deployment/web").contains('2'));
+    mainstay.run("rollout undo deployment/web");
+    mainstay.run("rollout restart deployment/web");
+    mainstay.run("rollout status deployment/web --timeout=60s");
+    let image = "get deployment web -o jsonpath={.spec.template.spec.containers[0].image}";
+    assert_eq!(mainstay.run(image), "registry.local/web:1");
+    assert_eq!(mainstay.run("scale deployment web --replicas=3"), "deployment.apps/web scaled\n");
+    assert!(mainstay.fails("scale deployment web --replicas=9 --current-replicas=5").contains("was 3"));
+    mainstay.run("wait deployment/web --for=condition=Available --timeout=60s");
+    assert_eq!(mainstay.run("expose deployment web --type=NodePort"), "service/web exposed\n");
+    let port = mainstay.run("get service web -o jsonpath={.spec.ports[0].targetPort}");
+    assert_eq!(port, "80");
+    assert!(mainstay.run("get events").contains("ScalingReplicaSet"));
+    assert!(mainstay.run("get pods -l app=web -o wide").contains("worker"));
+    mainstay.run("delete service web");
+    mainstay.run("delete deployment web");
+    let gone = || mainstay.run("get pods -l app=web -o name").is_empty();
+    eventually("its pods are gone", Duration::from_secs(60), gone);
+}
+
+fn nodes(mainstay: &Words<'_>) {
+    let name = mainstay.run("get nodes -o name").lines().next().unwrap().trim_start_matches("node/").to_owned();
+    assert!(mainstay.run(&format!("cordon {name}")).contains("cordoned"));
+    assert!(mainstay.run(&format!("get node {name}")).contains("SchedulingDisabled"));
+    mainstay.run(&format!("drain {name} --ignore-daemonsets"));
+    assert!(mainstay.run(&format!("uncordon {name}")).contains("uncordoned"));
+}
+
+fn rights(mainstay: &Words<'_>) {
+    assert_eq!(mainstay.run("auth can-i create pods"), "yes\n");
+    assert!(mainstay.fails("auth can-i create pods --as nobody").is_empty());
+    assert!(mainstay.run("auth whoami").contains("kubernetes-admin"));
+    let refused = mainstay.fails("get pods --as nobody");
+    assert!(refused.starts_with("Error from server (Forbidden): pods is forbidden: User \"nobody\""), "{refused}");
+}
