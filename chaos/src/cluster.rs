@@ -23,6 +23,15 @@ pub struct ClusterFile {
     pub workers: Vec<WorkerProcess>,
 }
 
+impl ClusterFile {
+    /// The ids of all processes.
+    pub fn pids(&self) -> impl Iterator<Item = i32> {
+        let masters = self.masters.iter().map(|master| master.pid);
+        let workers = self.workers.iter().flat_map(|worker| [Some(worker.pid), worker.runtime_pid]);
+        masters.chain(workers.flatten())
+    }
+}
+
 /// A master's process.
 #[derive(Clone, Debug, Deserialize)]
 pub struct MasterProcess {

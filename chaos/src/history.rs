@@ -93,9 +93,16 @@ impl History {
     /// The longest time between two acknowledged writes that follow each other.
     #[must_use]
     pub fn longest_gap(&self) -> Duration {
+        self.longest_gap_within(Duration::ZERO, Duration::MAX)
+    }
+
+    /// The longest such time of which some part lies between `from` and `to`.
+    #[must_use]
+    pub fn longest_gap_within(&self, from: Duration, to: Duration) -> Duration {
         let mut times = self.acknowledgements.lock().clone();
         times.sort_unstable();
-        times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
+        let gaps = times.windows(2).filter(|pair| pair[1] > from && pair[0] < to);
+        gaps.map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
     }
 }
 
@@ -122,6 +129,10 @@ mod tests {
             history.record(write(answered, outcome));
         }
         assert_eq!(history.longest_gap(), Duration::from_millis(390));
+        assert_eq!(
+            history.longest_gap_within(Duration::from_millis(401), Duration::from_secs(1)),
+            Duration::from_millis(10)
+        );
         assert_eq!(history.gap_after(Duration::from_millis(15)), Some(Duration::from_millis(385)));
         assert_eq!(history.gap_after(Duration::from_millis(500)), None);
     }

@@ -41,7 +41,8 @@ pub struct FaultRecord {
     pub what: String,
     /// Since the run began, in milliseconds.
     pub at_ms: u64,
-    /// Until the next acknowledged write, in milliseconds; `None` when there was none.
+    /// The longest time without an acknowledged write from the fault until all was well again, in milliseconds; `None`
+    /// when no write was acknowledged any more.
     pub write_gap_ms: Option<u64>,
     /// Until all masters were members in good health, in milliseconds after the fault was undone.
     pub recovered_ms: u64,
@@ -61,7 +62,7 @@ impl Report {
     pub fn table(&self) -> String {
         let mut lines = vec![format!(
             "{:<34} {:>12} {:>16} {:>14}  {}",
-            "fault", "at", "next write after", "recovered in", "leader then"
+            "fault", "at", "no writes for", "recovered in", "leader then"
         )];
         for fault in &self.faults {
             let gap = fault.write_gap_ms.map_or_else(|| "never".to_owned(), |ms| format!("{ms} ms"));
@@ -72,8 +73,9 @@ impl Report {
             ));
         }
         if let Some((median, p99)) = self.gap_quantiles() {
-            lines
-                .push(format!("gap between a fault and the next acknowledged write: median {median} ms, p99 {p99} ms"));
+            lines.push(format!(
+                "longest time without an acknowledged write, for each fault: median {median} ms, p99 {p99} ms"
+            ));
         }
         lines.push(format!(
             "{} acknowledged writes, {} register calls, {} watch events, longest gap {} ms, seed {}",

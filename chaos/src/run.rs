@@ -62,7 +62,7 @@ async fn one_fault(step: &Step, cluster: &Cluster, workload: &Workload, random: 
     let what = active.what();
     eprintln!("{:>8.1} s  {what}", at.as_secs_f64());
     tokio::time::sleep(step.hold()).await;
-    active.undo().await?;
+    active.undo(cluster).await?;
     let undone = Instant::now();
     let until = undone + WRITE_LIMIT;
     while notes.history.gap_after(at).is_none() && Instant::now() < until {
@@ -71,7 +71,9 @@ async fn one_fault(step: &Step, cluster: &Cluster, workload: &Workload, random: 
     healthy(cluster, undone + step.recovery()).await.with_context(|| format!("after {what}"))?;
     let recovered_ms = millis(undone.elapsed());
     let leader_after = cluster.leader().await.with_context(|| format!("after {what}"))?;
-    let write_gap_ms = notes.history.gap_after(at).map(millis);
+    // Answers that were under way arrive even after a kill: the gap is the longest silence, not the time to the next one.
+    let resumed = notes.history.gap_after(at);
+    let write_gap_ms = resumed.map(|_| millis(notes.history.longest_gap_within(at, notes.now())));
     Ok(FaultRecord { what, at_ms: millis(at), write_gap_ms, recovered_ms, leader_after })
 }
 

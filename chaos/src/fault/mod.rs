@@ -45,8 +45,8 @@ pub trait Active: Send {
     /// In words, for the report.
     fn what(&self) -> String;
 
-    /// Puts things right again, as far as that is the harness' business.
-    async fn undo(&mut self) -> Result<()>;
+    /// Puts things right again, as far as that is the harness' business, and waits for what is its supervisor's.
+    async fn undo(&mut self, cluster: &Cluster) -> Result<()>;
 }
 
 /// Starts a fault.

@@ -1,5 +1,7 @@
 //! Faults of processes: signals to masters, agents and runtimes.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use nix::sys::signal::{Signal, kill};
@@ -9,6 +11,9 @@ use rand::seq::IndexedRandom;
 
 use super::{Active, Kind, Target};
 use crate::cluster::{Cluster, MasterProcess};
+
+/// How long the supervisor may take to start something again.
+const RESTART_LIMIT: Duration = Duration::from_secs(30);
 
 /// A process to hit.
 #[derive(Clone, Debug)]
@@ -77,6 +82,20 @@ impl Signalled {
         Ok(Self { kind, victims, undone: false })
     }
 
+    /// Until then a process that stops in good order still looks healthy.
+    async fn started_again(&self, cluster: &Cluster) -> Result<()> {
+        let until = Instant::now() + RESTART_LIMIT;
+        loop {
+            let file = cluster.file()?;
+            let old = self.victims.iter().find(|victim| file.pids().any(|pid| pid == victim.pid.as_raw()));
+            let Some(old) = old else { return Ok(()) };
+            if Instant::now() > until {
+                bail!("{} was not started again within {RESTART_LIMIT:?}", old.name);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     fn resume(&mut self) -> Result<()> {
         if self.kind != Kind::Pause || self.undone {
             return Ok(());
@@ -101,8 +120,9 @@ impl Active for Signalled {
         format!("{verb} {}", names.join(", "))
     }
 
-    async fn undo(&mut self) -> Result<()> {
-        self.resume()
+    async fn undo(&mut self, cluster: &Cluster) -> Result<()> {
+        self.resume()?;
+        if self.kind == Kind::Pause { Ok(()) } else { self.started_again(cluster).await }
     }
 }
 

@@ -63,6 +63,9 @@ pub struct Workload {
     namespaces: Api<Namespace>,
     tasks: JoinSet<Result<()>>,
     stop: CancellationToken,
+    /// The watch goes on until it has shown what the others did to the end.
+    watch: JoinSet<Result<()>>,
+    stop_watch: CancellationToken,
 }
 
 impl Workload {
@@ -80,6 +83,7 @@ impl Workload {
         for register in 0..REGISTERS {
             registers::create(&configmaps, register).await?;
         }
+        let beginning = watching::beginning(&configmaps).await?;
         let notes = Arc::new(Notes {
             begun: Instant::now(),
             history: History::default(),
@@ -87,9 +91,16 @@ impl Workload {
             seen: Mutex::default(),
             availability: Availability::default(),
         });
-        let mut workload =
-            Self { notes, configmaps, namespaces, tasks: JoinSet::new(), stop: CancellationToken::new() };
-        workload.spawn_clients(&config)?;
+        let mut workload = Self {
+            notes,
+            configmaps,
+            namespaces,
+            tasks: JoinSet::new(),
+            stop: CancellationToken::new(),
+            watch: JoinSet::new(),
+            stop_watch: CancellationToken::new(),
+        };
+        workload.spawn_clients(&config, beginning)?;
         if let Some(url) = url {
             workload.tasks.spawn(curl::run(url, workload.notes.clone(), workload.stop.clone()));
         }
@@ -97,7 +108,7 @@ impl Workload {
     }
 
     /// Each client starts with another master, so that all of them are asked.
-    fn spawn_clients(&mut self, config: &Config) -> Result<()> {
+    fn spawn_clients(&mut self, config: &Config, beginning: String) -> Result<()> {
         let own = |position: u32| -> Result<Api<ConfigMap>> {
             let mut config = config.clone();
             let servers = config.servers.len().max(1);
@@ -105,7 +116,7 @@ impl Workload {
             config.timeout = CALL_LIMIT;
             Ok(Api::namespaced(Client::connect(&config)?, NAMESPACE))
         };
-        self.tasks.spawn(watching::run(own(1)?, self.notes.clone(), self.stop.clone()));
+        self.watch.spawn(watching::run(own(1)?, beginning, self.notes.clone(), self.stop_watch.clone()));
         for client in 0..REGISTER_CLIENTS {
             self.tasks.spawn(registers::run(client, own(client)?, self.notes.clone(), self.stop.clone()));
         }
@@ -121,20 +132,27 @@ impl Workload {
         &self.notes
     }
 
-    /// Stops the clients once the watch has shown what was acknowledged, and gives the names of the objects that exist.
+    /// Stops the clients, and the watch once it has shown what was acknowledged; gives the names of the objects that exist.
     ///
     /// # Errors
     /// When a client failed in a way that is not a fault's doing, or the cluster cannot be read.
     pub async fn finish(mut self) -> Result<(Arc<Notes>, BTreeSet<String>)> {
-        watching::settle(&self.notes).await;
         self.stop.cancel();
-        while let Some(ended) = self.tasks.join_next().await {
-            ended.context("a client of the workload ended early")??;
-        }
+        all_ended(&mut self.tasks).await?;
+        watching::settle(&self.notes).await;
+        self.stop_watch.cancel();
+        all_ended(&mut self.watch).await?;
         let found = creations::names(&self.configmaps).await?;
         self.namespaces.delete(NAMESPACE, &DeleteOptions::default()).await.context("removing the run's namespace")?;
         Ok((self.notes, found))
     }
+}
+
+async fn all_ended(tasks: &mut JoinSet<Result<()>>) -> Result<()> {
+    while let Some(ended) = tasks.join_next().await {
+        ended.context("a client of the workload ended early")??;
+    }
+    Ok(())
 }
 
 /// Waits out the removal of an earlier run's.

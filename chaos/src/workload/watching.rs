@@ -28,9 +28,20 @@ struct Metadata {
     resource_version: String,
 }
 
-pub(super) async fn run(api: Api<ConfigMap>, notes: Arc<Notes>, stop: CancellationToken) -> Result<()> {
+/// The revision to watch from. Taken before the first creation: whatever is acknowledged later has to be shown.
+pub(super) async fn beginning(api: &Api<ConfigMap>) -> Result<String> {
+    let list = api.list(&ListParams::labels(creations::SELECTOR)).await.context("listing before the watch")?;
+    Ok(list.resource_version)
+}
+
+pub(super) async fn run(
+    api: Api<ConfigMap>,
+    beginning: String,
+    notes: Arc<Notes>,
+    stop: CancellationToken,
+) -> Result<()> {
     let mut params = ListParams::labels(creations::SELECTOR);
-    params.resource_version = api.list(&params).await.context("listing before the watch")?.resource_version;
+    params.resource_version = beginning;
     let mut watcher = api.watch(&params).await.context("starting the watch")?;
     loop {
         let events = tokio::select! {
