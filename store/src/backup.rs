@@ -25,6 +25,60 @@ pub struct BackupInfo {
     pub made_at_ms: u64,
 }
 
+/// A backup on the master's own disk, on its way to a client; the file goes with the last handle.
+#[derive(Debug)]
+pub struct BackupFile {
+    path: PathBuf,
+    size: u64,
+    info: BackupInfo,
+}
+
+impl BackupFile {
+    pub(crate) fn new(path: PathBuf, info: BackupInfo) -> Result<Self, StoreError> {
+        let size = std::fs::metadata(&path).map_err(|error| StoreError::io(&path, &error))?.len();
+        Ok(Self { path, size, info })
+    }
+
+    /// What it holds.
+    pub fn info(&self) -> &BackupInfo {
+        &self.info
+    }
+
+    /// Its length in bytes.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes from `offset` on, `limit` at the most; none at its end.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(&self, offset: u64, limit: usize) -> Result<Vec<u8>, StoreError> {
+        use std::os::unix::fs::FileExt as _;
+        let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut piece = vec![0; limit.min(left)];
+        let read = File::open(&self.path).and_then(|file| file.read_exact_at(&mut piece, offset));
+        read.map_err(|error| StoreError::io(&self.path, &error))?;
+        Ok(piece)
+    }
+}
+
+impl Drop for BackupFile {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove a backup that was sent");
+        }
+    }
+}
+
+/// Reads a whole backup and checks every file of it; changes nothing.
+///
+/// # Errors
+/// [`StoreError::Io`] saying what is wrong with it.
+pub fn verify_backup(backup: &Path) -> Result<BackupInfo, StoreError> {
+    read_backup(backup, None)
+}
+
 /// Writes `checkpoint` to the file `to`, durably and all or nothing.
 pub(crate) fn write(checkpoint: &Checkpoint, info: &BackupInfo, to: &Path) -> Result<(), StoreError> {
     let draft = to.with_extension("part");
@@ -88,44 +142,54 @@ fn copy(from: &mut impl Read, to: &mut impl Write, size: u64) -> std::io::Result
 
 /// Unpacks a backup's files into the new directory `dir`, all checked and durable.
 pub(crate) fn unpack(backup: &Path, dir: &Path) -> Result<BackupInfo, StoreError> {
-    let unpacked = File::open(backup).and_then(|file| unpack_from(&mut BufReader::new(file), dir));
-    unpacked.map_err(|error| match error.kind() {
+    std::fs::create_dir_all(dir).map_err(|error| StoreError::io(dir, &error))?;
+    let info = read_backup(backup, Some(dir))?;
+    sync_dir(dir).map_err(|error| StoreError::io(dir, &error))?;
+    Ok(info)
+}
+
+fn read_backup(backup: &Path, into: Option<&Path>) -> Result<BackupInfo, StoreError> {
+    let read = File::open(backup).and_then(|file| read_from(&mut BufReader::new(file), into));
+    read.map_err(|error| match error.kind() {
         std::io::ErrorKind::UnexpectedEof => StoreError::Io(format!("{}: the backup ends early", backup.display())),
         _ => StoreError::io(backup, &error),
     })
 }
 
-fn unpack_from(from: &mut impl Read, dir: &Path) -> std::io::Result<BackupInfo> {
+fn read_from(from: &mut impl Read, into: Option<&Path>) -> std::io::Result<BackupInfo> {
     if &array::<8>(from)? != MAGIC {
         return Err(std::io::Error::other("this is not a backup"));
     }
     let header_length = u32::from_be_bytes(array(from)?);
     let header = bytes(from, header_length as usize)?;
     let info = serde_json::from_slice(&header)?;
-    std::fs::create_dir_all(dir)?;
     let mut count = 0;
     while array::<1>(from)? == [FILE] {
-        unpack_file(from, dir)?;
+        read_file(from, into)?;
         count += 1;
     }
     if u32::from_be_bytes(array(from)?) != count {
         return Err(std::io::Error::other("a file of the backup is missing"));
     }
-    sync_dir(dir)?;
     Ok(info)
 }
 
-fn unpack_file(from: &mut impl Read, dir: &Path) -> std::io::Result<()> {
+fn read_file(from: &mut impl Read, into: Option<&Path>) -> std::io::Result<()> {
     let name_length = u16::from_be_bytes(array(from)?);
     let name = String::from_utf8(bytes(from, name_length.into())?).map_err(std::io::Error::other)?;
     if name.contains(['/', '\\']) || name.starts_with('.') {
         return Err(std::io::Error::other(format!("{name:?} is not a file of a backup")));
     }
     let size = u64::from_be_bytes(array(from)?);
-    let path: PathBuf = dir.join(&name);
-    let mut file = File::create_new(path)?;
-    let crc = copy(from, &mut file, size)?;
-    file.sync_all()?;
+    let crc = match into {
+        None => copy(from, &mut std::io::sink(), size)?,
+        Some(dir) => {
+            let mut file = File::create_new(dir.join(&name))?;
+            let crc = copy(from, &mut file, size)?;
+            file.sync_all()?;
+            crc
+        }
+    };
     if u32::from_be_bytes(array(from)?) != crc {
         return Err(std::io::Error::other(format!("{name} of the backup is damaged")));
     }
@@ -164,6 +228,7 @@ mod tests {
         write(&Checkpoint::owning(source), &info, &file).unwrap();
 
         let good = temp.path().join("good");
+        assert_eq!(verify_backup(&file).unwrap(), info);
         assert_eq!(unpack(&file, &good).unwrap(), info);
         assert_eq!(std::fs::read(good.join("1.sst")).unwrap(), vec![7; PIECE + 1]);
 
@@ -173,7 +238,7 @@ mod tests {
         assert!(unpack(&file, &temp.path().join("short")).is_err());
         bytes[1000] ^= 1;
         std::fs::write(&file, &bytes).unwrap();
-        let error = unpack(&file, &temp.path().join("bad")).unwrap_err();
+        let error = verify_backup(&file).unwrap_err();
         assert!(error.to_string().contains("1.sst of the backup is damaged"), "{error}");
     }
 }

@@ -85,4 +85,10 @@ pub struct MemberStatus {
     pub disk_free_bytes: Option<u64>,
     /// Whether its disk is below the low-water mark.
     pub disk_low: Option<bool>,
+    /// Raft entries that its last snapshot covers, 0 if it has made none.
+    pub snapshot_log: Option<u64>,
+    /// The version that it runs.
+    pub version: Option<String>,
+    /// When its process began to serve, in milliseconds since 1970.
+    pub started_ms: Option<u64>,
 }

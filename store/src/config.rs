@@ -95,6 +95,8 @@ pub struct Tuning {
     pub log_entries_kept: u64,
     /// Free bytes on the data disk below which puts are refused.
     pub disk_low_bytes: u64,
+    /// Whether the store runs on a thread of its own, apart from what else the process does, or on the caller's runtime.
+    pub own_thread: bool,
     /// Whether consistent reads on the leader trust its lease (clocks that run at about the same speed) or ask a majority.
     pub lease_reads: bool,
 }
@@ -103,8 +105,8 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_millis(50),
-            election_min: Duration::from_millis(150),
-            election_max: Duration::from_millis(300),
+            election_min: Duration::from_millis(100),
+            election_max: Duration::from_millis(250),
             propose_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(3),
             join_timeout: Duration::from_secs(120),
@@ -120,6 +122,7 @@ impl Default for Tuning {
             snapshot_log_entries: 20_000,
             log_entries_kept: 2_000,
             disk_low_bytes: 256 << 20,
+            own_thread: true,
             lease_reads: true,
         }
     }

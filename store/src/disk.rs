@@ -2,7 +2,7 @@
 //! always be written.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The last measurement.
 #[derive(Debug)]
@@ -10,12 +10,19 @@ pub(crate) struct Disk {
     dir: PathBuf,
     low_mark: u64,
     free: AtomicU64,
+    /// Known to a leader: another master's disk is low. What is written here is written there too.
+    others_low: AtomicBool,
 }
 
 impl Disk {
     /// Watches the file system of `dir`; low when less than `low_mark` bytes are free.
     pub(crate) fn new(dir: &Path, low_mark: u64) -> Self {
-        let disk = Self { dir: dir.to_path_buf(), low_mark, free: AtomicU64::new(u64::MAX) };
+        let disk = Self {
+            dir: dir.to_path_buf(),
+            low_mark,
+            free: AtomicU64::new(u64::MAX),
+            others_low: AtomicBool::new(false),
+        };
         disk.measure();
         disk
     }
@@ -46,9 +53,21 @@ impl Disk {
         self.free.load(Ordering::Relaxed)
     }
 
-    /// Whether puts are to be refused.
+    /// Whether this master's disk is nearly full.
     pub(crate) fn is_low(&self) -> bool {
         self.free() < self.low_mark
+    }
+
+    /// What a leader has heard from the others.
+    pub(crate) fn record_others(&self, low: bool) {
+        if self.others_low.swap(low, Ordering::Relaxed) != low {
+            tracing::warn!(low, "whether the disk of another master is nearly full; puts are refused while it is");
+        }
+    }
+
+    /// Whether puts are to be refused.
+    pub(crate) fn refuses_puts(&self) -> bool {
+        self.is_low() || self.others_low.load(Ordering::Relaxed)
     }
 }
 

@@ -43,6 +43,20 @@ pub enum StoreError {
         /// What was found.
         detail: String,
     },
+    /// This master has applied something differently from a majority of the others.
+    #[error("what this master holds differs from what the others hold, as of log entry {index}; start it again and it sets its data in {} aside and joins as a new master", data_dir.display())]
+    Diverged {
+        /// The entry at which it was noticed.
+        index: u64,
+        /// The master's data directory.
+        data_dir: PathBuf,
+    },
+    /// The others go on without this master.
+    #[error("this master was removed from the cluster; remove {} if it is to join again", data_dir.display())]
+    Removed {
+        /// The master's data directory.
+        data_dir: PathBuf,
+    },
     /// Another process has the data directory open.
     #[error("{} is in use by another process", path.display())]
     InUse {

@@ -11,6 +11,7 @@
 mod backup;
 mod cluster;
 mod config;
+mod consistency;
 mod disk;
 mod error;
 mod identity;
@@ -28,6 +29,7 @@ mod recovery;
 mod state;
 mod status;
 mod store;
+mod thread;
 mod types;
 mod upkeep;
 mod watch;
@@ -36,9 +38,10 @@ mod wire;
 #[cfg(test)]
 mod storage_suite;
 
-pub use backup::BackupInfo;
+pub use backup::{BackupFile, BackupInfo, verify_backup};
 pub use cluster::{ClusterStatus, Leadership, MemberInfo, MemberStatus, Role};
 pub use config::{PeerTls, Start, StoreConfig, Tuning};
+pub use consistency::set_aside_diverged;
 pub use error::StoreError;
 pub use query::{ListQuery, Page};
 pub use recovery::{recover, restore};

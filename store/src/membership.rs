@@ -56,7 +56,10 @@ impl Node {
         loop {
             let leader = self.leadership.borrow().leader.clone();
             let error = match leader {
-                Some(leader) if leader.id == self.me.id => return self.change_as_leader(change).await,
+                Some(leader) if leader.id == self.me.id => match self.change_as_leader(change.clone()).await {
+                    Err(StoreError::NoLeader) => StoreError::NoLeader,
+                    result => return result,
+                },
                 Some(leader) => match self.ask(&leader.peer_address, &change).await {
                     Ok(Asked::Done) => return Ok(()),
                     Ok(Asked::Refused(text)) => return Err(StoreError::Membership(text)),
@@ -203,6 +206,11 @@ impl Node {
         let voters: BTreeSet<u64> = membership.voter_ids().filter(|id| !gone.contains(id)).collect();
         if voters.is_empty() {
             return Err(refused("the last master cannot be removed"));
+        }
+        if gone.contains(&self.me.id) {
+            // Whoever leads next does it, so that writes go on meanwhile.
+            self.hand_over_as_leader(None).await?;
+            return Err(StoreError::NoLeader);
         }
         let learners: BTreeSet<u64> = membership.membership().learner_ids().filter(|id| gone.contains(id)).collect();
         if !learners.is_empty() {

@@ -13,6 +13,7 @@ use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::log::LogStore;
 use crate::peer::connect::Connections;
+use crate::peer::tls::OwnCertificate;
 use crate::proposer::{Proposals, verdict_to_pb};
 use crate::raft_types::Raft;
 use crate::reads::{self, Reader};
@@ -20,15 +21,20 @@ use crate::state::{Applied, State};
 
 pub(crate) struct Node {
     pub(crate) me: MemberInfo,
+    /// When this process opened the store, in milliseconds since 1970.
+    pub(crate) started_ms: u64,
     pub(crate) tuning: Tuning,
     pub(crate) raft: Raft,
     pub(crate) log: LogStore,
     pub(crate) state: Arc<State>,
     pub(crate) connections: Connections,
+    pub(crate) certificate: Arc<OwnCertificate>,
     pub(crate) proposals: Proposals,
     pub(crate) readers: mpsc::Sender<Reader>,
     pub(crate) leadership: watch::Receiver<Leadership>,
     pub(crate) disk: Disk,
+    /// Why this master cannot go on, if so.
+    pub(crate) failure: watch::Sender<Option<StoreError>>,
     /// Held while the membership changes.
     pub(crate) changing: Mutex<()>,
     pub(crate) stop: CancellationToken,
@@ -36,6 +42,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// This master cannot go on; whoever runs it should end.
+    pub(crate) fn fail(&self, error: StoreError) {
+        self.failure.send_replace(Some(error));
+    }
+
     /// Transactions from another master, which takes this one for the leader.
     pub(crate) async fn propose_forwarded(&self, txns: Vec<pb::Txn>) -> Vec<pb::Outcome> {
         let patience = self.tuning.propose_timeout;

@@ -25,7 +25,7 @@ use crate::peer::tls::TlsConfigs;
 use crate::proposer::{self, Proposals};
 use crate::raft_types::Raft;
 use crate::state::{State, StateMachine};
-use crate::{leadership, reads, upkeep};
+use crate::{consistency, leadership, reads, upkeep};
 
 /// How long to wait for the directory's last user to let go.
 const LOCKED: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ pub(crate) async fn open(config: StoreConfig) -> Result<Arc<Node>, StoreError> {
     std::fs::create_dir_all(&config.data_dir).map_err(|error| StoreError::io(&config.data_dir, &error))?;
     let identity = Identity::load_or_create(&config)?;
     let tls = TlsConfigs::new(&config.tls)?;
-    let (log, state, machine) = open_storage(&config.data_dir, &config.tuning).await?;
+    let (log, state, machine) = open_storage(&config.data_dir, &config.tuning, identity.id).await?;
     let listener = listen(&config).await?;
     let me = member(&config, &identity, &listener)?;
     let connections = Connections::new(tls.client.clone());
@@ -52,15 +52,18 @@ pub(crate) async fn open(config: StoreConfig) -> Result<Arc<Node>, StoreError> {
     let (readers, reader_queue) = reads::queue();
     let node = Arc::new(Node {
         me,
+        started_ms: proposer::now_ms(),
         disk: Disk::new(&config.data_dir, config.tuning.disk_low_bytes),
         tuning: config.tuning,
         raft: raft.clone(),
         log,
         state,
         connections,
+        certificate: tls.own.clone(),
         proposals,
         readers,
         leadership,
+        failure: watch::Sender::new(None),
         changing: Mutex::new(()),
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
@@ -72,6 +75,7 @@ pub(crate) async fn open(config: StoreConfig) -> Result<Arc<Node>, StoreError> {
     tasks.spawn(upkeep::watch_disk(node.clone()));
     tasks.spawn(upkeep::cut_log(node.clone()));
     tasks.spawn(upkeep::compact(node.clone()));
+    tasks.spawn(consistency::watch(node.clone()));
     if let Err(error) = begin(&node, listener, tls, config.start).await {
         stop(&node).await;
         return Err(error);
@@ -80,11 +84,15 @@ pub(crate) async fn open(config: StoreConfig) -> Result<Arc<Node>, StoreError> {
 }
 
 /// Databases of a process that has just ended may still be locked for a moment.
-async fn open_storage(data_dir: &Path, tuning: &Tuning) -> Result<(LogStore, Arc<State>, StateMachine), StoreError> {
+async fn open_storage(
+    data_dir: &Path,
+    tuning: &Tuning,
+    me: u64,
+) -> Result<(LogStore, Arc<State>, StateMachine), StoreError> {
     let deadline = tokio::time::Instant::now() + LOCKED;
     let log_dir = data_dir.join("log");
     let log = loop {
-        match LogStore::open(&log_dir, data_dir, tuning.log_cache_bytes) {
+        match LogStore::open(&log_dir, data_dir, tuning.log_cache_bytes, me) {
             Err(StoreError::InUse { .. }) if tokio::time::Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -160,8 +168,23 @@ async fn begin(node: &Arc<Node>, listener: TcpListener, tls: TlsConfigs, start: 
                 .map_err(|error| fatal(&error))?;
             Ok(())
         }
-        Start::Join(peers) => node.join(&peers).await,
+        Start::Join(peers) => {
+            node.join(&peers).await?;
+            know_oneself(node).await
+        }
     }
+}
+
+/// The leader counts this master as a voter already; waits until it knows so itself.
+async fn know_oneself(node: &Node) -> Result<(), StoreError> {
+    let deadline = tokio::time::Instant::now() + RECOVERY;
+    while !node.membership().voter_ids().any(|id| id == node.me.id) {
+        if tokio::time::Instant::now() > deadline {
+            return Err(StoreError::NoLeader);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
 }
 
 /// Waits until what this master knew before is applied again, if the others are there, and tells them a new address.
@@ -180,6 +203,18 @@ async fn resume(node: &Arc<Node>) -> Result<(), StoreError> {
         });
     }
     Ok(())
+}
+
+/// Hands leadership over if this master has it, then ends everything.
+pub(crate) async fn leave(node: &Node) {
+    let leads = node.leadership.borrow().leader.as_ref().is_some_and(|leader| leader.id == node.me.id);
+    if leads
+        && node.membership().voter_ids().count() > 1
+        && let Err(error) = node.hand_over_as_leader(None).await
+    {
+        tracing::warn!(%error, "leadership was not handed over");
+    }
+    stop(node).await;
 }
 
 /// Ends all tasks and Raft.

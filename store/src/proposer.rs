@@ -247,7 +247,7 @@ async fn lead(node: &Node, batch: Vec<Proposal>) -> Vec<Proposal> {
 
 /// Answers puts with `DiskFull` while a disk is low.
 fn admit(node: &Node, batch: Vec<Proposal>) -> Vec<Proposal> {
-    if !node.disk.is_low() {
+    if !node.disk.refuses_puts() {
         return batch;
     }
     let (puts, others): (Vec<_>, Vec<_>) = batch.into_iter().partition(Proposal::puts);

@@ -23,6 +23,12 @@ impl Node {
             state_bytes: self.state.db().size(),
             disk_free_bytes: self.disk.free(),
             disk_low: self.disk.is_low(),
+            snapshot_log: metrics.snapshot.map_or(0, |id| id.index),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_ms: self.started_ms,
+            voters: metrics.membership_config.voter_ids().collect(),
+            members: metrics.membership_config.nodes().map(|(id, _)| *id).collect(),
+            marks: self.state.marks().iter().map(|m| pb::Mark { index: m.index, checksum: m.checksum }).collect(),
         }
     }
 
@@ -66,5 +72,8 @@ fn member_status(member: MemberInfo, role: Role, reply: Option<&pb::StatusReply>
         state_bytes: reply.map(|reply| reply.state_bytes),
         disk_free_bytes: reply.map(|reply| reply.disk_free_bytes),
         disk_low: reply.map(|reply| reply.disk_low),
+        snapshot_log: reply.map(|reply| reply.snapshot_log),
+        version: reply.map(|reply| reply.version.clone()),
+        started_ms: reply.map(|reply| reply.started_ms),
     }
 }

@@ -9,15 +9,16 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::Fatal;
 use tokio::sync::watch;
 
-use crate::backup::{self, BackupInfo};
+use crate::backup::{self, BackupFile, BackupInfo};
 use crate::cluster::{ClusterStatus, Leadership, MemberInfo};
-use crate::config::StoreConfig;
+use crate::config::{PeerTls, StoreConfig};
 use crate::error::StoreError;
 use crate::membership::Change;
 use crate::node::Node;
 use crate::open;
 use crate::proposer::now_ms;
 use crate::query::{ListQuery, Page};
+use crate::thread::StoreThread;
 use crate::types::{Entry, Freshness, Revision, Txn, TxnOutcome};
 use crate::watch::Watch;
 use crate::wire;
@@ -29,6 +30,7 @@ const CHANGE_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Store {
     node: Arc<Node>,
+    thread: Arc<StoreThread>,
 }
 
 impl Store {
@@ -39,8 +41,23 @@ impl Store {
     /// [`StoreError::InUse`], [`StoreError::Corrupt`], [`StoreError::Config`], I/O errors; for a joining master the last
     /// refusal.
     pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
-        let node = open::open(config).await?;
-        Ok(Self { node })
+        let thread = if config.tuning.own_thread { StoreThread::start(&config.name)? } else { StoreThread::current() };
+        let thread = Arc::new(thread);
+        let node = thread.run(open::open(config)).await??;
+        Ok(Self { node, thread })
+    }
+
+    /// Does something that sends messages on the store's own thread, whose connections it uses.
+    async fn on_thread<T, F>(&self, work: impl FnOnce(Arc<Node>) -> F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        self.thread.run(work(self.node.clone())).await
+    }
+
+    async fn change(&self, change: Change) -> Result<(), StoreError> {
+        self.on_thread(|node| async move { node.change(change, CHANGE_PATIENCE).await }).await?
     }
 
     /// This member.
@@ -54,6 +71,9 @@ impl Store {
     /// Retryable ones ([`StoreError::is_retryable`]) had no effect; after [`StoreError::Timeout`] and
     /// [`StoreError::Shutdown`] it may or may not have happened.
     pub async fn propose(&self, txn: Txn) -> Result<TxnOutcome, StoreError> {
+        if let Some(refused) = self.node.state.refusal(&txn)? {
+            return Ok(refused);
+        }
         let patience = self.node.tuning.propose_timeout;
         self.node.proposals.propose(wire::txn_to_pb(&txn), false, patience).await
     }
@@ -124,8 +144,11 @@ impl Store {
     }
 
     /// How the cluster is; asks every member, half a second at the most.
-    pub async fn status(&self) -> ClusterStatus {
-        self.node.cluster_status().await
+    ///
+    /// # Errors
+    /// [`StoreError::Shutdown`].
+    pub async fn status(&self) -> Result<ClusterStatus, StoreError> {
+        self.on_thread(|node| async move { node.cluster_status().await }).await
     }
 
     /// Adds a running master (or tells a new address of a known one); returns once it votes.
@@ -133,7 +156,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Membership`] with the reason; [`StoreError::NoLeader`].
     pub async fn add_member(&self, member: MemberInfo) -> Result<(), StoreError> {
-        self.node.change(Change::Add(member), CHANGE_PATIENCE).await
+        self.change(Change::Add(member)).await
     }
 
     /// Takes a master out of the cluster.
@@ -141,7 +164,7 @@ impl Store {
     /// # Errors
     /// As [`Store::add_member`].
     pub async fn remove_member(&self, name: &str) -> Result<(), StoreError> {
-        self.node.change(Change::Remove(name.to_owned()), CHANGE_PATIENCE).await
+        self.change(Change::Remove(name.to_owned())).await
     }
 
     /// Makes another master the leader: the named one, or whichever is furthest along.
@@ -149,7 +172,7 @@ impl Store {
     /// # Errors
     /// As [`Store::add_member`].
     pub async fn transfer_leader(&self, to: Option<String>) -> Result<(), StoreError> {
-        self.node.change(Change::HandOver(to), CHANGE_PATIENCE).await
+        self.change(Change::HandOver(to)).await
     }
 
     /// Writes a consistent copy of everything to the file `to`, on this master, while it goes on serving. It holds all
@@ -169,8 +192,40 @@ impl Store {
         written.await.map_err(|error| StoreError::Io(error.to_string()))?
     }
 
-    /// Returns when the storage has failed so that this master cannot go on; the process should end.
+    /// The same, to a file of this master's own that goes with its handle; for sending it elsewhere.
+    ///
+    /// # Errors
+    /// As [`Store::backup`].
+    pub async fn backup_file(&self) -> Result<BackupFile, StoreError> {
+        let path = self.node.state.dirs().new_backup();
+        let info = self.backup(&path).await?;
+        BackupFile::new(path, info)
+    }
+
+    /// Shows another certificate (of the same authority) to the other masters from the next connection on.
+    ///
+    /// # Errors
+    /// [`StoreError::Config`] if it is not a master's or does not parse; the present one stays.
+    pub fn renew(&self, tls: &PeerTls) -> Result<(), StoreError> {
+        self.node.certificate.set(tls)
+    }
+
+    /// Returns when this master cannot go on (its storage failed, or it differs from the others); the process should end.
     pub async fn fatal(&self) -> StoreError {
+        let mut failure = self.node.failure.subscribe();
+        let failed = async {
+            match failure.wait_for(Option::is_some).await.map(|failed| failed.clone()) {
+                Ok(Some(error)) => error,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            error = failed => error,
+            error = self.raft_failure() => error,
+        }
+    }
+
+    async fn raft_failure(&self) -> StoreError {
         let mut metrics = self.node.raft.metrics();
         loop {
             let state = metrics.borrow_watched().running_state.clone();
@@ -188,13 +243,8 @@ impl Store {
 
     /// Hands leadership over, then stops everything. Later calls fail with [`StoreError::Shutdown`].
     pub async fn shutdown(&self) {
-        let leads = self.node.leadership.borrow().leader.as_ref().is_some_and(|leader| leader.id == self.node.me.id);
-        if leads
-            && self.node.membership().voter_ids().count() > 1
-            && let Err(error) = self.node.hand_over_as_leader(None).await
-        {
-            tracing::warn!(%error, "leadership was not handed over");
+        if let Err(error) = self.on_thread(|node| async move { open::leave(&node).await }).await {
+            tracing::debug!(%error, "stopped already");
         }
-        open::stop(&self.node).await;
     }
 }

@@ -10,11 +10,19 @@ use crate::proposer::now_ms;
 
 const TICK: Duration = Duration::from_secs(1);
 
-/// Measures free space every second.
+/// Measures free space every second; a leader asks the other masters for theirs.
 pub(crate) async fn watch_disk(node: Arc<Node>) {
     while tick(&node, TICK).await {
         node.disk.measure();
+        let leads = node.leadership.borrow().acting;
+        node.disk.record_others(leads && others_low(&node).await);
     }
+}
+
+async fn others_low(node: &Node) -> bool {
+    let others = node.members().into_iter().filter(|member| member.id != node.me.id);
+    let asked = others.map(|member| async move { node.ping(&member).await.is_some_and(|reply| reply.disk_low) });
+    futures::future::join_all(asked).await.contains(&true)
 }
 
 /// Lets openraft flush the state and cut the log once enough has been appended.

@@ -15,8 +15,7 @@ use std::fmt::Debug;
 use std::ops::{Bound, Range, RangeBounds};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use mainstay_proto::raft as pb;
@@ -32,7 +31,7 @@ use crate::raft_types::{LogId, RaftEntry, TypeConfig, Vote};
 use crate::wire;
 use cache::Cache;
 pub(crate) use offline::OfflineLog;
-use writer::Job;
+use writer::{Job, Jobs};
 
 /// Bytes sent to a follower in one message, roughly.
 const READ_BYTES: usize = 1 << 20;
@@ -42,7 +41,10 @@ const READ_BYTES: usize = 1 << 20;
 pub(crate) struct LogStore {
     db: Arc<DB>,
     cache: Arc<Mutex<Cache>>,
-    jobs: Sender<Job>,
+    jobs: Jobs,
+    me: u64,
+    /// This master leads, as far as the votes that were saved say.
+    leads: Arc<AtomicBool>,
     /// Bytes and entries appended since the process began; drives snapshots.
     appended: Arc<Appended>,
 }
@@ -62,8 +64,8 @@ impl Appended {
 }
 
 impl LogStore {
-    /// Opens or creates the log in `dir`.
-    pub(crate) fn open(dir: &Path, data_dir: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+    /// Opens or creates the log of member `me` in `dir`.
+    pub(crate) fn open(dir: &Path, data_dir: &Path, cache_bytes: usize, me: u64) -> Result<Self, StoreError> {
         let explain = |error: rocksdb::Error| StoreError::from_rocksdb(&error, dir, data_dir);
         let db = Arc::new(DB::open(&options(), dir).map_err(explain)?);
         let damaged = |error: wire::Malformed| StoreError::Corrupt {
@@ -74,9 +76,8 @@ impl LogStore {
         let purged = read_log_id(&db, keys::PURGED).map_err(to_store(dir))?;
         let last = last_entry(&db).map_err(explain)?.map(wire::decode_entry).transpose().map_err(damaged)?;
         let cache = Arc::new(Mutex::new(Cache::new(cache_bytes, last.map(|entry| entry.log_id), purged)));
-        // The thread ends with the last handle; a handle outlives openraft's use of the log.
-        let (jobs, _thread) = writer::spawn(db.clone(), cache.clone()).map_err(|error| StoreError::io(dir, &error))?;
-        Ok(Self { db, cache, jobs, appended: Arc::default() })
+        let jobs = Jobs::start(db.clone(), cache.clone()).map_err(|error| StoreError::io(dir, &error))?;
+        Ok(Self { db, cache, jobs, me, leads: Arc::default(), appended: Arc::default() })
     }
 
     /// Counters for the snapshot policy.
@@ -90,16 +91,12 @@ impl LogStore {
         size("rocksdb.total-sst-files-size") + size("rocksdb.cur-size-all-mem-tables")
     }
 
-    fn send(&self, job: Job) -> std::io::Result<()> {
-        self.jobs.send(job).map_err(|_| to_io("the log's writer is gone"))
-    }
-
     async fn send_and_wait(
         &self,
         job: impl FnOnce(oneshot::Sender<std::io::Result<()>>) -> Job,
     ) -> std::io::Result<()> {
         let (done, wait) = oneshot::channel();
-        self.send(job(done))?;
+        self.jobs.send(job(done))?;
         wait.await.map_err(|_| to_io("the log's writer is gone"))?
     }
 
@@ -229,17 +226,22 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn save_vote(&mut self, vote: &Vote) -> Result<(), std::io::Error> {
         let vote = *vote;
+        self.leads.store(vote.committed && vote.leader_id.voted_for == self.me, Ordering::Relaxed);
         self.send_and_wait(|done| Job::Vote { vote, done }).await
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), std::io::Error> {
-        self.send(Job::Committed { id: committed })
+        if let Some(id) = committed {
+            self.jobs.remember_committed(id);
+        }
+        Ok(())
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, std::io::Error> {
         // The hint is not synced and may name an entry that a torn tail took away.
         let last = self.cache.lock().last();
-        Ok(read_log_id(&self.db, keys::COMMITTED)?.min(last))
+        let saved = read_log_id(&self.db, keys::COMMITTED)?.max(self.jobs.remembered());
+        Ok(saved.min(last))
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> Result<(), std::io::Error>
@@ -255,7 +257,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             let mut cache = self.cache.lock();
             entries.iter().for_each(|entry| cache.push(entry.clone()));
         }
-        self.send(Job::Append { entries, flushed: callback })
+        let job = Job::Append { entries, flushed: callback };
+        // A leader has followers to feed while its disk works.
+        if self.leads.load(Ordering::Relaxed) { self.jobs.send(job) } else { self.jobs.do_or_send(job) }
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> Result<(), std::io::Error> {

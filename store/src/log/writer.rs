@@ -1,10 +1,11 @@
 //! The one thread that writes the log. It takes whatever has queued up, writes it as one batch in the order it came in
-//! and syncs once, so that a vote and the entries around it never change places.
+//! and syncs once, so that a vote and the entries around it never change places. While nothing is queued, a follower's
+//! entries are written by who brings them: it has nothing else to do meanwhile, and no thread has to wake up.
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
 
 use openraft::storage::IOFlushed;
 use parking_lot::Mutex;
@@ -14,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::cache::Cache;
 use super::keys;
+use crate::error::to_io;
 use crate::raft_types::{LogId, RaftEntry, TypeConfig, Vote};
 use crate::wire;
 
@@ -25,22 +27,61 @@ type Done = oneshot::Sender<Result<(), std::io::Error>>;
 pub(super) enum Job {
     Append { entries: Vec<RaftEntry>, flushed: IOFlushed<TypeConfig> },
     Vote { vote: Vote, done: Done },
-    Committed { id: Option<LogId> },
     Truncate { from: u64, done: Done },
     Purge { upto: LogId, done: Done },
 }
 
-/// Runs until all senders are gone.
-pub(super) fn spawn(db: Arc<DB>, cache: Arc<Mutex<Cache>>) -> std::io::Result<(Sender<Job>, JoinHandle<()>)> {
-    let (jobs, queue) = channel();
-    let writer = Writer { path: db.path().to_path_buf(), db, cache };
-    let thread = std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || writer.run(&queue))?;
-    Ok((jobs, thread))
+/// The way to the thread; it ends with the last handle.
+#[derive(Clone)]
+pub(super) struct Jobs {
+    writer: Arc<Writer>,
+    queue: Sender<Job>,
+    /// Jobs that were sent and are not done yet.
+    pending: Arc<AtomicUsize>,
+}
+
+impl Jobs {
+    /// Starts the thread.
+    pub(super) fn start(db: Arc<DB>, cache: Arc<Mutex<Cache>>) -> std::io::Result<Self> {
+        let (queue, exit) = channel();
+        let writer = Arc::new(Writer { path: db.path().to_path_buf(), db, cache, committed: Mutex::new(None) });
+        let pending = Arc::new(AtomicUsize::new(0));
+        let (on_thread, left) = (writer.clone(), pending.clone());
+        std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || on_thread.run(&exit, &left))?;
+        Ok(Self { writer, queue, pending })
+    }
+
+    /// Queues a job.
+    pub(super) fn send(&self, job: Job) -> std::io::Result<()> {
+        self.pending.fetch_add(1, Ordering::AcqRel);
+        self.queue.send(job).map_err(|_| to_io("the log's writer is gone"))
+    }
+
+    /// Writes the id with whatever is written next.
+    pub(super) fn remember_committed(&self, id: LogId) {
+        *self.writer.committed.lock() = Some(id);
+    }
+
+    /// What is to be written with the next job.
+    pub(super) fn remembered(&self) -> Option<LogId> {
+        *self.writer.committed.lock()
+    }
+
+    /// Does a job at once if nothing is queued before it. Only the one who sends all jobs may call this.
+    pub(super) fn do_or_send(&self, job: Job) -> std::io::Result<()> {
+        if self.pending.load(Ordering::Acquire) > 0 {
+            return self.send(job);
+        }
+        self.writer.write(std::iter::once(job));
+        Ok(())
+    }
 }
 
 struct Writer {
     db: Arc<DB>,
     cache: Arc<Mutex<Cache>>,
+    /// Goes with the next batch: it is a hint and not worth a write of its own.
+    committed: Mutex<Option<LogId>>,
     path: PathBuf,
 }
 
@@ -51,38 +92,41 @@ enum Waiter {
 }
 
 impl Writer {
-    fn run(&self, queue: &Receiver<Job>) {
+    fn run(&self, queue: &Receiver<Job>, pending: &AtomicUsize) {
         while let Ok(first) = queue.recv() {
             let more = queue.try_iter().take(MERGED_JOBS - 1);
-            self.write(std::iter::once(first).chain(more));
+            let mut done = 0;
+            self.write(std::iter::once(first).chain(more).inspect(|_| done += 1));
+            pending.fetch_sub(done, Ordering::AcqRel);
         }
     }
 
     fn write(&self, jobs: impl Iterator<Item = Job>) {
         let mut batch = WriteBatch::default();
         let mut waiters = Vec::new();
-        let mut sync = false;
         let mut failed = None;
         for job in jobs {
-            sync |= !matches!(job, Job::Committed { .. });
             match add(&mut batch, job) {
-                Ok(waiter) => waiters.extend(waiter),
+                Ok(waiter) => waiters.push(waiter),
                 Err((error, waiter)) => {
                     failed = Some(error);
-                    waiters.extend(waiter);
+                    waiters.push(waiter);
                 }
             }
         }
+        if let Some(id) = self.committed.lock().take() {
+            batch.put(keys::COMMITTED, wire::log_id_to_pb(&id).encode_to_vec());
+        }
         let result = match failed {
             Some(text) => Err(text),
-            None => self.commit(batch, sync),
+            None => self.commit(batch),
         };
         self.report(waiters, &result);
     }
 
-    fn commit(&self, batch: WriteBatch, sync: bool) -> Result<(), String> {
+    fn commit(&self, batch: WriteBatch) -> Result<(), String> {
         let mut options = WriteOptions::default();
-        options.set_sync(sync);
+        options.set_sync(true);
         self.db.write_opt(batch, &options).map_err(|error| format!("{}: {error}", self.path.display()))
     }
 
@@ -103,7 +147,7 @@ impl Writer {
     }
 }
 
-type Added = Result<Option<Waiter>, (String, Option<Waiter>)>;
+type Added = Result<Waiter, (String, Waiter)>;
 
 fn add(batch: &mut WriteBatch, job: Job) -> Added {
     match job {
@@ -112,30 +156,23 @@ fn add(batch: &mut WriteBatch, job: Job) -> Added {
             for entry in &entries {
                 match wire::entry_to_pb(entry) {
                     Ok(encoded) => batch.put(keys::entry(entry.log_id.index), encoded.encode_to_vec()),
-                    Err(error) => return Err((error.to_string(), Some(Waiter::Flushed(flushed, end)))),
+                    Err(error) => return Err((error.to_string(), Waiter::Flushed(flushed, end))),
                 }
             }
-            Ok(Some(Waiter::Flushed(flushed, end)))
+            Ok(Waiter::Flushed(flushed, end))
         }
         Job::Vote { vote, done } => {
             batch.put(keys::VOTE, wire::vote_to_pb(&vote).encode_to_vec());
-            Ok(Some(Waiter::Done(done)))
-        }
-        Job::Committed { id } => {
-            match id {
-                Some(id) => batch.put(keys::COMMITTED, wire::log_id_to_pb(&id).encode_to_vec()),
-                None => batch.delete(keys::COMMITTED),
-            }
-            Ok(None)
+            Ok(Waiter::Done(done))
         }
         Job::Truncate { from, done } => {
             batch.delete_range(keys::entry(from), keys::ENTRIES_END.to_vec());
-            Ok(Some(Waiter::Done(done)))
+            Ok(Waiter::Done(done))
         }
         Job::Purge { upto, done } => {
             batch.put(keys::PURGED, wire::log_id_to_pb(&upto).encode_to_vec());
             batch.delete_range(keys::entry(0), keys::entry(upto.index + 1));
-            Ok(Some(Waiter::Done(done)))
+            Ok(Waiter::Done(done))
         }
     }
 }

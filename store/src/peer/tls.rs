@@ -3,12 +3,15 @@
 
 use std::sync::Arc;
 
+use parking_lot::RwLock;
+use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
     SignatureScheme,
@@ -24,6 +27,48 @@ const MASTERS: &str = "system:mainstay:masters";
 pub(crate) struct TlsConfigs {
     pub(crate) server: Arc<ServerConfig>,
     pub(crate) client: Arc<ClientConfig>,
+    pub(crate) own: Arc<OwnCertificate>,
+}
+
+/// What this master shows to the others. New connections show what was set last; open ones go on.
+#[derive(Debug)]
+pub(crate) struct OwnCertificate(RwLock<Arc<CertifiedKey>>);
+
+impl OwnCertificate {
+    fn new(tls: &PeerTls) -> Result<Self, StoreError> {
+        Ok(Self(RwLock::new(certified(tls)?)))
+    }
+
+    /// Replaces it.
+    pub(crate) fn set(&self, tls: &PeerTls) -> Result<(), StoreError> {
+        *self.0.write() = certified(tls)?;
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for OwnCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.read().clone())
+    }
+}
+
+impl ResolvesClientCert for OwnCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.read().clone())
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+fn certified(tls: &PeerTls) -> Result<Arc<CertifiedKey>, StoreError> {
+    let chain = certificates(&tls.cert_pem)?;
+    let own = chain.first().ok_or_else(|| StoreError::Config("the peer certificate is empty".to_owned()))?;
+    require_master(own).map_err(|error| bad("peer certificate", &error))?;
+    let key = PrivateKeyDer::from_pem_slice(tls.key_pem.as_bytes()).map_err(|error| bad("peer key", &error))?;
+    let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
+    certified.map(Arc::new).map_err(|error| bad("peer certificate", &error))
 }
 
 impl TlsConfigs {
@@ -31,28 +76,23 @@ impl TlsConfigs {
     pub(crate) fn new(tls: &PeerTls) -> Result<Self, StoreError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let roots = Arc::new(roots(&tls.ca_pem)?);
-        let chain = certificates(&tls.cert_pem)?;
-        let key = || PrivateKeyDer::from_pem_slice(tls.key_pem.as_bytes()).map_err(|error| bad("peer key", &error));
-        let own = chain.first().ok_or_else(|| StoreError::Config("the peer certificate is empty".to_owned()))?;
-        require_master(own).map_err(|error| bad("peer certificate", &error))?;
+        let own = Arc::new(OwnCertificate::new(tls)?);
         let clients = ClientVerifier::new(roots.clone(), provider.clone())?;
         let servers = ServerVerifier { roots, algorithms: provider.signature_verification_algorithms };
         let mut server = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| bad("TLS", &error))?
             .with_client_cert_verifier(Arc::new(clients))
-            .with_single_cert(chain.clone(), key()?)
-            .map_err(|error| bad("peer certificate", &error))?;
+            .with_cert_resolver(own.clone());
         let mut client = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| bad("TLS", &error))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(servers))
-            .with_client_auth_cert(chain, key()?)
-            .map_err(|error| bad("peer certificate", &error))?;
+            .with_client_cert_resolver(own.clone());
         server.alpn_protocols = vec![b"h2".to_vec()];
         client.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Self { server: Arc::new(server), client: Arc::new(client) })
+        Ok(Self { server: Arc::new(server), client: Arc::new(client), own })
     }
 }
 

@@ -34,12 +34,19 @@ pub(crate) struct Applier<'a, L> {
     /// Values changed so far; `None`: deleted. Never iterated, so its order does not matter.
     changed: HashMap<Bytes, Option<Stored>, foldhash::fast::FixedState>,
     changes: Vec<Change>,
+    /// Over all changes since the log began, in order: masters that ever applied something differently differ for good.
+    checksum: u32,
 }
 
 impl<'a, L: Lookup> Applier<'a, L> {
-    /// Continues after `revision`.
-    pub(crate) fn new(lookup: &'a L, revision: Revision) -> Self {
-        Self { lookup, revision, changed: HashMap::default(), changes: Vec::new() }
+    /// Continues after `revision`, whose checksum is `checksum`.
+    pub(crate) fn new(lookup: &'a L, revision: Revision, checksum: u32) -> Self {
+        Self { lookup, revision, changed: HashMap::default(), changes: Vec::new(), checksum }
+    }
+
+    /// The checksum of everything applied so far.
+    pub(crate) fn checksum(&self) -> u32 {
+        self.checksum
     }
 
     /// The revision reached.
@@ -120,6 +127,7 @@ impl<'a, L: Lookup> Applier<'a, L> {
     }
 
     fn record(&mut self, mut event: Event, previous: Option<Stored>) {
+        self.checksum = folded(self.checksum, &event);
         let (previous_created, previous_modified) = match previous {
             Some(stored) => {
                 event.previous = Some(stored.value);
@@ -129,6 +137,21 @@ impl<'a, L: Lookup> Applier<'a, L> {
         };
         self.changes.push(Change { event: Arc::new(event), previous_created, previous_modified });
     }
+}
+
+/// The checksum after one more change.
+fn folded(checksum: u32, event: &Event) -> u32 {
+    let mut head = [0; 13];
+    head[..8].copy_from_slice(&event.revision.0.to_be_bytes());
+    head[8] = match event.kind {
+        EventKind::Created => 0,
+        EventKind::Updated => 1,
+        EventKind::Deleted => 2,
+    };
+    let key_length = u32::try_from(event.key.len()).unwrap_or(u32::MAX);
+    head[9..].copy_from_slice(&key_length.to_be_bytes());
+    let parts: [&[u8]; 3] = [&head, &event.key, &event.value];
+    parts.into_iter().fold(checksum, |sum, part| crc32c::crc32c_append(sum, part))
 }
 
 /// The value with the revision's digits inserted at `at`; an offset beyond the end inserts nothing.
@@ -181,7 +204,7 @@ mod tests {
     }
 
     fn run(memory: &Memory, from: u64, txns: Vec<Txn>) -> (Vec<TxnOutcome>, Vec<Change>) {
-        let mut applier = Applier::new(memory, Revision(from));
+        let mut applier = Applier::new(memory, Revision(from), 0);
         let outcomes = txns.into_iter().map(|t| applier.apply(t, Term(3)).unwrap()).collect();
         (outcomes, applier.finish().0)
     }
@@ -229,6 +252,24 @@ mod tests {
         assert_eq!(outcomes[3], TxnOutcome::Committed(Revision(2)));
         assert_eq!(changes[1].event.kind, EventKind::Deleted);
         assert_eq!(changes[1].event.value, b("1"));
+    }
+
+    #[test]
+    fn the_checksum_tells_any_difference_and_does_not_depend_on_the_steps() {
+        let sum = |steps: &[&[Op]]| {
+            steps.iter().fold((0, 0), |(revision, sum), step| {
+                let memory = Memory::default();
+                let mut applier = Applier::new(&memory, Revision(revision), sum);
+                for op in *step {
+                    applier.apply(txn(vec![], vec![op.clone()]), Term(1)).unwrap();
+                }
+                (applier.revision().0, applier.checksum())
+            })
+        };
+        let whole = sum(&[&[put("a", "1"), put("b", "2")]]);
+        assert_eq!(whole, sum(&[&[put("a", "1")], &[put("b", "2")]]));
+        assert_ne!(whole, sum(&[&[put("a", "1"), put("b", "3")]]));
+        assert_ne!(whole, sum(&[&[put("b", "2"), put("a", "1")]]));
     }
 
     #[test]

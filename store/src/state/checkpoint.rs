@@ -171,6 +171,11 @@ impl Dirs {
         self.data_dir.join("checkpoints").join(self.number().to_string())
     }
 
+    /// A place for a backup to send.
+    pub(crate) fn new_backup(&self) -> PathBuf {
+        self.data_dir.join("checkpoints").join(format!("{}.backup", self.number()))
+    }
+
     /// A new directory for a copy to receive.
     pub(crate) fn new_incoming(&self) -> std::io::Result<PathBuf> {
         let dir = self.data_dir.join("incoming").join(self.number().to_string());

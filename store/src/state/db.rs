@@ -17,11 +17,16 @@ use crate::error::StoreError;
 use crate::raft_types::{LogId, StoredMembership, log_id};
 use crate::types::{Entry, Event, EventKind, Revision};
 
+/// Bytes of events after which a block ends.
+const BLOCK: usize = 64 << 10;
+
 /// How far the state has come.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Progress {
     pub(crate) applied: Option<LogId>,
     pub(crate) revision: Revision,
+    /// Over everything applied; see [`super::apply::Applier`].
+    pub(crate) checksum: u32,
     pub(crate) membership: StoredMembership,
 }
 
@@ -103,9 +108,10 @@ impl StateDb {
     pub(crate) fn progress(&self) -> Result<Progress, StoreError> {
         let mut progress = Progress::default();
         if let Some(bytes) = self.get(keys::APPLIED)? {
-            let (applied, revision) = decode_applied(&bytes).ok_or_else(|| self.damaged("applied mark"))?;
+            let (applied, revision, checksum) = decode_applied(&bytes).ok_or_else(|| self.damaged("applied mark"))?;
             progress.applied = applied;
             progress.revision = revision;
+            progress.checksum = checksum;
         }
         if let Some(json) = self.get(keys::MEMBERSHIP)? {
             progress.membership = serde_json::from_slice(&json).map_err(|error| self.damaged(error))?;
@@ -141,11 +147,17 @@ impl StateDb {
         Ok((Some(self.entry(key.clone(), bytes.into())?), revision))
     }
 
+    /// When a key was last changed.
+    pub(crate) fn modified(&self, key: &[u8]) -> Result<Option<Revision>, StoreError> {
+        let pinned = self.db.get_pinned(keys::data(key)).map_err(|error| self.explain(&error))?;
+        pinned.map(|bytes| keys::modified(&bytes).ok_or_else(|| self.damaged("value record"))).transpose()
+    }
+
     fn revision_in(&self, applied: Option<Vec<u8>>) -> Result<Revision, StoreError> {
         match applied {
             None => Ok(Revision(0)),
             Some(bytes) => {
-                decode_applied(&bytes).map(|(_, revision)| revision).ok_or_else(|| self.damaged("applied mark"))
+                decode_applied(&bytes).map(|(_, revision, _)| revision).ok_or_else(|| self.damaged("applied mark"))
             }
         }
     }
@@ -245,14 +257,9 @@ impl StateDb {
         if revision.0 < floor {
             return Err(StoreError::Compacted { oldest: Revision(floor) });
         }
-        let start = keys::history(Revision(revision.0 + 1), 0);
-        let mut options = ReadOptions::default();
-        options.set_iterate_upper_bound(vec![keys::HISTORY + 1]);
         let mut undo = BTreeMap::new();
-        for item in snapshot.iterator_opt(IteratorMode::From(&start, Direction::Forward), options) {
-            let (_, value) = item.map_err(|error| self.explain(&error))?;
-            let event = self.decode_event(Bytes::from(value))?;
-            if wanted(&event.key) {
+        for block in self.blocks(snapshot, revision) {
+            for event in block?.events.into_iter().filter(|event| event.revision > revision.0 && wanted(&event.key)) {
                 let previous = previous_of(&event);
                 undo.entry(event.key).or_insert(previous);
             }
@@ -288,29 +295,40 @@ impl StateDb {
         if after.0 < floor {
             return Err(StoreError::Compacted { oldest: Revision(floor) });
         }
-        let start = keys::history(Revision(after.0 + 1), 0);
-        let mut options = ReadOptions::default();
-        options.set_iterate_upper_bound(keys::history(Revision(upto.0.saturating_add(1)), 0));
         let mut events = Vec::new();
         let (mut bytes, mut reached) = (0, after);
-        for item in snapshot.iterator_opt(IteratorMode::From(&start, Direction::Forward), options) {
-            let (key, value) = item.map_err(|error| self.explain(&error))?;
-            let revision = keys::history_revision(&key).ok_or_else(|| self.damaged("history key"))?;
-            if revision > reached && bytes >= limit_bytes {
-                return Ok((events, reached));
-            }
-            reached = revision;
-            bytes += value.len();
-            let event = self.decode_event(Bytes::from(value))?;
-            if event.key.starts_with(prefix) {
-                events.push(Arc::new(to_event(event, revision)));
+        for block in self.blocks(&snapshot, after) {
+            for event in block?.events.into_iter().filter(|event| event.revision > after.0) {
+                let revision = Revision(event.revision);
+                if revision > upto {
+                    return Ok((events, upto));
+                }
+                if revision > reached && bytes >= limit_bytes {
+                    return Ok((events, reached));
+                }
+                reached = revision;
+                bytes += event.key.len() + event.value.len() + event.previous.as_ref().map_or(0, Bytes::len);
+                if event.key.starts_with(prefix) {
+                    events.push(Arc::new(to_event(event)));
+                }
             }
         }
         Ok((events, upto))
     }
 
-    fn decode_event(&self, bytes: Bytes) -> Result<pb::StoredEvent, StoreError> {
-        pb::StoredEvent::decode(bytes).map_err(|error| self.damaged(error))
+    /// Blocks of events that hold changes after `after`; the first may begin with earlier ones.
+    fn blocks<'a>(
+        &'a self,
+        snapshot: &'a rocksdb::Snapshot<'a>,
+        after: Revision,
+    ) -> impl Iterator<Item = Result<pb::StoredEvents, StoreError>> + 'a {
+        let start = keys::history(Revision(after.0.saturating_add(1)));
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(vec![keys::HISTORY + 1]);
+        snapshot.iterator_opt(IteratorMode::From(&start, Direction::Forward), options).map(move |item| {
+            let (_, value) = item.map_err(|error| self.explain(&error))?;
+            pb::StoredEvents::decode(Bytes::from(value)).map_err(|error| self.damaged(error))
+        })
     }
 
     /// The last revision marked at or before `millis`, and the key range of marks up to it.
@@ -339,7 +357,7 @@ impl StateDb {
         }
         let mut batch = WriteBatch::default();
         batch.put(keys::FLOOR, revision.0.to_be_bytes());
-        batch.delete_range(keys::history(floor, 0), keys::history(Revision(revision.0 + 1), 0));
+        batch.delete_range(keys::history(floor), keys::history(Revision(revision.0 + 1)));
         batch.delete_range(keys::time(0), mark);
         self.write(batch)?;
         Ok(Some(revision))
@@ -361,9 +379,9 @@ impl StateDb {
     /// Goes on at `revision` with no history before it.
     pub(crate) fn leap(&self, applied: LogId, revision: Revision) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
-        batch.put(keys::APPLIED, encode_applied(Some(applied), revision));
+        batch.put(keys::APPLIED, encode_applied(Some(applied), revision, 0));
         batch.put(keys::FLOOR, revision.0.to_be_bytes());
-        batch.delete_range(keys::history(Revision(0), 0), vec![keys::HISTORY + 1]);
+        batch.delete_range(keys::history(Revision(0)), vec![keys::HISTORY + 1]);
         batch.delete_range(keys::time(0), vec![keys::TIME + 1]);
         self.write(batch)
     }
@@ -385,10 +403,25 @@ impl Lookup for StateDb {
     }
 }
 
-/// Adds a change's event to a batch.
-pub(super) fn put_event(batch: &mut WriteBatch, change: &Change, position: u32) {
+/// Adds changes to a batch, in blocks of whole revisions: inserting many small records costs more than one large one.
+pub(super) fn put_events(batch: &mut WriteBatch, changes: &[Change]) {
+    let mut block = Vec::new();
+    let mut changes = changes.iter().peekable();
+    while let Some(change) = changes.next() {
+        let revision = change.event.revision;
+        // As a field of `StoredEvents`: its tag, its length, itself.
+        prost::encoding::message::encode(1, &stored_event(change), &mut block);
+        let ends = changes.peek().is_none_or(|next| next.event.revision != revision);
+        if ends && (block.len() >= BLOCK || changes.peek().is_none()) {
+            batch.put(keys::history(revision), &block);
+            block.clear();
+        }
+    }
+}
+
+fn stored_event(change: &Change) -> pb::StoredEvent {
     let event = &change.event;
-    let stored = pb::StoredEvent {
+    pb::StoredEvent {
         kind: match event.kind {
             EventKind::Created => pb::stored_event::Kind::Created,
             EventKind::Updated => pb::stored_event::Kind::Updated,
@@ -400,33 +433,36 @@ pub(super) fn put_event(batch: &mut WriteBatch, change: &Change, position: u32) 
         previous: event.previous.clone(),
         created: change.previous_created.0,
         modified: change.previous_modified.0,
-    };
-    batch.put(keys::history(event.revision, position), stored.encode_to_vec());
+        revision: event.revision.0,
+    }
 }
 
-/// The record of what has been applied: term, index + 1 (0: nothing), revision.
-pub(super) fn encode_applied(applied: Option<LogId>, revision: Revision) -> [u8; 24] {
+/// The record of what has been applied: term, index + 1 (0: nothing), revision, checksum.
+pub(super) fn encode_applied(applied: Option<LogId>, revision: Revision, checksum: u32) -> [u8; 28] {
     let (term, next) = applied.map_or((0, 0), |id| (id.committed_leader_id().term, id.index + 1));
-    let mut bytes = [0; 24];
+    let mut bytes = [0; 28];
     bytes[..8].copy_from_slice(&term.to_be_bytes());
     bytes[8..16].copy_from_slice(&next.to_be_bytes());
-    bytes[16..].copy_from_slice(&revision.0.to_be_bytes());
+    bytes[16..24].copy_from_slice(&revision.0.to_be_bytes());
+    bytes[24..].copy_from_slice(&checksum.to_be_bytes());
     bytes
 }
 
-fn decode_applied(bytes: &[u8]) -> Option<(Option<LogId>, Revision)> {
+fn decode_applied(bytes: &[u8]) -> Option<(Option<LogId>, Revision, u32)> {
     let term = keys::number(bytes.get(..8)?)?;
     let next = keys::number(bytes.get(8..16)?)?;
     let revision = keys::number(bytes.get(16..24)?)?;
+    let checksum = u32::from_be_bytes(bytes.get(24..28)?.try_into().ok()?);
     let applied = next.checked_sub(1).map(|index| log_id(term, index));
-    Some((applied, Revision(revision)))
+    Some((applied, Revision(revision), checksum))
 }
 
 fn to_entry(key: Bytes, stored: Stored) -> Entry {
     Entry { key, value: stored.value, created: stored.created, modified: stored.modified }
 }
 
-fn to_event(event: pb::StoredEvent, revision: Revision) -> Event {
+fn to_event(event: pb::StoredEvent) -> Event {
+    let revision = Revision(event.revision);
     let kind = match event.kind() {
         pb::stored_event::Kind::Created => EventKind::Created,
         pb::stored_event::Kind::Updated => EventKind::Updated,

@@ -37,18 +37,12 @@ pub(super) fn end_of(prefix: &[u8]) -> Vec<u8> {
     Vec::new()
 }
 
-/// The key of the event number `position` of a revision.
-pub(super) fn history(revision: Revision, position: u32) -> Vec<u8> {
-    let mut key = Vec::with_capacity(13);
+/// The key of a block of events that ends with those of `revision`.
+pub(super) fn history(revision: Revision) -> Vec<u8> {
+    let mut key = Vec::with_capacity(9);
     key.push(HISTORY);
     key.extend_from_slice(&revision.0.to_be_bytes());
-    key.extend_from_slice(&position.to_be_bytes());
     key
-}
-
-/// The revision in an event's key.
-pub(super) fn history_revision(key: &[u8]) -> Option<Revision> {
-    Some(Revision(u64::from_be_bytes(key.get(1..9)?.try_into().ok()?)))
 }
 
 /// The key of the mark made at `millis` since 1970.
@@ -69,6 +63,11 @@ pub(crate) struct Stored {
     pub(crate) created: Revision,
     pub(crate) modified: Revision,
     pub(crate) value: Bytes,
+}
+
+/// The last change in a value's record.
+pub(super) fn modified(record: &[u8]) -> Option<Revision> {
+    number(record.get(8..16)?).map(Revision)
 }
 
 impl Stored {
@@ -105,6 +104,6 @@ mod tests {
         let stored = Stored { created: Revision(1), modified: Revision(2), value: Bytes::from_static(b"v") };
         assert_eq!(Stored::decode(stored.encode().into()), Some(stored));
         assert_eq!(Stored::decode(Bytes::from_static(b"short")), None);
-        assert_eq!(history_revision(&history(Revision(9), 3)), Some(Revision(9)));
+        assert_eq!(modified(b"short"), None);
     }
 }

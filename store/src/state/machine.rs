@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
+use mainstay_proto::raft as pb;
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
 use rocksdb::WriteBatch;
 
 use super::apply::Applier;
 use super::checkpoint::Checkpoint;
-use super::db::{Progress, StateDb, encode_applied, put_event};
+use super::db::{Progress, StateDb, encode_applied, put_events};
 use super::keys;
+use super::marks::Mark;
 use super::{Applied, State};
 use crate::error::{StoreError, to_io};
-use crate::raft_types::{LogId, Outcomes, RaftEntry, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::raft_types::{LogId, Outcomes, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::types::Term;
 use crate::wire;
 
@@ -39,13 +41,21 @@ impl StateMachine {
     /// Applies one step: one write, then the events, then the answers.
     fn apply_step(&mut self, step: Vec<EntryResponder<TypeConfig>>) -> Result<(), StoreError> {
         let db = self.state.db();
-        let mut applier = Applier::new(db.as_ref(), self.progress.revision);
+        let mut applier = Applier::new(db.as_ref(), self.progress.revision, self.progress.checksum);
+        let mut marks = Vec::new();
         let mut batch = WriteBatch::default();
         let mut answers: Vec<(ApplyResponder<TypeConfig>, Outcomes)> = Vec::new();
         for (entry, responder) in step {
             let id = entry.log_id;
             let outcomes = match entry.payload {
-                EntryPayload::Normal(_) => apply_batch(&mut applier, &mut batch, &mut self.last_mark_ms, entry, &db)?,
+                EntryPayload::Normal(command) => {
+                    let decoded = wire::decode_batch(&command).map_err(|error| db.damaged(error))?;
+                    if self.is_time_to_mark(decoded.proposed_at_ms) {
+                        batch.put(keys::time(self.last_mark_ms), applier.revision().0.to_be_bytes());
+                        marks.push(Mark { index: id.index, checksum: applier.checksum() });
+                    }
+                    apply_batch(&mut applier, decoded, Term(id.committed_leader_id().term))?
+                }
                 EntryPayload::Membership(membership) => {
                     self.progress.membership = StoredMembership::new(Some(id), membership);
                     put_membership(&mut batch, &self.progress.membership).map_err(|error| db.damaged(error))?;
@@ -57,6 +67,7 @@ impl StateMachine {
             answers.extend(responder.map(|responder| (responder, outcomes)));
         }
         self.progress.revision = applier.revision();
+        self.progress.checksum = applier.checksum();
         let (changes, values) = applier.finish();
         for (key, value) in &values {
             match value {
@@ -64,20 +75,25 @@ impl StateMachine {
                 None => batch.delete(keys::data(key)),
             }
         }
-        let mut position = (0, 0);
-        for change in &changes {
-            let revision = change.event.revision.0;
-            position = (revision, if position.0 == revision { position.1 + 1 } else { 0 });
-            put_event(&mut batch, change, position.1);
-        }
-        batch.put(keys::APPLIED, encode_applied(self.progress.applied, self.progress.revision));
+        put_events(&mut batch, &changes);
+        batch.put(keys::APPLIED, encode_applied(self.progress.applied, self.progress.revision, self.progress.checksum));
         db.write(batch)?;
+        self.state.marks.lock().extend(marks);
         self.state.ring.lock().extend(changes.into_iter().map(|change| change.event));
         self.publish();
         for (responder, outcomes) in answers {
             responder.send(outcomes);
         }
         Ok(())
+    }
+
+    /// Marks are made where the log says so, and so at the same entries on every master.
+    fn is_time_to_mark(&mut self, proposed_at_ms: u64) -> bool {
+        let due = proposed_at_ms >= self.last_mark_ms.saturating_add(MARK_EVERY_MS);
+        if due {
+            self.last_mark_ms = proposed_at_ms;
+        }
+        due
     }
 
     fn publish(&self) {
@@ -115,23 +131,8 @@ impl StateMachine {
     }
 }
 
-fn apply_batch(
-    applier: &mut Applier<'_, StateDb>,
-    batch: &mut WriteBatch,
-    last_mark_ms: &mut u64,
-    entry: RaftEntry,
-    db: &StateDb,
-) -> Result<Outcomes, StoreError> {
-    let EntryPayload::Normal(command) = entry.payload else {
-        return Ok(Outcomes::default());
-    };
-    let decoded = wire::decode_batch(&command).map_err(|error| db.damaged(error))?;
-    if decoded.proposed_at_ms >= last_mark_ms.saturating_add(MARK_EVERY_MS) {
-        *last_mark_ms = decoded.proposed_at_ms;
-        batch.put(keys::time(decoded.proposed_at_ms), applier.revision().0.to_be_bytes());
-    }
-    let term = Term(entry.log_id.committed_leader_id().term);
-    let outcomes = decoded.txns.into_iter().map(|txn| applier.apply(wire::txn_from_pb(txn), term));
+fn apply_batch(applier: &mut Applier<'_, StateDb>, batch: pb::Batch, term: Term) -> Result<Outcomes, StoreError> {
+    let outcomes = batch.txns.into_iter().map(|txn| applier.apply(wire::txn_from_pb(txn), term));
     Ok(Outcomes(outcomes.collect::<Result<_, _>>()?))
 }
 

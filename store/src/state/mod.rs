@@ -6,9 +6,9 @@
 //! | key | value |
 //! |---|---|
 //! | `d` key | created revision, modified revision (8 bytes each, big endian), value |
-//! | `h` revision (8 bytes) position (4 bytes) | `StoredEvent`: the change, the state before it |
+//! | `h` revision (8 bytes) | `StoredEvents`: changes applied together up to that revision, with the state before each |
 //! | `t` milliseconds since 1970 (8 bytes) | the revision reached by then; one a second at the most |
-//! | `m/applied` | term, index + 1, revision |
+//! | `m/applied` | term, index + 1, revision, checksum of all changes |
 //! | `m/membership` | the last applied membership, JSON |
 //! | `m/floor` | the revision up to which history is gone (each master's own) |
 //!
@@ -22,6 +22,7 @@ mod checkpoint;
 mod db;
 mod keys;
 mod machine;
+mod marks;
 mod ring;
 
 use std::path::Path;
@@ -34,10 +35,12 @@ use tokio::sync::watch;
 use crate::error::StoreError;
 use crate::query::{ListQuery, Page};
 use crate::raft_types::LogId;
-use crate::types::{Entry, Event, Freshness, Revision};
+use crate::types::{Entry, Event, Freshness, Guard, Revision, Txn, TxnOutcome};
 pub(crate) use checkpoint::{Checkpoint, Dirs, sync_dir, write_durably};
 pub(crate) use db::{StateDb, small_footprint};
 pub(crate) use machine::StateMachine;
+use marks::Marks;
+pub(crate) use marks::{Mark, Verdict, compare};
 use ring::Ring;
 
 /// How far this master has applied.
@@ -52,6 +55,7 @@ pub(crate) struct State {
     dirs: Dirs,
     db: RwLock<Arc<StateDb>>,
     ring: Mutex<Ring>,
+    marks: Mutex<Marks>,
     applied: watch::Sender<Applied>,
 }
 
@@ -66,6 +70,7 @@ impl State {
             dirs,
             db: RwLock::new(Arc::new(db)),
             ring: Mutex::new(Ring::new(ring_bytes, applied.revision)),
+            marks: Mutex::default(),
             applied: watch::Sender::new(applied),
         });
         let machine = StateMachine::new(state.clone())?;
@@ -103,6 +108,11 @@ impl State {
         *self.applied.borrow()
     }
 
+    /// Recent checksums of what was applied, the newest last.
+    pub(crate) fn marks(&self) -> Vec<Mark> {
+        self.marks.lock().to_vec()
+    }
+
     /// Follows what is applied.
     pub(crate) fn follow(&self) -> watch::Receiver<Applied> {
         self.applied.subscribe()
@@ -114,6 +124,23 @@ impl State {
             Freshness::Exactly(revision) => Ok((self.db().read_at(key, revision)?, revision)),
             _ => self.db().read(key),
         }
+    }
+
+    /// What will become of a transaction, where that is certain already: a key that was changed or removed after the
+    /// revision that a guard wants never comes back to it. Saves a doomed write its way through the log.
+    pub(crate) fn refusal(&self, txn: &Txn) -> Result<Option<TxnOutcome>, StoreError> {
+        for (position, guard) in txn.guards.iter().enumerate() {
+            let Guard::At(key, wanted) = guard else { continue };
+            if self.applied().revision < *wanted {
+                continue;
+            }
+            let found = self.db().modified(key)?;
+            if found != Some(*wanted) {
+                let guard = u32::try_from(position).unwrap_or(u32::MAX);
+                return Ok(Some(TxnOutcome::Refused { guard, found }));
+            }
+        }
+        Ok(None)
     }
 
     /// A listing; likewise.

@@ -1,13 +1,9 @@
 //! Three masters: failover, restarts, replacement, consistent reads, watches that miss and repeat nothing.
 
-#![allow(clippy::unwrap_used, clippy::too_many_lines)]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::*;
 use mainstay_store::{Freshness, Revision, Role, Start, Store, StoreError, TxnOutcome};
-use support::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn any_master_takes_writes_and_reads_what_was_written() {
@@ -25,7 +21,7 @@ async fn any_master_takes_writes_and_reads_what_was_written() {
     }
     let refused = stores[1].propose(create("k0", "again")).await.unwrap();
     assert!(matches!(refused, TxnOutcome::Refused { guard: 0, found: Some(_) }));
-    let status = stores[1].status().await;
+    let status = stores[1].status().await.unwrap();
     assert_eq!(status.members.len(), 3);
     assert!(status.members.iter().all(|member| member.reachable && member.lag.is_some()));
     assert_eq!(status.members.iter().filter(|member| member.role == Role::Leader).count(), 1);

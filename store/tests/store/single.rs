@@ -1,15 +1,11 @@
 //! One master: transactions, reads at every freshness, watches, history, restarts.
 
-#![allow(clippy::unwrap_used, clippy::too_many_lines)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::*;
 use mainstay_store::{
     EventKind, Freshness, Guard, ListQuery, Op, Revision, Start, Store, StoreError, Term, Txn, TxnOutcome,
 };
-use support::*;
 
 async fn keys(store: &Store, prefix: &str, fresh: Freshness) -> Vec<(String, String)> {
     let query = ListQuery { prefix: b(prefix), after: None, limit: 0, fresh };

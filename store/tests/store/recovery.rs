@@ -1,13 +1,9 @@
 //! New clusters from a backup and from the last survivor.
 
-#![allow(clippy::unwrap_used, clippy::too_many_lines)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::*;
 use mainstay_store::{Freshness, Revision, Start, Store, StoreError};
-use support::*;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_made_while_serving_becomes_a_new_cluster() {

@@ -1,5 +1,4 @@
 //! Masters in one process, on real sockets and directories.
-#![allow(dead_code, clippy::unwrap_used)]
 
 use std::path::PathBuf;
 use std::sync::Arc;

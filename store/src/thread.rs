@@ -1,0 +1,51 @@
+//! The thread that a master's store runs on: Raft, its connections, the proposer and apply take turns on one thread, so
+//! that they hand work to each other without waking another core, and heartbeats do not wait behind the API's work.
+
+use std::future::Future;
+
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::StoreError;
+
+/// Ends with its handle; what still runs on it is dropped then.
+#[derive(Debug)]
+pub(crate) struct StoreThread {
+    runtime: Handle,
+    end: CancellationToken,
+}
+
+impl StoreThread {
+    /// Starts the thread of the master `name`.
+    pub(crate) fn start(name: &str) -> Result<Self, StoreError> {
+        let failed = |error: std::io::Error| StoreError::Io(format!("cannot start the store's thread: {error}"));
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let (handle, end) = (runtime.handle().clone(), CancellationToken::new());
+        let ended = end.clone();
+        let run = move || {
+            runtime.block_on(ended.cancelled());
+            runtime.shutdown_background();
+        };
+        std::thread::Builder::new().name(format!("store-{name}")).spawn(run).map_err(failed)?;
+        Ok(Self { runtime: handle, end })
+    }
+
+    /// No thread of its own: the runtime that this is called on.
+    pub(crate) fn current() -> Self {
+        Self { runtime: Handle::current(), end: CancellationToken::new() }
+    }
+
+    /// Does `work` on the thread.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.runtime.spawn(work).await.map_err(|_| StoreError::Shutdown)
+    }
+}
+
+impl Drop for StoreThread {
+    fn drop(&mut self) {
+        self.end.cancel();
+    }
+}

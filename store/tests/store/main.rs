@@ -1,0 +1,8 @@
+//! Masters in one process, on real sockets and directories.
+#![allow(clippy::unwrap_used, clippy::too_many_lines)]
+
+mod cluster;
+mod faults;
+mod recovery;
+mod single;
+mod support;
