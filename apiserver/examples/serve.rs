@@ -62,8 +62,8 @@ fn store_config(dir: &std::path::Path, pki: &MasterPki, url: &str) -> StoreConfi
         api_url: url.to_owned(),
         tls: PeerTls {
             ca_pem: pki.ca.cert_pem().to_owned(),
-            cert_pem: pki.peer.cert_pem.clone(),
-            key_pem: pki.peer.key_pem.clone(),
+            cert_pem: pki.peer().cert_pem.clone(),
+            key_pem: pki.peer().key_pem.clone(),
         },
         start: Start::Bootstrap,
         tuning: Tuning::default(),

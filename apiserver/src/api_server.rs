@@ -90,9 +90,9 @@ impl ApiServer {
     /// Serves REST and gRPC on a listener until [`Self::shutdown`].
     ///
     /// # Errors
-    /// If the serving certificate is not usable.
+    /// If TLS cannot be set up.
     pub async fn serve(&self, listener: TcpListener) -> Result<(), ServerError> {
-        let tls = pki::server_config(&self.pki.serving)?;
+        let tls = pki::server_config(self.pki.serving.clone())?;
         server::serve(listener, tls, self.dispatch.clone(), self.stop.clone()).await;
         Ok(())
     }

@@ -58,7 +58,7 @@ impl Agents {
 
     /// A channel to another master, with this one's certificate.
     fn channel(&self, url: &str) -> ApiResult<Channel> {
-        let tls = pki::client_config(self.pki.ca.cert_pem(), Some(&self.pki.peer)).map_err(Status::internal)?;
+        let tls = pki::client_config(self.pki.ca.cert_pem(), Some(&self.pki.peer())).map_err(Status::internal)?;
         let mut tls = tls;
         tls.alpn_protocols = vec![b"h2".to_vec()];
         let tls = tokio_rustls::TlsConnector::from(Arc::new(tls));

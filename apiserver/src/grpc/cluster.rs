@@ -7,19 +7,20 @@ use jiff::Timestamp;
 use mainstay_api::status::{ApiResult, Status};
 use mainstay_proto::v1 as wire;
 use mainstay_proto::v1::cluster_server::Cluster;
-use mainstay_store::{MemberInfo, MemberStatus};
-use tokio_stream::wrappers::ReceiverStream;
+use mainstay_store::{MemberInfo, MemberStatus, Role, StoreError};
 use tonic::{Extensions, Request, Response};
 
 use super::access::user;
+use super::backup::{Backups, Chunks};
 use crate::authn::UserInfo;
 use crate::engine::{Body, Call, Target, WriteOptions, store_status};
-use crate::pki::{self, JoinToken, MasterPki};
+use crate::pki::{self, Admits, JoinToken, MasterPki};
 use crate::rest::Rest;
 
 pub(crate) struct ClusterService {
     pub rest: Arc<Rest>,
     pub pki: Arc<MasterPki>,
+    pub backups: Arc<Backups>,
 }
 
 type Reply<T> = Result<Response<T>, tonic::Status>;
@@ -51,7 +52,8 @@ impl ClusterService {
     ) -> ApiResult<wire::CreateTokenResponse> {
         let token = JoinToken::generate();
         let ttl = (request.ttl_seconds > 0).then(|| Duration::from_secs(request.ttl_seconds));
-        let secret = token.to_secret(ttl, &request.description, Timestamp::now());
+        let admits = if request.masters { Admits::Masters } else { Admits::Workers };
+        let secret = token.to_secret(admits, ttl, &request.description, Timestamp::now());
         let row = self.rest.engine.registry().find("", "v1", "secrets").ok_or_else(Status::path_not_found)?;
         let target = Target { row, namespace: "kube-system".into(), name: String::new(), subresource: String::new() };
         let mut call = Call::new(user, "mainstay", None);
@@ -62,15 +64,15 @@ impl ClusterService {
         Ok(wire::CreateTokenResponse { token: token.to_string() })
     }
 
-    async fn status_of_all(&self) -> wire::StatusResponse {
-        let status = self.rest.engine.store.status().await;
-        wire::StatusResponse {
+    async fn status_of_all(&self) -> ApiResult<wire::StatusResponse> {
+        let status = self.rest.engine.store.status().await.map_err(store_status)?;
+        Ok(wire::StatusResponse {
             members: status.members.into_iter().map(member).collect(),
             cluster_id: pki_id(&self.pki),
             leader_id: status.leader_id.unwrap_or(0),
             term: status.term.0,
             revision: status.revision.0,
-        }
+        })
     }
 }
 
@@ -98,10 +100,21 @@ fn member(status: MemberStatus) -> wire::Member {
         lag: status.lag.unwrap_or(0),
         log_bytes: status.log_bytes.unwrap_or(0),
         state_bytes: status.state_bytes.unwrap_or(0),
-        version: String::new(),
+        version: status.version.unwrap_or_default(),
         healthy: status.reachable && !low,
         message,
-        snapshot_index: 0,
+        snapshot_index: status.snapshot_log.unwrap_or(0),
+        disk_free_bytes: status.disk_free_bytes.unwrap_or(0),
+        started_ms: status.started_ms.unwrap_or(0),
+        votes: status.role != Role::Learner,
+    }
+}
+
+/// A change that does not fit the membership is the caller's mistake.
+fn change_status(error: StoreError) -> Status {
+    match error {
+        StoreError::Membership(reason) => Status::bad_request(reason),
+        other => store_status(other),
     }
 }
 
@@ -134,21 +147,21 @@ impl Cluster for ClusterService {
 
     async fn status(&self, request: Request<wire::StatusRequest>) -> Reply<wire::StatusResponse> {
         check(request.extensions())?;
-        Ok(Response::new(self.status_of_all().await))
+        told(self.status_of_all().await)
     }
 
     async fn add_member(&self, request: Request<wire::AddMemberRequest>) -> Reply<wire::AddMemberResponse> {
         check(request.extensions())?;
         let wire::AddMemberRequest { name, id, peer_address, url } = request.into_inner();
         let added = self.rest.engine.store.add_member(MemberInfo { id, name, peer_address, api_url: url }).await;
-        told(added.map_err(store_status)).map(drop)?;
-        Ok(Response::new(wire::AddMemberResponse { members: self.status_of_all().await.members }))
+        told(added.map_err(change_status)).map(drop)?;
+        told(self.status_of_all().await.map(|status| wire::AddMemberResponse { members: status.members }))
     }
 
     async fn remove_member(&self, request: Request<wire::RemoveMemberRequest>) -> Reply<wire::RemoveMemberResponse> {
         check(request.extensions())?;
         let removed = self.rest.engine.store.remove_member(&request.into_inner().name).await;
-        told(removed.map(|()| wire::RemoveMemberResponse {}).map_err(store_status))
+        told(removed.map(|()| wire::RemoveMemberResponse {}).map_err(change_status))
     }
 
     async fn transfer_leader(
@@ -160,14 +173,14 @@ impl Cluster for ClusterService {
         let moved = self.rest.engine.store.transfer_leader(to).await;
         let leader =
             self.rest.engine.store.leadership().borrow().leader.clone().map(|leader| leader.name).unwrap_or_default();
-        told(moved.map(|()| wire::TransferLeaderResponse { leader }).map_err(store_status))
+        told(moved.map(|()| wire::TransferLeaderResponse { leader }).map_err(change_status))
     }
 
-    type BackupStream = ReceiverStream<Result<wire::BackupChunk, tonic::Status>>;
+    type BackupStream = Chunks;
 
     async fn backup(&self, request: Request<wire::BackupRequest>) -> Reply<Self::BackupStream> {
         check(request.extensions())?;
-        Err(tonic::Status::unimplemented("backup is not served by this version"))
+        Ok(Response::new(self.backups.clone().send(self.rest.engine.store.clone(), request.into_inner())))
     }
 
     async fn create_token(&self, request: Request<wire::CreateTokenRequest>) -> Reply<wire::CreateTokenResponse> {

@@ -2,6 +2,7 @@
 
 mod access;
 mod agents;
+mod backup;
 mod cluster;
 mod masters;
 mod objects;
@@ -31,7 +32,8 @@ pub(crate) fn routes(rest: &Arc<Rest>, agents: &Arc<Agents>, pki: &Arc<MasterPki
         .max_encoding_message_size(MESSAGE_LIMIT);
     let sessions = AgentsServer::new(agents::AgentsService { agents: agents.clone(), stop: rest.stop.clone() });
     let masters = MastersServer::new(masters::MastersService { agents: agents.clone() });
-    let cluster = ClusterServer::new(cluster::ClusterService { rest: rest.clone(), pki: pki.clone() });
+    let cluster =
+        ClusterServer::new(cluster::ClusterService { rest: rest.clone(), pki: pki.clone(), backups: Arc::default() });
     Routes::new(objects).add_service(sessions).add_service(masters).add_service(cluster)
 }
 

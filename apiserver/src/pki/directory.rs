@@ -2,12 +2,14 @@
 
 use super::ca::{ClusterCa, Issued, Profile};
 use super::check::expiry;
-use super::{PkiError, PkiResult, ServiceAccountKey};
+use super::{PkiError, PkiResult, ServiceAccountKey, ServingCertificate};
+use arc_swap::ArcSwap;
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Certificates are renewed when less than this is left, in seconds.
 const RENEW_BEFORE: i64 = 90 * 24 * 3600;
@@ -27,10 +29,10 @@ pub struct MasterPki {
     pub ca: ClusterCa,
     /// Signs service-account tokens.
     pub service_account: ServiceAccountKey,
-    /// For the API listener.
-    pub serving: Issued,
+    /// What the API listener shows.
+    pub serving: Arc<ServingCertificate>,
     /// For the peer listener, and as client to the other masters.
-    pub peer: Issued,
+    peer: ArcSwap<Issued>,
 }
 
 impl MasterPki {
@@ -76,12 +78,28 @@ impl MasterPki {
     pub fn load(dir: &Path, names: &MasterNames) -> PkiResult<Self> {
         let ca = ClusterCa::from_pem(read(&dir.join("ca.crt"))?, read(&dir.join("ca.key"))?)?;
         let service_account = ServiceAccountKey::from_pem(read(&dir.join("sa.key"))?)?;
-        let MasterNames { name, addresses } = names;
-        let serving = Profile::Serving { master: name.clone(), addresses: addresses.clone() };
-        let peer = Profile::Peer { master: name.clone(), addresses: addresses.clone() };
-        let serving = current(dir, "serving", &ca, &serving, addresses)?;
-        let peer = current(dir, "peer", &ca, &peer, addresses)?;
-        Ok(Self { ca, service_account, serving, peer })
+        let (serving, peer) = leaves(dir, &ca, names, Timestamp::now())?;
+        let serving = Arc::new(ServingCertificate::new(&serving)?);
+        Ok(Self { ca, service_account, serving, peer: ArcSwap::from_pointee(peer) })
+    }
+
+    /// The certificate for the other masters.
+    #[must_use]
+    pub fn peer(&self) -> Arc<Issued> {
+        self.peer.load_full()
+    }
+
+    /// Makes certificates anew that are near their end at `now`, and shows them from now on. Says whether the one for
+    /// the other masters changed.
+    ///
+    /// # Errors
+    /// When a file cannot be read, written, or parsed; the present certificates stay.
+    pub fn renew(&self, dir: &Path, names: &MasterNames, now: Timestamp) -> PkiResult<bool> {
+        let (serving, peer) = leaves(dir, &self.ca, names, now)?;
+        self.serving.set(&serving)?;
+        let changed = peer.cert_pem != self.peer().cert_pem;
+        self.peer.store(Arc::new(peer));
+        Ok(changed)
     }
 
     /// The administrator's bearer token: the same on all masters, since it derives from the CA's key.
@@ -92,11 +110,26 @@ impl MasterPki {
     }
 }
 
-fn current(dir: &Path, stem: &str, ca: &ClusterCa, profile: &Profile, addresses: &[String]) -> PkiResult<Issued> {
-    let (cert_path, key_path, names_path) = paths(dir, stem);
+/// The serving and the peer certificate, from the folder or made now.
+fn leaves(dir: &Path, ca: &ClusterCa, names: &MasterNames, now: Timestamp) -> PkiResult<(Issued, Issued)> {
+    let MasterNames { name, addresses } = names;
+    let serving = Profile::Serving { master: name.clone(), addresses: addresses.clone() };
+    let peer = Profile::Peer { master: name.clone(), addresses: addresses.clone() };
     let wanted = addresses.join("\n");
+    Ok((current(dir, "serving", ca, &serving, &wanted, now)?, current(dir, "peer", ca, &peer, &wanted, now)?))
+}
+
+fn current(
+    dir: &Path,
+    stem: &str,
+    ca: &ClusterCa,
+    profile: &Profile,
+    wanted: &str,
+    now: Timestamp,
+) -> PkiResult<Issued> {
+    let (cert_path, key_path, names_path) = paths(dir, stem);
     if let (Ok(cert_pem), Ok(key_pem), Ok(names)) = (read(&cert_path), read(&key_path), read(&names_path)) {
-        let left = expiry(&cert_pem)?.as_second() - Timestamp::now().as_second();
+        let left = expiry(&cert_pem)?.as_second() - now.as_second();
         if left > RENEW_BEFORE && names == wanted {
             return Ok(Issued { cert_pem, key_pem });
         }
@@ -104,7 +137,7 @@ fn current(dir: &Path, stem: &str, ca: &ClusterCa, profile: &Profile, addresses:
     let issued = ca.issue(profile)?;
     write(&key_path, &issued.key_pem, true)?;
     write(&cert_path, &issued.cert_pem, false)?;
-    write(&names_path, &wanted, false)?;
+    write(&names_path, wanted, false)?;
     Ok(issued)
 }
 
@@ -142,9 +175,23 @@ mod tests {
         let names = MasterNames { name: "m1".into(), addresses: vec!["127.0.0.1".into()] };
         let made = MasterPki::create(dir.path(), &names).unwrap();
         let found = MasterPki::load(dir.path(), &names).unwrap();
-        assert_eq!(made.serving.cert_pem, found.serving.cert_pem);
+        assert_eq!(made.peer().cert_pem, found.peer().cert_pem);
         assert_eq!(made.admin_token(), found.admin_token());
         let moved = MasterNames { addresses: vec!["10.0.0.9".into()], ..names };
-        assert_ne!(MasterPki::load(dir.path(), &moved).unwrap().serving.cert_pem, found.serving.cert_pem);
+        assert_ne!(MasterPki::load(dir.path(), &moved).unwrap().peer().cert_pem, found.peer().cert_pem);
+    }
+
+    #[test]
+    fn certificates_are_renewed_near_their_end_and_not_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = MasterNames { name: "m1".into(), addresses: vec!["127.0.0.1".into()] };
+        let pki = MasterPki::create(dir.path(), &names).unwrap();
+        let first = pki.peer().cert_pem.clone();
+        let in_days = |days| Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
+        assert!(!pki.renew(dir.path(), &names, in_days(200)).unwrap());
+        assert_eq!(pki.peer().cert_pem, first);
+        assert!(pki.renew(dir.path(), &names, in_days(300)).unwrap());
+        assert_ne!(pki.peer().cert_pem, first);
+        assert_eq!(MasterPki::load(dir.path(), &names).unwrap().peer().cert_pem, pki.peer().cert_pem);
     }
 }

@@ -48,11 +48,14 @@ pub fn enrol(
             let profile = Profile::Agent { node: request.name.clone() };
             Ok(EnrollResponse { certificate_pem: pki.ca.sign_request(&request.csr, &profile)?, ..base })
         }
-        EnrollKind::Master => Ok(EnrollResponse {
-            ca_key_pem: pki.ca.key_pem().to_owned(),
-            service_account_key_pem: pki.service_account.private_pem().to_owned(),
-            ..base
-        }),
+        EnrollKind::Master => {
+            token.check(secret.as_deref(), TokenUse::Mastership, now)?;
+            Ok(EnrollResponse {
+                ca_key_pem: pki.ca.key_pem().to_owned(),
+                service_account_key_pem: pki.service_account.private_pem().to_owned(),
+                ..base
+            })
+        }
         EnrollKind::Unspecified => Err(PkiError::Token("was sent without saying what joins")),
     }
 }

@@ -11,6 +11,9 @@ use std::time::Duration;
 
 const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 
+/// The Secret's field that says that a token admits masters.
+const USAGE_MASTERSHIP: &str = "usage-mainstay-mastership";
+
 /// A token for joining the cluster.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JoinToken {
@@ -27,6 +30,17 @@ pub enum TokenUse {
     Authentication,
     /// To sign the discovery answer.
     Signing,
+    /// To become a master, which gets the cluster's keys.
+    Mastership,
+}
+
+/// Whom a token lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admits {
+    /// Workers only.
+    Workers,
+    /// Masters as well.
+    Masters,
 }
 
 impl std::fmt::Display for JoinToken {
@@ -71,7 +85,7 @@ impl JoinToken {
 
     /// The Secret that makes this token known to the cluster; without `ttl` it does not expire.
     #[must_use]
-    pub fn to_secret(&self, ttl: Option<Duration>, description: &str, now: Timestamp) -> Value {
+    pub fn to_secret(&self, admits: Admits, ttl: Option<Duration>, description: &str, now: Timestamp) -> Value {
         let mut fields = vec![
             ("auth-extra-groups", "system:bootstrappers:mainstay:join".to_owned()),
             ("description", description.to_owned()),
@@ -80,6 +94,9 @@ impl JoinToken {
             ("usage-bootstrap-authentication", "true".to_owned()),
             ("usage-bootstrap-signing", "true".to_owned()),
         ];
+        if admits == Admits::Masters {
+            fields.push((USAGE_MASTERSHIP, "true".to_owned()));
+        }
         if let Some(ttl) = ttl {
             let end = Timestamp::from_second(now.as_second().saturating_add_unsigned(ttl.as_secs()))
                 .unwrap_or(Timestamp::MAX);
@@ -127,9 +144,13 @@ pub fn stored_token(secret: Option<&Value>, id: &str, purpose: TokenUse, now: Ti
     let usage = match purpose {
         TokenUse::Authentication => "usage-bootstrap-authentication",
         TokenUse::Signing => "usage-bootstrap-signing",
+        TokenUse::Mastership => USAGE_MASTERSHIP,
     };
     if field(usage).as_deref() != Some("true") {
-        return Err(PkiError::Token("may not be used for this"));
+        return Err(PkiError::Token(match purpose {
+            TokenUse::Mastership => "admits workers only (masters want one made with --masters)",
+            _ => "may not be used for this",
+        }));
     }
     if let Some(end) = field("expiration")
         && !end.parse::<Timestamp>().is_ok_and(|end| now < end)
@@ -182,7 +203,7 @@ mod tests {
     fn a_secret_admits_only_its_token_and_only_for_its_time() {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let token = JoinToken::generate();
-        let secret = token.to_secret(Some(Duration::from_secs(60)), "test", now);
+        let secret = token.to_secret(Admits::Workers, Some(Duration::from_secs(60)), "test", now);
         let at = |seconds| now + jiff::SignedDuration::from_secs(seconds);
         assert!(token.check(Some(&secret), TokenUse::Authentication, at(59)).is_ok());
         assert!(
@@ -191,6 +212,9 @@ mod tests {
         let wrong = JoinToken { secret: "x".repeat(16), ..token.clone() };
         assert!(wrong.check(Some(&secret), TokenUse::Authentication, at(1)).is_err());
         assert!(token.check(None, TokenUse::Signing, at(1)).is_err());
+        assert!(token.check(Some(&secret), TokenUse::Mastership, at(1)).is_err());
+        let secret = token.to_secret(Admits::Masters, None, "test", now);
+        assert!(token.check(Some(&secret), TokenUse::Mastership, at(1)).is_ok());
     }
 
     #[test]

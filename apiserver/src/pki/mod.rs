@@ -13,9 +13,9 @@ pub use ca::{ClusterCa, Identity, Issued, Profile, new_request};
 pub use check::{ClientCertificate, expiry, verify_client};
 pub use directory::{MasterNames, MasterPki};
 pub use enrol::{discover, enrol};
-pub use join::{JoinToken, TokenUse, discovery_signature, extra_groups, stored_token, verify_discovery};
+pub use join::{Admits, JoinToken, TokenUse, discovery_signature, extra_groups, stored_token, verify_discovery};
 pub use service_account::ServiceAccountKey;
-pub use tls::{client_config, install_provider, server_config, unverified_client_config};
+pub use tls::{ServingCertificate, client_config, install_provider, server_config, unverified_client_config};
 
 /// What can go wrong with keys and certificates; each text says what to do about it.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,7 @@
 //! a bad one is answered with 401 and a reason in the log, not with a broken handshake.
 
 use super::{Issued, PkiError, PkiResult};
+use arc_swap::ArcSwap;
 use rustls::DigitallySignedStruct;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
@@ -10,24 +11,59 @@ use rustls::crypto::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 
 /// The server side: HTTP/2 and HTTP/1.1 by ALPN, client certificates asked for and optional.
 ///
 /// # Errors
-/// When the certificate or its key is not usable.
-pub fn server_config(serving: &Issued) -> PkiResult<rustls::ServerConfig> {
-    let (chain, key) = parse(serving)?;
+/// When TLS cannot be set up.
+pub fn server_config(serving: Arc<ServingCertificate>) -> PkiResult<rustls::ServerConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Arc::new(AnyClient { algorithms: provider.signature_verification_algorithms });
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| tls("start TLS", &e))?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)
-        .map_err(|e| tls("use the serving certificate", &e))?;
+        .with_cert_resolver(serving);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// What the API listener shows. New connections get what was set last; open ones go on.
+#[derive(Debug)]
+pub struct ServingCertificate(ArcSwap<CertifiedKey>);
+
+impl ServingCertificate {
+    /// Shows this one.
+    ///
+    /// # Errors
+    /// When the certificate or its key is not usable.
+    pub fn new(issued: &Issued) -> PkiResult<Self> {
+        Ok(Self(ArcSwap::new(certified(issued)?)))
+    }
+
+    /// Shows another one from now on.
+    ///
+    /// # Errors
+    /// When the certificate or its key is not usable; the present one stays.
+    pub fn set(&self, issued: &Issued) -> PkiResult<()> {
+        self.0.store(certified(issued)?);
+        Ok(())
+    }
+}
+
+impl ResolvesServerCert for ServingCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+fn certified(issued: &Issued) -> PkiResult<Arc<CertifiedKey>> {
+    let (chain, key) = parse(issued)?;
+    let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
+    certified.map(Arc::new).map_err(|e| tls("use the serving certificate", &e))
 }
 
 /// The client side: trusts the CA, and shows `identity` if there is one.
