@@ -87,9 +87,19 @@ pub(crate) struct Rest {
 impl Rest {
     /// With the credentials of these settings.
     pub(crate) fn new(config: &Config) -> Result<Self> {
+        Self::speaking(config, Vec::new())
+    }
+
+    /// Likewise, for connections that speak HTTP/2.
+    pub(crate) fn http2(config: &Config) -> Result<Self> {
+        Self::speaking(config, vec![b"h2".to_vec()])
+    }
+
+    fn speaking(config: &Config, protocols: Vec<Vec<u8>>) -> Result<Self> {
         let identity = identity(config);
         let ca = config.ca_pem.as_deref().context("the kubeconfig names no certificate authority")?;
-        let tls = pki::client_config(ca, identity.as_ref())?;
+        let mut tls = pki::client_config(ca, identity.as_ref())?;
+        tls.alpn_protocols = protocols;
         let mut headers = Vec::new();
         if let Auth::Token(token) = &config.auth {
             headers.push(("authorization".to_owned(), format!("Bearer {token}")));

@@ -8,13 +8,17 @@ use anyhow::{Context, Result, anyhow, bail};
 use mainstay_apiserver::pki::{self, ClusterCa, JoinToken, MasterNames, MasterPki, ServiceAccountKey};
 use mainstay_proto::v1::cluster_client::ClusterClient;
 use mainstay_proto::v1::{EnrollKind, StatusRequest};
-use mainstay_store::Start;
+use mainstay_store::{PeerTls, Start, Store};
+use tokio_util::sync::CancellationToken;
 
 use super::ServerArgs;
 use crate::join::{Joiner, channel_to_any};
 
 /// How long a joining master waits for one that answers.
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between looks at the certificates' ends, which are months away when they are renewed.
+const RENEWAL_CHECK: Duration = Duration::from_secs(12 * 3600);
 
 /// Keys, and how the store begins if it is empty.
 pub(super) struct Keys {
@@ -26,7 +30,7 @@ pub(super) struct Keys {
 
 /// Finds or makes the keys.
 pub(super) async fn obtain(args: &ServerArgs, token: Option<&JoinToken>) -> Result<Keys> {
-    let dir = args.data_dir.join("pki");
+    let dir = folder(args);
     let names = names(args);
     // A master that lost its store but not its keys joins again, as one that lost both.
     let lost_store = !super::store_dir(&args.data_dir).join("identity.json").exists();
@@ -48,6 +52,36 @@ pub(super) async fn obtain(args: &ServerArgs, token: Option<&JoinToken>) -> Resu
     let Some(token) = token else { bail!("joining wants a token: --token TOKEN, from `mainstay token create`") };
     let (pki, peers) = join(args, token, &dir, &names).await?;
     Ok(Keys { pki: Arc::new(pki), start: Start::Join(peers) })
+}
+
+fn folder(args: &ServerArgs) -> PathBuf {
+    args.data_dir.join("pki")
+}
+
+/// What this master shows to the others.
+pub(super) fn peer_tls(pki: &MasterPki) -> PeerTls {
+    let peer = pki.peer();
+    PeerTls { ca_pem: pki.ca.cert_pem().to_owned(), cert_pem: peer.cert_pem.clone(), key_pem: peer.key_pem.clone() }
+}
+
+/// Makes certificates anew before they end, and shows them without a restart.
+pub(super) async fn renew_forever(args: ServerArgs, pki: Arc<MasterPki>, store: Store, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(RENEWAL_CHECK) => {}
+        }
+        let renewed = pki.renew(&folder(&args), &names(&args), jiff::Timestamp::now()).map_err(anyhow::Error::from);
+        let shown = renewed.and_then(|changed| match changed {
+            true => store.renew(&peer_tls(&pki)).map(|()| true).map_err(|error| anyhow!("{error}")),
+            false => Ok(false),
+        });
+        match shown {
+            Ok(true) => tracing::info!("certificates were renewed"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(error = format!("{error:#}"), "certificates cannot be renewed"),
+        }
+    }
 }
 
 fn names(args: &ServerArgs) -> MasterNames {
@@ -78,7 +112,7 @@ async fn join(
 
 /// The masters' addresses for each other; they are told to masters, which this one is by its new certificate.
 async fn peers(args: &ServerArgs, pki: &MasterPki) -> Result<Vec<String>> {
-    let config = pki::client_config(pki.ca.cert_pem(), Some(&pki.peer))?;
+    let config = pki::client_config(pki.ca.cert_pem(), Some(&pki.peer()))?;
     let mut client = ClusterClient::new(channel_to_any(&args.join, config)?);
     let answer = client
         .status(StatusRequest {})

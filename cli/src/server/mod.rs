@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use mainstay_apiserver::pki::JoinToken;
-use mainstay_store::{PeerTls, Store, StoreConfig, StoreError, Tuning};
+use mainstay_store::{Store, StoreConfig, StoreError, Tuning};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -100,6 +100,9 @@ async fn serve(args: ServerArgs) -> Result<()> {
     // First of all, so that a port that is taken is known before anything is written.
     let listener = listen::bind(args.listen).await?;
     let token = args.token.read()?;
+    if let Some(aside) = mainstay_store::set_aside_diverged(&store_dir(&args.data_dir)).map_err(explain)? {
+        tracing::warn!(aside = %aside.display(), "this master differed from the others; it joins again without its data");
+    }
     let keys = keys::obtain(&args, token.as_ref()).await?;
     let store = open_store(&args, &keys).await?;
     let stop = CancellationToken::new();
@@ -108,6 +111,7 @@ async fn serve(args: ServerArgs) -> Result<()> {
         leading::Leading::new(&args, &store, &server, first_token(&args, token)),
         stop.clone(),
     ));
+    let renewal = tokio::spawn(keys::renew_forever(args.clone(), keys.pki.clone(), store.clone(), stop.clone()));
     tracing::info!(name = args.name, url = args.api_url(), "the master is up");
     let outcome = tokio::select! {
         _ = interrupt.recv() => Ok(()),
@@ -116,6 +120,7 @@ async fn serve(args: ServerArgs) -> Result<()> {
     };
     stop.cancel();
     leading.await.context("the leader's tasks ended badly")?;
+    renewal.await.context("the renewal of certificates ended badly")?;
     store.shutdown().await;
     server.stop().await;
     outcome
@@ -134,18 +139,15 @@ async fn open_store(args: &ServerArgs, keys: &Keys) -> Result<Store> {
         peer_listen: args.peer_listen,
         peer_address: args.peer_address(),
         api_url: args.api_url(),
-        tls: PeerTls {
-            ca_pem: keys.pki.ca.cert_pem().to_owned(),
-            cert_pem: keys.pki.peer.cert_pem.clone(),
-            key_pem: keys.pki.peer.key_pem.clone(),
-        },
+        tls: keys::peer_tls(&keys.pki),
         start: keys.start.clone(),
         tuning: Tuning::default(),
     };
     Store::open(config).await.map_err(explain)
 }
 
-fn store_dir(data_dir: &Path) -> PathBuf {
+/// The store's part of a master's data folder.
+pub(crate) fn store_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("store")
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use mainstay_apiserver::admission;
 use mainstay_apiserver::authn::UserInfo;
 use mainstay_apiserver::bootstrap::MasterEndpoint;
-use mainstay_apiserver::pki::JoinToken;
+use mainstay_apiserver::pki::{Admits, JoinToken};
 use mainstay_apiserver::{ApiServer, ServerConfig};
 use mainstay_client::{Client, DynamicApi, Target, Term, Transport};
 use mainstay_controllers::{ControllerConfig, Liveness, NodeLiveness};
@@ -71,7 +71,8 @@ impl Running {
         if secrets.get_opt(&JoinToken::secret_name(&token.id)).await?.is_some() {
             return Ok(());
         }
-        let secret = token.to_secret(None, "given to the founder of the cluster", jiff::Timestamp::now());
+        let secret =
+            token.to_secret(Admits::Masters, None, "given to the founder of the cluster", jiff::Timestamp::now());
         match secrets.create(&secret).await {
             Err(error) if !error.is_already_exists() => Err(error).context("cannot store the join token"),
             _ => Ok(()),

@@ -21,8 +21,11 @@ pub(crate) struct ClusterFile {
     pub(crate) ca: PathBuf,
     /// The administrator's bearer token.
     pub(crate) token: String,
-    /// A token that agents and masters may join with.
+    /// A token that agents may join with; empty until the masters know it.
     pub(crate) join_token: String,
+    /// A token that masters may join with.
+    #[serde(default)]
+    pub(crate) master_token: String,
     /// What runs the pods.
     pub(crate) runtime: Runtime,
     /// `host:port` of the cluster's image registry, if it has one.

@@ -24,7 +24,8 @@ pub(super) fn new_cluster(up: &UpArgs, network: Option<u8>) -> Result<ClusterFil
         workers,
         ca: up.dir.join("ca.crt"),
         token: String::new(),
-        join_token: JoinToken::generate().to_string(),
+        join_token: String::new(),
+        master_token: JoinToken::generate().to_string(),
         runtime: up.runtime,
         registry: None,
         registry_process: None,
@@ -75,7 +76,7 @@ pub(super) fn master_command(file: &ClusterFile, index: usize, dir: &Path, found
     } else {
         add(&["--join", &others.join(",")]);
     }
-    add(&["--token-file", &path_text(&dir.join("join-token"))]);
+    add(&["--token-file", &path_text(&dir.join("master-token"))]);
     command.push("--data-dir".into());
     command.push(master.data_dir.clone().into());
     command.extend(master.args.iter().map(OsString::from));

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use mainstay_apiserver::pki::{MasterNames, MasterPki, Profile};
@@ -10,7 +11,11 @@ use super::file::ClusterFile;
 use super::progress::Progress;
 use super::supervisor::{Keeper, Slot};
 use super::{containers, layout, network, ready, registry};
+use crate::cluster;
 use crate::kubeconfig::{Kubeconfig, write_private};
+
+/// The namespace of tokens comes a moment after the first master answers.
+const TOKEN_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts everything and returns when it is ready.
 pub(super) async fn cluster(keeper: &Arc<Keeper>, progress: &Progress) -> Result<()> {
@@ -23,6 +28,7 @@ pub(super) async fn cluster(keeper: &Arc<Keeper>, progress: &Progress) -> Result
     }
     masters(keeper, &file, progress).await?;
     credentials(keeper)?;
+    join_token(keeper).await?;
     workers(keeper, progress).await
 }
 
@@ -32,11 +38,12 @@ fn prepare_folders(dir: &Path, file: &ClusterFile) -> Result<()> {
     for folder in folders.chain([dir.join("logs")]) {
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    write_private(&dir.join("join-token"), file.join_token.as_bytes())
+    write_private(&dir.join("master-token"), file.master_token.as_bytes())
 }
 
 async fn masters(keeper: &Arc<Keeper>, file: &ClusterFile, progress: &Progress) -> Result<()> {
-    let resumed = MasterPki::exists(&file.masters[0].data_dir.join("pki"));
+    // Any of them: a founder that lost its data must not found a second cluster beside the others.
+    let resumed = file.masters.iter().any(|master| MasterPki::exists(&master.data_dir.join("pki")));
     for (index, master) in file.masters.iter().enumerate() {
         progress.step(&format!("Starting {} at {}", master.name, master.url));
         keeper.keep(Slot::Master(index), layout::master_command(file, index, keeper.dir(), !resumed)?)?;
@@ -65,6 +72,16 @@ fn credentials(keeper: &Arc<Keeper>) -> Result<()> {
     let kubeconfig = Kubeconfig { servers: &file.urls(), ca_pem: pki.ca.cert_pem(), identity: &identity };
     kubeconfig.write(&keeper.dir().join("kubeconfig"))?;
     keeper.change(|file| file.token = pki.admin_token())
+}
+
+/// The workers' token, which does not admit masters; made once.
+async fn join_token(keeper: &Arc<Keeper>) -> Result<()> {
+    if keeper.file().join_token.is_empty() {
+        let description = "for the workers of `mainstay up`";
+        let token = cluster::new_token(&keeper.dir().join("kubeconfig"), description, TOKEN_PATIENCE).await?;
+        keeper.change(|file| file.join_token = token)?;
+    }
+    write_private(&keeper.dir().join("join-token"), keeper.file().join_token.as_bytes())
 }
 
 async fn workers(keeper: &Arc<Keeper>, progress: &Progress) -> Result<()> {

@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// The supervisor takes everything down, so it gets more.
 const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(90);
 /// What `up` makes in a cluster's folder.
-const OWN_FILES: [&str; 9] =
-    ["masters", "workers", "logs", "registry", "kubeconfig", "ca.crt", "join-token", "up.log", "lock"];
+const OWN_FILES: [&str; 10] =
+    ["masters", "workers", "logs", "registry", "kubeconfig", "ca.crt", "join-token", "master-token", "up.log", "lock"];
 
 /// Ends the supervisor, which takes the cluster down.
 pub(super) fn stop_supervisor(file: &ClusterFile, progress: &Progress) {
