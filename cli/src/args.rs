@@ -100,6 +100,10 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Server(args) => server::run(*args),
         Command::Agent(args) => agent::run(*args),
         Command::Chaos { arguments } => chaos(&arguments),
+        Command::Bench(command) => {
+            logging::client();
+            bench::run(command).map(|()| ExitCode::SUCCESS)
+        }
         other => {
             logging::client();
             block_on(client(other))
@@ -135,10 +139,12 @@ async fn client(command: Command) -> Result<ExitCode> {
         Command::Auth(args) => auth::run(args).await,
         Command::Explain(args) => explain::explain(args).await,
         Command::ApiResources(args) => explain::resources(args).await,
-        Command::Bench(command) => bench::run(command).await.map(|()| ExitCode::SUCCESS),
-        Command::Up(_) | Command::Down(_) | Command::Server(_) | Command::Agent(_) | Command::Chaos { .. } => {
-            unreachable!("these do not talk to a server and are dispatched before")
-        }
+        Command::Up(_)
+        | Command::Down(_)
+        | Command::Server(_)
+        | Command::Agent(_)
+        | Command::Bench(_)
+        | Command::Chaos { .. } => unreachable!("these are dispatched before"),
     }
 }
 

@@ -1,17 +1,25 @@
-//! A store member with etcd's `Put` and `Range` in front of it, so that the same load generator drives both.
+//! A store member with etcd's `Put`, `Range` and `Watch` in front of it, so that the same load generator drives both.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use futures::Stream;
 use mainstay_proto::etcd::kv_server::{Kv, KvServer};
-use mainstay_proto::etcd::{KeyValue, PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader};
+use mainstay_proto::etcd::watch_request;
+use mainstay_proto::etcd::watch_server::{Watch, WatchServer};
+use mainstay_proto::etcd::{
+    Event, KeyValue, PutRequest, PutResponse, RangeRequest, RangeResponse, ResponseHeader, WatchRequest, WatchResponse,
+    event,
+};
 use mainstay_store::{
-    Freshness, ListQuery, Op, PeerTls, Start, Store, StoreConfig, StoreError, Tuning, Txn, TxnOutcome,
+    EventKind, Freshness, ListQuery, Op, PeerTls, Revision, Start, Store, StoreConfig, StoreError, Tuning, Txn,
+    TxnOutcome, WatchBatch,
 };
 use serde::{Deserialize, Serialize};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 /// What a member is to be.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,6 +35,7 @@ pub(super) struct MemberSpec {
     pub key_pem: String,
 }
 
+#[derive(Clone)]
 struct Front {
     store: Store,
 }
@@ -42,8 +51,11 @@ pub(super) async fn run(spec: &Path) -> Result<()> {
             tracing::warn!(%error, "cannot wait for signals");
         }
     };
+    let front = Front { store };
     tonic::transport::Server::builder()
-        .add_service(KvServer::new(Front { store }))
+        .tcp_nodelay(true)
+        .add_service(KvServer::new(front.clone()))
+        .add_service(WatchServer::new(front))
         .serve_with_shutdown(listen, stop)
         .await
         .context("serving the store")
@@ -90,6 +102,45 @@ impl Kv for Front {
         let count = i64::try_from(kvs.len()).unwrap_or(i64::MAX);
         Ok(Response::new(RangeResponse { header: header(revision.0), kvs, more: false, count }))
     }
+}
+
+type WatchResponses = Pin<Box<dyn Stream<Item = Result<WatchResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Watch for Front {
+    type WatchStream = WatchResponses;
+
+    /// One watch a stream is what the load generator asks for.
+    async fn watch(&self, request: Request<Streaming<WatchRequest>>) -> Result<Response<WatchResponses>, Status> {
+        let mut requests = request.into_inner();
+        let first = requests.message().await?.and_then(|message| message.request);
+        let Some(watch_request::Request::Create(create)) = first else {
+            return Err(Status::invalid_argument("the first message makes a watch"));
+        };
+        let after = match create.start_revision {
+            0 => self.store.applied(),
+            start => Revision(u64::try_from(start - 1).unwrap_or(0)),
+        };
+        let watch = self.store.watch(create.key, after).map_err(refused)?;
+        let created = WatchResponse { header: header(after.0), created: true, ..WatchResponse::default() };
+        let changes = futures::stream::unfold((watch, requests), |(mut watch, requests)| async move {
+            let next = watch.next().await.map(watched).map_err(refused);
+            Some((next, (watch, requests)))
+        });
+        let responses = futures::stream::iter([Ok(created)]);
+        Ok(Response::new(Box::pin(futures::StreamExt::chain(responses, changes))))
+    }
+}
+
+fn watched(batch: WatchBatch) -> WatchResponse {
+    let events = batch.events.iter().map(|event| Event {
+        r#type: match event.kind {
+            EventKind::Deleted => event::Type::Delete.into(),
+            EventKind::Created | EventKind::Updated => event::Type::Put.into(),
+        },
+        kv: Some(key_value(event.key.clone(), event.value.clone(), 0, event.revision.0)),
+    });
+    WatchResponse { header: header(batch.revision.0), events: events.collect(), ..WatchResponse::default() }
 }
 
 fn header(revision: u64) -> Option<ResponseHeader> {

@@ -4,12 +4,15 @@ mod api;
 mod etcd;
 mod load;
 mod member;
+mod rest;
 mod rows;
 mod store;
+mod system;
+mod watch;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 
 /// What is measured.
@@ -17,7 +20,9 @@ use clap::{Args, Subcommand};
 pub(crate) enum BenchCommand {
     /// The replicated store alone: puts and reads over gRPC, three members, fsync on
     Store(StoreArgs),
-    /// A running cluster's API: create, get, list and patch of ConfigMaps over gRPC
+    /// Watchers of one prefix over gRPC while clients write, three members
+    Watch(WatchArgs),
+    /// A running cluster's API: create, get, list, patch and watch of ConfigMaps over REST and gRPC
     Api(ApiArgs),
     /// One member of a store under test (started by `bench store`)
     #[command(hide = true)]
@@ -49,6 +54,25 @@ pub(crate) struct LoadArgs {
 pub(crate) struct StoreArgs {
     #[command(flatten)]
     load: LoadArgs,
+    #[command(flatten)]
+    servers: ServersArgs,
+}
+
+/// Arguments of `bench watch`.
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    load: LoadArgs,
+    #[command(flatten)]
+    servers: ServersArgs,
+    /// Watchers of one prefix, spread over the members
+    #[arg(long, default_value_t = 1000)]
+    watchers: usize,
+}
+
+/// The members under load.
+#[derive(Debug, Args)]
+pub(crate) struct ServersArgs {
     /// Measure three members of etcd 3.5 too, in turns; its executable is found as `etcd` in PATH or by --etcd
     #[arg(long)]
     vs_etcd: bool,
@@ -87,9 +111,22 @@ fn parse_clients(text: &str) -> Result<usize, String> {
 ///
 /// # Errors
 /// When members do not start or no call succeeds.
-pub(crate) async fn run(command: BenchCommand) -> Result<()> {
+pub(crate) fn run(command: BenchCommand) -> Result<()> {
+    // A member takes turns on one thread; the load generator has two.
+    let mut runtime = match command {
+        BenchCommand::Member { .. } => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime.enable_all().build().context("cannot start the runtime")?;
+    let outcome = runtime.block_on(chosen(command));
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn chosen(command: BenchCommand) -> Result<()> {
     match command {
         BenchCommand::Store(args) => store::run(&args).await,
+        BenchCommand::Watch(args) => watch::run(&args).await,
         BenchCommand::Api(args) => api::run(&args).await,
         BenchCommand::Member { spec } => member::run(&spec).await,
     }

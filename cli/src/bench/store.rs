@@ -1,56 +1,20 @@
 //! `bench store`: puts and reads on three members over gRPC, with one load generator for the store and for etcd.
 
-use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use mainstay_apiserver::pki::{ClusterCa, Profile};
-use mainstay_proto::etcd::kv_client::KvClient;
-use mainstay_proto::etcd::maintenance_client::MaintenanceClient;
-use mainstay_proto::etcd::{PutRequest, RangeRequest, StatusRequest};
-use tokio::process::{Child, Command};
-use tonic::transport::{Channel, Endpoint};
 
-use super::member::MemberSpec;
+use super::StoreArgs;
+use super::load;
 use super::rows::{self, Row};
-use super::{StoreArgs, etcd, load};
-
-const MEMBERS: usize = 3;
-/// Connections to a member; more clients share them, as programs do.
-const CONNECTIONS: usize = 8;
-/// How long members may take until they answer.
-const START_LIMIT: Duration = Duration::from_secs(30);
-/// Bound of one call.
-const CALL_LIMIT: Duration = Duration::from_secs(5);
-/// Keys that reads choose from.
-const READ_KEYS: u64 = 1000;
-
-type Client = KvClient<Channel>;
-
-/// Members under load, ended when dropped.
-struct System {
-    name: &'static str,
-    members: Vec<Child>,
-    /// Clients of each member.
-    clients: Vec<Vec<Client>>,
-}
+use super::system::{self, Client, READ_KEYS, System};
 
 /// Starts the systems, loads them in turns, prints the rows.
 pub(super) async fn run(args: &StoreArgs) -> Result<()> {
-    let temporary = tempfile::tempdir().context("making a folder for the members")?;
-    let dir = args.dir.as_deref().unwrap_or(temporary.path());
-    std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
-    let mut systems = vec![mainstay(dir).await?];
-    if args.vs_etcd {
-        systems.push(etcd_system(&args.etcd, dir).await?);
-    }
+    let systems = system::start(&args.servers).await?;
     let mut rows = Vec::new();
     for op in ["put", "get"] {
         for clients in &args.load.clients {
-            for system in &systems {
+            for system in &systems.all {
                 rows.push(measure(system, op, *clients, args).await?);
             }
         }
@@ -62,21 +26,20 @@ async fn measure(system: &System, op: &'static str, clients: usize, args: &Store
     let value = Bytes::from(vec![b'v'; args.load.value_bytes]);
     let put = op == "put";
     // Writes go to the first member (the store's leader), reads to all of them.
-    let targets: Vec<Client> = if put { system.clients[0].clone() } else { interleave(&system.clients) };
+    let targets: Vec<Client> = if put { system.clients[0].clone() } else { system.interleaved() };
     let measured = load::run(clients, args.load.length(), move |client, sequence| {
         let mut target = targets[client % targets.len()].clone();
         let value = value.clone();
         async move {
             if put {
-                target.put(put_request(sequence, value)).await.context("put")?;
+                target.put(system::put_request(sequence, value)).await.context("put")?;
             } else {
-                target.range(range_request(sequence % READ_KEYS)).await.context("get")?;
+                target.range(system::range_request(sequence % READ_KEYS)).await.context("get")?;
             }
             Ok(())
         }
     })
     .await?;
-    let rss_mib = system.members.iter().filter_map(Child::id).filter_map(resident_mib).max().unwrap_or(0);
     Ok(Row {
         system: system.name,
         op: op.to_owned(),
@@ -85,135 +48,6 @@ async fn measure(system: &System, op: &'static str, clients: usize, args: &Store
         p50_ms: measured.p50_ms,
         p99_ms: measured.p99_ms,
         errors: measured.errors,
-        rss_mib,
+        rss_mib: system.resident_mib(),
     })
-}
-
-fn interleave(clients: &[Vec<Client>]) -> Vec<Client> {
-    (0..CONNECTIONS).flat_map(|i| clients.iter().map(move |of_member| of_member[i].clone())).collect()
-}
-
-fn key(sequence: u64) -> Bytes {
-    Bytes::from(format!("bench/key\0\0{sequence:012}"))
-}
-
-fn put_request(sequence: u64, value: Bytes) -> PutRequest {
-    PutRequest { key: key(sequence), value, lease: 0 }
-}
-
-fn range_request(sequence: u64) -> RangeRequest {
-    RangeRequest { key: key(sequence), ..RangeRequest::default() }
-}
-
-async fn mainstay(dir: &Path) -> Result<System> {
-    let ca = ClusterCa::create().context("making a CA")?;
-    let peers = free_addresses(MEMBERS)?;
-    let listen = free_addresses(MEMBERS)?;
-    let mut members = Vec::new();
-    let mut clients = Vec::new();
-    for i in 0..MEMBERS {
-        let name = format!("m{i}");
-        let profile = Profile::Peer { master: name.clone(), addresses: vec!["127.0.0.1".to_owned()] };
-        let issued = ca.issue(&profile).context("issuing a certificate")?;
-        let join = if i == 0 { Vec::new() } else { vec![peers[0].to_string()] };
-        let spec = MemberSpec {
-            data_dir: dir.join(&name),
-            name,
-            kv_listen: listen[i],
-            peer_listen: peers[i],
-            join,
-            ca_pem: ca.cert_pem().to_owned(),
-            cert_pem: issued.cert_pem,
-            key_pem: issued.key_pem,
-        };
-        members.push(start_member(dir, &spec)?);
-        clients.push(connect(listen[i]).await?);
-    }
-    let system = System { name: "mainstay", members, clients };
-    answering(&system).await?;
-    Ok(system)
-}
-
-fn start_member(dir: &Path, spec: &MemberSpec) -> Result<Child> {
-    let path = dir.join(format!("{}.json", spec.name));
-    std::fs::write(&path, serde_json::to_vec(spec)?).with_context(|| format!("writing {}", path.display()))?;
-    Command::new(std::env::current_exe().context("finding this executable")?)
-        .args(["bench", "member"])
-        .arg(&path)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .context("starting a member")
-}
-
-async fn etcd_system(program: &Path, dir: &Path) -> Result<System> {
-    let listen = free_addresses(MEMBERS)?;
-    let members = etcd::start(program, dir, &listen, &free_addresses(MEMBERS)?)?;
-    let mut clients = Vec::new();
-    for address in leader_first(&listen).await? {
-        clients.push(connect(address).await?);
-    }
-    let system = System { name: "etcd", members, clients };
-    answering(&system).await?;
-    Ok(system)
-}
-
-/// Asks the members who leads, so that writes go there without being forwarded, as they do in the store.
-async fn leader_first(members: &[SocketAddr]) -> Result<Vec<SocketAddr>> {
-    let until = tokio::time::Instant::now() + START_LIMIT;
-    loop {
-        for (i, address) in members.iter().enumerate() {
-            if leads(*address).await.unwrap_or(false) {
-                let mut ordered = members.to_vec();
-                ordered.swap(0, i);
-                return Ok(ordered);
-            }
-        }
-        anyhow::ensure!(tokio::time::Instant::now() < until, "etcd elects no leader");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn leads(address: SocketAddr) -> Result<bool> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.timeout(CALL_LIMIT);
-    let mut client = MaintenanceClient::new(endpoint.connect().await?);
-    let status = client.status(StatusRequest {}).await?.into_inner();
-    Ok(status.header.is_some_and(|header| header.member_id == status.leader))
-}
-
-async fn connect(address: SocketAddr) -> Result<Vec<Client>> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.timeout(CALL_LIMIT).tcp_nodelay(true);
-    Ok((0..CONNECTIONS).map(|_| KvClient::new(endpoint.connect_lazy())).collect())
-}
-
-/// Waits until every member takes a write, and puts the keys that reads choose from.
-async fn answering(system: &System) -> Result<()> {
-    let until = tokio::time::Instant::now() + START_LIMIT;
-    for of_member in &system.clients {
-        let mut client = of_member[0].clone();
-        while let Err(status) = client.put(put_request(0, Bytes::from_static(b"ready"))).await {
-            let late = tokio::time::Instant::now() > until;
-            anyhow::ensure!(!late, "{} does not answer: {}", system.name, status.message());
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-    let mut client = system.clients[0][0].clone();
-    let value = Bytes::from(vec![b'v'; 1024]);
-    for sequence in 0..READ_KEYS {
-        client.put(put_request(sequence, value.clone())).await.context("filling")?;
-    }
-    Ok(())
-}
-
-/// Addresses on loopback that are free now; their listeners are held until all are chosen.
-fn free_addresses(count: usize) -> Result<Vec<SocketAddr>> {
-    let held: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-    held.iter().map(|listener| listener.local_addr().context("asking for a free port")).collect()
-}
-
-/// Resident memory of a process from `/proc`.
-fn resident_mib(pid: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib / 1024)
 }

@@ -1,0 +1,123 @@
+//! `bench watch`: how many changes watchers of one prefix receive while clients write, and how late.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use hdrhistogram::Histogram;
+use mainstay_proto::etcd::watch_client::WatchClient;
+use mainstay_proto::etcd::{WatchCreateRequest, WatchRequest, WatchResponse, watch_request};
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+use tonic::Streaming;
+use tonic::transport::{Channel, Endpoint};
+
+use super::rows::{self, Row};
+use super::system::{self, System};
+use super::{WatchArgs, load};
+
+/// Watchers that share a connection, fewer than a server allows streams on one.
+const PER_CONNECTION: usize = 50;
+/// The first bytes of each value: when it was written, in microseconds after the load began.
+const STAMP: usize = 8;
+
+/// Delays in microseconds, of the watchers of one connection.
+type Delays = Arc<Mutex<Histogram<u64>>>;
+
+/// Starts the systems, loads them in turns, prints the rows.
+pub(super) async fn run(args: &WatchArgs) -> Result<()> {
+    let systems = system::start(&args.servers).await?;
+    let mut rows = Vec::new();
+    for clients in &args.load.clients {
+        for system in &systems.all {
+            rows.push(measure(system, *clients, args).await?);
+        }
+    }
+    rows::print(&rows, args.load.json)
+}
+
+/// Puts in a closed loop; what counts is what arrives at the watchers meanwhile.
+async fn measure(system: &System, clients: usize, args: &WatchArgs) -> Result<Row> {
+    let begun = Instant::now();
+    let (_watchers, delays) = watch_all(system, args.watchers, begun).await?;
+    let (targets, size) = (system.clients[0].clone(), args.load.value_bytes.max(STAMP));
+    let loaded = Instant::now();
+    let puts = load::run(clients, args.load.length(), move |client, sequence| {
+        let mut target = targets[client % targets.len()].clone();
+        let put = system::put_request(sequence, stamped(begun, size));
+        async move { target.put(put).await.map(drop).context("put") }
+    })
+    .await?;
+    let took = loaded.elapsed();
+    let mut all: Histogram<u64> = Histogram::new(3).context("making a histogram")?;
+    for own in &delays {
+        all.add(&*own.lock()).context("adding up delays")?;
+    }
+    anyhow::ensure!(!all.is_empty(), "{}: nothing arrived at the watchers", system.name);
+    Ok(Row {
+        system: system.name,
+        op: format!("watch x{} at {:.0} puts/s", args.watchers, puts.per_s),
+        clients,
+        per_s: all.len() as f64 / took.as_secs_f64(),
+        p50_ms: all.value_at_quantile(0.5) as f64 / 1000.0,
+        p99_ms: all.value_at_quantile(0.99) as f64 / 1000.0,
+        errors: puts.errors,
+        rss_mib: system.resident_mib(),
+    })
+}
+
+fn stamped(begun: Instant, size: usize) -> Bytes {
+    let now = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let mut value = vec![b'v'; size];
+    value[..STAMP].copy_from_slice(&now.to_be_bytes());
+    value.into()
+}
+
+/// Watchers of all keys of the load, spread over the members; they end when the set is dropped.
+async fn watch_all(system: &System, watchers: usize, begun: Instant) -> Result<(JoinSet<()>, Vec<Delays>)> {
+    let mut running = JoinSet::new();
+    let mut delays: Vec<Delays> = Vec::new();
+    for number in 0..watchers.div_ceil(PER_CONNECTION) {
+        let channel = connect(system.addresses[number % system.addresses.len()]).await?;
+        let own = Arc::new(Mutex::new(Histogram::new(3).context("making a histogram")?));
+        for _ in 0..PER_CONNECTION.min(watchers - number * PER_CONNECTION) {
+            let stream = open(channel.clone()).await.context("opening a watch")?;
+            running.spawn(follow(stream, own.clone(), begun));
+        }
+        delays.push(own);
+    }
+    Ok((running, delays))
+}
+
+async fn connect(address: SocketAddr) -> Result<Channel> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
+    endpoint.connect_timeout(Duration::from_secs(5)).connect().await.context("connecting a watcher")
+}
+
+/// Returns once the member says that the watch is there.
+async fn open(channel: Channel) -> Result<Streaming<WatchResponse>> {
+    let (key, range_end) = (system::prefix(), system::after_prefix());
+    let create = WatchCreateRequest { key, range_end, start_revision: 0 };
+    let request = WatchRequest { request: Some(watch_request::Request::Create(create)) };
+    // The stream of requests stays open: its end would be the watch's end.
+    let requests = futures::StreamExt::chain(futures::stream::iter([request]), futures::stream::pending());
+    let client = WatchClient::new(channel).max_decoding_message_size(64 << 20);
+    let mut responses = { client }.watch(requests).await?.into_inner();
+    let first = responses.message().await?.context("the watch ended")?;
+    anyhow::ensure!(first.created, "the watch was not made");
+    Ok(responses)
+}
+
+async fn follow(mut responses: Streaming<WatchResponse>, delays: Delays, begun: Instant) {
+    while let Ok(Some(response)) = responses.message().await {
+        let now = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let mut delays = delays.lock();
+        for value in response.events.into_iter().filter_map(|event| event.kv).map(|kv| kv.value) {
+            let Some(stamp) = value.first_chunk::<STAMP>() else { continue };
+            let delay = now.saturating_sub(u64::from_be_bytes(*stamp));
+            delays.saturating_record(delay.max(1));
+        }
+    }
+}
