@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bad_input;
+mod crash;
 mod fencing;
 mod kube_rs;
 mod kubectl;
+mod operations;
 mod python;
 mod support;
 mod verbs;
