@@ -18,20 +18,20 @@ const EVERY: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// Asks until the node stops or has to go.
 pub(crate) async fn watch(node: Arc<Node>) {
-    let mut lonely = false;
+    let mut gone_before = false;
     loop {
         tokio::select! {
             () = node.stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
         let answers = ask(&node).await;
-        // Twice in a row: an election may be on.
-        let leaderless = node.leadership.borrow().leader.is_none();
-        if leaderless && lonely && excluded(node.me.id, &answers) {
+        // Twice in a row, so that nothing that is just changing is taken for settled.
+        let gone = excluded(node.me.id, &answers);
+        if gone && gone_before {
             let data_dir = node.state.dirs().data_dir().to_path_buf();
             return node.fail(StoreError::Removed { data_dir });
         }
-        lonely = leaderless;
+        gone_before = gone;
         match verdict(&node, &answers) {
             Verdict::Fine => {}
             Verdict::Unclear(index) => tracing::error!(index, "masters differ, and it is not clear which is wrong"),
@@ -46,14 +46,16 @@ async fn ask(node: &Node) -> Vec<pb::StatusReply> {
     futures::future::join_all(asked).await.into_iter().flatten().collect()
 }
 
-/// Whether a majority of voters, as they know each other, go on under a leader without `me`.
+/// Whether a leader, and with it a majority of its voters, goes on without `me`. A removed master cannot tell by itself:
+/// nobody talks to it any more, and what it heard last named it as a member.
 fn excluded(me: u64, answers: &[pb::StatusReply]) -> bool {
     let without: Vec<_> = answers.iter().filter(|reply| reply.leader != 0 && !reply.members.contains(&me)).collect();
-    let agrees = |view: &pb::StatusReply| {
+    let leads = |view: &pb::StatusReply| {
         let count = view.voters.iter().filter(|voter| without.iter().any(|reply| reply.id == **voter)).count();
-        count > view.voters.len() / 2
+        // The leader knows of every change; others may lag.
+        view.id == view.leader && count > view.voters.len() / 2
     };
-    without.iter().any(|view| agrees(view))
+    without.iter().any(|view| leads(view))
 }
 
 fn verdict(node: &Node, answers: &[pb::StatusReply]) -> Verdict {
