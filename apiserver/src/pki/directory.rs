@@ -187,7 +187,7 @@ mod tests {
         let names = MasterNames { name: "m1".into(), addresses: vec!["127.0.0.1".into()] };
         let pki = MasterPki::create(dir.path(), &names).unwrap();
         let first = pki.peer().cert_pem.clone();
-        let in_days = |days| Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
+        let in_days = |days: i64| Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
         assert!(!pki.renew(dir.path(), &names, in_days(200)).unwrap());
         assert_eq!(pki.peer().cert_pem, first);
         assert!(pki.renew(dir.path(), &names, in_days(300)).unwrap());

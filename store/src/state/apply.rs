@@ -151,7 +151,7 @@ fn folded(checksum: u32, event: &Event) -> u32 {
     let key_length = u32::try_from(event.key.len()).unwrap_or(u32::MAX);
     head[9..].copy_from_slice(&key_length.to_be_bytes());
     let parts: [&[u8]; 3] = [&head, &event.key, &event.value];
-    parts.into_iter().fold(checksum, |sum, part| crc32c::crc32c_append(sum, part))
+    parts.into_iter().fold(checksum, crc32c::crc32c_append)
 }
 
 /// The value with the revision's digits inserted at `at`; an offset beyond the end inserts nothing.
