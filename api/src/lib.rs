@@ -1,6 +1,7 @@
 //! What an object is: resources, metadata, selectors, quantities, patches, defaults, errors. Pure functions over
 //! erased objects (`serde_json::Value`): no I/O and no clock.
 
+pub mod cel;
 pub mod convert;
 pub mod decode;
 pub mod defaults;

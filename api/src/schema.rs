@@ -25,6 +25,11 @@ pub use lists::list_errors;
 pub use prune::prune;
 pub use validate::Validator;
 
+/// Whether a text has a format.
+pub(crate) fn fits_format(format: &str, text: &str) -> bool {
+    formats::fits(format, text)
+}
+
 /// A schema with its regular expressions compiled.
 #[derive(Debug, Clone, Default)]
 pub struct Structural {

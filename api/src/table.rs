@@ -63,11 +63,16 @@ pub fn render(resource: &Resource, kind: Option<&str>, objects: &[Value], now: T
 /// A column definition with all fields that clients expect.
 fn definition(column: &Value) -> Value {
     let text = |field: &str| column.get(field).and_then(Value::as_str).unwrap_or_default();
+    let described = match (text("description"), text("name"), text("format")) {
+        ("", "Name", "name") => NAME_WORDS,
+        ("", "Created At", _) => CREATED_WORDS,
+        (own, ..) => own,
+    };
     json!({
         "name": text("name"),
         "type": text("type"),
         "format": text("format"),
-        "description": text("description"),
+        "description": described,
         "priority": column.get("priority").and_then(Value::as_i64).unwrap_or_default(),
     })
 }

@@ -13,10 +13,11 @@ pub(super) fn element_step(relation: &Relation, item: &Value) -> Option<String> 
         Relation::Keyed(keys) => {
             let mut found = Map::new();
             for (key, default) in keys {
-                let value = item.get(key).filter(|value| !value.is_null()).or(default.as_ref())?;
-                found.insert(key.clone(), value.clone());
+                let value = item.get(key).filter(|value| !value.is_null()).or(default.as_ref());
+                found.extend(value.map(|value| (key.clone(), value.clone())));
             }
-            Some(format!("k:{}", Value::Object(found)))
+            // Some of the keys may be missing, but not all of them.
+            (!found.is_empty()).then(|| format!("k:{}", Value::Object(found)))
         }
     }
 }

@@ -1,0 +1,170 @@
+//! CEL, the language of validation rules and admission policies, with Kubernetes' libraries.
+//!
+//! The `cel` crate parses; types, evaluation and cost are ours, because Kubernetes' limits and messages depend on them.
+//! Every run has a budget, so an expression can be slow but never endless.
+
+use ::cel::common::ast::{IdedExpr, SourceInfo};
+use ::cel::parser::Parser;
+
+mod call;
+mod check;
+mod cost;
+mod eval;
+mod kube;
+mod lists;
+mod overloads;
+mod rules;
+mod schema;
+mod text;
+mod time;
+mod types;
+mod value;
+
+pub use cost::{Limits, estimate};
+pub use eval::Scope;
+pub use rules::{RuleSet, rule_errors};
+pub use schema::{type_of_schema, value_of_schema};
+pub use types::{ObjectType, Type};
+pub use value::{Host, Key, Val};
+
+/// Steps that one evaluation may take.
+pub const CALL_BUDGET: u64 = 1_000_000;
+
+/// Why an evaluation has no value.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum EvalError {
+    /// In the words of CEL.
+    #[error("{0}")]
+    Failed(String),
+    /// The budget is used up.
+    #[error("operation cancelled: actual cost limit exceeded")]
+    Budget,
+}
+
+/// Why an expression does not compile, as cel-go shows it: every error with the line and a caret.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct CompileError(pub String);
+
+/// The names that an expression may use.
+#[derive(Clone, Debug, Default)]
+pub struct Env {
+    variables: Vec<(String, Type)>,
+    constructed: Vec<&'static str>,
+}
+
+impl Env {
+    /// An environment of these variables.
+    #[must_use]
+    pub fn new(variables: impl IntoIterator<Item = (String, Type)>) -> Self {
+        Self { variables: variables.into_iter().collect(), constructed: Vec::new() }
+    }
+
+    /// Also lets expressions make objects of these types.
+    #[must_use]
+    pub fn constructing(mut self, types: &[&'static str]) -> Self {
+        self.constructed.extend(types);
+        self
+    }
+
+    /// Adds a variable, in place of one of the same name.
+    #[must_use]
+    pub fn with(mut self, name: &str, of: Type) -> Self {
+        self.variables.retain(|(own, _)| own != name);
+        self.variables.push((name.to_owned(), of));
+        self
+    }
+
+    fn variable(&self, name: &str) -> Option<Type> {
+        self.variables.iter().find(|(own, _)| own == name).map(|(_, of)| of.clone())
+    }
+
+    fn constructs(&self, root: &str) -> bool {
+        self.constructed.contains(&root)
+    }
+}
+
+/// A compiled expression.
+pub struct Program {
+    expression: IdedExpr,
+    output: Type,
+    source: SourceInfo,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program").field("source", &self.source.source).field("output", &self.output).finish()
+    }
+}
+
+impl Program {
+    /// Parses and checks an expression.
+    ///
+    /// # Errors
+    /// In cel-go's words, for syntax and types.
+    pub fn compile(text: &str, env: &Env) -> Result<Self, CompileError> {
+        let parser = Parser::new().enable_optional_syntax(true).enable_ident_escape_syntax(true);
+        let (expression, source) = parser.parse_with_source_info(text).map_err(|errors| {
+            let all = errors.errors.iter().map(|error| located(text, error.pos, &error.msg));
+            CompileError(all.collect::<Vec<_>>().join("\n"))
+        })?;
+        let mut checker = check::Checker::new(env, &source);
+        let output = checker.check(&expression);
+        if checker.errors.is_empty() {
+            return Ok(Self { expression, output, source });
+        }
+        let mut errors = checker.errors;
+        errors.sort_by_key(|(at, _)| *at);
+        let all = errors.iter().map(|(at, why)| located(text, position(text, *at as usize), why));
+        Err(CompileError(all.collect::<Vec<_>>().join("\n")))
+    }
+
+    /// What the expression evaluates to.
+    #[must_use]
+    pub fn output(&self) -> &Type {
+        &self.output
+    }
+
+    /// Whether a variable occurs.
+    #[must_use]
+    pub fn mentions(&self, name: &str) -> bool {
+        cost::mentions(&self.expression, name)
+    }
+
+    /// Runs the expression; takes from the budget what it costs.
+    ///
+    /// # Errors
+    /// What fails in the expression, or that the budget does not last.
+    pub fn eval(&self, scope: &dyn Scope, budget: &mut u64) -> Result<Val, EvalError> {
+        let allowed = CALL_BUDGET.min(*budget);
+        let mut run = eval::Run::new(scope, allowed);
+        let outcome = run.eval(&self.expression);
+        *budget -= allowed - run.left;
+        outcome
+    }
+
+    pub(crate) fn expression(&self) -> &IdedExpr {
+        &self.expression
+    }
+}
+
+/// Line and column of an offset, both from one.
+fn position(text: &str, at: usize) -> (isize, isize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    (line.cast_signed(), column.cast_signed())
+}
+
+fn located(text: &str, (line, column): (isize, isize), why: &str) -> String {
+    let mut out = format!("ERROR: <input>:{line}:{column}: {why}");
+    let index = usize::try_from(line - 1).unwrap_or_default();
+    if let Some(shown) = text.split('\n').nth(index) {
+        let dots = ".".repeat(usize::try_from(column - 1).unwrap_or_default());
+        out.push_str(&format!("\n | {shown}\n | {dots}^"));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;

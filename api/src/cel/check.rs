@@ -1,0 +1,305 @@
+//! Types of expressions, before they run.
+
+use std::collections::HashMap;
+
+use ::cel::common::ast::{
+    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, ListExpr, LiteralValue, MapExpr, SelectExpr, SourceInfo,
+    StructExpr,
+};
+
+use super::{Env, Type, overloads};
+
+/// Finds the type of an expression and what is wrong with it.
+pub(super) struct Checker<'e> {
+    env: &'e Env,
+    source: &'e SourceInfo,
+    locals: Vec<(String, Type)>,
+    /// Lists may hold values of different types: the arguments of `format` do.
+    mixed: bool,
+    /// Offset in bytes, and what is wrong there.
+    pub errors: Vec<(u32, String)>,
+}
+
+const KINDS: [&str; 11] =
+    ["bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type", "optional_type"];
+
+impl<'e> Checker<'e> {
+    pub(super) fn new(env: &'e Env, source: &'e SourceInfo) -> Self {
+        Self { env, source, locals: Vec::new(), mixed: false, errors: Vec::new() }
+    }
+
+    pub(super) fn check(&mut self, expr: &IdedExpr) -> Type {
+        match &expr.expr {
+            Expr::Unspecified => Type::Dyn,
+            Expr::Literal(literal) => literal_type(literal),
+            Expr::Ident(name) => self.ident(expr.id, name),
+            Expr::Select(select) => self.select(expr.id, select),
+            Expr::Call(call) => self.call(expr.id, call),
+            Expr::List(list) => self.list(list),
+            Expr::Map(map) => self.map(map),
+            Expr::Struct(made) => self.structure(expr.id, made),
+            Expr::Comprehension(loops) => self.comprehension(loops),
+        }
+    }
+
+    fn fail(&mut self, id: u64, why: String) -> Type {
+        let at = self.source.offset_for(id).map_or(0, |(start, _)| start);
+        self.errors.push((at, why));
+        Type::Dyn
+    }
+
+    fn lookup(&self, name: &str) -> Option<Type> {
+        let local = self.locals.iter().rev().find(|(own, _)| own == name).map(|(_, of)| of.clone());
+        local.or_else(|| self.env.variable(name))
+    }
+
+    fn ident(&mut self, id: u64, name: &str) -> Type {
+        let plain = name.trim_start_matches('.');
+        match self.lookup(plain) {
+            Some(of) => of,
+            None if KINDS.contains(&plain) => Type::Kind,
+            None => self.fail(id, format!("undeclared reference to '{plain}' (in container '')")),
+        }
+    }
+
+    fn select(&mut self, id: u64, select: &SelectExpr) -> Type {
+        let operand = self.check(&select.operand);
+        let found = self.field(id, &operand, &select.field);
+        if select.test { Type::Bool } else { found }
+    }
+
+    fn field(&mut self, id: u64, operand: &Type, field: &str) -> Type {
+        match operand {
+            Type::Dyn | Type::Var(_) => Type::Dyn,
+            Type::Map(_, value) => (**value).clone(),
+            Type::Object(of) => match of.fields.get(field) {
+                Some(found) => found.clone(),
+                None => self.fail(id, format!("undefined field '{field}'")),
+            },
+            Type::Named(name) if field == "requestResource" && name.ends_with(".Authorizer") => {
+                Type::Named("kubernetes.authorization.ResourceCheck".into())
+            }
+            Type::Named(name) if name.starts_with("Object") || name == "JSONPatch" => Type::Dyn,
+            Type::Optional(of) => {
+                let found = self.field(id, of, field);
+                Type::Optional(Box::new(found))
+            }
+            other => self.fail(id, format!("type '{other}' does not support field selection")),
+        }
+    }
+
+    fn call(&mut self, id: u64, call: &CallExpr) -> Type {
+        if let Some(name) = self.qualified(call) {
+            let arguments: Vec<Type> = call.args.iter().map(|arg| self.check(arg)).collect();
+            return self.resolve(id, &name, None, &arguments);
+        }
+        let target = call.target.as_ref().map(|target| self.check(target));
+        let mixed = std::mem::replace(&mut self.mixed, call.func_name == "format");
+        let arguments: Vec<Type> = call.args.iter().map(|arg| self.check(arg)).collect();
+        self.mixed = mixed;
+        if call.func_name == "_?._" {
+            return self.optional_select(id, call, &arguments);
+        }
+        self.resolve(id, &call.func_name, target.as_ref(), &arguments)
+    }
+
+    fn optional_select(&mut self, id: u64, call: &CallExpr, arguments: &[Type]) -> Type {
+        let field = match call.args.get(1).map(|arg| &arg.expr) {
+            Some(Expr::Literal(LiteralValue::String(text))) => text.inner().to_owned(),
+            _ => return Type::Optional(Box::new(Type::Dyn)),
+        };
+        let operand = match arguments.first() {
+            Some(Type::Optional(of)) => (**of).clone(),
+            Some(of) => of.clone(),
+            None => Type::Dyn,
+        };
+        let found = self.field(id, &operand, &field);
+        Type::Optional(Box::new(found))
+    }
+
+    /// `sets.contains(a, b)`: a function whose name has a dot.
+    fn qualified(&self, call: &CallExpr) -> Option<String> {
+        let Some(Expr::Ident(space)) = call.target.as_ref().map(|target| &target.expr) else { return None };
+        let name = format!("{space}.{}", call.func_name);
+        let known = overloads::of(&name).is_some_and(|all| all.iter().any(|overload| !overload.member));
+        (known && self.lookup(space).is_none()).then_some(name)
+    }
+
+    fn resolve(&mut self, id: u64, name: &str, target: Option<&Type>, arguments: &[Type]) -> Type {
+        let Some(all) = overloads::of(name) else {
+            return self.fail(id, format!("undeclared reference to '{name}' (in container '')"));
+        };
+        let given: Vec<Type> = target.into_iter().chain(arguments).cloned().collect();
+        let fitting: Vec<Type> = all
+            .iter()
+            .filter(|overload| overload.member == target.is_some() && overload.parameters.len() == given.len())
+            .filter_map(|overload| {
+                let mut bound = HashMap::new();
+                let fits =
+                    overload.parameters.iter().zip(&given).all(|(wanted, found)| fits(wanted, found, &mut bound));
+                fits.then(|| settled(&overload.result, &bound))
+            })
+            .collect();
+        match fitting.as_slice() {
+            [] => {
+                let shown = |types: &[Type]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let applied = match target {
+                    Some(target) => format!("{target}.({})", shown(arguments)),
+                    None => format!("({})", shown(arguments)),
+                };
+                self.fail(id, format!("found no matching overload for '{name}' applied to '{applied}'"))
+            }
+            [first, rest @ ..] if rest.iter().all(|other| other == first) => first.clone(),
+            _ => Type::Dyn,
+        }
+    }
+
+    /// One type for all elements.
+    fn join(&mut self, found: Option<Type>, next: Type, id: u64) -> Option<Type> {
+        match found {
+            None => Some(next),
+            Some(Type::Dyn) => Some(Type::Dyn),
+            Some(first) if self.mixed => Some(if first == next { first } else { Type::Dyn }),
+            Some(first) => {
+                let mut bound = HashMap::new();
+                if next == Type::Dyn {
+                    return Some(Type::Dyn);
+                }
+                if !fits(&first, &next, &mut bound) {
+                    self.fail(id, format!("expected type '{first}' but found '{next}'"));
+                }
+                Some(first)
+            }
+        }
+    }
+
+    fn list(&mut self, list: &ListExpr) -> Type {
+        let mut of = None;
+        for (index, element) in list.elements.iter().enumerate() {
+            let mut found = self.check(element);
+            if list.optional_indices.contains(&index)
+                && let Type::Optional(inner) = found
+            {
+                found = *inner;
+            }
+            of = self.join(of, found, element.id);
+        }
+        Type::list(of.unwrap_or(Type::Dyn))
+    }
+
+    fn map(&mut self, map: &MapExpr) -> Type {
+        let (mut keys, mut values) = (None, None);
+        for entry in &map.entries {
+            let EntryExpr::MapEntry(entry) = &entry.expr else { continue };
+            let key = self.check(&entry.key);
+            keys = self.join(keys, key, entry.key.id);
+            let mut value = self.check(&entry.value);
+            if entry.optional
+                && let Type::Optional(inner) = value
+            {
+                value = *inner;
+            }
+            values = self.join(values, value, entry.value.id);
+        }
+        Type::Map(Box::new(keys.unwrap_or(Type::Dyn)), Box::new(values.unwrap_or(Type::Dyn)))
+    }
+
+    fn structure(&mut self, id: u64, made: &StructExpr) -> Type {
+        for entry in &made.entries {
+            if let EntryExpr::StructField(field) = &entry.expr {
+                self.check(&field.value);
+            }
+        }
+        let root = made.type_name.split('.').next().unwrap_or_default();
+        if self.env.constructs(root) {
+            return Type::Named(made.type_name.clone());
+        }
+        self.fail(id, format!("undeclared reference to '{}' (in container '')", made.type_name))
+    }
+
+    fn comprehension(&mut self, loops: &ComprehensionExpr) -> Type {
+        let range = self.check(&loops.iter_range);
+        let (first, second) = match &range {
+            Type::List(of) if loops.iter_var2.is_some() => (Type::Int, (**of).clone()),
+            Type::List(of) => ((**of).clone(), Type::Dyn),
+            Type::Map(key, value) => ((**key).clone(), (**value).clone()),
+            Type::Dyn => (Type::Dyn, Type::Dyn),
+            other => {
+                let why = format!(
+                    "expression of type '{other}' cannot be range of a comprehension (must be list, map, or dynamic)"
+                );
+                (self.fail(loops.iter_range.id, why), Type::Dyn)
+            }
+        };
+        let start = self.check(&loops.accu_init);
+        let depth = self.locals.len();
+        self.locals.push((loops.accu_var.clone(), start.clone()));
+        self.locals.push((loops.iter_var.clone(), first));
+        if let Some(name) = &loops.iter_var2 {
+            self.locals.push((name.clone(), second));
+        }
+        self.check(&loops.loop_cond);
+        let step = self.check(&loops.loop_step);
+        self.locals.truncate(depth);
+        let accumulated = match (&start, &step) {
+            (Type::List(of), Type::List(_)) if **of == Type::Dyn => step,
+            (Type::Map(..), Type::Map(..)) => step,
+            _ => start,
+        };
+        self.locals.push((loops.accu_var.clone(), accumulated));
+        let result = self.check(&loops.result);
+        self.locals.truncate(depth);
+        result
+    }
+}
+
+fn literal_type(literal: &LiteralValue) -> Type {
+    match literal {
+        LiteralValue::Boolean(_) => Type::Bool,
+        LiteralValue::Bytes(_) => Type::Bytes,
+        LiteralValue::Double(_) => Type::Double,
+        LiteralValue::Int(_) => Type::Int,
+        LiteralValue::Null => Type::Null,
+        LiteralValue::String(_) => Type::Text,
+        LiteralValue::UInt(_) => Type::Uint,
+    }
+}
+
+/// Whether a value of type `found` can be where `wanted` is expected.
+pub(super) fn fits(wanted: &Type, found: &Type, bound: &mut HashMap<char, Type>) -> bool {
+    match (wanted, found) {
+        (Type::Dyn, _) | (_, Type::Dyn | Type::Var(_)) => true,
+        (Type::Var(letter), found) => match bound.get(letter).cloned() {
+            None => {
+                bound.insert(*letter, found.clone());
+                true
+            }
+            Some(known) => {
+                let same = fits(&known, found, bound) || fits(found, &known, bound);
+                if known == Type::Dyn || known == Type::Null {
+                    bound.insert(*letter, found.clone());
+                }
+                same
+            }
+        },
+        (Type::Object(_) | Type::Optional(_) | Type::Named(_) | Type::Time | Type::Duration, Type::Null)
+        | (Type::Null, Type::Object(_) | Type::Optional(_) | Type::Named(_) | Type::Time | Type::Duration) => true,
+        (Type::List(wanted), Type::List(found)) | (Type::Optional(wanted), Type::Optional(found)) => {
+            fits(wanted, found, bound)
+        }
+        (Type::Map(key, value), Type::Map(found_key, found_value)) => {
+            fits(key, found_key, bound) && fits(value, found_value, bound)
+        }
+        (wanted, found) => wanted == found,
+    }
+}
+
+fn settled(of: &Type, bound: &HashMap<char, Type>) -> Type {
+    match of {
+        Type::Var(letter) => bound.get(letter).cloned().unwrap_or(Type::Dyn),
+        Type::List(of) => Type::list(settled(of, bound)),
+        Type::Optional(of) => Type::Optional(Box::new(settled(of, bound))),
+        Type::Map(key, value) => Type::Map(Box::new(settled(key, bound)), Box::new(settled(value, bound))),
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,115 @@
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::field::Path;
+
+struct Vars(HashMap<&'static str, Val>);
+
+impl Scope for Vars {
+    fn variable(&self, name: &str) -> Option<Val> {
+        self.0.get(name).cloned()
+    }
+}
+
+fn run(text: &str, x: Value) -> Result<Val, String> {
+    let env = Env::new([("x".to_owned(), Type::Dyn)]);
+    let program = Program::compile(text, &env).map_err(|error| error.to_string())?;
+    let scope = Vars(HashMap::from([("x", Val::from_json(&x))]));
+    program.eval(&scope, &mut CALL_BUDGET.clone()).map_err(|error| error.to_string())
+}
+
+fn holds(text: &str, x: Value) {
+    let found = run(text, x);
+    assert!(found == Ok(Val::Bool(true)), "{text}: {:?}", found.map(|value| value.to_json()));
+}
+
+#[test]
+fn operators_and_macros() {
+    holds("x.a + 1 == 3 && !(x.a > 5)", json!({"a": 2}));
+    holds("x.all(i, i > 0) && x.exists(i, i == 2) && x.exists_one(i, i == 3)", json!([1, 2, 3]));
+    holds("x.map(i, i * 2) == [2, 4] && x.filter(i, i > 1) == [2]", json!([1, 2]));
+    holds("has(x.a) && !has(x.b) && 'a' in x && x.?b.orValue(7) == 7", json!({"a": 1}));
+    holds("x == null || x.size() == 0", Value::Null);
+}
+
+#[test]
+fn one_side_of_a_decided_operator_may_fail() {
+    holds("x.nope == 1 || true", json!({}));
+    assert_eq!(run("x.nope == 1", json!({})).unwrap_err(), "no such key: nope");
+    assert_eq!(run("x[2] > 0", json!([1])).unwrap_err(), "index out of bounds: 2");
+    assert_eq!(run("10 / x > 1", json!(0)).unwrap_err(), "division by zero");
+}
+
+#[test]
+fn libraries() {
+    holds("'a,b'.split(',').join('-') == 'a-b' && 'Ab'.lowerAscii() == 'ab' && 'abc'.substring(1) == 'bc'", json!(0));
+    holds("'x-1'.matches('^[a-z]-[0-9]$') && 'a1b2'.findAll('[0-9]') == ['1', '2']", json!(0));
+    holds("quantity('1Gi').isGreaterThan(quantity('1G')) && isQuantity('100m')", json!(0));
+    holds("ip('10.0.0.1').family() == 4 && cidr('10.0.0.0/8').containsIP('10.1.2.3')", json!(0));
+    holds("url('https://a.io:80/p?q=1').getPort() == '80' && isURL('https://a.io/')", json!(0));
+    holds("duration('1h') > duration('59m') && timestamp('2020-01-02T00:00:00Z').getFullYear() == 2020", json!(0));
+    holds("sets.contains([1, 2], [2]) && [3, 1].max() == 3 && math.greatest(1, 2) == 2", json!(0));
+    holds("'%s has %d'.format(['a', 3]) == 'a has 3' && semver('1.2.3').minor() == 2", json!(0));
+    holds("!format.dns1123Label().validate('A').hasValue() == false", json!(0));
+}
+
+#[test]
+fn errors_show_the_place() {
+    let fields = [("a".to_owned(), Type::Int)];
+    let env = Env::new([("self".to_owned(), Type::object("object", fields))]);
+    let why = |text: &str| Program::compile(text, &env).unwrap_err().to_string();
+    assert_eq!(why("self.nope == 1"), "ERROR: <input>:1:5: undefined field 'nope'\n | self.nope == 1\n | ....^");
+    assert_eq!(
+        why("self.a == 'x'"),
+        "ERROR: <input>:1:8: found no matching overload for '_==_' applied to '(int, string)'\n | self.a == 'x'\n | .......^"
+    );
+    assert!(why("self.a >").contains("1:9: Syntax error: mismatched input '<EOF>' expecting"));
+    assert_eq!(why("y"), "ERROR: <input>:1:1: undeclared reference to 'y' (in container '')\n | y\n | ^");
+}
+
+#[test]
+fn a_budget_ends_what_is_too_long() {
+    let env = Env::new([("x".to_owned(), Type::Dyn)]);
+    let program = Program::compile("x.all(a, x.all(b, x.all(c, a + b + c >= 0)))", &env).unwrap();
+    let list: Vec<i64> = (0..300).collect();
+    let scope = Vars(HashMap::from([("x", Val::from_json(&json!(list)))]));
+    assert_eq!(program.eval(&scope, &mut CALL_BUDGET.clone()).err(), Some(EvalError::Budget));
+}
+
+fn schema() -> Value {
+    json!({"type": "object", "properties": {"spec": {"type": "object",
+        "properties": {"min": {"type": "integer"}, "max": {"type": "integer"},
+            "imm": {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "fixed"}]}},
+        "x-kubernetes-validations": [{"rule": "self.min <= self.max", "message": "min must not exceed max"}]}}})
+}
+
+#[test]
+fn rules_run_on_objects() {
+    let schema = schema();
+    let rules = RuleSet::compile(&schema).unwrap();
+    let texts = |new: &Value, old: Option<&Value>| -> Vec<String> {
+        rules.errors(new, old, &schema).iter().map(ToString::to_string).collect()
+    };
+    let new = json!({"spec": {"min": 3, "max": 2, "imm": "a"}});
+    assert_eq!(texts(&new, None), ["spec: Invalid value: min must not exceed max"]);
+    let old = json!({"spec": {"min": 1, "max": 2, "imm": "b"}});
+    let new = json!({"spec": {"min": 1, "max": 2, "imm": "a"}});
+    assert_eq!(texts(&new, Some(&old)), ["spec.imm: Invalid value: \"a\": fixed"]);
+    assert_eq!(
+        texts(&json!({"spec": {"max": 1}}), None),
+        ["spec: Invalid value: \"object\": no such key: min evaluating rule: min must not exceed max"]
+    );
+}
+
+#[test]
+fn unbounded_nested_loops_cost_too_much() {
+    let deep = json!({"type": "object", "properties": {"l": {"type": "array", "items": {"type": "array", "items": {"type": "string"}}}},
+        "x-kubernetes-validations": [{"rule": "self.l.all(x, x.all(y, y.contains('a')))"}]});
+    let errors = rule_errors(&deep, &Path::new("s"));
+    assert!(errors[0].to_string().contains("exceeds budget by factor of more than 100x"), "{errors:?}");
+    let flat = json!({"type": "object", "properties": {"l": {"type": "array", "items": {"type": "string"}}},
+        "x-kubernetes-validations": [{"rule": "self.l.all(x, x.startsWith('a'))"}]});
+    assert_eq!(rule_errors(&flat, &Path::new("s")), []);
+}

@@ -1,0 +1,126 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// What an expression is known to evaluate to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Type {
+    /// Known at run time only.
+    Dyn,
+    /// `null`.
+    Null,
+    /// `bool`.
+    Bool,
+    /// `int`.
+    Int,
+    /// `uint`.
+    Uint,
+    /// `double`.
+    Double,
+    /// `string`.
+    Text,
+    /// `bytes`.
+    Bytes,
+    /// `google.protobuf.Timestamp`.
+    Time,
+    /// `google.protobuf.Duration`.
+    Duration,
+    /// `list(T)`.
+    List(Box<Type>),
+    /// `map(K, V)`.
+    Map(Box<Type>, Box<Type>),
+    /// `optional_type(T)`.
+    Optional(Box<Type>),
+    /// An object with fields of its own.
+    Object(Arc<ObjectType>),
+    /// A type of a library, by its name.
+    Named(String),
+    /// A type itself.
+    Kind,
+    /// A parameter of an overload.
+    Var(char),
+}
+
+/// The fields of an object.
+#[derive(Debug, PartialEq)]
+pub struct ObjectType {
+    /// The name, as errors show it.
+    pub name: String,
+    /// The fields that can be selected.
+    pub fields: BTreeMap<String, Type>,
+}
+
+impl Type {
+    /// `list(of)`.
+    #[must_use]
+    pub fn list(of: Type) -> Type {
+        Type::List(Box::new(of))
+    }
+
+    /// `map(string, of)`.
+    #[must_use]
+    pub fn map(of: Type) -> Type {
+        Type::Map(Box::new(Type::Text), Box::new(of))
+    }
+
+    /// An object type.
+    #[must_use]
+    pub fn object(name: &str, fields: impl IntoIterator<Item = (String, Type)>) -> Type {
+        Type::Object(Arc::new(ObjectType { name: name.to_owned(), fields: fields.into_iter().collect() }))
+    }
+
+    /// Reads the notation of the overload table: `list<A>`, `map<string,dyn>`; other names are types of libraries.
+    pub(super) fn read(text: &str) -> Type {
+        let inner = |prefix: &str| text.strip_prefix(prefix).and_then(|rest| rest.strip_suffix('>'));
+        if let Some(of) = inner("list<") {
+            return Type::list(Type::read(of));
+        }
+        if let Some(of) = inner("optional<") {
+            return Type::Optional(Box::new(Type::read(of)));
+        }
+        if let Some((key, value)) = inner("map<").and_then(|pair| pair.split_once(',')) {
+            return Type::Map(Box::new(Type::read(key)), Box::new(Type::read(value)));
+        }
+        match text {
+            "dyn" => Type::Dyn,
+            "null" => Type::Null,
+            "bool" => Type::Bool,
+            "int" => Type::Int,
+            "uint" => Type::Uint,
+            "double" => Type::Double,
+            "string" => Type::Text,
+            "bytes" => Type::Bytes,
+            "time" => Type::Time,
+            "duration" => Type::Duration,
+            "type" => Type::Kind,
+            _ => match text.as_bytes() {
+                [letter] if letter.is_ascii_uppercase() => Type::Var(char::from(*letter)),
+                _ => Type::Named(text.to_owned()),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Type::Dyn => f.write_str("dyn"),
+            Type::Null => f.write_str("null"),
+            Type::Bool => f.write_str("bool"),
+            Type::Int => f.write_str("int"),
+            Type::Uint => f.write_str("uint"),
+            Type::Double => f.write_str("double"),
+            Type::Text => f.write_str("string"),
+            Type::Bytes => f.write_str("bytes"),
+            Type::Time => f.write_str("timestamp"),
+            Type::Duration => f.write_str("duration"),
+            Type::List(of) => write!(f, "list({of})"),
+            Type::Map(key, value) => write!(f, "map({key}, {value})"),
+            Type::Optional(of) => write!(f, "optional_type({of})"),
+            Type::Object(of) => f.write_str(&of.name),
+            Type::Named(name) => f.write_str(name),
+            Type::Kind => f.write_str("type"),
+            Type::Var(letter) => write!(f, "{letter}"),
+        }
+    }
+}
