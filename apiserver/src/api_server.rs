@@ -69,11 +69,13 @@ impl ApiServer {
         let reader: Arc<CacheReader> = Arc::new(CacheReader(caches.clone()));
         let authorizer = Arc::new(Authorizer::new(reader.clone()));
         let authenticator = Arc::new(Authenticator::new(config.pki.clone(), reader, authorizer.clone())?);
+        let registry = Arc::new(Registry::builtin());
+        let extensions = crate::extension::plugins(registry.clone(), authorizer.clone());
         let engine = Engine::new(Parts {
             store: config.store,
             caches,
-            registry: Arc::new(Registry::builtin()),
-            admission: Arc::new(Chain::default_plugins(&config.admission)),
+            registry,
+            admission: Arc::new(Chain::with_extensions(&config.admission, extensions)),
             authorizer: authorizer.clone(),
             authenticator: authenticator.clone(),
         });

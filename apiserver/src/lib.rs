@@ -5,6 +5,7 @@
 
 pub mod admission;
 mod agents;
+mod aggregation;
 pub mod authn;
 pub mod authz;
 pub mod bootstrap;
@@ -13,6 +14,7 @@ mod codec;
 mod custom;
 mod dispatch;
 pub mod engine;
+mod extension;
 mod grpc;
 pub mod key;
 pub mod pki;

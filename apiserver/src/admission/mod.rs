@@ -140,9 +140,14 @@ impl Chain {
         Self { plugins }
     }
 
-    /// The plugins that Kubernetes runs by default, in its order.
+    /// The plugins that Kubernetes runs by default, in its order, without those that users configure.
     pub fn default_plugins(config: &Config) -> Self {
-        Self::new(vec![
+        Self::with_extensions(config, Vec::new())
+    }
+
+    /// The default plugins with others that run last but for the quota, which counts what is really made.
+    pub fn with_extensions(config: &Config, extensions: Vec<Box<dyn Plugin>>) -> Self {
+        let mut plugins: Vec<Box<dyn Plugin>> = vec![
             Box::new(namespace_lifecycle::NamespaceLifecycle),
             Box::new(limit_ranger::LimitRanger),
             Box::new(service_account::ServiceAccount),
@@ -156,8 +161,10 @@ impl Chain {
             Box::new(runtime_class::RuntimeClass),
             Box::new(defaults::DefaultIngressClass),
             Box::new(defaults::TopologyLabels),
-            Box::new(resource_quota::ResourceQuota),
-        ])
+        ];
+        plugins.extend(extensions);
+        plugins.push(Box::new(resource_quota::ResourceQuota));
+        Self::new(plugins)
     }
 
     /// The mutating phase.

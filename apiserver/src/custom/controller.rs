@@ -58,6 +58,10 @@ async fn pass(engine: &Engine) -> bool {
             status.code() != 404
         });
     }
+    if let Err(status) = crate::aggregation::controller::pass(engine, leadership.term).await {
+        tracing::debug!(error = %status.message, "APIServices are tried again");
+        pending = true;
+    }
     pending
 }
 

@@ -30,8 +30,13 @@ impl Objects {
         errors.extend(self.scale_errors(new));
         errors.extend(embedded_errors(new, schema.root(), &Path::nil()));
         errors.extend(list_errors(new, schema.root(), &Path::nil()));
-        if self.0.ruled && block_rules(&errors) {
+        let Some(rules) = &self.0.rules else { return errors };
+        if block_rules(&errors) {
             errors.push(Error::invalid(&Path::nil(), Value::Null, UNCHECKED));
+        } else if cx.subresource == "status" {
+            errors.extend(rules.field_errors("status", new, old, schema.root()));
+        } else {
+            errors.extend(rules.errors(new, old, schema.root()));
         }
         errors
     }

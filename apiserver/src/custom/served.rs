@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
+use mainstay_api::cel::RuleSet;
 use mainstay_api::resource::{Generation, Resource, Subresource};
 use mainstay_api::schema::Structural;
 use serde_json::Value;
@@ -32,8 +33,10 @@ pub(crate) struct Served {
     pub terminating: bool,
     /// Said to everybody who uses this version.
     pub warning: Option<String>,
-    /// The schema has rules.
-    pub ruled: bool,
+    /// The rules of the schema.
+    pub rules: Option<RuleSet>,
+    /// `spec.conversion`.
+    pub conversion: Value,
 }
 
 /// Where the fields of a `Scale` are, as JSON paths (`.spec.replicas`).
@@ -53,14 +56,6 @@ impl Scale {
             status: path("statusReplicasPath"),
             selector: path("labelSelectorPath"),
         })
-    }
-}
-
-fn has_rules(schema: &Value) -> bool {
-    match schema {
-        Value::Object(map) => map.contains_key("x-kubernetes-validations") || map.values().any(has_rules),
-        Value::Array(list) => list.iter().any(has_rules),
-        _ => false,
     }
 }
 
@@ -114,7 +109,8 @@ fn served_version(
     let api_version = format!("{group}/{name}");
     Served {
         stored: format!("{group}/{stored}"),
-        ruled: schemas.get(&api_version).is_some_and(|schema| has_rules(schema.root())),
+        rules: schemas.get(&api_version).and_then(|schema| RuleSet::compile(schema.root())),
+        conversion: definition.pointer("/spec/conversion").cloned().unwrap_or_default(),
         schema: schemas.get(&api_version).cloned().unwrap_or_default(),
         schemas: schemas.clone(),
         api_version,

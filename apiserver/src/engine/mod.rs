@@ -50,6 +50,7 @@ use crate::registry::Registry;
 
 pub(crate) use json::parse_plain as parse_options;
 pub(crate) use present::{list_kind, stored_to_request};
+pub(crate) use scale::of as scale_of;
 
 /// What an engine is made of.
 pub struct Parts {

@@ -1,13 +1,17 @@
 //! From the stored form of an object to the form that a request speaks, and back.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 
 use super::commit::Answer;
-use super::{Engine, Live, Target, scale};
+use super::{Engine, Listing, Live, Target, WatchItem, scale};
+use crate::cache::CachedObject;
 use crate::codec::Encoded;
 use crate::custom::Served;
+use crate::extension::conversion;
 use crate::registry::Row;
 
 impl Engine {
@@ -23,13 +27,15 @@ impl Engine {
                 kind: Some("Scale".into()),
             });
         }
-        Ok(Answer { bytes: stored_to_request(&target.row, bytes)?, created, accepted: false, kind: None })
+        let bytes = if target.row.custom { bytes } else { stored_to_request(&target.row, bytes)? };
+        Ok(Answer { bytes, created, accepted: false, kind: None })
     }
 
     /// The object as a patch of this target sees it.
     pub(crate) fn view(&self, target: &Target, live: &Live) -> ApiResult<Value> {
         match target.subresource.as_str() {
             "scale" => scale::of(target, &live.value),
+            _ if target.row.custom => Ok(live.value.clone()),
             _ => to_request(&target.row, live.value.clone()),
         }
     }
@@ -68,12 +74,49 @@ impl Engine {
         }
     }
 
+    /// Whether reading objects of a row may need a webhook.
+    fn converts(row: &Row) -> bool {
+        row.served.as_ref().is_some_and(|served| conversion::by_webhook(served))
+    }
+
+    /// A list's objects as a row shows them, where a webhook is needed for that.
+    ///
+    /// # Errors
+    /// What the webhook fails with.
+    pub(crate) async fn converted(&self, row: &Row, mut listing: Listing) -> ApiResult<Listing> {
+        if Self::converts(row) {
+            for item in &mut listing.items {
+                let value = self.shown(row, item.value.clone()).await?;
+                if let Some(object) = CachedObject::new(item.key.clone(), value, item.modified) {
+                    *item = Arc::new(object);
+                }
+            }
+        }
+        Ok(listing)
+    }
+
+    /// A watch's item as a row shows it, where a webhook is needed for that. An object that cannot be converted is left
+    /// as it is stored, in the version that it says.
+    pub(crate) async fn converted_item(&self, row: &Row, item: WatchItem) -> WatchItem {
+        match item {
+            WatchItem::Event { kind, object, revision } if Self::converts(row) => {
+                let shown = self.shown(row, object.clone()).await;
+                WatchItem::Event { kind, object: shown.unwrap_or(object), revision }
+            }
+            item => item,
+        }
+    }
+
     /// Converts an object of a custom kind to another version of its group.
     async fn convert(&self, served: &Served, mut value: Value, api_version: &str) -> ApiResult<Value> {
-        if mainstay_api::meta::api_version(&value) != api_version {
-            value["apiVersion"] = api_version.into();
-            served.converted_form(&mut value);
+        if mainstay_api::meta::api_version(&value) == api_version {
+            return Ok(value);
         }
+        if conversion::by_webhook(served) {
+            value = conversion::convert(served, value, api_version, &self.reader).await?;
+        }
+        value["apiVersion"] = api_version.into();
+        served.converted_form(&mut value);
         Ok(value)
     }
 }
@@ -82,7 +125,10 @@ impl Engine {
 pub(crate) fn to_request(row: &Row, value: Value) -> ApiResult<Value> {
     if let Some(served) = &row.served {
         let mut value = value;
-        served.stored_form(&mut value);
+        let converted = conversion::by_webhook(served) && value["apiVersion"] != served.stored.as_str();
+        if !converted {
+            served.stored_form(&mut value);
+        }
         if value["apiVersion"] != served.api_version.as_str() {
             value["apiVersion"] = served.api_version.as_str().into();
             served.converted_form(&mut value);

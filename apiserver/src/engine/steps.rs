@@ -60,10 +60,9 @@ impl Engine {
         let mut attributes =
             self.attributes(call, target, operation, options_value("CreateOptions", options), options.dry_run);
         attributes.object = Some(object);
-        self.run_mutating(attributes).await.map(|(object, warnings)| {
-            warnings.into_iter().for_each(|warning| call.warn(warning));
-            object
-        })
+        let (outcome, warnings) = self.run_mutating(attributes).await;
+        warnings.into_iter().for_each(|warning| call.warn(warning));
+        outcome
     }
 
     /// Mutating admission of a change.
@@ -79,10 +78,9 @@ impl Engine {
             self.attributes(call, target, Operation::Update, options_value("UpdateOptions", options), options.dry_run);
         attributes.object = Some(new);
         attributes.old_object = Some(old.clone());
-        self.run_mutating(attributes).await.map(|(object, warnings)| {
-            warnings.into_iter().for_each(|warning| call.warn(warning));
-            object
-        })
+        let (outcome, warnings) = self.run_mutating(attributes).await;
+        warnings.into_iter().for_each(|warning| call.warn(warning));
+        outcome
     }
 
     /// Nobody grants by roles and bindings what he does not have.
@@ -100,9 +98,11 @@ impl Engine {
         escalation::check(&self.authorizer, &write)
     }
 
-    async fn run_mutating(&self, mut attributes: Attributes<'_>) -> ApiResult<(Value, Vec<String>)> {
-        self.admission.mutate(&mut attributes).await?;
-        Ok((attributes.object.take().unwrap_or_default(), std::mem::take(&mut attributes.warnings)))
+    /// What became of the object, and the warnings, which are told also if it is refused.
+    async fn run_mutating(&self, mut attributes: Attributes<'_>) -> (ApiResult<Value>, Vec<String>) {
+        let outcome = self.admission.mutate(&mut attributes).await;
+        let object = attributes.object.take().unwrap_or_default();
+        (outcome.map(|()| object), std::mem::take(&mut attributes.warnings))
     }
 
     /// Validating admission, of creates, changes, deletions and connections.
@@ -134,11 +134,11 @@ impl Engine {
         let mut attributes = self.attributes(call, target, operation, options, dry_run);
         attributes.object = new.cloned();
         attributes.old_object = old.cloned();
-        self.admission.validate(&mut attributes).await?;
+        let outcome = self.admission.validate(&mut attributes).await;
         let warnings = std::mem::take(&mut attributes.warnings);
         drop(attributes);
         warnings.into_iter().for_each(|warning| call.warn(warning));
-        Ok(())
+        outcome
     }
 }
 

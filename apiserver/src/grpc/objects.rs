@@ -48,6 +48,7 @@ impl ObjectsService {
         let (target, options) = self.list_call(request.into_inner())?;
         authorize(&self.rest, &user, "list", &target, &options.field_selector)?;
         let listing = self.rest.engine.list(&target, &options).await?;
+        let listing = self.rest.engine.converted(&target.row, listing).await?;
         Ok(Response::new(listed(&target, &listing)?))
     }
 

@@ -99,7 +99,11 @@ async fn follow(rest: &Rest, user: &UserInfo, start: WatchStart, sender: &Sender
         let Some(items) = stream.batch(BATCH).await else {
             return Some(Status::expired("the watch was too slow and has to begin again"));
         };
-        let events = items.into_iter().map(|item| event(&target, item)).collect::<ApiResult<Vec<_>>>();
+        let mut shown = Vec::with_capacity(items.len());
+        for item in items {
+            shown.push(rest.engine.converted_item(&target.row, item).await);
+        }
+        let events = shown.into_iter().map(|item| event(&target, item)).collect::<ApiResult<Vec<_>>>();
         let events = match events {
             Ok(events) => events,
             Err(status) => return Some(status),

@@ -152,6 +152,7 @@ async fn list(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Respo
     let options = list_options(&request.query)?;
     let target = Target { name: String::new(), ..target };
     let listing = rest.engine.list(&target, &options).await?;
+    let listing = rest.engine.converted(&target.row, listing).await?;
     let body = respond::list(form, &target.row, &listing, include)?;
     Ok(respond::sized(form.media.content_type(), body, request.header(header::ACCEPT_ENCODING)))
 }

@@ -17,7 +17,7 @@ use super::Rest;
 use super::filter::Admitted;
 use super::negotiate::{Form, Media, Shape};
 use super::respond::{self, Include};
-use crate::engine::{Target, WatchEventKind, WatchItem, WatchOptions, WatchStream, stored_to_request};
+use crate::engine::{Engine, Target, WatchEventKind, WatchItem, WatchOptions, WatchStream, stored_to_request};
 
 /// A watch without `timeoutSeconds` ends after this long, so that clients spread over the masters again.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -50,6 +50,7 @@ pub(crate) async fn watch(rest: &Arc<Rest>, request: Admitted, target: Target) -
     };
     let state = Feed {
         stream: first.map_err(Some),
+        engine: rest.engine.clone(),
         target,
         form,
         include,
@@ -94,6 +95,7 @@ fn watch_options(request: &Admitted, target: Target) -> (Target, WatchOptions) {
 struct Feed {
     /// The watch, or what ended it before it began; `None` once told.
     stream: Result<WatchStream, Option<Status>>,
+    engine: Engine,
     target: Target,
     form: Form,
     include: Include,
@@ -118,12 +120,14 @@ impl Feed {
             },
         };
         let mut out = BytesMut::new();
+        let item = self.engine.converted_item(&self.target.row, item).await;
         self.write(&mut out, item);
         let more = match &mut self.stream {
             Ok(stream) => stream.drain(BATCH),
             Err(_) => Vec::new(),
         };
         for item in more {
+            let item = self.engine.converted_item(&self.target.row, item).await;
             self.write(&mut out, item);
         }
         Some(out.freeze())

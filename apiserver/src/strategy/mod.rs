@@ -28,6 +28,7 @@ pub(crate) use kinds::admission::client_config;
 pub(crate) use kinds::pod::qos_class;
 pub use kinds::pod::{bind, set_condition};
 pub use registry::for_resource;
+pub(crate) use rules::Rules;
 
 /// What strategies may know about the write that they are part of.
 pub struct Context<'a> {

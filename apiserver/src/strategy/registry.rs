@@ -10,7 +10,7 @@ use super::kinds::{
     pod, quota, rbac, scheduling, service, storage, volumes,
 };
 use super::rules::Rules;
-use crate::custom;
+use crate::{aggregation, custom};
 
 /// The strategy of a resource.
 pub fn for_resource(resource: &Resource) -> Arc<dyn Strategy> {
@@ -46,6 +46,7 @@ fn rules(group: &str, resource: &str) -> Rules {
         ("coordination.k8s.io", "leases") => scheduling::LEASE,
         ("flowcontrol.apiserver.k8s.io", "flowschemas") => flow::SCHEMA,
         ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations") => flow::LEVEL,
+        (aggregation::GROUP, aggregation::API_SERVICES) => aggregation::API_SERVICE,
         ("admissionregistration.k8s.io", name) => self::admission(name),
         _ => Rules::PLAIN,
     }
@@ -55,6 +56,7 @@ fn admission(resource: &str) -> Rules {
     match resource {
         "mutatingwebhookconfigurations" | "validatingwebhookconfigurations" => admission::WEBHOOKS,
         "validatingadmissionpolicies" => admission::POLICY,
+        "mutatingadmissionpolicies" => admission::MUTATING_POLICY,
         "validatingadmissionpolicybindings" => admission::BINDING,
         "mutatingadmissionpolicybindings" => admission::MUTATING_BINDING,
         _ => Rules::PLAIN,

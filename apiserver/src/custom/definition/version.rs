@@ -3,7 +3,7 @@
 //! What all versions say alike, Kubernetes reports at the definition itself: `spec.validation`, `spec.subresources`.
 
 use mainstay_api::field::{Error, Path};
-use mainstay_api::{names, schema};
+use mainstay_api::{cel, names, schema};
 use serde_json::{Value, json};
 
 use super::columns;
@@ -73,6 +73,7 @@ fn extras(field: &str, at: &At<'_>, of: &At<'_>, errors: &mut Errors) {
 
 fn schema_errors(at: &At<'_>, errors: &mut Errors) {
     errors.extend(schema::check(at.value, &at.path).errors);
+    errors.extend(cel::rule_errors(at.value, &at.path));
 }
 
 fn together(versions: &At<'_>, errors: &mut Errors) {

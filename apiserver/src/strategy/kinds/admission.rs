@@ -1,9 +1,11 @@
 //! Webhook configurations and admission policies, as far as their structure goes.
 
+use mainstay_api::cel::{Env, Type};
 use mainstay_api::field::Error;
 use mainstay_api::{meta, names};
 use serde_json::Value;
 
+use crate::extension::expressions;
 use crate::strategy::rules::Rules;
 use crate::strategy::validate::{At, Errors, selectors};
 
@@ -15,12 +17,16 @@ pub(crate) const WEBHOOKS: Rules = Rules { check: |_, obj, errors| webhooks(obj,
 /// ValidatingAdmissionPolicies.
 pub(crate) const POLICY: Rules = Rules { check: |_, obj, errors| policy(obj, errors), ..Rules::PLAIN };
 
+/// MutatingAdmissionPolicies.
+pub(crate) const MUTATING_POLICY: Rules =
+    Rules { check: |_, obj, errors| mutating_policy(obj, errors), ..Rules::PLAIN };
+
 /// ValidatingAdmissionPolicyBindings.
 pub(crate) const BINDING: Rules = Rules { check: |_, obj, errors| binding(obj, errors), ..Rules::PLAIN };
 
 /// MutatingAdmissionPolicyBindings.
 pub(crate) const MUTATING_BINDING: Rules =
-    Rules { check: |_, obj, errors| policy_name(&At::spec(obj), errors), ..Rules::PLAIN };
+    Rules { check: |_, obj, errors| bound(&At::spec(obj), errors), ..Rules::PLAIN };
 
 fn webhooks(obj: &Value, errors: &mut Errors) {
     let list = At::root(obj).get("webhooks");
@@ -46,6 +52,7 @@ fn webhooks(obj: &Value, errors: &mut Errors) {
         }
         client_config(&hook.get("clientConfig"), errors);
         review_versions(&hook.get("admissionReviewVersions"), errors);
+        expressions::conditions(&hook.get("matchConditions"), &expressions::environment(false), errors);
     }
 }
 
@@ -187,10 +194,15 @@ fn policy(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     let failure = spec.get("failurePolicy");
     errors.one_of_if_set(&failure, &["Fail", "Ignore"]);
-    if let Some(kind) = spec.opt("paramKind") {
-        errors.needed(&kind.get("apiVersion"));
-        errors.needed(&kind.get("kind"));
-    }
+    param_kind(&spec, errors);
+    constraints(&spec, errors);
+    let env = expressions::environment(spec.opt("paramKind").is_some());
+    expressions::conditions(&spec.get("matchConditions"), &env, errors);
+    let env = expressions::with_variables(&spec, &env, errors);
+    validations(&spec, &env, meta::name(obj), errors);
+}
+
+fn constraints(spec: &At<'_>, errors: &mut Errors) {
     match spec.opt("matchConstraints") {
         None => errors.required(&spec.get("matchConstraints"), ""),
         Some(constraints) => {
@@ -205,24 +217,9 @@ fn policy(obj: &Value, errors: &mut Errors) {
             }
         }
     }
-    for variable in spec.get("variables").items() {
-        let name = variable.get("name");
-        if name.str().is_empty() {
-            errors.required(&name, "name is not specified");
-        } else if !is_identifier(name.str()) {
-            errors.invalid(&name, "must be a valid CEL identifier");
-        }
-    }
-    validations(&spec, meta::name(obj), errors);
 }
 
-fn is_identifier(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-}
-
-fn validations(spec: &At<'_>, name: &str, errors: &mut Errors) {
+fn validations(spec: &At<'_>, env: &Env, name: &str, errors: &mut Errors) {
     const WHY: &str = "validations or auditAnnotations must contain at least one item";
     let (validations, audits) = (spec.get("validations"), spec.get("auditAnnotations"));
     if validations.is_empty() && audits.is_empty() {
@@ -233,6 +230,12 @@ fn validations(spec: &At<'_>, name: &str, errors: &mut Errors) {
     for validation in validations.items() {
         if validation.get("expression").str().trim().is_empty() {
             errors.required(&validation.get("expression"), "expression is not specified");
+        } else {
+            expressions::gives_bool(&validation.get("expression"), env, errors);
+        }
+        let message = validation.get("messageExpression");
+        if !message.str().trim().is_empty() {
+            expressions::gives_text(&message, env, errors);
         }
         let reason = validation.get("reason");
         if !reason.is_null()
@@ -249,6 +252,135 @@ fn validations(spec: &At<'_>, name: &str, errors: &mut Errors) {
         }
         if audit.get("valueExpression").str().trim().is_empty() {
             errors.required(&audit.get("valueExpression"), "valueExpression is not specified");
+        } else {
+            expressions::gives(&audit.get("valueExpression"), env, "one of [string null]", is_audit_value, errors);
+        }
+    }
+}
+
+fn is_audit_value(of: &Type) -> bool {
+    matches!(of, Type::Text | Type::Null)
+}
+
+fn mutating_policy(obj: &Value, errors: &mut Errors) {
+    let spec = At::spec(obj);
+    errors.one_of_if_set(&spec.get("failurePolicy"), &["Fail", "Ignore"]);
+    param_kind(&spec, errors);
+    constraints(&spec, errors);
+    for rule in spec.get("matchConstraints").get("resourceRules").items() {
+        if rule.get("operations").strings().any(|operation| operation == "DELETE") {
+            let path = spec.path.child("matchConstraints").child("resourceRules").child("operations");
+            errors.0.push(Error::not_supported(&path, "DELETE", &["*", "CONNECT", "CREATE", "UPDATE"]));
+        }
+    }
+    let env = expressions::environment(spec.opt("paramKind").is_some());
+    expressions::conditions(&spec.get("matchConditions"), &env, errors);
+    let env = expressions::with_variables(&spec, &env, errors).constructing(&["Object", "JSONPatch"]);
+    let mutations = spec.get("mutations");
+    if mutations.is_empty() {
+        errors.required(&mutations, "mutations must contain at least one item");
+    }
+    mutations.items().for_each(|mutation| self::mutation(&mutation, &env, errors));
+    errors.one_of(&spec.get("reinvocationPolicy"), &["IfNeeded", "Never"]);
+}
+
+fn mutation(at: &At<'_>, env: &Env, errors: &mut Errors) {
+    const KINDS: [(&str, &str); 2] = [("ApplyConfiguration", "applyConfiguration"), ("JSONPatch", "jsonPatch")];
+    let kind = at.get("patchType");
+    if kind.str().is_empty() {
+        errors.required(&kind, "");
+        return;
+    }
+    let Some((_, own)) = KINDS.iter().find(|(name, _)| *name == kind.str()) else {
+        errors.unsupported(&kind, &KINDS.map(|(name, _)| name));
+        return;
+    };
+    match at.opt(own) {
+        None => errors.required(&at.get(own), &format!("must be specified when patchType is {}", kind.str())),
+        Some(patch) => mutation_expression(&patch.get("expression"), own, env, errors),
+    }
+    for (_, other) in KINDS.iter().filter(|(_, field)| field != own) {
+        if at.opt(other).is_some() {
+            let why = format!("must not be specified when patchType is {}", kind.str());
+            errors.0.push(Error::invalid(&at.get(other).path, format!("{{{other}}}"), why));
+        }
+    }
+}
+
+fn mutation_expression(at: &At<'_>, kind: &str, env: &Env, errors: &mut Errors) {
+    if at.str().trim().is_empty() {
+        errors.required(at, "expression is not specified");
+    } else if kind == "jsonPatch" {
+        let fits =
+            |of: &Type| matches!(of, Type::List(of) if **of == Type::Dyn || **of == Type::Named("JSONPatch".into()));
+        expressions::gives(at, env, "list(JSONPatch)", fits, errors);
+    } else {
+        expressions::gives(at, env, "Object", |of| *of == Type::Named("Object".into()), errors);
+    }
+}
+
+/// What every binding has: a policy, and perhaps parameters and a narrower match.
+fn bound(spec: &At<'_>, errors: &mut Errors) {
+    policy_name(spec, errors);
+    if let Some(reference) = spec.opt("paramRef") {
+        param_ref(&reference, errors);
+    }
+    if let Some(resources) = spec.opt("matchResources") {
+        resources.get("resourceRules").items().for_each(|rule| self::rule(&rule, errors));
+        errors.one_of_if_set(&resources.get("matchPolicy"), &["Equivalent", "Exact"]);
+        for selector in ["namespaceSelector", "objectSelector"] {
+            selectors::label_selector(&resources.get(selector), errors);
+        }
+    }
+}
+
+fn param_ref(at: &At<'_>, errors: &mut Errors) {
+    const EXCLUSIVE: &str = "name and selector are mutually exclusive";
+    let (name, selector) = (at.get("name"), at.get("selector"));
+    if !name.str().is_empty() {
+        errors.each(&name, names::is_path_segment(name.str(), false));
+        if !selector.is_null() {
+            errors.forbidden(&name, EXCLUSIVE);
+        }
+    }
+    if !selector.is_null() {
+        selectors::label_selector(&selector, errors);
+        if !name.str().is_empty() {
+            errors.forbidden(&selector, EXCLUSIVE);
+        }
+    }
+    if name.str().is_empty() && selector.is_null() {
+        errors.required(at, "one of name or selector must be specified");
+    }
+    let action = at.get("parameterNotFoundAction");
+    if action.str().is_empty() {
+        errors.required(&action, "");
+    } else if !matches!(action.str(), "Allow" | "Deny") {
+        errors.unsupported(&action, &["Deny", "Allow"]);
+    }
+}
+
+/// The kind of a policy's parameters.
+fn param_kind(spec: &At<'_>, errors: &mut Errors) {
+    let Some(kind) = spec.opt("paramKind") else { return };
+    let version = kind.get("apiVersion");
+    if version.str().is_empty() {
+        errors.required(&version, "");
+    } else if version.str().matches('/').count() > 1 {
+        errors.invalid(&version, format!("unexpected GroupVersion string: {}", version.str()));
+    } else {
+        let own = version.str().rsplit('/').next().unwrap_or_default();
+        for why in names::is_dns1035_label(own) {
+            errors.0.push(Error::invalid(&version.path, own, why));
+        }
+    }
+    let name = kind.get("kind");
+    if name.str().is_empty() {
+        errors.required(&name, "");
+    } else {
+        let found = names::is_dns1035_label(&name.str().to_lowercase());
+        if !found.is_empty() {
+            errors.invalid(&name, format!("may have mixed case, but should otherwise match: {}", found.join(",")));
         }
     }
 }
@@ -259,7 +391,7 @@ fn policy_name(spec: &At<'_>, errors: &mut Errors) {
 
 fn binding(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
-    policy_name(&spec, errors);
+    bound(&spec, errors);
     let actions = spec.get("validationActions");
     if actions.is_empty() {
         errors.required(&actions, "at least one validation action is required");

@@ -1,0 +1,75 @@
+//! Keeps the APIServices of what this server serves, while this master leads.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use mainstay_api::meta;
+use mainstay_api::status::{ApiResult, Status};
+use mainstay_store::Term;
+use serde_json::Value;
+
+use super::{API_SERVICES, GROUP, local};
+use crate::authn::UserInfo;
+use crate::engine::{Body, Call, Change, DeleteOptions, Engine, Target, WriteOptions};
+use crate::strategy::Reader;
+
+/// Makes what is missing, removes what is stale, and says that local ones are available.
+///
+/// # Errors
+/// The first write that is refused.
+pub(crate) async fn pass(engine: &Engine, term: Term) -> ApiResult<()> {
+    let wanted = local::wanted(&engine.registry.all());
+    for (name, object) in &wanted {
+        if engine.reader.get(GROUP, API_SERVICES, "", name).is_none() {
+            create(engine, term, object).await?;
+        }
+    }
+    for service in engine.reader.list(GROUP, API_SERVICES, None) {
+        if local::is_stale(&service, &wanted) {
+            delete(engine, term, meta::name(&service)).await?;
+        } else if let Some(status) = local::status(&service, &mainstay_api::time::seconds(Timestamp::now())) {
+            tell(engine, term, meta::name(&service), status).await?;
+        }
+    }
+    Ok(())
+}
+
+fn target(engine: &Engine, name: &str, subresource: &str) -> ApiResult<Target> {
+    let row = engine.registry.find(GROUP, "v1", API_SERVICES);
+    let row = row.ok_or_else(|| Status::internal("APIServices are not served"))?;
+    Ok(Target { row, namespace: String::new(), name: name.to_owned(), subresource: subresource.to_owned() })
+}
+
+fn call(term: Term) -> Call {
+    Call::new(UserInfo::master("apiserver"), "mainstay-apiserver", Some(term))
+}
+
+async fn create(engine: &Engine, term: Term, object: &Value) -> ApiResult<()> {
+    let body = Body::Json(object.to_string().into());
+    let target = target(engine, "", "")?;
+    let made = engine.create(&mut call(term), &target, body, &WriteOptions::default()).await;
+    unless(made.map(drop), 409)
+}
+
+async fn delete(engine: &Engine, term: Term, name: &str) -> ApiResult<()> {
+    let gone = engine.delete(&mut call(term), &target(engine, name, "")?, &DeleteOptions::default()).await;
+    unless(gone.map(drop), 404)
+}
+
+async fn tell(engine: &Engine, term: Term, name: &str, status: Value) -> ApiResult<()> {
+    let change = Change::Edit(Arc::new(move |object: &mut Value| {
+        object["status"] = status.clone();
+        Ok(())
+    }));
+    let target = target(engine, name, "status")?;
+    let told = engine.modify(&mut call(term), &target, &change, &WriteOptions::default()).await;
+    unless(told.map(drop), 404)
+}
+
+/// Somebody else was faster.
+fn unless(outcome: ApiResult<()>, code: u16) -> ApiResult<()> {
+    match outcome {
+        Err(status) if status.code() == code => Ok(()),
+        outcome => outcome,
+    }
+}

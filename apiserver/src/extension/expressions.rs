@@ -1,0 +1,128 @@
+//! The expressions of policies and webhooks, checked when they are written.
+
+use mainstay_api::cel::{Env, Program, Type};
+use mainstay_api::names;
+
+use crate::strategy::validate::{At, Errors};
+
+/// `authorizer`.
+pub(super) fn authorizer() -> Type {
+    Type::Named("kubernetes.authorization.Authorizer".into())
+}
+
+fn texts(names: &[&str]) -> Vec<(String, Type)> {
+    names.iter().map(|name| ((*name).to_owned(), Type::Text)).collect()
+}
+
+/// `request`.
+fn request() -> Type {
+    let kind = Type::object("kubernetes.GroupVersionKind", texts(&["group", "version", "kind"]));
+    let resource = Type::object("kubernetes.GroupVersionResource", texts(&["group", "version", "resource"]));
+    let mut user = texts(&["username", "uid"]);
+    user.push(("groups".into(), Type::list(Type::Text)));
+    user.push(("extra".into(), Type::map(Type::list(Type::Text))));
+    let mut fields = texts(&["subResource", "requestSubResource", "name", "namespace", "operation"]);
+    fields.push(("kind".into(), kind.clone()));
+    fields.push(("requestKind".into(), kind));
+    fields.push(("resource".into(), resource.clone()));
+    fields.push(("requestResource".into(), resource));
+    fields.push(("userInfo".into(), Type::object("kubernetes.UserInfo", user)));
+    fields.push(("dryRun".into(), Type::Bool));
+    fields.push(("options".into(), Type::Dyn));
+    Type::object("kubernetes.AdmissionRequest", fields)
+}
+
+/// What every expression about a request may use.
+pub(crate) fn environment(parameters: bool) -> Env {
+    let env = Env::new([
+        ("object".to_owned(), Type::Dyn),
+        ("oldObject".to_owned(), Type::Dyn),
+        ("request".to_owned(), request()),
+        ("authorizer".to_owned(), authorizer()),
+    ]);
+    if parameters { env.with("params", Type::Dyn) } else { env }
+}
+
+/// The environment of a policy's expressions after its variables, which are checked on the way.
+pub(crate) fn with_variables(spec: &At<'_>, env: &Env, errors: &mut Errors) -> Env {
+    let mut env = env.clone().with("namespaceObject", Type::Dyn);
+    let mut known: Vec<(String, Type)> = Vec::new();
+    for variable in spec.get("variables").items() {
+        let (name, expression) = (variable.get("name"), variable.get("expression"));
+        if name.str().is_empty() {
+            errors.required(&name, "name is not specified");
+        } else if !is_identifier(name.str()) {
+            errors.invalid(&name, "must be a valid CEL identifier");
+        } else if expression.str().trim().is_empty() {
+            errors.required(&expression, "expression is not specified");
+        } else {
+            let of = compiled(&expression, &env, errors).unwrap_or(Type::Dyn);
+            known.push((name.str().to_owned(), of));
+            env = env.with("variables", Type::object("kubernetes.variables", known.clone()));
+        }
+    }
+    env
+}
+
+fn is_identifier(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// The type of an expression, if it compiles.
+fn compiled(at: &At<'_>, env: &Env, errors: &mut Errors) -> Option<Type> {
+    match Program::compile(at.str(), env) {
+        Ok(program) => Some(program.output().clone()),
+        Err(error) => {
+            errors.invalid(at, format!("compilation failed: {error}"));
+            None
+        }
+    }
+}
+
+/// An expression that has to give a value of a type; `words` is what errors call that.
+pub(crate) fn gives(at: &At<'_>, env: &Env, words: &str, fits: fn(&Type) -> bool, errors: &mut Errors) {
+    if let Some(found) = compiled(at, env, errors)
+        && found != Type::Dyn
+        && !fits(&found)
+    {
+        errors.invalid(at, format!("must evaluate to {words} but got {found}"));
+    }
+}
+
+/// An expression that has to give a boolean.
+pub(crate) fn gives_bool(at: &At<'_>, env: &Env, errors: &mut Errors) {
+    gives(at, env, "bool", |of| *of == Type::Bool, errors);
+}
+
+/// An expression that has to give a text.
+pub(crate) fn gives_text(at: &At<'_>, env: &Env, errors: &mut Errors) {
+    gives(at, env, "string", |of| *of == Type::Text, errors);
+}
+
+/// Conditions under which a configuration applies.
+pub(crate) fn conditions(list: &At<'_>, env: &Env, errors: &mut Errors) {
+    if list.len() > 64 {
+        let found = i64::try_from(list.len()).unwrap_or(i64::MAX);
+        errors.0.push(mainstay_api::field::Error::too_many(&list.path, found, 64));
+    }
+    let mut seen = Vec::new();
+    for condition in list.items() {
+        let (name, expression) = (condition.get("name"), condition.get("expression"));
+        if expression.str().trim().is_empty() {
+            errors.required(&expression, "");
+        } else {
+            gives_bool(&expression, env, errors);
+        }
+        if name.str().is_empty() {
+            errors.required(&name, "");
+        } else {
+            errors.each(&name, names::is_qualified_name(name.str()));
+            if seen.contains(&name.str()) {
+                errors.duplicate(&name);
+            }
+            seen.push(name.str());
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! A request as expressions see it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use mainstay_api::cel::{Env, EvalError, Host, Program, Scope, Type, Val};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::{Shared, matching, review, text};
+use crate::admission::Attributes;
+use crate::authn::UserInfo;
+use crate::authz::{Authorizer, AuthzAttributes};
+use crate::registry::Row;
+
+/// Steps that all expressions of one policy may take on one request.
+const BUDGET: u64 = 10_000_000;
+/// Compiled expressions that are kept.
+const KEPT: usize = 4096;
+
+/// Expressions that have been compiled, for all requests alike.
+#[derive(Default)]
+pub(super) struct Programs(Mutex<HashMap<String, Arc<Program>>>);
+
+impl Programs {
+    fn get(&self, text: &str) -> Result<Arc<Program>, String> {
+        if let Some(found) = self.0.lock().get(text) {
+            return Ok(found.clone());
+        }
+        let made = Arc::new(Program::compile(text, &environment()).map_err(|error| error.to_string())?);
+        let mut kept = self.0.lock();
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(text.to_owned(), made.clone());
+        Ok(made)
+    }
+}
+
+/// Expressions were checked with their policy; when they run, types are those of the values.
+fn environment() -> Env {
+    let names = ["object", "oldObject", "request", "params", "namespaceObject", "variables"];
+    let variables = names.map(|name| (name.to_owned(), Type::Dyn));
+    Env::new(variables).with("authorizer", super::expressions::authorizer()).constructing(&["Object", "JSONPatch"])
+}
+
+/// One request under one configuration.
+pub(super) struct Review<'r> {
+    programs: &'r Programs,
+    values: BTreeMap<&'static str, Val>,
+    authorizer: Asker,
+    variables: HashMap<&'r str, &'r str>,
+    /// Variables that have been worked out, or are being so.
+    known: RefCell<HashMap<String, Option<Result<Val, EvalError>>>>,
+    budget: Cell<u64>,
+}
+
+impl<'r> Review<'r> {
+    pub(super) fn new(
+        shared: &'r Shared,
+        request: &Attributes<'_>,
+        wanted: &Row,
+        own: &Arc<Row>,
+        params: Option<&Value>,
+        variables: &'r [Value],
+    ) -> Self {
+        let shown = |object: &Option<Value>| match object {
+            Some(object) => Val::from_json(&review::seen(request, object, wanted, own)),
+            None => Val::Null,
+        };
+        let namespace = matching::namespace(request);
+        let values = BTreeMap::from([
+            ("object", shown(&request.object)),
+            ("oldObject", shown(&request.old_object)),
+            ("request", Val::from_json(&review::request(request, wanted, own))),
+            ("params", params.map_or(Val::Null, Val::from_json)),
+            ("namespaceObject", namespace.map_or(Val::Null, |namespace| Val::from_json(&namespace))),
+        ]);
+        let resource = Asked {
+            group: own.resource.group.clone(),
+            resource: own.resource.resource.clone(),
+            subresource: request.subresource.to_owned(),
+            namespace: request.namespace.to_owned(),
+            name: matching::name(request).to_owned(),
+            path: String::new(),
+        };
+        Self {
+            programs: &shared.programs,
+            values,
+            authorizer: Asker {
+                authorizer: shared.authorizer.clone(),
+                user: request.user.clone(),
+                asked: resource,
+                step: Step::Root,
+            },
+            variables: variables
+                .iter()
+                .map(|variable| (text(variable, "/name"), text(variable, "/expression")))
+                .collect(),
+            known: RefCell::default(),
+            budget: Cell::new(BUDGET),
+        }
+    }
+
+    /// The object has changed since.
+    pub(super) fn set_object(&mut self, object: &Value) {
+        self.values.insert("object", Val::from_json(object));
+        self.known.borrow_mut().clear();
+    }
+
+    /// Runs an expression.
+    pub(super) fn eval(&self, expression: &str) -> Result<Val, String> {
+        let program = self.programs.get(expression)?;
+        self.run(&program).map_err(|error| error.to_string())
+    }
+
+    fn run(&self, program: &Program) -> Result<Val, EvalError> {
+        let mut left = self.budget.get();
+        let before = left;
+        let outcome = program.eval(self, &mut left);
+        // Variables that the expression asked for have spent from the cell meanwhile.
+        self.budget.set(self.budget.get().saturating_sub(before - left));
+        outcome
+    }
+
+    /// Whether all conditions hold; one that fails counts only if none is false.
+    pub(super) fn conditions(&self, conditions: &[Value]) -> Result<bool, String> {
+        let mut failure = None;
+        for condition in conditions {
+            match self.eval(text(condition, "/expression")) {
+                Ok(Val::Bool(false)) => return Ok(false),
+                Ok(_) => {}
+                Err(why) => {
+                    let name = text(condition, "/name");
+                    failure = failure.or(Some(format!("match condition \"{name}\" failed: {why}")));
+                }
+            }
+        }
+        failure.map_or(Ok(true), Err)
+    }
+}
+
+impl Scope for Review<'_> {
+    fn variable(&self, name: &str) -> Option<Val> {
+        match name {
+            "authorizer" => Some(Val::Host(Arc::new(self.authorizer.clone()))),
+            name => self.values.get(name).cloned(),
+        }
+    }
+
+    fn member(&self, of: &str, field: &str) -> Option<Result<Val, EvalError>> {
+        match of {
+            "authorizer" if field == "requestResource" => {
+                let asker = Asker { step: Step::Resource, ..self.authorizer.clone() };
+                Some(Ok(Val::Host(Arc::new(asker))))
+            }
+            "variables" => Some(self.worked_out(field)),
+            _ => None,
+        }
+    }
+}
+
+impl Review<'_> {
+    fn worked_out(&self, name: &str) -> Result<Val, EvalError> {
+        if let Some(known) = self.known.borrow().get(name) {
+            let circular = || Err(EvalError::Failed(format!("variable '{name}' refers to itself")));
+            return known.clone().unwrap_or_else(circular);
+        }
+        let Some(expression) = self.variables.get(name) else {
+            return Err(EvalError::Failed(format!("no such key: {name}")));
+        };
+        self.known.borrow_mut().insert(name.to_owned(), None);
+        let found = self.programs.get(expression).map_err(EvalError::Failed);
+        let found = found.and_then(|program| self.run(&program));
+        let found = found.map_err(|error| match error {
+            EvalError::Failed(why) => {
+                EvalError::Failed(format!("composited variable \"{name}\" fails to evaluate: {why}"))
+            }
+            EvalError::Budget => EvalError::Budget,
+        });
+        self.known.borrow_mut().insert(name.to_owned(), Some(found.clone()));
+        found
+    }
+}
+
+#[derive(Clone, Default)]
+struct Asked {
+    group: String,
+    resource: String,
+    subresource: String,
+    namespace: String,
+    name: String,
+    path: String,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Step {
+    Root,
+    Path,
+    Group,
+    Resource,
+}
+
+/// `authorizer`, and what its methods lead to.
+#[derive(Clone)]
+struct Asker {
+    authorizer: Arc<Authorizer>,
+    user: UserInfo,
+    asked: Asked,
+    step: Step,
+}
+
+impl Asker {
+    fn then(&self, step: Step, change: impl FnOnce(&mut Asked)) -> Val {
+        let mut next = Asker { step, ..self.clone() };
+        change(&mut next.asked);
+        Val::Host(Arc::new(next))
+    }
+
+    fn check(&self, verb: &str) -> Val {
+        let asked = &self.asked;
+        let verdict = self.authorizer.explain(&AuthzAttributes {
+            user: &self.user,
+            verb,
+            group: &asked.group,
+            version: "*",
+            resource: &asked.resource,
+            subresource: &asked.subresource,
+            namespace: &asked.namespace,
+            name: &asked.name,
+            path: &asked.path,
+            is_resource: self.step != Step::Path,
+            field_selector: "",
+        });
+        Val::Host(Arc::new(Decided { allowed: verdict.allowed, reason: verdict.reason }))
+    }
+}
+
+impl Host for Asker {
+    fn type_name(&self) -> &'static str {
+        match self.step {
+            Step::Root => "kubernetes.authorization.Authorizer",
+            Step::Path => "kubernetes.authorization.PathCheck",
+            Step::Group => "kubernetes.authorization.GroupCheck",
+            Step::Resource => "kubernetes.authorization.ResourceCheck",
+        }
+    }
+
+    fn call(&self, name: &str, arguments: &[Val]) -> Option<Result<Val, String>> {
+        let texts: Vec<String> = arguments.iter().filter_map(Val::to_text).collect();
+        let first = texts.first().cloned().unwrap_or_default();
+        Some(Ok(match (self.step, name) {
+            (Step::Root, "path") => self.then(Step::Path, |asked| *asked = Asked { path: first, ..Asked::default() }),
+            (Step::Root, "group") => {
+                self.then(Step::Group, |asked| *asked = Asked { group: first, ..Asked::default() })
+            }
+            (Step::Root, "serviceAccount") => {
+                let account = texts.get(1).cloned().unwrap_or_default();
+                let groups = vec![
+                    "system:serviceaccounts".into(),
+                    format!("system:serviceaccounts:{first}"),
+                    "system:authenticated".into(),
+                ];
+                let user = UserInfo {
+                    name: format!("system:serviceaccount:{first}:{account}"),
+                    groups,
+                    ..UserInfo::default()
+                };
+                Val::Host(Arc::new(Asker { user, ..self.clone() }))
+            }
+            (Step::Group, "resource") => self.then(Step::Resource, |asked| asked.resource = first),
+            (Step::Resource, "subresource") => self.then(Step::Resource, |asked| asked.subresource = first),
+            (Step::Resource, "namespace") => self.then(Step::Resource, |asked| asked.namespace = first),
+            (Step::Resource, "name") => self.then(Step::Resource, |asked| asked.name = first),
+            (Step::Path | Step::Resource, "check") => self.check(&first),
+            _ => return None,
+        }))
+    }
+}
+
+struct Decided {
+    allowed: bool,
+    reason: String,
+}
+
+impl Host for Decided {
+    fn type_name(&self) -> &'static str {
+        "kubernetes.authorization.Decision"
+    }
+
+    fn call(&self, name: &str, _arguments: &[Val]) -> Option<Result<Val, String>> {
+        Some(Ok(match name {
+            "allowed" => Val::Bool(self.allowed),
+            "reason" => Val::text(&self.reason),
+            "errored" => Val::Bool(false),
+            "error" => Val::text(""),
+            _ => return None,
+        }))
+    }
+}
