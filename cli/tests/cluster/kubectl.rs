@@ -51,6 +51,7 @@ fn kubectl_and_helm_work_as_with_kubernetes() {
     assert!(kubectl.run("explain pod.spec.containers").contains("containers"));
     objects(&kubectl);
     deployments(&kubectl);
+    custom(&kubectl);
     chart(&cluster, &clients);
 }
 
@@ -100,6 +101,54 @@ fn deployments(kubectl: &Kubectl<'_>) {
     let gone = || kubectl.run("get pods -l app=web -o name").is_empty();
     eventually("its pods are gone", Duration::from_secs(60), gone);
     kubectl.run("delete service web");
+}
+
+const GADGETS: &str = r#"
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gadgets.shop.example.com}
+spec:
+  group: shop.example.com
+  scope: Namespaced
+  names: {plural: gadgets, kind: Gadget, shortNames: [gd]}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    subresources: {status: {}, scale: {specReplicasPath: .spec.replicas, statusReplicasPath: .status.replicas}}
+    additionalPrinterColumns: [{name: Color, type: string, jsonPath: .spec.color}]
+    schema:
+      openAPIV3Schema:
+        type: object
+        properties:
+          spec:
+            type: object
+            required: [color]
+            properties:
+              color: {type: string, enum: [red, blue], description: How it looks.}
+              replicas: {type: integer, default: 1}
+            x-kubernetes-validations: [{rule: "self.color != 'blue' || self.replicas < 3", message: too many blue ones}]
+          status: {type: object, properties: {replicas: {type: integer}}}
+"#;
+
+/// A new kind, through every master.
+fn custom(kubectl: &Kubectl<'_>) {
+    kubectl.feed("apply -f -", GADGETS);
+    kubectl.run("wait crd/gadgets.shop.example.com --for=condition=Established --timeout=30s");
+    let gadget = "apiVersion: shop.example.com/v1\nkind: Gadget\nmetadata: {name: one}\nspec: {color: red}\n";
+    kubectl.feed("apply -f -", gadget);
+    for master in kubectl.cluster.file()["masters"].as_array().unwrap() {
+        let server = format!("--server={}", master["url"].as_str().unwrap());
+        let arguments = ["get", "gadgets", "one", "--no-headers", &server];
+        let seen = || text(&kubectl.cluster.client(kubectl.program.as_os_str(), &arguments, "").stdout).contains("red");
+        eventually("every master knows the kind", Duration::from_secs(10), seen);
+    }
+    assert!(kubectl.run("explain gadget.spec.color").contains("How it looks."));
+    kubectl.run("scale gadget one --replicas=5");
+    assert!(kubectl.fails(r#"patch gd one --type merge -p {"spec":{"color":"blue"}}"#).contains("too many blue ones"));
+    assert!(kubectl.fails(r#"patch gd one --type merge -p {"spec":{"color":"green"}}"#).contains("Unsupported value"));
+    kubectl.run("delete crd gadgets.shop.example.com --timeout=60s");
+    assert!(kubectl.fails("get gd").contains("doesn't have a resource type"));
 }
 
 fn chart(cluster: &TestCluster, clients: &std::path::Path) {
