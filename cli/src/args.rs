@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use crate::verbs::{
     apply, auth, create, delete, describe, edit, events, exec, explain, expose, get, image, logs, nodes, patch,
-    rollout, scale, set, wait,
+    port_forward, rollout, scale, set, wait,
 };
 use crate::{agent, bench, cluster, logging, server, up};
 
@@ -60,6 +60,10 @@ pub(crate) enum Command {
     Logs(Box<logs::LogsArgs>),
     /// Run a command in a container
     Exec(exec::ExecArgs),
+    /// Join the main process of a container
+    Attach(exec::AttachArgs),
+    /// Lead ports of this machine to ports of a pod
+    PortForward(port_forward::PortForwardArgs),
     /// Set labels
     Label(set::SetArgs),
     /// Set annotations
@@ -129,6 +133,8 @@ async fn client(command: Command) -> Result<ExitCode> {
         Command::Rollout(args) => rollout::run(args).await,
         Command::Logs(args) => logs::run(*args).await,
         Command::Exec(args) => exec::run(args).await,
+        Command::Attach(args) => exec::attach(args).await,
+        Command::PortForward(args) => port_forward::run(args).await,
         Command::Label(args) => set::run(args, "labels", "labeled").await,
         Command::Annotate(args) => set::run(args, "annotations", "annotated").await,
         Command::Cordon(args) => nodes::cordon(args, true).await,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -11,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::checkpoint::Checkpoint;
 use crate::cluster::Cluster;
 use crate::config::{AgentConfig, RuntimeKind};
 use crate::error::AgentError;
@@ -51,7 +53,11 @@ pub async fn run(config: AgentConfig, stop: CancellationToken) -> Result<(), Age
     let keeper = NodeKeeper::new(Arc::clone(&shared), machine, node, Arc::clone(&changed));
     tasks.spawn(Session::new(&config, server, keeper.readiness()).run(stop.clone()));
     tasks.spawn(keeper.run(stop.clone()));
-    tasks.spawn(watch_runtime(runtime, Arc::clone(&changed), stop.clone()));
+    tasks.spawn(watch_runtime(Arc::clone(&runtime), Arc::clone(&changed), stop.clone()));
+    if !runtime.hollow() {
+        tasks.spawn(crate::rotation::rotate(Arc::clone(&runtime), config.log_dir.clone(), stop.clone()));
+        tasks.spawn(crate::images::collect(runtime, config.root_dir.clone(), stop.clone()));
+    }
     Manager::new(shared, pods, changed).run(&tasks, stop).await;
     tasks.close();
     tasks.wait().await;
@@ -114,9 +120,14 @@ async fn watch_runtime(runtime: Arc<dyn Runtime>, changed: Arc<Notify>, stop: Ca
     }
 }
 
+/// So long the masters have to say which pods there are, before those that are noted go on.
+const FIRST_WORD: Duration = Duration::from_secs(3);
+
 struct Worker {
     inbox: Arc<Inbox>,
     version: Option<String>,
+    /// What of the pod is noted on disk.
+    noted: Noted,
     task: JoinHandle<()>,
 }
 
@@ -130,14 +141,37 @@ struct Manager {
     /// Ended, but the API still shows them.
     ended: BTreeSet<String>,
     census: Census,
+    /// None where nothing outlives the agent.
+    checkpoint: Option<Checkpoint>,
+}
+
+/// Changes of anything else need not be noted.
+type Noted = (Option<i64>, bool);
+
+fn noted(pod: &Pod) -> Noted {
+    (pod.metadata.generation, pod.metadata.deletion_timestamp.is_some())
 }
 
 impl Manager {
     fn new(shared: Arc<Shared>, pods: Store<Pod>, changed: Arc<Notify>) -> Manager {
-        Manager { shared, pods, changed, workers: BTreeMap::new(), ended: BTreeSet::new(), census: Census::new() }
+        let checkpoint = (!shared.runtime.hollow()).then(|| Checkpoint::new(&shared.config.root_dir));
+        let (workers, ended, census) = (BTreeMap::new(), BTreeSet::new(), Census::new());
+        Manager { shared, pods, changed, workers, ended, census, checkpoint }
+    }
+
+    /// Until the masters say which pods there are, those go on that were here before.
+    fn recall(&mut self, tasks: &TaskTracker, stop: &CancellationToken) {
+        for pod in self.checkpoint.iter().flat_map(Checkpoint::load).collect::<Vec<_>>() {
+            if let Some(uid) = pod.metadata.uid.clone() {
+                self.hire(uid, Arc::new(pod), false, tasks, stop);
+            }
+        }
     }
 
     async fn run(mut self, tasks: &TaskTracker, stop: CancellationToken) {
+        if tokio::time::timeout(FIRST_WORD, self.pods.synced()).await.is_err() {
+            self.recall(tasks, &stop);
+        }
         loop {
             let changed = Arc::clone(&self.changed);
             let notified = changed.notified();
@@ -155,13 +189,13 @@ impl Manager {
     async fn look(&mut self, tasks: &TaskTracker, stop: &CancellationToken) {
         self.bury();
         // Until the masters have said which pods there are, nothing that runs may be taken for an orphan.
-        if !self.pods.has_synced() {
-            return;
+        let synced = self.pods.has_synced();
+        if synced {
+            let listed = self.pods.list();
+            self.follow(&listed, tasks, stop);
         }
-        let listed = self.pods.list();
-        self.follow(&listed, tasks, stop);
         if let Ok(census) = self.shared.runtime.census().await {
-            self.compare(&census, tasks, stop);
+            self.compare(&census, synced, tasks, stop);
             self.census = census;
         }
     }
@@ -171,6 +205,7 @@ impl Manager {
             self.workers.iter().filter(|(_, w)| w.task.is_finished()).map(|(uid, _)| uid.clone()).collect();
         for uid in done {
             self.workers.remove(&uid);
+            self.checkpoint.iter().for_each(|checkpoint| checkpoint.remove(&uid));
             self.ended.insert(uid);
         }
     }
@@ -186,6 +221,11 @@ impl Manager {
                 Some(worker) => {
                     worker.version = version;
                     worker.inbox.put(Arc::clone(pod));
+                    let now = noted(pod);
+                    if worker.noted != now {
+                        worker.noted = now;
+                        self.checkpoint.iter().for_each(|checkpoint| checkpoint.put(pod));
+                    }
                 }
                 None if self.ended.contains(&uid) => {}
                 None => self.hire(uid, Arc::clone(pod), false, tasks, stop),
@@ -198,18 +238,22 @@ impl Manager {
 
     fn hire(&mut self, uid: String, pod: Arc<Pod>, gone: bool, tasks: &TaskTracker, stop: &CancellationToken) {
         let version = pod.metadata.resource_version.clone();
+        let noted = noted(&pod);
+        if !gone {
+            self.checkpoint.iter().for_each(|checkpoint| checkpoint.put(&pod));
+        }
         let inbox = Arc::new(Inbox::new(pod, gone));
         let task = tasks.spawn(run_worker(Arc::clone(&self.shared), Arc::clone(&inbox), stop.clone()));
-        self.workers.insert(uid, Worker { inbox, version, task });
+        self.workers.insert(uid, Worker { inbox, version, noted, task });
     }
 
     /// Wakes the workers of pods that changed; ends what no object asks for.
-    fn compare(&mut self, census: &Census, tasks: &TaskTracker, stop: &CancellationToken) {
+    fn compare(&mut self, census: &Census, synced: bool, tasks: &TaskTracker, stop: &CancellationToken) {
         for (pod, seen) in census {
             match self.workers.get(&pod.uid) {
                 Some(worker) if self.census.get(pod) != Some(seen) => worker.inbox.wake(),
                 Some(_) => {}
-                None if self.ended.contains(&pod.uid) => {}
+                None if self.ended.contains(&pod.uid) || !synced => {}
                 None => self.hire(pod.uid.clone(), Arc::new(orphan(pod)), true, tasks, stop),
             }
         }

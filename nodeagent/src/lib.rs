@@ -4,13 +4,16 @@
 //! The agent holds nothing that it cannot read again, so after a restart it adopts what runs.
 
 mod agent;
+mod checkpoint;
 mod cluster;
 mod config;
 mod error;
+mod images;
 mod machine;
 mod node;
 mod plan;
 mod pod;
+mod rotation;
 pub mod runtime;
 mod server;
 mod session;

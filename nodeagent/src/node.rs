@@ -20,7 +20,11 @@ use crate::pod::Shared;
 use crate::runtime::RuntimeInfo;
 
 /// The runtime is asked for its health this often.
-const CHECK: Duration = Duration::from_secs(5);
+const CHECK: Duration = Duration::from_secs(1);
+/// Without an answer within this it counts as down.
+const ANSWER: Duration = Duration::from_secs(2);
+/// The status is compared with what is wanted this often, even if the runtime is as it was.
+const COMPARE: Duration = Duration::from_secs(5);
 /// The status is written this often even without a change.
 const REFRESH: Duration = Duration::from_secs(300);
 /// Most images that the status names.
@@ -58,21 +62,26 @@ impl NodeKeeper {
 
     async fn keep(&mut self) {
         let mut greeted = false;
+        let mut before = None;
+        let mut compared = Instant::now();
         loop {
-            let info = self
-                .shared
-                .runtime
-                .info()
-                .await
-                .unwrap_or_else(|error| RuntimeInfo { trouble: Some(error.to_string()), ..RuntimeInfo::default() });
+            let info = self.info().await;
             self.ready.store(info.trouble.is_none(), Ordering::Relaxed);
-            match self.write(&info).await {
-                Ok(Some(node)) if !greeted => {
-                    greeted = true;
-                    self.shared.recorder.event(&node, EventType::Normal, "Starting", "Starting kubelet.");
+            if before.as_ref() != Some(&info) || compared.elapsed() >= COMPARE {
+                compared = Instant::now();
+                match self.write(&info).await {
+                    Ok(written) => {
+                        before = Some(info);
+                        if let Some(node) = written.filter(|_| !greeted) {
+                            greeted = true;
+                            self.shared.recorder.event(&node, EventType::Normal, "Starting", "Starting kubelet.");
+                        }
+                    }
+                    Err(error) => {
+                        before = None;
+                        tracing::debug!(%error, "node status not written");
+                    }
                 }
-                Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "node status not written"),
             }
             let changed = self.changed.notified();
             tokio::select! {
@@ -80,6 +89,15 @@ impl NodeKeeper {
                 () = tokio::time::sleep(CHECK) => {}
             }
         }
+    }
+
+    async fn info(&self) -> RuntimeInfo {
+        let trouble = match tokio::time::timeout(ANSWER, self.shared.runtime.info()).await {
+            Ok(Ok(info)) => return info,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("container runtime is down: no answer within {ANSWER:?}"),
+        };
+        RuntimeInfo { trouble: Some(trouble), ..RuntimeInfo::default() }
     }
 
     /// The node, if something was written.

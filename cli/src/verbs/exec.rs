@@ -1,4 +1,4 @@
-//! `mainstay exec`, over a WebSocket as kubectl does it.
+//! `mainstay exec` and `mainstay attach`, over a WebSocket as kubectl does it.
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -46,14 +46,52 @@ pub(crate) struct ExecArgs {
     command: Vec<String>,
 }
 
+/// `mainstay attach`
+#[derive(Args)]
+pub(crate) struct AttachArgs {
+    #[command(flatten)]
+    common: Common,
+    /// A pod, or deployment/web for one of its pods
+    #[arg(value_name = "POD | TYPE/NAME")]
+    what: String,
+    /// Which container
+    #[arg(long, short = 'c', default_value = "", hide_default_value = true)]
+    container: String,
+    /// Pass standard input on
+    #[arg(long, short = 'i')]
+    stdin: bool,
+    /// With a terminal
+    #[arg(long, short = 't')]
+    tty: bool,
+}
+
 /// Runs a command in a container; its exit code becomes ours.
 pub(crate) async fn run(args: ExecArgs) -> Result<ExitCode> {
     let session = args.common.session()?;
     let pod = pod_of(&session, &args.what).await?;
+    let streams = Streams { container: &args.container, stdin: args.stdin, tty: args.tty };
+    let command: Vec<(&str, &str)> = args.command.iter().map(|word| ("command", word.as_str())).collect();
+    join(&session, &path("exec", &streams, &command, &session, &pod)?, &streams).await
+}
+
+/// Joins a container's main process.
+pub(crate) async fn attach(args: AttachArgs) -> Result<ExitCode> {
+    let session = args.common.session()?;
+    let pod = pod_of(&session, &args.what).await?;
+    let streams = Streams { container: &args.container, stdin: args.stdin, tty: args.tty };
+    join(&session, &path("attach", &streams, &[], &session, &pod)?, &streams).await
+}
+
+/// Which container, and which of its streams.
+struct Streams<'a> {
+    container: &'a str,
+    stdin: bool,
+    tty: bool,
+}
+
+async fn join(session: &Session, path: &str, streams: &Streams<'_>) -> Result<ExitCode> {
     let (stream, authority) = session.rest.connect().await?;
-    let mut request = format!("wss://{authority}{}", path(&args, &session, &pod)?)
-        .into_client_request()
-        .context("cannot make the request")?;
+    let mut request = format!("wss://{authority}{path}").into_client_request().context("cannot make the request")?;
     let headers = request.headers_mut();
     headers.insert("sec-websocket-protocol", http::HeaderValue::from_static(PROTOCOL));
     for (name, value) in session.rest.headers() {
@@ -66,20 +104,21 @@ pub(crate) async fn run(args: ExecArgs) -> Result<ExitCode> {
         }
         Err(error) => return Err(error).context("cannot open the stream"),
     };
-    let raw = if args.tty { RawTerminal::enter() } else { None };
-    let outcome = converse(socket, args.stdin).await;
+    let raw = if streams.tty { RawTerminal::enter() } else { None };
+    let outcome = converse(socket, streams.stdin).await;
     drop(raw);
     outcome
 }
 
-fn path(args: &ExecArgs, session: &Session, pod: &str) -> Result<String> {
+fn path(verb: &str, streams: &Streams<'_>, more: &[(&str, &str)], session: &Session, pod: &str) -> Result<String> {
     let row = resource::find("", "v1", "pods").context("this build has no pods")?;
-    let mut pairs: Vec<(&str, &str)> = vec![("container", &args.container), ("stdout", "true")];
-    pairs.push(("stdin", if args.stdin { "true" } else { "" }));
-    pairs.push(("tty", if args.tty { "true" } else { "" }));
-    pairs.push(("stderr", if args.tty { "" } else { "true" }));
-    pairs.extend(args.command.iter().map(|word| ("command", word.as_str())));
-    Ok(format!("{}/exec{}", Session::path(row, Some(&session.namespace), pod), super::session::query(&pairs)))
+    let flag = |on: bool| if on { "true" } else { "" };
+    let mut pairs: Vec<(&str, &str)> = vec![("container", streams.container), ("stdout", "true")];
+    pairs.push(("stdin", flag(streams.stdin)));
+    pairs.push(("tty", flag(streams.tty)));
+    pairs.push(("stderr", flag(!streams.tty)));
+    pairs.extend(more);
+    Ok(format!("{}/{verb}{}", Session::path(row, Some(&session.namespace), pod), super::session::query(&pairs)))
 }
 
 fn refusal(body: &[u8]) -> String {

@@ -95,7 +95,12 @@ pub(super) async fn pod_of(session: &Session, what: &str) -> Result<String> {
     }
     let owner = session.api(&row).get(&name, "").await?;
     let pods = resource::find("", "v1", "pods").context("this build has no pods")?;
-    let selector = LabelSelector::from_object(&owner["spec"]["selector"]).ok().filter(|selector| !selector.is_empty());
+    // Services name labels only.
+    let wanted = match row.kind.as_ref() {
+        "Service" => serde_json::json!({"matchLabels": owner["spec"]["selector"]}),
+        _ => owner["spec"]["selector"].clone(),
+    };
+    let selector = LabelSelector::from_object(&wanted).ok().filter(|selector| !selector.is_empty());
     let found = session.api(pods).list(&ListParams::default()).await?.items;
     let fits = |pod: &&Value| match &selector {
         Some(selector) => selector.matches_object(pod),

@@ -17,6 +17,7 @@ pub(crate) mod logs;
 mod manifest;
 pub(crate) mod nodes;
 pub(crate) mod patch;
+pub(crate) mod port_forward;
 pub(crate) mod print;
 pub(crate) mod rollout;
 pub(crate) mod scale;

@@ -5,6 +5,7 @@
 mod backoff;
 mod memory;
 mod qos;
+mod specs;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use crate::runtime::{Container, PodRuntime, State};
 pub(crate) use backoff::Backoff;
 pub(crate) use memory::{Health, Memory, Waiting};
 pub(crate) use qos::{Qos, qos_of};
+pub(crate) use specs::{ephemeral, find, is_sidecar};
 pub(crate) use status::{StatusInput, status_of};
 
 /// Why a container is stopped; the wording goes into the event.
@@ -135,9 +137,9 @@ fn policy(spec: &PodSpec) -> &str {
 
 fn plan_stop(view: &View, grace: SignedDuration) -> Plan {
     let mut plan = Plan::default();
-    let alive: Vec<_> = view.runtime.containers.iter().filter(|c| c.alive()).collect();
-    if !alive.is_empty() {
-        plan.actions = alive.iter().map(|c| kill(c, grace, KillReason::Stopping)).collect();
+    let next = next_to_end(view);
+    if !next.is_empty() {
+        plan.actions = next.iter().map(|c| kill(c, grace, KillReason::Stopping)).collect();
         return plan;
     }
     let up = view.runtime.sandboxes.iter().filter(|s| s.ready);
@@ -146,6 +148,23 @@ fn plan_stop(view: &View, grace: SignedDuration) -> Plan {
         plan.actions.push(Action::Finish);
     }
     plan
+}
+
+/// Everything but the sidecars at once; then those, the last first, for the others may need them to the end.
+fn next_to_end<'a>(view: &'a View) -> Vec<&'a Container> {
+    let sidecars: Vec<&Spec> = init(view).iter().filter(|c| is_sidecar(c)).collect();
+    let is_sidecar = |c: &Container| sidecars.iter().any(|s| s.name == c.name);
+    let alive = || view.runtime.containers.iter().filter(|c| c.alive());
+    let others: Vec<_> = alive().filter(|c| !is_sidecar(c)).collect();
+    if !others.is_empty() {
+        return others;
+    }
+    let last = sidecars.iter().rev().find(|s| alive().any(|c| c.name == s.name));
+    last.map(|last| alive().filter(|c| c.name == last.name).collect()).unwrap_or_default()
+}
+
+fn init<'a>(view: &'a View) -> &'a [Spec] {
+    view.spec().init_containers.as_deref().unwrap_or(&[])
 }
 
 fn kill(container: &Container, grace: SignedDuration, why: KillReason) -> Action {
@@ -173,16 +192,17 @@ fn is_done(view: &View) -> bool {
     if view.restarts_always() {
         return false;
     }
-    let ended =
-        |spec: &Spec| view.runtime.latest(&spec.name).filter(|c| c.state == State::Exited && !will_restart(view, c));
-    let init = view.spec().init_containers.as_deref().unwrap_or(&[]);
-    let init_failed = init.iter().any(|c| ended(c).is_some_and(|c| c.exit_code != 0));
+    let ended = |spec: &Spec| {
+        view.runtime.latest(&spec.name).filter(|c| c.state == State::Exited && !will_restart(view, spec, c))
+    };
+    let init_failed = init(view).iter().filter(|c| !is_sidecar(c)).any(|c| ended(c).is_some_and(|c| c.exit_code != 0));
     let main = &view.spec().containers;
     init_failed || (!main.is_empty() && main.iter().all(|c| ended(c).is_some()))
 }
 
-fn will_restart(view: &View, container: &Container) -> bool {
+fn will_restart(view: &View, spec: &Spec, container: &Container) -> bool {
     match container.exit_code {
+        _ if is_sidecar(spec) => true,
         0 => view.restarts_always(),
         _ => view.restarts_failed(),
     }
@@ -213,25 +233,45 @@ fn replace_sandbox(view: &View, plan: &mut Plan) {
 }
 
 fn plan_containers(view: &View, plan: &mut Plan) {
-    if let Some(next) = next_init(view) {
-        plan_init(view, next, plan);
-        return;
+    plan_ephemeral(view, plan);
+    // Once a main container was made in this sandbox, the init containers were through, even if the runtime has forgotten them.
+    let began = view.spec().containers.iter().any(|c| view.runtime.latest(&c.name).is_some_and(|c| view.current(c)));
+    for spec in init(view) {
+        if is_sidecar(spec) {
+            plan_main(view, spec, plan);
+            if !began && !has_started(view, spec) {
+                return;
+            }
+        } else if !began && !has_succeeded(view, spec) {
+            plan_init(view, spec, plan);
+            return;
+        }
     }
     for spec in &view.spec().containers {
         plan_main(view, spec, plan);
     }
 }
 
-/// The init container whose turn it is; none when all are through. Once a main container was made in this sandbox,
-/// they were, even if the runtime has forgotten them.
-fn next_init<'a>(view: &'a View) -> Option<&'a Spec> {
-    let main_began =
-        view.spec().containers.iter().any(|c| view.runtime.latest(&c.name).is_some_and(|c| view.current(c)));
-    if main_began {
-        return None;
+fn has_succeeded(view: &View, spec: &Spec) -> bool {
+    view.runtime.latest(&spec.name).is_some_and(|c| view.current(c) && c.succeeded())
+}
+
+/// A sidecar lets the next container begin once it runs and its startup probe, if any, has passed.
+fn has_started(view: &View, spec: &Spec) -> bool {
+    let running = view.runtime.latest(&spec.name).filter(|c| view.current(c) && c.state == State::Running);
+    running.is_some_and(|c| {
+        spec.startup_probe.is_none() || view.memory.health(&c.id).is_some_and(|h| h.startup == Some(true))
+    })
+}
+
+/// Containers for looking into a pod run once, whatever the others do.
+fn plan_ephemeral(view: &View, plan: &mut Plan) {
+    for name in view.spec().ephemeral_containers.iter().flatten().map(|c| &c.name) {
+        let begun = view.runtime.named(name).any(|c| c.state != State::Created);
+        if !begun && let Some(spec) = ephemeral(view.pod, name) {
+            start(view, &spec, None, plan);
+        }
     }
-    let init = view.spec().init_containers.as_deref().unwrap_or(&[]);
-    init.iter().find(|c| !view.runtime.latest(&c.name).is_some_and(|c| view.current(c) && c.succeeded()))
 }
 
 fn plan_init(view: &View, spec: &Spec, plan: &mut Plan) {
@@ -247,7 +287,7 @@ fn plan_main(view: &View, spec: &Spec, plan: &mut Plan) {
     match latest {
         Some(c) if c.alive() && view.current(c) => plan_running(view, spec, c, plan),
         Some(c) if c.alive() => plan.actions.push(kill(c, own_grace(view), KillReason::SandboxGone)),
-        Some(c) if c.state == State::Exited && view.current(c) && !will_restart(view, c) => {}
+        Some(c) if c.state == State::Exited && view.current(c) && !will_restart(view, spec, c) => {}
         _ => start(view, spec, latest, plan),
     }
 }

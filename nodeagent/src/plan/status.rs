@@ -47,6 +47,8 @@ pub(crate) fn status_of(input: &StatusInput) -> PodStatus {
     set_pod_ips(input, &mut status);
     status.init_container_statuses = (!init.is_empty()).then_some(init);
     status.container_statuses = Some(main);
+    let ephemeral = containers::ephemeral_statuses(input);
+    status.ephemeral_container_statuses = (!ephemeral.is_empty()).then_some(ephemeral);
     status
 }
 
@@ -96,6 +98,17 @@ fn tally(statuses: &[ContainerStatus]) -> Tally {
     tally
 }
 
+/// Of a sidecar, not of a container that ends before the others begin.
+fn is_sidecar_status(input: &StatusInput, status: &ContainerStatus) -> bool {
+    let init = input.spec().init_containers.iter().flatten();
+    init.into_iter().any(|c| c.name == status.name && super::is_sidecar(c))
+}
+
+/// Whether an init container lets the next ones begin.
+fn is_through(input: &StatusInput, status: &ContainerStatus) -> bool {
+    if is_sidecar_status(input, status) { status.started == Some(true) } else { status.ready }
+}
+
 fn phase(input: &StatusInput, init: &[ContainerStatus], main: &[ContainerStatus]) -> &'static str {
     match input.known().and_then(|s| s.phase.as_deref()) {
         Some("Succeeded") => return "Succeeded",
@@ -105,10 +118,13 @@ fn phase(input: &StatusInput, init: &[ContainerStatus], main: &[ContainerStatus]
     let policy = super::policy(input.spec());
     let failed =
         |c: &ContainerStatus| c.state.as_ref().and_then(|s| s.terminated.as_ref()).is_some_and(|t| t.exit_code != 0);
-    if policy == "Never" && init.iter().any(failed) {
+    let plain = |c: &&ContainerStatus| !is_sidecar_status(input, c);
+    if policy == "Never" && init.iter().filter(plain).any(failed) {
         return "Failed";
     }
-    if !init.iter().all(|c| c.ready) && !main.iter().any(|c| c.state.as_ref().is_some_and(|s| s.running.is_some())) {
+    if !init.iter().all(|c| is_through(input, c))
+        && !main.iter().any(|c| c.state.as_ref().is_some_and(|s| s.running.is_some()))
+    {
         return "Pending";
     }
     let counts = tally(main);

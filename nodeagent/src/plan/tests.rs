@@ -217,3 +217,66 @@ fn a_completed_pod_has_succeeded() {
     let failed = status(&pod, &runtime(vec![container(&pod, "c", 0, State::Exited, 2)]), &Memory::default());
     assert_eq!(failed.phase.as_deref(), Some("Failed"));
 }
+
+fn with_sidecar(policy: &str) -> Pod {
+    pod(json!({"restartPolicy": policy, "containers": [{"name": "c", "image": "i"}],
+        "initContainers": [{"name": "first", "image": "i"}, {"name": "side", "image": "i", "restartPolicy": "Always"},
+            {"name": "second", "image": "i"}]}))
+}
+
+#[test]
+fn a_sidecar_starts_in_its_turn_and_goes_on() {
+    let pod = with_sidecar("Never");
+    let memory = Memory::default();
+    let steps = |containers| planned(&pod, &runtime(containers), &memory, 9).actions;
+    let first = container(&pod, "first", 0, State::Exited, 0);
+    let side = container(&pod, "side", 0, State::Running, 0);
+    assert_eq!(steps(vec![first.clone()]), [start_of("side", 0)]);
+    assert_eq!(steps(vec![first.clone(), side.clone()]), [start_of("second", 0)]);
+    let second = container(&pod, "second", 0, State::Exited, 0);
+    assert_eq!(steps(vec![first.clone(), side, second.clone()]), [start_of("c", 0)]);
+    let dead = container(&pod, "side", 0, State::Exited, 1);
+    let main = container(&pod, "c", 0, State::Running, 0);
+    assert_eq!(steps(vec![first, dead, second, main]), [start_of("side", 1)], "also where others never restart");
+}
+
+#[test]
+fn a_sidecar_ends_after_all_others() {
+    let mut pod = with_sidecar("Never");
+    pod.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(30)));
+    let killed = |containers| {
+        let plan = planned(&pod, &runtime(containers), &Memory::default(), 9);
+        plan.actions
+            .iter()
+            .filter_map(|a| if let Action::Kill { name, .. } = a { Some(name.clone()) } else { None })
+            .collect::<Vec<_>>()
+    };
+    let side = container(&pod, "side", 0, State::Running, 0);
+    assert_eq!(killed(vec![side.clone(), container(&pod, "c", 0, State::Running, 0)]), ["c"]);
+    assert_eq!(killed(vec![side, container(&pod, "c", 0, State::Exited, 0)]), ["side"]);
+}
+
+#[test]
+fn a_finished_pod_stops_its_sidecar_and_has_succeeded() {
+    let pod = with_sidecar("Never");
+    let all = vec![
+        container(&pod, "first", 0, State::Exited, 0),
+        container(&pod, "side", 0, State::Running, 0),
+        container(&pod, "second", 0, State::Exited, 0),
+        container(&pod, "c", 0, State::Exited, 0),
+    ];
+    let plan = planned(&pod, &runtime(all.clone()), &Memory::default(), 9);
+    assert!(matches!(&plan.actions[0], Action::Kill { name, .. } if name == "side"));
+    assert_eq!(status(&pod, &runtime(all), &Memory::default()).phase.as_deref(), Some("Succeeded"));
+}
+
+#[test]
+fn an_ephemeral_container_runs_once() {
+    let pod =
+        pod(json!({"containers": [{"name": "c", "image": "i"}], "ephemeralContainers": [{"name": "e", "image": "i"}]}));
+    let main = container(&pod, "c", 0, State::Running, 0);
+    let steps = |containers| planned(&pod, &runtime(containers), &Memory::default(), 9).actions;
+    assert_eq!(steps(vec![main.clone()]), [start_of("e", 0)]);
+    let ended = Container { name: "e".into(), id: "e0".into(), ..container(&pod, "c", 0, State::Exited, 1) };
+    assert!(steps(vec![main, ended]).is_empty());
+}

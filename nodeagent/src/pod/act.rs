@@ -1,6 +1,6 @@
 //! Carries out a plan's steps on the runtime.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use mainstay_client::EventType;
 
+use super::hooks::{self, Of};
 use super::make::{self, ContainerInput};
 use super::{Shared, Sources, env, images, mounts, resources};
-use crate::plan::{Action, KillReason, Memory, Waiting};
+use crate::checkpoint::Checkpoint;
+use crate::plan::{Action, KillReason, Memory, Waiting, find};
 use crate::runtime::{PodRuntime, State};
 use crate::volumes::{self, Paths, TokenKey, Tokens};
 
@@ -19,22 +21,31 @@ use crate::volumes::{self, Paths, TokenKey, Tokens};
 const RETRY: SignedDuration = SignedDuration::from_secs(5);
 /// Most of a container's last words that are kept.
 const LAST_WORDS_BYTES: usize = 4096;
+/// Most of its log that stands in for them.
+const LAST_LINES: usize = 80;
+const LAST_LINES_BYTES: usize = 2048;
+/// A container gets at least this to end, whatever its hook took.
+const LEAST_GRACE: Duration = Duration::from_secs(2);
 
 /// Does what plans say, for one pod.
 pub(super) struct Actor {
     pub shared: Arc<Shared>,
     tokens: BTreeMap<TokenKey, (String, Instant)>,
+    /// As last fetched: a container can be restarted while no master answers.
+    fetched: Option<Sources>,
+    /// Containers whose hook before the end has begun.
+    pre_stopped: parking_lot::Mutex<BTreeSet<String>>,
 }
 
 impl Actor {
     pub fn new(shared: Arc<Shared>) -> Actor {
-        Actor { shared, tokens: BTreeMap::new() }
+        Actor { shared, tokens: BTreeMap::new(), fetched: None, pre_stopped: parking_lot::Mutex::default() }
     }
 
     /// Performs the steps in order; false as soon as one fails. Kills go in parallel.
     pub async fn perform(&mut self, pod: &Pod, runtime: &PodRuntime, actions: &[Action], memory: &mut Memory) -> bool {
         let kills = actions.iter().filter_map(|action| match action {
-            Action::Kill { id, name, grace, why } => Some(self.kill(pod, id, name, *grace, *why)),
+            Action::Kill { id, name, grace, why } => Some(self.kill(pod, runtime, (id, name), *grace, *why)),
             _ => None,
         });
         if !join_all(kills).await.into_iter().all(|done| done) {
@@ -53,7 +64,14 @@ impl Actor {
         done
     }
 
-    async fn kill(&self, pod: &Pod, id: &str, name: &str, grace: SignedDuration, why: KillReason) -> bool {
+    async fn kill(
+        &self,
+        pod: &Pod,
+        runtime: &PodRuntime,
+        (id, name): (&str, &str),
+        grace: SignedDuration,
+        why: KillReason,
+    ) -> bool {
         let text = match why {
             KillReason::Stopping | KillReason::SandboxGone => format!("Stopping container {name}"),
             KillReason::Liveness => format!("Container {name} failed liveness probe, will be restarted"),
@@ -61,16 +79,41 @@ impl Actor {
             KillReason::Changed => format!("Container {name} definition changed, will be restarted"),
         };
         self.shared.event(pod, Some(name), EventType::Normal, "Killing", text);
-        let grace = Duration::try_from(grace).unwrap_or_default();
+        let mut grace = Duration::try_from(grace).unwrap_or_default();
+        if why != KillReason::SandboxGone {
+            grace = self.pre_stop(pod, runtime, (id, name), grace).await;
+        }
         told(self.shared.runtime.stop_container(id, grace).await, "stop container")
+    }
+
+    /// Runs the hook before the end, once; returns the grace that is left.
+    async fn pre_stop(&self, pod: &Pod, runtime: &PodRuntime, (id, name): (&str, &str), grace: Duration) -> Duration {
+        let Some(spec) = find(pod, name).filter(|spec| hooks::has_pre_stop(spec)) else { return grace };
+        let again = !self.pre_stopped.lock().insert(id.to_owned());
+        if again || grace.is_zero() || self.shared.runtime.hollow() {
+            return grace;
+        }
+        let began = Instant::now();
+        let host = self.host_of(pod, runtime);
+        let of = Of { shared: &self.shared, id, spec: &spec, host: &host };
+        if let Err(why) = hooks::pre_stop(&of, grace).await {
+            tracing::debug!(why, name, "hook before the end");
+            let text = "PreStopHook failed".to_owned();
+            self.shared.event(pod, Some(name), EventType::Warning, "FailedPreStopHook", text);
+        }
+        grace.saturating_sub(began.elapsed()).max(LEAST_GRACE)
+    }
+
+    fn host_of(&self, pod: &Pod, runtime: &PodRuntime) -> String {
+        let own = runtime.sandboxes.first().map(|s| s.ips.clone()).unwrap_or_default();
+        self.pod_ips(pod, &own).into_iter().next().unwrap_or_else(|| self.shared.host_ip.clone())
     }
 
     async fn forget(&self, pod: &Pod, runtime: &PodRuntime, id: &str) -> bool {
         let done = told(self.shared.runtime.remove_container(id).await, "remove container");
         let gone = runtime.containers.iter().find(|c| c.id == id).filter(|_| !self.shared.runtime.hollow());
         if let Some(container) = gone.filter(|c| c.state != State::Created) {
-            let dir = make::log_dir(&self.shared.config.log_dir, &make::identity(pod));
-            let log = dir.join(&container.name).join(format!("{}.log", container.attempt));
+            let log = self.log_of(pod, &container.name, container.attempt);
             if let Err(error) = std::fs::remove_file(&log) {
                 tracing::debug!(%error, ?log, "log not removed");
             }
@@ -102,7 +145,7 @@ impl Actor {
 
     async fn start(&mut self, pod: &Pod, runtime: &PodRuntime, name: &str, attempt: u32, memory: &mut Memory) -> bool {
         let Some(spec) = find(pod, name) else { return true };
-        match self.try_start(pod, runtime, spec, attempt).await {
+        match self.try_start(pod, runtime, &spec, attempt).await {
             Ok(()) => {
                 memory.started(name, attempt, Timestamp::now());
                 true
@@ -110,8 +153,16 @@ impl Actor {
             Err(waiting) => {
                 let quiet = matches!(
                     waiting.reason,
-                    "ContainerCreating" | "PodInitializing" | "ImagePullBackOff" | "ErrImageNeverPull"
+                    "ContainerCreating"
+                        | "PodInitializing"
+                        | "ImagePullBackOff"
+                        | "ErrImageNeverPull"
+                        | "PostStartHookError"
                 );
+                // It was made, and counts as a run that failed.
+                if attempt > 0 && matches!(waiting.reason, "RunContainerError" | "PostStartHookError") {
+                    memory.restarts.advance(name, Timestamp::now());
+                }
                 if !quiet {
                     let text = if waiting.reason.starts_with("ErrImage") {
                         waiting.reason.to_owned()
@@ -142,7 +193,8 @@ impl Actor {
         let sources = self.sources(pod).await?;
         let paths = self.volumes(pod, &sources).await?;
         let image = images::ensure(&self.shared, pod, spec, &sources).await?;
-        let config = self.container_config(pod, spec, attempt, image, &sources, &paths, &ips)?;
+        let mut config = self.container_config(pod, spec, attempt, image, &sources, &paths, &ips)?;
+        make::join_target(&mut config, pod, runtime);
         if !self.shared.runtime.hollow() {
             mounts::write_hosts(&self.shared.config, pod, &ips)
                 .map_err(|e| waits("CreateContainerError", &e.to_string()))?;
@@ -167,7 +219,16 @@ impl Actor {
             "Started",
             format!("Started container {}", spec.name),
         );
-        Ok(())
+        if self.shared.runtime.hollow() {
+            return Ok(());
+        }
+        let host = ips.first().map_or(self.shared.host_ip.as_str(), String::as_str);
+        let of = Of { shared: &self.shared, id: &id, spec, host };
+        let Err(why) = hooks::post_start(&of).await else { return Ok(()) };
+        let text = "PostStartHook failed".to_owned();
+        self.shared.event(pod, Some(&spec.name), EventType::Warning, "FailedPostStartHook", text);
+        told(self.shared.runtime.stop_container(&id, LEAST_GRACE).await, "stop container");
+        Err(waits("PostStartHookError", &why))
     }
 
     #[allow(clippy::too_many_arguments, reason = "each is a different part of a container")]
@@ -202,20 +263,41 @@ impl Actor {
         }
     }
 
-    async fn sources(&self, pod: &Pod) -> Result<Sources, Waiting> {
+    async fn sources(&mut self, pod: &Pod) -> Result<Sources, Waiting> {
         if self.shared.runtime.hollow() {
             return Ok(Sources::default());
         }
-        self.shared.cluster.sources(pod).await.map_err(|e| waits("ContainerCreating", &e.to_string()))
+        match (self.shared.cluster.sources(pod).await, &self.fetched) {
+            (Ok(sources), known) => {
+                if known.as_ref() != Some(&sources) {
+                    self.checkpoint().put_sources(make::identity(pod).uid, &sources);
+                    self.fetched = Some(sources.clone());
+                }
+                Ok(sources)
+            }
+            (Err(error), known) if error.code() == 0 => {
+                tracing::debug!(%error, "no master answers; what was fetched before has to do");
+                let known = known.clone().or_else(|| self.checkpoint().sources(make::identity(pod).uid));
+                known.ok_or_else(|| waits("ContainerCreating", &error.to_string()))
+            }
+            (Err(error), _) => Err(waits("ContainerCreating", &error.to_string())),
+        }
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint::new(&self.shared.config.root_dir)
     }
 
     async fn volumes(&mut self, pod: &Pod, sources: &Sources) -> Result<Paths, Waiting> {
         if self.shared.runtime.hollow() {
             return Ok(Paths::new());
         }
+        let root = &self.shared.config.root_dir.clone();
         let made = match self.tokens(pod).await {
-            Ok(tokens) => volumes::set_up(&self.shared.config.root_dir, pod, sources, &tokens),
-            Err(error) => Err(error),
+            Ok(tokens) => volumes::set_up(root, pod, sources, &tokens),
+            // A container that is started again finds its volumes as they were.
+            Err(error) if error.code() == 0 => volumes::existing(root, pod).ok_or_else(|| no_token(&error)),
+            Err(error) => Err(no_token(&error)),
         };
         made.map_err(|text| {
             self.shared.event(pod, None, EventType::Warning, "FailedMount", text);
@@ -224,14 +306,16 @@ impl Actor {
     }
 
     /// The tokens that the volumes want, renewed when most of their life is over.
-    async fn tokens(&mut self, pod: &Pod) -> Result<Tokens, String> {
+    async fn tokens(&mut self, pod: &Pod) -> Result<Tokens, mainstay_client::Error> {
         for key in volumes::token_requests(pod) {
             if self.tokens.get(&key).is_some_and(|(_, renew)| Instant::now() < *renew) {
                 continue;
             }
-            let (token, life) =
-                self.shared.cluster.token(pod, &key).await.map_err(|e| format!("failed to fetch token: {e}"))?;
-            self.tokens.insert(key, (token, Instant::now() + life));
+            match self.shared.cluster.token(pod, &key).await {
+                Ok((token, life)) => drop(self.tokens.insert(key, (token, Instant::now() + life))),
+                Err(error) if error.code() == 0 && self.tokens.contains_key(&key) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(self.tokens.iter().map(|(key, (token, _))| (key.clone(), token.clone())).collect())
     }
@@ -251,6 +335,11 @@ impl Actor {
         }
     }
 
+    fn log_of(&self, pod: &Pod, container: &str, attempt: u32) -> std::path::PathBuf {
+        let dir = make::log_dir(&self.shared.config.log_dir, &make::identity(pod));
+        dir.join(container).join(format!("{attempt}.log"))
+    }
+
     /// What containers wrote to their termination message path becomes their message.
     pub fn read_last_words(&self, pod: &Pod, runtime: &mut PodRuntime) {
         if self.shared.runtime.hollow() {
@@ -258,12 +347,16 @@ impl Actor {
         }
         for container in runtime.containers.iter_mut().filter(|c| c.state == State::Exited) {
             let Some(spec) = find(pod, &container.name) else { continue };
-            let path = mounts::termination_log(&self.shared.config, pod, spec, container.attempt);
-            if let Ok(words) = std::fs::read(path)
-                && !words.is_empty()
-            {
-                let cut = &words[words.len().saturating_sub(LAST_WORDS_BYTES)..];
+            let path = mounts::termination_log(&self.shared.config, pod, &spec, container.attempt);
+            let words = std::fs::read(path).unwrap_or_default();
+            let cut = &words[words.len().saturating_sub(LAST_WORDS_BYTES)..];
+            if !cut.is_empty() {
                 container.message = String::from_utf8_lossy(cut).into_owned();
+            } else if container.exit_code != 0
+                && spec.termination_message_policy.as_deref() == Some("FallbackToLogsOnError")
+            {
+                let log = self.log_of(pod, &container.name, container.attempt);
+                container.message = crate::server::last_lines(&log, LAST_LINES, LAST_LINES_BYTES).unwrap_or_default();
             }
         }
     }
@@ -289,6 +382,10 @@ impl Actor {
     }
 }
 
+fn no_token(error: &mainstay_client::Error) -> String {
+    format!("failed to fetch token: {error}")
+}
+
 fn waits(reason: &'static str, message: &str) -> Waiting {
     Waiting { reason, message: message.to_owned() }
 }
@@ -298,11 +395,6 @@ fn told<T, E: std::fmt::Display>(result: Result<T, E>, what: &str) -> bool {
         tracing::warn!(%error, "cannot {what}");
     }
     result.is_ok()
-}
-
-fn find<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
-    let spec = pod.spec.as_ref()?;
-    spec.containers.iter().chain(spec.init_containers.iter().flatten()).find(|c| c.name == name)
 }
 
 /// A hollow container needs no more than its names.

@@ -11,6 +11,7 @@ use crate::config::AgentConfig;
 use crate::plan::spec_hash;
 use crate::runtime::{
     ANNOTATION_HASH, ANNOTATION_RESTARTS, LABEL_CONTAINER_NAME, LABEL_POD_NAME, LABEL_POD_NAMESPACE, LABEL_POD_UID,
+    PodRuntime,
 };
 use crate::volumes::Paths;
 
@@ -225,6 +226,19 @@ pub(crate) fn container_config(input: ContainerInput) -> Result<wire::ContainerC
         devices: Vec::new(),
         envs: input.env.into_iter().map(|(key, value)| wire::KeyValue { key, value }).collect(),
     })
+}
+
+/// An ephemeral container that names another one sees its processes.
+pub(crate) fn join_target(config: &mut wire::ContainerConfig, pod: &Pod, runtime: &PodRuntime) {
+    let name = config.metadata.as_ref().map(|m| m.name.as_str()).unwrap_or_default();
+    let own = pod.spec.iter().flat_map(|s| s.ephemeral_containers.iter().flatten()).find(|c| c.name == name);
+    let target = own.and_then(|c| c.target_container_name.as_deref()).filter(|t| !t.is_empty());
+    let target = target.and_then(|target| runtime.latest(target)).map(|c| c.id.clone());
+    let context = config.linux.as_mut().and_then(|l| l.security_context.as_mut());
+    if let (Some(target_id), Some(options)) = (target, context.and_then(|c| c.namespace_options.as_mut())) {
+        options.pid = wire::NamespaceMode::Target.into();
+        options.target_id = target_id;
+    }
 }
 
 fn security(spec: &PodSpec, container: &Container) -> wire::LinuxContainerSecurityContext {

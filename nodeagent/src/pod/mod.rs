@@ -3,6 +3,9 @@
 mod act;
 mod env;
 pub(crate) mod fields;
+mod grpc;
+mod hooks;
+mod http;
 mod images;
 pub(crate) mod make;
 mod mounts;
@@ -43,8 +46,15 @@ impl Shared {
     pub fn event(&self, pod: &Pod, container: Option<&str>, kind: EventType, reason: &str, message: String) {
         let id = make::identity(pod);
         let field = container.map(|name| {
-            let init = pod.spec.iter().flat_map(|s| s.init_containers.iter().flatten()).any(|c| c.name == name);
-            format!("spec.{}{{{name}}}", if init { "initContainers" } else { "containers" })
+            let spec = || pod.spec.iter();
+            let init = spec().flat_map(|s| s.init_containers.iter().flatten()).any(|c| c.name == name);
+            let ephemeral = spec().flat_map(|s| s.ephemeral_containers.iter().flatten()).any(|c| c.name == name);
+            let list = match (init, ephemeral) {
+                (true, _) => "initContainers",
+                (_, true) => "ephemeralContainers",
+                _ => "containers",
+            };
+            format!("spec.{list}{{{name}}}")
         });
         let regarding = k8s_openapi::api::core::v1::ObjectReference {
             api_version: Some("v1".into()),

@@ -4,20 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, ExecAction, HTTPGetAction, Pod, Probe};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_openapi::api::core::v1::{Container, ExecAction, Pod, Probe};
 use mainstay_client::EventType;
 use parking_lot::Mutex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use super::Shared;
+use super::http::{self, Get, plain};
 use super::worker::Inbox;
-use crate::plan::Health;
+use super::{Shared, grpc};
+use crate::plan::{Health, is_sidecar};
 use crate::runtime::{PodRuntime, State};
 
-/// Enough of an answer to read its status line and to quote its body.
+/// Enough of an answer to quote it.
 const ANSWER_BYTES: usize = 10 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,9 +60,8 @@ impl Probes {
         self.verdicts.lock().retain(|id, _| alive(id));
         let ip = runtime.sandboxes.first().and_then(|s| s.ips.first()).cloned();
         let host = ip.unwrap_or_else(|| self.shared.host_ip.clone());
-        let specs = pod.spec.as_ref().map(|s| s.containers.as_slice()).unwrap_or_default();
         for container in running {
-            let Some(spec) = specs.iter().find(|c| c.name == container.name) else { continue };
+            let Some(spec) = probed(pod, &container.name) else { continue };
             self.seed(pod, &container.id);
             for kind in [Kind::Startup, Kind::Readiness, Kind::Liveness] {
                 if let Some(probe) = probe_of(spec, kind) {
@@ -81,7 +79,10 @@ impl Probes {
             return;
         }
         let full = format!("containerd://{id}");
-        let known = pod.status.iter().flat_map(|s| s.container_statuses.iter().flatten());
+        let known = pod
+            .status
+            .iter()
+            .flat_map(|s| s.container_statuses.iter().flatten().chain(s.init_container_statuses.iter().flatten()));
         let known = known.into_iter().find(|c| c.container_id.as_deref() == Some(&full));
         let startup = known.and_then(|c| c.started).filter(|s| *s);
         let ready = known.map(|c| c.ready).filter(|r| *r);
@@ -106,6 +107,13 @@ impl Probes {
         };
         self.tasks.insert(key, tokio::spawn(task.run()));
     }
+}
+
+/// The spec of a container that may have probes: a main one or a sidecar.
+fn probed<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
+    let spec = pod.spec.as_ref()?;
+    let sidecars = spec.init_containers.iter().flatten().filter(|c| is_sidecar(c));
+    spec.containers.iter().chain(sidecars).find(|c| c.name == name)
 }
 
 fn probe_of(container: &Container, kind: Kind) -> Option<&Probe> {
@@ -202,17 +210,21 @@ impl Prober {
             return self.exec(action, limit).await;
         }
         if let Some(action) = &self.probe.http_get {
-            let url = self.url(action)?;
-            return match tokio::time::timeout(limit, self.http(action)).await {
-                Ok(result) => result,
-                Err(_) => Err(format!(
-                    "Get \"{url}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
-                )),
+            let get = Get::of(action, &self.container, &self.host)?;
+            let late = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
+            return match tokio::time::timeout(limit, get.send()).await {
+                Ok(Ok(200..400)) => Ok(()),
+                Ok(Ok(code)) => Err(format!("HTTP probe failed with statuscode: {code}")),
+                Ok(Err(why)) => Err(why),
+                Err(_) => Err(format!("Get \"{}\": {late}", get.url())),
             };
+        }
+        if let Some(action) = &self.probe.grpc {
+            return grpc::check(action, &self.host, limit).await;
         }
         if let Some(action) = &self.probe.tcp_socket {
             let host = action.host.clone().filter(|h| !h.is_empty()).unwrap_or_else(|| self.host.clone());
-            let address = format!("{host}:{}", self.port(&action.port)?);
+            let address = format!("{host}:{}", http::port(&self.container, &action.port)?);
             return match tokio::time::timeout(limit, TcpStream::connect(&address)).await {
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err(error)) => Err(format!("dial tcp {address}: connect: {}", plain(&error))),
@@ -229,67 +241,5 @@ impl Prober {
             0 => Ok(()),
             _ => Err(String::from_utf8_lossy(&result.output[..result.output.len().min(ANSWER_BYTES)]).into_owned()),
         }
-    }
-
-    fn port(&self, port: &IntOrString) -> Result<u16, String> {
-        let number = match port {
-            IntOrString::Int(number) => Some(*number),
-            IntOrString::String(name) => {
-                let named = self.container.ports.iter().flatten().find(|p| p.name.as_ref() == Some(name));
-                named.map(|p| p.container_port).or_else(|| name.parse().ok())
-            }
-        };
-        number.and_then(|n| u16::try_from(n).ok()).ok_or_else(|| "couldn't find the probe's port".to_owned())
-    }
-
-    fn url(&self, action: &HTTPGetAction) -> Result<String, String> {
-        let host = action.host.clone().filter(|h| !h.is_empty()).unwrap_or_else(|| self.host.clone());
-        let scheme = action.scheme.as_deref().unwrap_or("HTTP").to_lowercase();
-        let path = action.path.as_deref().unwrap_or("/").trim_start_matches('/');
-        Ok(format!("{scheme}://{host}:{}/{path}", self.port(&action.port)?))
-    }
-
-    /// One request by hand: the status line is all that counts.
-    async fn http(&self, action: &HTTPGetAction) -> Result<(), String> {
-        let url = self.url(action)?;
-        let (scheme, rest) = url.split_once("://").unwrap_or(("http", &url));
-        if scheme != "http" {
-            return Err("probes by HTTPS are not supported yet".into());
-        }
-        let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let failed = |error: std::io::Error| format!("Get \"{url}\": dial tcp {address}: connect: {}", plain(&error));
-        let mut stream = TcpStream::connect(address).await.map_err(failed)?;
-        let headers = action.http_headers.iter().flatten();
-        let host = headers.clone().find(|h| h.name.eq_ignore_ascii_case("host")).map_or(address, |h| h.value.as_str());
-        let mut request = format!(
-            "GET /{path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: kube-probe/1.36\r\nAccept: */*\r\nConnection: close\r\n"
-        );
-        for header in headers.filter(|h| !h.name.eq_ignore_ascii_case("host")) {
-            request += &format!("{}: {}\r\n", header.name, header.value);
-        }
-        request += "\r\n";
-        stream.write_all(request.as_bytes()).await.map_err(failed)?;
-        let mut answer = Vec::new();
-        let mut limited = stream.take(ANSWER_BYTES as u64);
-        while !answer.windows(2).any(|w| w == b"\r\n") {
-            if limited.read_buf(&mut answer).await.map_err(failed)? == 0 {
-                break;
-            }
-        }
-        let line = String::from_utf8_lossy(&answer);
-        let code = line.split(' ').nth(1).and_then(|c| c.get(..3)).and_then(|c| c.parse::<u16>().ok());
-        match code {
-            Some(200..400) => Ok(()),
-            Some(code) => Err(format!("HTTP probe failed with statuscode: {code}")),
-            None => Err(format!("Get \"{url}\": EOF")),
-        }
-    }
-}
-
-fn plain(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
-        std::io::ErrorKind::HostUnreachable => "no route to host".into(),
-        _ => error.to_string(),
     }
 }

@@ -204,6 +204,29 @@ impl Runtime for CriRuntime {
         Ok(within(QUICK, self.image_service().list_images(wire::ListImagesRequest::default())).await?.images)
     }
 
+    async fn images_in_use(&self) -> Result<Vec<String>, RuntimeError> {
+        let containers = self.containers(None).await?;
+        let of = |container: wire::Container| {
+            [container.image.unwrap_or_default().image, container.image_ref, container.image_id]
+        };
+        let mut all: Vec<String> = containers.into_iter().flat_map(of).filter(|name| !name.is_empty()).collect();
+        let status = within(QUICK, self.runtime().status(wire::StatusRequest { verbose: true })).await?;
+        // Sandboxes are made from an image that no container names.
+        let config = status.info.get("config").and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+        all.extend(config.and_then(|config| config["sandboxImage"].as_str().map(str::to_owned)));
+        Ok(all)
+    }
+
+    async fn remove_image(&self, id: &str) -> Result<(), RuntimeError> {
+        let request = wire::RemoveImageRequest { image: Some(convert::image_spec(id)) };
+        gone_is_fine(within(SLOW, self.image_service().remove_image(request)).await.map(|_| ()))
+    }
+
+    async fn reopen_log(&self, id: &str) -> Result<(), RuntimeError> {
+        let request = wire::ReopenContainerLogRequest { container_id: id.to_owned() };
+        within(QUICK, self.runtime().reopen_container_log(request)).await.map(|_| ())
+    }
+
     async fn pull(&self, image: &str, auth: Option<wire::AuthConfig>) -> Result<String, RuntimeError> {
         let request = wire::PullImageRequest { image: Some(convert::image_spec(image)), auth, sandbox_config: None };
         Ok(within(PULL, self.image_service().pull_image(request)).await?.image_ref)

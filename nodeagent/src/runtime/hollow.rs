@@ -244,6 +244,20 @@ impl Runtime for HollowRuntime {
         Ok(self.images.lock().values().cloned().collect())
     }
 
+    async fn images_in_use(&self) -> Result<Vec<String>, RuntimeError> {
+        let pods = self.pods.lock();
+        Ok(pods.values().flat_map(|p| p.containers.iter().map(|c| c.image.clone())).collect())
+    }
+
+    async fn remove_image(&self, id: &str) -> Result<(), RuntimeError> {
+        self.images.lock().retain(|_, image| image.id != id);
+        Ok(())
+    }
+
+    async fn reopen_log(&self, _id: &str) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
     async fn pull(&self, image: &str, _auth: Option<wire::AuthConfig>) -> Result<String, RuntimeError> {
         let entry = wire::Image {
             id: digest(image),

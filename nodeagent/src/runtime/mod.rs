@@ -125,6 +125,12 @@ pub trait Runtime: Send + Sync {
     async fn image(&self, image: &str) -> Result<Option<wire::Image>, RuntimeError>;
     /// All images.
     async fn images(&self) -> Result<Vec<wire::Image>, RuntimeError>;
+    /// Names of the images that something on the node is made from.
+    async fn images_in_use(&self) -> Result<Vec<String>, RuntimeError>;
+    /// Forgets an image.
+    async fn remove_image(&self, id: &str) -> Result<(), RuntimeError>;
+    /// Begins a new log file for a container, after its old one was moved.
+    async fn reopen_log(&self, id: &str) -> Result<(), RuntimeError>;
     /// Fetches an image; returns the runtime's reference to it.
     async fn pull(&self, image: &str, auth: Option<wire::AuthConfig>) -> Result<String, RuntimeError>;
     /// Name, version, readiness.

@@ -166,3 +166,63 @@ async fn pack(mut from: ReadHalf<Io>, mut to: SplitSink<Client, Message>) -> std
         to.send(Message::Binary(buffer.split().freeze())).await.map_err(std::io::Error::other)?;
     }
 }
+
+/// Joins one connection with a port in a pod's network.
+pub(super) async fn forward(client: Io, backend: Io, port: u16) {
+    let (read, write) = tokio::io::split(backend);
+    let sender = Arc::new(Mutex::new(spdy::Sender::new(write)));
+    let stream = match open_port(&sender, port).await {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "the streaming server broke off"),
+    };
+    let (from_client, to_client) = tokio::io::split(client);
+    let upward = send_all(from_client, &sender, stream);
+    let downward = receive_all(read, to_client, &sender, stream);
+    let ended = tokio::select! {
+        ended = downward => ended,
+        ended = async { upward.await?; std::future::pending().await } => ended,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, port, "a forwarded port broke");
+    }
+}
+
+/// A stream for errors and one for data belong together by their request's number.
+async fn open_port(sender: &Sender, port: u16) -> std::io::Result<u32> {
+    let mut sender = sender.lock().await;
+    let port = port.to_string();
+    let error = sender.open(&[("streamtype", "error"), ("port", &port), ("requestid", "0")]).await?;
+    sender.finish(error).await?;
+    sender.open(&[("streamtype", "data"), ("port", &port), ("requestid", "0")]).await
+}
+
+async fn send_all(mut from: ReadHalf<Io>, sender: &Sender, stream: u32) -> std::io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        match from.read(&mut buffer).await? {
+            0 => return sender.lock().await.finish(stream).await,
+            count => sender.lock().await.data(stream, &buffer[..count]).await?,
+        }
+    }
+}
+
+async fn receive_all(mut from: ReadHalf<Io>, mut to: WriteHalf<Io>, sender: &Sender, own: u32) -> std::io::Result<()> {
+    while let Some(incoming) = spdy::receive(&mut from).await? {
+        match incoming {
+            Incoming::Data { stream, data, last } if stream == own => {
+                to.write_all(&data).await?;
+                to.flush().await?;
+                if last {
+                    break;
+                }
+            }
+            Incoming::Data { data, .. } if !data.is_empty() => {
+                return Err(std::io::Error::other(String::from_utf8_lossy(&data).into_owned()));
+            }
+            Incoming::Reset { stream } if stream == own => break,
+            Incoming::Ping(number) => sender.lock().await.pong(number).await?,
+            _ => {}
+        }
+    }
+    to.shutdown().await
+}

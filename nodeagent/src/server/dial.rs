@@ -30,5 +30,5 @@ pub(super) async fn answer(host: &str, port: &str, request: Request<Incoming>) -
             tracing::debug!(%error, "a dialled connection broke");
         }
     });
-    Ok(upgrade::plain("tcp"))
+    Ok(upgrade::plain(upgrade::PLAIN))
 }

@@ -104,29 +104,40 @@ impl Reader {
     }
 
     async fn copy(&mut self) -> std::io::Result<()> {
-        let mut offset = match self.options.tail {
-            Some(lines) => tail_offset(&self.path, lines)?,
-            None => 0,
-        };
+        let mut file = std::fs::File::open(&self.path)?;
+        if let Some(lines) = self.options.tail {
+            file.seek(SeekFrom::Start(tail_offset(&self.path, lines)?))?;
+        }
         let mut rest = Vec::new();
         let mut looks = 0;
         loop {
             let alive = !self.options.follow || self.alive(looks).await;
             looks += 1;
-            let mut more = true;
-            while more {
-                let block = read_block(&self.path, offset)?;
-                offset += block.len() as u64;
-                more = block.len() == BLOCK;
-                rest.extend_from_slice(&block);
-                if !self.send_lines(&mut rest).await {
-                    return Ok(());
-                }
-            }
-            if !self.options.follow || !alive {
+            // Asked before the last read of this file, so that nothing written before it was moved is missed.
+            let next = successor(&file, &self.path);
+            if !self.send_file(&mut file, &mut rest).await? || !self.options.follow {
                 return Ok(());
             }
-            tokio::time::sleep(POLL).await;
+            match next {
+                Some(next) => file = next,
+                None if !alive => return Ok(()),
+                None => tokio::time::sleep(POLL).await,
+            }
+        }
+    }
+
+    /// Sends what else there is of a file; false when no more is wanted.
+    async fn send_file(&mut self, file: &mut std::fs::File, rest: &mut Vec<u8>) -> std::io::Result<bool> {
+        loop {
+            let mut block = Vec::new();
+            file.by_ref().take(BLOCK as u64).read_to_end(&mut block)?;
+            rest.extend_from_slice(&block);
+            if !self.send_lines(rest).await {
+                return Ok(false);
+            }
+            if block.len() < BLOCK {
+                return Ok(true);
+            }
         }
     }
 
@@ -168,12 +179,28 @@ impl Reader {
     }
 }
 
-fn read_block(path: &PathBuf, offset: u64) -> std::io::Result<Vec<u8>> {
+/// The file that goes on where this one was moved away; none while it is in its place.
+fn successor(file: &std::fs::File, path: &PathBuf) -> Option<std::fs::File> {
+    use std::os::unix::fs::MetadataExt;
+    let there = std::fs::File::open(path).ok()?;
+    let (own, other) = (file.metadata().ok()?, there.metadata().ok()?);
+    (own.ino() != other.ino()).then_some(there)
+}
+
+/// The text of the last lines of a log, and no more than so many bytes of it.
+pub(crate) fn last_lines(path: &PathBuf, lines: usize, bytes: usize) -> std::io::Result<String> {
     let mut file = std::fs::File::open(path)?;
-    file.seek(SeekFrom::Start(offset))?;
-    let mut block = Vec::new();
-    file.take(BLOCK as u64).read_to_end(&mut block)?;
-    Ok(block)
+    file.seek(SeekFrom::Start(tail_offset(path, lines)?))?;
+    let mut records = Vec::new();
+    file.take(BLOCK as u64).read_to_end(&mut records)?;
+    let mut text = Vec::new();
+    for line in records.split(|b| *b == b'\n').filter_map(line::parse) {
+        text.extend_from_slice(line.text);
+        if line.full {
+            text.push(b'\n');
+        }
+    }
+    Ok(String::from_utf8_lossy(&text[text.len().saturating_sub(bytes)..]).into_owned())
 }
 
 /// Where the last so many lines begin. Lines are counted by their ends, for long ones take several records.
@@ -229,10 +256,15 @@ mod tests {
         let path = dir.path().join("0.log");
         let stamp = "2026-01-02T03:04:05Z stdout";
         std::fs::write(&path, format!("{stamp} F a\n{stamp} P b\n{stamp} F b\n{stamp} F c\n")).unwrap();
-        let from = |lines| String::from_utf8(read_block(&path, tail_offset(&path, lines).unwrap()).unwrap()).unwrap();
+        let from = |lines| {
+            let at = usize::try_from(tail_offset(&path, lines).unwrap()).unwrap();
+            String::from_utf8(std::fs::read(&path).unwrap()[at..].to_vec()).unwrap()
+        };
         assert_eq!(from(0), "");
         assert_eq!(from(1), format!("{stamp} F c\n"));
         assert_eq!(from(2), format!("{stamp} P b\n{stamp} F b\n{stamp} F c\n"));
         assert_eq!(from(9).lines().count(), 4);
+        assert_eq!(last_lines(&path, 2, 100).unwrap(), "bb\nc\n");
+        assert_eq!(last_lines(&path, 2, 3).unwrap(), "\nc\n");
     }
 }

@@ -27,6 +27,8 @@ use crate::pod::{Shared, make};
 use crate::runtime::{Container, PodRuntime};
 use query::Query;
 
+pub(crate) use logs::last_lines;
+
 pub(crate) type Body = BoxBody<Bytes, std::io::Error>;
 
 /// A refusal: code and text.
@@ -90,7 +92,7 @@ impl Inner {
             ["portForward", namespace, pod] => {
                 let (_, runtime) = self.pod(namespace, pod).await?;
                 let sandbox = runtime.ready_sandbox().map(|sandbox| sandbox.id.as_str());
-                streams::port_forward(&self.shared, sandbox, request).await
+                streams::port_forward(&self.shared, sandbox, &query, request).await
             }
             ["dial", host, port] => dial::answer(host, port, request).await,
             _ => Err((StatusCode::NOT_FOUND, format!("no such path: {path}"))),

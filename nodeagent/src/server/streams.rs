@@ -1,7 +1,8 @@
 //! `exec`, `attach` and `portForward`: streams between a client and containerd's streaming server, which speaks SPDY.
 //!
 //! Clients that speak SPDY are joined with it byte by byte. Those with a WebSocket speak `v5.channel.k8s.io` or
-//! `v4.channel.k8s.io` for commands, which is translated, and for ports carry SPDY inside.
+//! `v4.channel.k8s.io` for commands, which is translated, and for ports carry SPDY inside. `Upgrade: tcp` is a connection to one
+//! port, without any form.
 
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -89,6 +90,7 @@ pub(super) async fn attach(
 pub(super) async fn port_forward(
     shared: &Shared,
     sandbox: Option<&str>,
+    query: &Query,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Refusal> {
     let wish = wish(&request)?;
@@ -107,6 +109,18 @@ pub(super) async fn port_forward(
             let dialled = upgrade::dial(&url, PORT_FORWARD).await?;
             web_socket(request, |client| channels::carry(client, dialled.stream));
             Ok(upgrade::web_socket(&key, protocol))
+        }
+        Wish::Plain => {
+            let port = query.get("ports").and_then(|port| port.parse().ok());
+            let port = port.ok_or_else(|| (StatusCode::BAD_REQUEST, "ports names no port".to_owned()))?;
+            let dialled = upgrade::dial(&url, PORT_FORWARD).await?;
+            tokio::spawn(async move {
+                match hyper::upgrade::on(request).await {
+                    Ok(client) => channels::forward(TokioIo::new(client), dialled.stream, port).await,
+                    Err(error) => tracing::debug!(%error, "a forwarded port was not upgraded"),
+                }
+            });
+            Ok(upgrade::plain(upgrade::PLAIN))
         }
     }
 }
@@ -132,6 +146,7 @@ async fn command(
             web_socket(request, move |client| channels::translate(client, dialled.stream, streams));
             Ok(upgrade::web_socket(&key, protocol))
         }
+        Wish::Plain => Err((StatusCode::BAD_REQUEST, "a command's streams want a WebSocket or SPDY".to_owned())),
     }
 }
 

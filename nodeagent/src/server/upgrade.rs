@@ -19,12 +19,17 @@ const REFUSAL_BYTES: usize = 2048;
 /// The header in which SPDY clients name what they speak on the streams.
 pub(super) const STREAM_PROTOCOL: HeaderName = HeaderName::from_static("x-stream-protocol-version");
 
+/// The name of a protocol that is none.
+pub(super) const PLAIN: &str = "tcp";
+
 /// What a client wants to switch to.
 pub(super) enum Wish {
     /// WebSocket, with its key and the protocols it offers.
     WebSocket { key: String, protocols: Vec<String> },
     /// SPDY/3.1, with the stream protocols it offers.
     Spdy { protocols: Vec<String> },
+    /// Bytes without any form.
+    Plain,
 }
 
 impl Wish {
@@ -34,8 +39,11 @@ impl Wish {
             let key = headers.get(header::SEC_WEBSOCKET_KEY)?.to_str().ok()?.to_owned();
             return Some(Wish::WebSocket { key, protocols: names(headers, &header::SEC_WEBSOCKET_PROTOCOL) });
         }
-        let spdy = names(headers, &header::UPGRADE).iter().any(|name| name.eq_ignore_ascii_case("spdy/3.1"));
-        spdy.then(|| Wish::Spdy { protocols: names(headers, &STREAM_PROTOCOL) })
+        let wishes = |wish: &str| names(headers, &header::UPGRADE).iter().any(|name| name.eq_ignore_ascii_case(wish));
+        if wishes("spdy/3.1") {
+            return Some(Wish::Spdy { protocols: names(headers, &STREAM_PROTOCOL) });
+        }
+        wishes(PLAIN).then_some(Wish::Plain)
     }
 }
 

@@ -37,6 +37,20 @@ pub(crate) fn set_up(root: &Path, pod: &Pod, sources: &Sources, tokens: &Tokens)
     Ok(paths)
 }
 
+/// Where the volumes of a pod are, if all were made before.
+pub(crate) fn existing(root: &Path, pod: &Pod) -> Option<Paths> {
+    let uid = pod.metadata.uid.as_deref().unwrap_or("");
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    let found = volumes.map(|volume| {
+        let path = match &volume.host_path {
+            Some(source) => PathBuf::from(&source.path),
+            None => pod_dir(root, uid).join("volumes").join(plugin(volume)).join(&volume.name),
+        };
+        path.exists().then(|| (volume.name.clone(), path))
+    });
+    found.collect()
+}
+
 /// Kubernetes' names of the directories.
 fn plugin(volume: &Volume) -> &'static str {
     match volume {

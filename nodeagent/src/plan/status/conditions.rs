@@ -30,9 +30,10 @@ pub(super) fn conditions(
     main: &[ContainerStatus],
     phase: &str,
 ) -> Vec<PodCondition> {
-    let containers = containers_ready(main, phase);
+    let lasting: Vec<_> = init.iter().filter(|c| super::is_sidecar_status(input, c)).chain(main).cloned().collect();
+    let containers = containers_ready(&lasting, phase);
     let ready = ready(input, &containers);
-    let verdicts = [sandbox_ready(input), initialized(init, main, phase), ready, containers];
+    let verdicts = [sandbox_ready(input), initialized(input, init, main, phase), ready, containers];
     let mut all: Vec<_> = verdicts.into_iter().map(|v| condition(input, v)).collect();
     let ours: Vec<_> = all.iter().map(|c| c.type_.clone()).collect();
     let others = input.known().and_then(|s| s.conditions.as_ref()).into_iter().flatten();
@@ -61,13 +62,13 @@ fn sandbox_ready(input: &StatusInput) -> Verdict {
     Verdict { kind: "PodReadyToStartContainers", holds: up, reason: None, message: None }
 }
 
-fn initialized(init: &[ContainerStatus], main: &[ContainerStatus], phase: &str) -> Verdict {
+fn initialized(input: &StatusInput, init: &[ContainerStatus], main: &[ContainerStatus], phase: &str) -> Verdict {
     let kind = "Initialized";
     if phase == "Succeeded" {
         return Verdict::holds(kind, Some("PodCompleted"));
     }
     let begun = main.iter().any(|c| c.container_id.is_some());
-    let open = names(init, |c| !c.ready);
+    let open = names(init, |c| !super::is_through(input, c));
     if open.is_empty() || begun {
         return Verdict::holds(kind, None);
     }

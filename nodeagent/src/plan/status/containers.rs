@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{StatusInput, whole_second};
+use crate::plan::{ephemeral, is_sidecar};
 use crate::runtime::{Container, State};
 
 /// Of the init containers, in order.
@@ -17,6 +18,10 @@ pub(super) fn init_statuses(input: &StatusInput) -> Vec<ContainerStatus> {
         .map(|spec| {
             let mut status = status(input, spec, "PodInitializing");
             let latest = input.runtime.latest(&spec.name);
+            if is_sidecar(spec) {
+                judge(input, spec, &mut status);
+                return status;
+            }
             status.ready = latest.map_or_else(|| init_known_ready(input, &spec.name), Container::succeeded);
             status.started = Some(latest.is_some_and(|c| c.state == State::Running));
             status
@@ -33,7 +38,8 @@ fn init_known_ready(input: &StatusInput, name: &str) -> bool {
 /// Of the main containers, in order.
 pub(super) fn main_statuses(input: &StatusInput) -> Vec<ContainerStatus> {
     let init = input.spec().init_containers.as_deref().unwrap_or(&[]);
-    let through = init.iter().all(|c| input.runtime.latest(&c.name).is_some_and(Container::succeeded));
+    let plain = init.iter().filter(|c| !is_sidecar(c));
+    let through = plain.into_iter().all(|c| input.runtime.latest(&c.name).is_some_and(Container::succeeded));
     let default = if init.is_empty() || through { "ContainerCreating" } else { "PodInitializing" };
     input
         .spec()
@@ -45,6 +51,13 @@ pub(super) fn main_statuses(input: &StatusInput) -> Vec<ContainerStatus> {
             status
         })
         .collect()
+}
+
+/// Of the ephemeral containers, in order; nobody waits for them.
+pub(super) fn ephemeral_statuses(input: &StatusInput) -> Vec<ContainerStatus> {
+    let names = input.spec().ephemeral_containers.iter().flatten().map(|c| c.name.as_str());
+    let specs = names.filter_map(|name| ephemeral(input.pod, name));
+    specs.map(|spec| status(input, &spec, "ContainerCreating")).collect()
 }
 
 /// Sets `started` and `ready` from the probes' verdicts; without a probe, running is enough.
@@ -83,6 +96,7 @@ fn status(input: &StatusInput, spec: &Spec, default_reason: &'static str) -> Con
 fn known_status<'a>(input: &'a StatusInput, name: &str) -> Option<&'a ContainerStatus> {
     let known = input.known()?;
     let all = known.container_statuses.iter().chain(known.init_container_statuses.iter());
+    let all = all.chain(known.ephemeral_container_statuses.iter());
     all.flatten().find(|c| c.name == name)
 }
 
