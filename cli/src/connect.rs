@@ -140,7 +140,7 @@ impl Rest {
             request = request.header(name, value);
         }
         let response = sender.send_request(request.body(Full::new(body))?).await?;
-        if response.status().is_success() {
+        if response.status().is_success() || response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
             return Ok(response);
         }
         let code = response.status();

@@ -112,10 +112,19 @@ impl NodeLifecycle {
         let heard = self.liveness.liveness(name(&node.metadata));
         let age = node.metadata.creation_timestamp.as_ref().map(|t| crate::meta::elapsed(t, Timestamp::now()));
         let listening = self.started.elapsed().min(age.unwrap_or(Duration::MAX));
-        let verdict = judge(heard, listening, self.deadlines);
+        let mut verdict = judge(heard, listening, self.deadlines);
+        if verdict == Verdict::RuntimeDown && self.has_just_become_ready(node) {
+            verdict = Verdict::Unsure;
+        }
         let nodes = self.world.nodes.list();
         let all_down = nodes.len() > 1 && nodes.iter().all(|n| ready_status(n) != "True");
         plan(node, verdict, all_down)
+    }
+
+    /// The agent has said so, and its next heartbeat is still to come.
+    fn has_just_become_ready(&self, node: &Node) -> bool {
+        let since = ready(node).filter(|c| c.status == "True").and_then(|c| c.last_transition_time.as_ref());
+        since.is_some_and(|since| crate::meta::elapsed(since, Timestamp::now()) < self.deadlines.silence)
     }
 
     async fn set_condition(&self, node: &Node, condition: NodeCondition) -> Result<(), Error> {
@@ -241,7 +250,11 @@ fn plan(node: &Node, verdict: Verdict, all_down: bool) -> Plan {
     // If nobody is heard, the fault is rather here: nothing is evicted then.
     let taints = taints(node, &status, (for_good && !all_down).then_some(true).or(keep(node, verdict)));
     // Nobody may send anything to pods that nobody looks after.
-    let unattended = matches!(verdict, Verdict::Silent { for_good: true } | Verdict::RuntimeDown);
+    let unattended = match verdict {
+        Verdict::Silent { for_good } => for_good,
+        Verdict::Unsure => false,
+        Verdict::Well | Verdict::RuntimeDown => status == "False",
+    };
     Plan { condition, taints, give_up_pods: !all_down && unattended }
 }
 
@@ -408,5 +421,14 @@ mod tests {
             false,
         );
         assert!(plan.is_empty());
+    }
+
+    #[test]
+    fn pods_go_out_of_service_when_the_agent_itself_says_that_it_is_not_ready() {
+        let down = plan(&node("False", NOT_READY_REASON, &[]), Verdict::Well, false);
+        assert!(down.condition.is_none() && down.give_up_pods);
+        assert_eq!(keys(&down).len(), 2);
+        let well = plan(&node("True", "KubeletReady", &[]), Verdict::Well, false);
+        assert!(well.is_empty() && !well.give_up_pods);
     }
 }

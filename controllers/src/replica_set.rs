@@ -16,8 +16,8 @@ use mainstay_client::{Change, DeleteOptions, Error, EventRecorder, EventType, Ke
 use crate::claim::{absent_is_fine, claim};
 use crate::expectations::Expectations;
 use crate::meta::{
-    Map, annotation, controller_reference, created, is_deleting, name, namespace, orphans_of, owner_key, seconds,
-    selector, selects, states, uid,
+    Map, annotation, controller_of, controller_reference, created, is_deleting, name, namespace, orphans_of, owner_key,
+    seconds, selector, selects, states, uid,
 };
 use crate::pod::{condition, from_template, is_active, is_ready, node_name, phase, until_available};
 use crate::runner::{Controller, Keys, Next};
@@ -43,6 +43,10 @@ impl ReplicaSets {
         informers.pods.on_change(move |change| {
             for pod in states(change) {
                 let Some(owner) = owner_key::<ReplicaSet>(&pod.metadata) else {
+                    // Only who has no controller may be adopted.
+                    if controller_of(&pod.metadata).is_some() {
+                        continue;
+                    }
                     for set in sets.in_namespace(namespace(&pod.metadata)) {
                         if set.spec.as_ref().is_some_and(|s| selects(&selector(&s.selector), &pod.metadata)) {
                             keys.add(mainstay_client::object_key(&*set));

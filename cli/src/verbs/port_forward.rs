@@ -6,7 +6,6 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use clap::Args;
-use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use mainstay_api::resource;
 use serde_json::Value;
@@ -106,11 +105,6 @@ async fn serve(session: Arc<Session>, listener: TcpListener, path: String) {
 async fn forward(session: &Session, mut stream: TcpStream, path: &str) -> Result<()> {
     let headers = [("connection", "Upgrade"), ("upgrade", "tcp")];
     let response = session.rest.send(http::Method::POST, path, &headers, Bytes::new()).await?;
-    if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
-        let text = response.into_body().collect().await.context("the answer broke off")?.to_bytes();
-        let status: Value = serde_json::from_slice(&text).unwrap_or_default();
-        bail!("{}", status["message"].as_str().unwrap_or("the server refused without a message"));
-    }
     let upgraded = hyper::upgrade::on(response).await.context("the server did not switch protocols")?;
     tokio::io::copy_bidirectional(&mut stream, &mut TokioIo::new(upgraded)).await.context("the connection broke")?;
     Ok(())

@@ -23,9 +23,20 @@ impl TestCluster {
 
     /// Starts it in a folder of its own under `parent`.
     pub(crate) fn up_in(parent: &Path, workers: u32, more: &[&str]) -> Self {
+        let mut arguments = vec!["--runtime", "hollow"];
+        arguments.extend_from_slice(more);
+        Self::start(parent, workers, &arguments)
+    }
+
+    /// Starts it with real containers.
+    pub(crate) fn on_containerd(workers: u32) -> Self {
+        Self::start(&std::env::temp_dir(), workers, &["--runtime", "containerd"])
+    }
+
+    fn start(parent: &Path, workers: u32, more: &[&str]) -> Self {
         let cluster = Self { folder: tempfile::tempdir_in(parent).unwrap() };
         let workers = workers.to_string();
-        let mut arguments = vec!["up", "--masters", "3", "--workers", &workers, "--runtime", "hollow", "--detach"];
+        let mut arguments = vec!["up", "--masters", "3", "--workers", &workers, "--detach"];
         arguments.extend_from_slice(more);
         let output = cluster.in_dir(&arguments);
         assert!(output.status.success(), "mainstay up: {}", text(&output.stderr));

@@ -18,7 +18,8 @@ use crate::claim::{absent_is_fine, claim};
 use crate::expectations::Expectations;
 use crate::history::{self, History, REVISION_LABEL, Wanted};
 use crate::meta::{
-    controller_reference, is_deleting, name, namespace, orphans_of, owner_key, selector, selects, states, uid,
+    controller_of, controller_reference, is_deleting, name, namespace, orphans_of, owner_key, selector, selects,
+    states, uid,
 };
 use crate::runner::{Controller, Keys, Next};
 use crate::world::{BY_OWNER, Informers, World};
@@ -54,6 +55,10 @@ impl DaemonSets {
         informers.pods.on_change(move |change| {
             for pod in states(change) {
                 let Some(owner) = owner_key::<DaemonSet>(&pod.metadata) else {
+                    // Only who has no controller may be adopted.
+                    if controller_of(&pod.metadata).is_some() {
+                        continue;
+                    }
                     for set in sets.in_namespace(namespace(&pod.metadata)) {
                         if set.spec.as_ref().is_some_and(|s| selects(&selector(&s.selector), &pod.metadata)) {
                             keys.add(object_key(&*set));

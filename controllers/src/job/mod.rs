@@ -24,8 +24,8 @@ use self::plan::{Input, Plan, plan};
 use crate::claim::{absent_is_fine, claim};
 use crate::expectations::Expectations;
 use crate::meta::{
-    controller_reference, is_deleting, name, namespace, orphans_of, owner_key, remaining, seconds, selector, states,
-    uid,
+    controller_of, controller_reference, is_deleting, name, namespace, orphans_of, owner_key, remaining, seconds,
+    selector, states, uid,
 };
 use crate::runner::{Controller, Keys, Next};
 use crate::world::{BY_OWNER, Informers, World};
@@ -52,6 +52,10 @@ impl Jobs {
         informers.pods.on_change(move |change| {
             for pod in states(change) {
                 let Some(owner) = owner_key::<Job>(&pod.metadata) else {
+                    // Only who has no controller may be adopted.
+                    if controller_of(&pod.metadata).is_some() {
+                        continue;
+                    }
                     for job in jobs.in_namespace(namespace(&pod.metadata)) {
                         let wire = job.spec.as_ref().and_then(|s| s.selector.as_ref());
                         if wire.is_some_and(|wire| crate::meta::selects(&selector(wire), &pod.metadata)) {

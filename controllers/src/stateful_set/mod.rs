@@ -20,7 +20,8 @@ use crate::claim::{absent_is_fine, claim};
 use crate::expectations::Expectations;
 use crate::history::{self, History, Wanted};
 use crate::meta::{
-    controller_reference, is_deleting, name, namespace, orphans_of, owner_key, selector, selects, states, uid,
+    controller_of, controller_reference, is_deleting, name, namespace, orphans_of, owner_key, selector, selects,
+    states, uid,
 };
 use crate::runner::{Controller, Keys, Next};
 use crate::world::{BY_OWNER, Informers, World};
@@ -45,6 +46,10 @@ impl StatefulSets {
         informers.pods.on_change(move |change| {
             for pod in states(change) {
                 let Some(owner) = owner_key::<StatefulSet>(&pod.metadata) else {
+                    // Only who has no controller may be adopted.
+                    if controller_of(&pod.metadata).is_some() {
+                        continue;
+                    }
                     let matching = |set: &&Arc<StatefulSet>| {
                         set.spec.as_ref().is_some_and(|s| selects(&selector(&s.selector), &pod.metadata))
                             && identity::ordinal(set, name(&pod.metadata)).is_some()
