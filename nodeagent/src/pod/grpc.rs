@@ -4,22 +4,61 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use k8s_openapi::api::core::v1::GRPCAction;
+use prost::Message;
+use tonic::Status;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Endpoint;
-use tonic_prost::ProstCodec;
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const SERVING: i32 = 1;
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Clone, PartialEq, Message)]
 struct Request {
     #[prost(string, tag = "1")]
     service: String,
 }
 
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Clone, PartialEq, Message)]
 struct Answer {
     #[prost(int32, tag = "1")]
     status: i32,
+}
+
+/// The one call's messages on the wire.
+#[derive(Clone, Copy)]
+struct Health;
+
+impl Codec for Health {
+    type Encode = Request;
+    type Decode = Answer;
+    type Encoder = Health;
+    type Decoder = Health;
+
+    fn encoder(&mut self) -> Health {
+        Health
+    }
+
+    fn decoder(&mut self) -> Health {
+        Health
+    }
+}
+
+impl Encoder for Health {
+    type Item = Request;
+    type Error = Status;
+
+    fn encode(&mut self, item: Request, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        item.encode(to).map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+impl Decoder for Health {
+    type Item = Answer;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Answer>, Status> {
+        Answer::decode(from).map(Some).map_err(|error| Status::internal(error.to_string()))
+    }
 }
 
 /// Asks; or why the answer is not that it serves.
@@ -41,9 +80,8 @@ async fn ask(address: &str, service: String) -> Result<(), String> {
     let channel = endpoint.connect().await.map_err(|e| format!("error: failed to connect service {address:?}: {e}"))?;
     let mut client = tonic::client::Grpc::new(channel);
     client.ready().await.map_err(|e| e.to_string())?;
-    let codec = ProstCodec::<Request, Answer>::default();
     let request = tonic::Request::new(Request { service });
-    let answer = client.unary(request, PathAndQuery::from_static(CHECK), codec).await;
+    let answer = client.unary(request, PathAndQuery::from_static(CHECK), Health).await;
     match answer {
         Ok(answer) if answer.get_ref().status == SERVING => Ok(()),
         Ok(answer) => Err(format!("service unhealthy (responded with {:?})", word(answer.get_ref().status))),
