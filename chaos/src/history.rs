@@ -68,6 +68,12 @@ impl History {
         self.acknowledgements.lock().push(at);
     }
 
+    /// When writes were acknowledged.
+    #[must_use]
+    pub fn acknowledgements(&self) -> Vec<Duration> {
+        self.acknowledgements.lock().clone()
+    }
+
     /// How many writes were acknowledged.
     #[must_use]
     pub fn acknowledged(&self) -> usize {

@@ -6,8 +6,10 @@
 
 pub mod check;
 pub mod cluster;
+pub mod expectation;
 pub mod fault;
 pub mod history;
+pub mod page;
 pub mod report;
 pub mod run;
 pub mod scenario;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use mainstay_chaos::cluster::Cluster;
-use mainstay_chaos::{run, scenario};
+use mainstay_chaos::{page, run, scenario};
 
 /// Breaks a cluster on purpose and reports what held
 #[derive(Parser)]
@@ -38,15 +38,18 @@ struct RunArgs {
     /// A cluster that runs already (its `mainstay up --dir`); without it one is started and removed again
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// The runtime of a cluster that is started here
-    #[arg(long, default_value = "hollow", value_parser = ["hollow", "containerd"])]
-    runtime: String,
+    /// The runtime of a cluster that is started here; the scenario's if not given
+    #[arg(long, value_enum)]
+    runtime: Option<scenario::Runtime>,
     /// Fetch this page all the time and count failures
     #[arg(long, value_name = "URL")]
     curl: Option<String>,
     /// Write the report as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write the report as a page for browsers, with plots
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Write the report as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -81,19 +84,23 @@ async fn run_scenario(args: RunArgs) -> Result<bool> {
     scenario.rounds = args.rounds.unwrap_or(scenario.rounds);
     let seed = args.seed.unwrap_or_else(rand::random);
     let temporary = tempfile::tempdir().context("making a folder for the cluster")?;
+    let runtime = args.runtime.unwrap_or(scenario.runtime);
     let mut cluster = match &args.dir {
         Some(dir) => Cluster::attach(dir)?,
-        None => Cluster::launch(&temporary.path().join("cluster"), &args.runtime, scenario.workers).await?,
+        None => Cluster::launch(&temporary.path().join("cluster"), runtime.word(), scenario.workers).await?,
     };
     let outcome = tokio::select! {
         outcome = run::run(&scenario, &cluster, seed, args.curl) => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted; faults are undone")),
     };
     cluster.remove().await?;
-    let report = outcome.with_context(|| format!("scenario {} with seed {seed}", scenario.name))?;
+    let (report, timeline) = outcome.with_context(|| format!("scenario {} with seed {seed}", scenario.name))?;
     println!("{}", report.table());
     if let Some(path) = &args.json {
         report.write_json(path)?;
+    }
+    if let Some(path) = &args.html {
+        page::write(&report, &timeline, path)?;
     }
     if let Some(path) = &args.junit {
         report.write_junit(path)?;

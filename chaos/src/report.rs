@@ -1,5 +1,6 @@
 //! What a run found: for people a short table, for programs JSON and JUnit XML.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,9 +9,10 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::check::Violation;
+use crate::expectation::Measured;
 
 /// A finished run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// The scenario's name.
     pub scenario: String,
@@ -41,6 +43,8 @@ pub struct FaultRecord {
     pub what: String,
     /// Since the run began, in milliseconds.
     pub at_ms: u64,
+    /// How long it was held, in milliseconds.
+    pub held_ms: u64,
     /// The longest time without an acknowledged write from the fault until all was well again, in milliseconds; `None`
     /// when no write was acknowledged any more.
     pub write_gap_ms: Option<u64>,
@@ -48,6 +52,19 @@ pub struct FaultRecord {
     pub recovered_ms: u64,
     /// The master that led after that.
     pub leader_after: Option<String>,
+    /// What the scenario expected, and when it came about.
+    pub measured: Vec<Measured>,
+}
+
+impl FaultRecord {
+    /// What was expected and did not come about in time.
+    pub fn violations(&self) -> impl Iterator<Item = Violation> {
+        let late = self.measured.iter().filter(|measured| measured.took_ms.is_none());
+        late.map(|measured| Violation {
+            property: "what is expected comes about in time",
+            seen: format!("{}: not {} within {} ms", self.what, measured.state, measured.within_ms),
+        })
+    }
 }
 
 impl Report {
@@ -71,12 +88,10 @@ impl Report {
                 "{:<34} {:>9} ms {:>16} {:>11} ms  {leader}",
                 fault.what, fault.at_ms, gap, fault.recovered_ms
             ));
+            lines.extend(fault.measured.iter().map(measured_line));
         }
-        if let Some((median, p99)) = self.gap_quantiles() {
-            lines.push(format!(
-                "longest time without an acknowledged write, for each fault: median {median} ms, p99 {p99} ms"
-            ));
-        }
+        lines.push(String::new());
+        lines.extend(self.distributions().iter().map(Distribution::line));
         lines.push(format!(
             "{} acknowledged writes, {} register calls, {} watch events, longest gap {} ms, seed {}",
             self.acknowledged_writes, self.register_calls, self.watch_events, self.longest_gap_ms, self.seed
@@ -88,12 +103,17 @@ impl Report {
         lines.join("\n")
     }
 
-    fn gap_quantiles(&self) -> Option<(u64, u64)> {
-        let mut histogram = Histogram::<u64>::new(3).ok()?;
-        for gap in self.faults.iter().filter_map(|fault| fault.write_gap_ms) {
-            histogram.record(gap).ok()?;
+    /// How long things took over all faults: pauses in writes, and all that was expected.
+    #[must_use]
+    pub fn distributions(&self) -> Vec<Distribution> {
+        let mut samples: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+        for fault in &self.faults {
+            samples.entry("no acknowledged write".into()).or_default().extend(fault.write_gap_ms);
+            for measured in &fault.measured {
+                samples.entry(measured.state.to_string()).or_default().extend(measured.took_ms);
+            }
         }
-        (!histogram.is_empty()).then(|| (histogram.value_at_quantile(0.5), histogram.value_at_quantile(0.99)))
+        samples.into_iter().filter_map(|(what, samples)| Distribution::of(what, &samples)).collect()
     }
 
     /// Writes the report as JSON.
@@ -135,7 +155,47 @@ impl Report {
     }
 }
 
-fn escape(text: &str) -> String {
+fn measured_line(measured: &Measured) -> String {
+    let took = measured.took_ms.map_or_else(|| "not in time".to_owned(), |ms| format!("after {ms} ms"));
+    format!("    {:<30} {took} (within {} ms)", measured.state.to_string(), measured.within_ms)
+}
+
+/// How long one sort of thing took, in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Distribution {
+    /// What took so long.
+    pub what: String,
+    /// How often it was measured.
+    pub count: u64,
+    /// Half of them took no longer.
+    pub median_ms: u64,
+    /// 99 of 100 took no longer.
+    pub p99_ms: u64,
+    /// The longest.
+    pub max_ms: u64,
+}
+
+impl Distribution {
+    fn of(what: String, samples: &[u64]) -> Option<Self> {
+        let mut histogram = Histogram::<u64>::new(3).ok()?;
+        for sample in samples {
+            histogram.record(*sample).ok()?;
+        }
+        let (median_ms, p99_ms) = (histogram.value_at_quantile(0.5), histogram.value_at_quantile(0.99));
+        let max_ms = histogram.max();
+        (!histogram.is_empty()).then_some(Self { what, count: histogram.len(), median_ms, p99_ms, max_ms })
+    }
+
+    fn line(&self) -> String {
+        format!(
+            "{:<24} {:>4} times: median {} ms, p99 {} ms, longest {} ms",
+            self.what, self.count, self.median_ms, self.p99_ms, self.max_ms
+        )
+    }
+}
+
+/// For XML and HTML.
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -148,6 +208,7 @@ pub fn millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::expectation::State;
 
     fn report(violations: Vec<Violation>) -> Report {
         Report {
@@ -156,9 +217,11 @@ mod tests {
             faults: vec![FaultRecord {
                 what: "kill -9 m1".into(),
                 at_ms: 5,
+                held_ms: 0,
                 write_gap_ms: Some(420),
                 recovered_ms: 900,
                 leader_after: Some("m2".into()),
+                measured: vec![Measured { state: State::PodScheduled, within_ms: 700, took_ms: None }],
             }],
             acknowledged_writes: 3,
             register_calls: 2,
@@ -176,6 +239,16 @@ mod tests {
         assert!(!bad.held());
         assert!(bad.table().contains("VIOLATED p: a < \"b\""));
         assert!(bad.junit().contains("failures=\"1\"") && bad.junit().contains("a &lt; &quot;b&quot;"));
+    }
+
+    #[test]
+    fn what_came_too_late_is_a_violation_and_the_rest_a_distribution() {
+        let report = report(vec![]);
+        let late: Vec<_> = report.faults[0].violations().collect();
+        assert_eq!(late[0].seen, "kill -9 m1: not new pod scheduled within 700 ms");
+        let only =
+            Distribution { what: "no acknowledged write".into(), count: 1, median_ms: 420, p99_ms: 420, max_ms: 420 };
+        assert_eq!(report.distributions(), [only]);
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! A run: start the workload, go through the scenario's steps, let things settle, check.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tokio::time::Instant;
 
 use crate::check::{acknowledged, linearizable, watched};
 use crate::cluster::Cluster;
+use crate::expectation::Observer;
 use crate::fault;
+use crate::page::Timeline;
 use crate::report::{FaultRecord, Report, millis};
 use crate::scenario::{Scenario, Step};
 use crate::workload::Workload;
@@ -22,14 +25,14 @@ const WRITE_LIMIT: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When the cluster or the harness itself fails; a property that does not hold is in the report instead.
-pub async fn run(scenario: &Scenario, cluster: &Cluster, seed: u64, url: Option<String>) -> Result<Report> {
+pub async fn run(scenario: &Scenario, cluster: &Cluster, seed: u64, url: Option<String>) -> Result<(Report, Timeline)> {
     let mut random = StdRng::seed_from_u64(seed);
-    let workload = Workload::start(cluster, url).await?;
+    let workload = Workload::start(cluster, scenario.replicas, url).await?;
     tokio::time::sleep(CALM).await;
     let mut faults = Vec::new();
     for _ in 0..scenario.rounds {
         for step in &scenario.steps {
-            faults.push(one_fault(step, cluster, &workload, &mut random).await?);
+            faults.push(one_fault(step, faults.len(), cluster, &workload, &mut random).await?);
             tokio::time::sleep(CALM).await;
         }
     }
@@ -40,8 +43,11 @@ pub async fn run(scenario: &Scenario, cluster: &Cluster, seed: u64, url: Option<
     let mut violations = linearizable::check(&calls);
     violations.extend(acknowledged::check(&acknowledged_names, &found));
     violations.extend(watched::check(&acknowledged_names, &seen));
+    violations.extend(faults.iter().flat_map(FaultRecord::violations));
     let (answered, failed) = notes.availability.counts();
-    Ok(Report {
+    let fetches = notes.availability.fetches();
+    let timeline = Timeline { acknowledgements: notes.history.acknowledgements(), calls: calls.clone(), fetches };
+    let report = Report {
         scenario: scenario.name.clone(),
         seed,
         faults,
@@ -52,29 +58,42 @@ pub async fn run(scenario: &Scenario, cluster: &Cluster, seed: u64, url: Option<
         curls_answered: answered,
         curls_failed: failed,
         violations,
-    })
+    };
+    Ok((report, timeline))
 }
 
-async fn one_fault(step: &Step, cluster: &Cluster, workload: &Workload, random: &mut StdRng) -> Result<FaultRecord> {
+async fn one_fault(
+    step: &Step,
+    number: usize,
+    cluster: &Cluster,
+    workload: &Workload,
+    random: &mut StdRng,
+) -> Result<FaultRecord> {
     let notes = workload.notes();
-    let at = notes.now();
+    let mut observer = Observer::before(workload.client(), number).await?;
+    let (at, since) = (notes.now(), Instant::now());
     let mut active = fault::start(step.fault, step.target, cluster, random).await?;
     let what = active.what();
     eprintln!("{:>8.1} s  {what}", at.as_secs_f64());
-    tokio::time::sleep(step.hold()).await;
+    observer.aim(active.node());
+    let mut measured = observer.measure(&step.expect, since).await;
+    tokio::time::sleep_until(since + step.hold()).await;
+    let held_ms = millis(since.elapsed());
     active.undo(cluster).await?;
     let undone = Instant::now();
+    measured.extend(observer.measure(&step.afterwards, undone).await);
     let until = undone + WRITE_LIMIT;
     while notes.history.gap_after(at).is_none() && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     healthy(cluster, undone + step.recovery()).await.with_context(|| format!("after {what}"))?;
     let recovered_ms = millis(undone.elapsed());
+    observer.clean().await?;
     let leader_after = cluster.leader().await.with_context(|| format!("after {what}"))?;
     // Answers that were under way arrive even after a kill: the gap is the longest silence, not the time to the next one.
     let resumed = notes.history.gap_after(at);
     let write_gap_ms = resumed.map(|_| millis(notes.history.longest_gap_within(at, notes.now())));
-    Ok(FaultRecord { what, at_ms: millis(at), write_gap_ms, recovered_ms, leader_after })
+    Ok(FaultRecord { what, at_ms: millis(at), held_ms, write_gap_ms, recovered_ms, leader_after, measured })
 }
 
 /// Waits until every master is a member in good health.

@@ -5,12 +5,17 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
+use crate::expectation::Expected;
 use crate::fault::{Kind, Target};
 
 const CATALOGUE: &[(&str, &str)] = &[
+    ("containers", include_str!("../scenarios/containers.yaml")),
     ("failover", include_str!("../scenarios/failover.yaml")),
+    ("nodes", include_str!("../scenarios/nodes.yaml")),
+    ("quorum", include_str!("../scenarios/quorum.yaml")),
     ("short", include_str!("../scenarios/short.yaml")),
     ("storm", include_str!("../scenarios/storm.yaml")),
+    ("wipe", include_str!("../scenarios/wipe.yaml")),
 ];
 
 /// A scenario of the catalogue.
@@ -25,6 +30,12 @@ pub struct Scenario {
     /// Workers of the cluster.
     #[serde(default)]
     pub workers: u32,
+    /// Pods of a deployment with a service that runs all along; 0 for none.
+    #[serde(default)]
+    pub replicas: u32,
+    /// The runtime of a cluster that is started for it, unless the command line says otherwise.
+    #[serde(default)]
+    pub runtime: Runtime,
     /// How often the steps are gone through, unless the command line says otherwise.
     #[serde(default = "one")]
     pub rounds: u32,
@@ -32,8 +43,30 @@ pub struct Scenario {
     pub steps: Vec<Step>,
 }
 
+/// What runs the pods, as in `mainstay up --runtime`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Runtime {
+    /// They are only said to run.
+    #[default]
+    Hollow,
+    /// Real containers; wants root.
+    Containerd,
+}
+
+impl Runtime {
+    /// The word on the command line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Runtime::Hollow => "hollow",
+            Runtime::Containerd => "containerd",
+        }
+    }
+}
+
 /// One fault and the time around it.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Step {
     /// What kind of fault.
@@ -46,6 +79,12 @@ pub struct Step {
     /// How long all masters may take to be members in good health again, in milliseconds.
     #[serde(default = "recovery")]
     pub recovery_ms: u64,
+    /// What must come about while the fault is in force; it is held until then.
+    #[serde(default)]
+    pub expect: Vec<Expected>,
+    /// What must come about once it was undone.
+    #[serde(default)]
+    pub afterwards: Vec<Expected>,
 }
 
 impl Step {

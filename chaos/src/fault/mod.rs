@@ -1,5 +1,6 @@
 //! What is broken on purpose: each fault starts, and is undone, also when the harness itself ends early.
 
+pub mod containers;
 mod process;
 
 use anyhow::Result;
@@ -19,6 +20,8 @@ pub enum Kind {
     Terminate,
     /// SIGSTOP, and SIGCONT when undone.
     Pause,
+    /// SIGKILL, and its data are gone; its supervisor starts it again. For masters.
+    Wipe,
 }
 
 /// Whom a fault hits.
@@ -37,6 +40,8 @@ pub enum Target {
     Agent,
     /// A worker's container runtime, chosen by the seed.
     Runtime,
+    /// A container of the steady deployment, chosen by the seed; only `kill`.
+    Container,
 }
 
 /// A fault in force.
@@ -44,6 +49,9 @@ pub enum Target {
 pub trait Active: Send {
     /// In words, for the report.
     fn what(&self) -> String;
+
+    /// The worker that is hit, if it is one.
+    fn node(&self) -> Option<&str>;
 
     /// Puts things right again, as far as that is the harness' business, and waits for what is its supervisor's.
     async fn undo(&mut self, cluster: &Cluster) -> Result<()>;

@@ -1,10 +1,10 @@
 //! A client that fetches a service's page again and again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -17,15 +17,23 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// How often the service answered.
 #[derive(Debug, Default)]
 pub struct Availability {
-    answered: AtomicU64,
-    failed: AtomicU64,
+    /// When, since the run began, and whether with 200.
+    fetches: Mutex<Vec<(Duration, bool)>>,
 }
 
 impl Availability {
     /// Fetches that were answered with 200, and all others.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {
-        (self.answered.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
+        let fetches = self.fetches.lock();
+        let answered = fetches.iter().filter(|(_, answered)| *answered).count() as u64;
+        (answered, fetches.len() as u64 - answered)
+    }
+
+    /// All fetches: when, since the run began, and whether they were answered with 200.
+    #[must_use]
+    pub fn fetches(&self) -> Vec<(Duration, bool)> {
+        self.fetches.lock().clone()
     }
 }
 
@@ -33,11 +41,7 @@ pub(super) async fn run(url: String, notes: Arc<Notes>, stop: CancellationToken)
     let (host, path) = parts(&url)?;
     while !stop.is_cancelled() {
         let fetched = tokio::time::timeout(LIMIT, fetch(host, path)).await;
-        let counter = match fetched {
-            Ok(Ok(())) => &notes.availability.answered,
-            _ => &notes.availability.failed,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        notes.availability.fetches.lock().push((notes.now(), matches!(fetched, Ok(Ok(())))));
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())

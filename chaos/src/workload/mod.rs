@@ -3,6 +3,7 @@
 mod creations;
 mod curl;
 mod registers;
+pub(crate) mod steady;
 mod watching;
 
 use std::collections::BTreeSet;
@@ -24,7 +25,7 @@ use crate::history::History;
 pub use curl::Availability;
 
 /// Where the objects of a run live.
-const NAMESPACE: &str = "mainstay-chaos";
+pub(crate) const NAMESPACE: &str = "mainstay-chaos";
 /// Clients that compete for the registers.
 const REGISTER_CLIENTS: u32 = 6;
 /// Few, so that clients meet.
@@ -69,16 +70,20 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Makes the registers and starts the clients; with `url` one more that fetches it all the time.
+    /// Makes the registers, and a deployment of so many pods, and starts the clients; with `url` one more that fetches it
+    /// all the time.
     ///
     /// # Errors
     /// When the cluster does not take the first objects.
-    pub async fn start(cluster: &Cluster, url: Option<String>) -> Result<Self> {
+    pub async fn start(cluster: &Cluster, replicas: u32, url: Option<String>) -> Result<Self> {
         let mut config = Config::from_kubeconfig(&cluster.kubeconfig())?;
         config.servers = cluster.file()?.masters.into_iter().map(|master| master.url).collect();
         let setup = Client::connect(&config)?;
         let namespaces = Api::<Namespace>::all(setup.clone());
         prepare_namespace(&namespaces).await?;
+        if replicas > 0 {
+            steady::start(&setup, replicas).await?;
+        }
         let configmaps = Api::<ConfigMap>::namespaced(setup, NAMESPACE);
         for register in 0..REGISTERS {
             registers::create(&configmaps, register).await?;
@@ -124,6 +129,12 @@ impl Workload {
             self.tasks.spawn(creations::run(client, own(client)?, self.notes.clone(), self.stop.clone()));
         }
         Ok(())
+    }
+
+    /// A client of the administrator's, with failover over all masters.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        self.configmaps.client()
     }
 
     /// What the clients have written down so far.
