@@ -54,6 +54,7 @@ async fn measure_all(args: &ApiArgs, config: &Config, namespace: &str) -> Result
     }
     let rest = RestClient::connect(config, CONNECTIONS).await?;
     let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+    let lister = clients[0].clone();
     let faces = [Face::Grpc(clients), Face::Rest(rest, path)];
     let mut rows = Vec::new();
     for operation in OPERATIONS {
@@ -65,7 +66,7 @@ async fn measure_all(args: &ApiArgs, config: &Config, namespace: &str) -> Result
     }
     for count in &args.load.clients {
         for face in &faces {
-            rows.push(measure_watch(args, face, *count).await.context("watch")?);
+            rows.push(measure_watch(args, face, &lister, *count).await.context("watch")?);
         }
     }
     Ok(rows)
@@ -95,11 +96,13 @@ async fn measure(args: &ApiArgs, face: &Face, operation: &'static str, count: us
 }
 
 /// Some patch in a closed loop; counted is what arrives at the watchers.
-async fn measure_watch(args: &ApiArgs, face: &Face, watchers: usize) -> Result<Row> {
+async fn measure_watch(args: &ApiArgs, face: &Face, lister: &DynamicApi, watchers: usize) -> Result<Row> {
+    // From now on: what is there already is no change.
+    let since = lister.list(&ListParams { limit: 1, ..ListParams::default() }).await?.resource_version;
     let arrived = Arc::new(AtomicU64::new(0));
     let mut running = JoinSet::new();
     for client in 0..watchers {
-        let open = face.follow(client, arrived.clone(), &mut running);
+        let open = face.follow(client, &since, arrived.clone(), &mut running);
         tokio::time::timeout(WATCH_OPENS, open).await.context("a watch does not open")??;
     }
     let (writer, bytes) = (face.clone(), args.load.value_bytes);
@@ -112,7 +115,7 @@ async fn measure_watch(args: &ApiArgs, face: &Face, watchers: usize) -> Result<R
     let deliveries = arrived.load(Ordering::Relaxed) - before.1;
     let per_s = deliveries as f64 / before.0.elapsed().as_secs_f64();
     let measured = load::Measured { per_s, ..patches };
-    Ok(row(face, format!("watched patch ({:.0}/s)", patches.per_s), watchers, &measured))
+    Ok(row(face, "watch patches".to_owned(), watchers, &measured))
 }
 
 impl Face {
@@ -134,10 +137,17 @@ impl Face {
     }
 
     /// Returns once the watch is open.
-    async fn follow(&self, client: usize, arrived: Arc<AtomicU64>, running: &mut JoinSet<()>) -> Result<()> {
+    async fn follow(
+        &self,
+        client: usize,
+        since: &str,
+        arrived: Arc<AtomicU64>,
+        running: &mut JoinSet<()>,
+    ) -> Result<()> {
         match self {
             Self::Grpc(clients) => {
-                let mut watcher = clients[client % clients.len()].watch(&ListParams::default()).await?;
+                let from = ListParams { resource_version: since.to_owned(), ..ListParams::default() };
+                let mut watcher = clients[client % clients.len()].watch(&from).await?;
                 running.spawn(async move {
                     while let Ok(events) = watcher.next().await {
                         arrived.fetch_add(events.len() as u64, Ordering::Relaxed);
@@ -147,7 +157,7 @@ impl Face {
             Self::Rest(rest, path) => {
                 let ask = Ask {
                     method: http::Method::GET,
-                    path: format!("{path}?watch=true"),
+                    path: format!("{path}?watch=true&resourceVersion={since}"),
                     content_type: "application/json",
                     body: bytes::Bytes::new(),
                 };
