@@ -16,6 +16,8 @@ pub struct Decoded {
     pub value: Value,
     /// Why the object cannot be read, in the decoder's words; the first is the one Kubernetes reports.
     pub errors: Vec<String>,
+    /// The same errors, as Kubernetes words them where it converts a map instead of reading JSON.
+    pub conversions: Vec<String>,
     /// `unknown field "spec.foo"`, at most a hundred.
     pub unknown: Vec<String>,
 }
@@ -24,7 +26,7 @@ pub struct Decoded {
 pub fn strict(object_type: &Type, value: &Value) -> Decoded {
     let mut walk = walk::Walk::default();
     let value = walk.structure(object_type, value);
-    Decoded { value, errors: walk.errors, unknown: walk.unknown }
+    Decoded { value, errors: walk.errors, conversions: walk.conversions, unknown: walk.unknown }
 }
 
 /// The form Kubernetes stores and serves; what does not fit the type is dropped.

@@ -38,10 +38,14 @@ pub fn resources(rows: &[Resource], group: &str, version: &str) -> Value {
         entries.push(resource_entry(row));
         entries.extend(row.subresources.iter().map(|sub| subresource_entry(row, sub)));
     }
-    json!({
-        "kind": "APIResourceList", "apiVersion": "v1",
-        "groupVersion": api_version(group, version), "resources": entries,
-    })
+    let mut list = json!({
+        "kind": "APIResourceList", "groupVersion": api_version(group, version), "resources": entries,
+    });
+    // The core group's list is older than the field.
+    if !group.is_empty() {
+        list["apiVersion"] = "v1".into();
+    }
+    list
 }
 
 /// The aggregated form (`apidiscovery.k8s.io/v2`): of the core group, or of all others.

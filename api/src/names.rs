@@ -186,13 +186,13 @@ pub fn is_in_range(value: i64, min: i64, max: i64) -> Vec<String> {
 /// A user id of Unix.
 #[must_use]
 pub fn is_user_id(id: i64) -> Vec<String> {
-    is_in_range(id, 0, i64::from(u32::MAX))
+    is_in_range(id, 0, i64::from(i32::MAX))
 }
 
 /// A group id of Unix.
 #[must_use]
 pub fn is_group_id(id: i64) -> Vec<String> {
-    is_in_range(id, 0, i64::from(u32::MAX))
+    is_in_range(id, 0, i64::from(i32::MAX))
 }
 
 /// A name of a port (IANA service name).

@@ -1,9 +1,10 @@
 //! Changes to objects as clients send them: JSON patch, merge patch, strategic merge patch.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::status::{ApiResult, Status};
 
+mod operations;
 pub mod strategic;
 mod syntax;
 
@@ -17,30 +18,44 @@ pub const MAX_OPERATIONS: usize = 10_000;
 /// # Errors
 /// 400 if the patch cannot be read, 413 if it has too many operations, 422 if an operation does not apply.
 pub fn json_patch(object: &Value, patch: &[u8]) -> ApiResult<Value> {
-    let patch = read(patch)?;
-    let Value::Array(operations) = patch else {
-        let kind = json_type_name(&patch);
-        return Err(Status::bad_request(format!(
-            "error decoding patch: json: cannot unmarshal {kind} into Go value of type []handlers.jsonPatchOp"
-        )));
-    };
-    if let Some(odd) = operations.iter().find(|operation| !operation.is_object()) {
-        let kind = json_type_name(odd);
-        return Err(Status::bad_request(format!(
-            "error decoding patch: json: cannot unmarshal {kind} into Go value of type handlers.jsonPatchOp"
-        )));
+    let operations = read_operations(patch)?;
+    let mut result = object.clone();
+    for operation in &operations {
+        if !operations::apply(&mut result, operation) {
+            return Err(Status::unprocessable());
+        }
     }
-    if operations.len() > MAX_OPERATIONS {
-        let count = operations.len();
+    Ok(result)
+}
+
+fn read_operations(patch: &[u8]) -> ApiResult<Vec<Map<String, Value>>> {
+    let mismatch = |value: &Value, wanted: &str| {
+        let kind = json_type_name(value);
+        Err(Status::bad_request(format!("error decoding patch: json: cannot unmarshal {kind} into Go {wanted}")))
+    };
+    let list = match read(patch)? {
+        Value::Null => Vec::new(),
+        Value::Array(list) => list,
+        other => return mismatch(&other, "value of type []handlers.jsonPatchOp"),
+    };
+    if list.len() > MAX_OPERATIONS {
+        let count = list.len();
         return Err(Status::request_too_large(format!(
             "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {count}"
         )));
     }
-    let patch: json_patch::Patch =
-        serde_json::from_value(Value::Array(operations)).map_err(|_| Status::unprocessable())?;
-    let mut result = object.clone();
-    json_patch::patch(&mut result, &patch).map_err(|_| Status::unprocessable())?;
-    Ok(result)
+    let mut operations = Vec::with_capacity(list.len());
+    for item in list {
+        let Value::Object(operation) = item else { return mismatch(&item, "value of type handlers.jsonPatchOp") };
+        for field in ["op", "from", "path"] {
+            match operation.get(field) {
+                None | Some(Value::Null | Value::String(_)) => {}
+                Some(odd) => return mismatch(odd, &format!("struct field jsonPatchOp.{field} of type string")),
+            }
+        }
+        operations.push(operation);
+    }
+    Ok(operations)
 }
 
 /// Applies a merge patch (RFC 7386), given as the bytes of the body.

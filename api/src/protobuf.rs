@@ -50,8 +50,18 @@ pub enum ProtobufError {
 /// # Errors
 /// If the body is malformed or of an unknown kind.
 pub fn decode(body: &[u8]) -> Result<Value, ProtobufError> {
+    decode_as(body, "", "")
+}
+
+/// Reads a body whose envelope may leave out what it is: then it is of this version and kind.
+///
+/// # Errors
+/// If the body is malformed or of an unknown kind.
+pub fn decode_as(body: &[u8], api_version: &str, kind: &str) -> Result<Value, ProtobufError> {
     let envelope = body.strip_prefix(&MAGIC).ok_or(ProtobufError::Prefix)?;
-    let (api_version, kind, raw) = read_envelope(envelope)?;
+    let (found_version, found_kind, raw) = read_envelope(envelope)?;
+    let or = |found: String, default: &str| if found.is_empty() { default.to_owned() } else { found };
+    let (api_version, kind) = (or(found_version, api_version), or(found_kind, kind));
     let of = kind_type(&api_version, &kind)?;
     let mut value = read::message(of, raw)?;
     value["apiVersion"] = api_version.into();
@@ -105,6 +115,8 @@ fn kind_type(api_version: &str, kind: &str) -> Result<&'static Type, ProtobufErr
     let meta = "io.k8s.apimachinery.pkg.apis.meta.v1";
     types::type_of(group, version, kind)
         .or_else(|| types::by_name(&format!("{meta}.{kind}")))
+        // Discovery is no kind that anything serves as an object.
+        .or_else(|| types::by_name(&format!("io.k8s.api.apidiscovery.{version}.{kind}")))
         .ok_or_else(|| ProtobufError::Kind { api_version: api_version.to_owned(), kind: kind.to_owned() })
 }
 

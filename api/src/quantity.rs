@@ -95,6 +95,12 @@ impl Quantity {
         self.nanos as f64 / NANO as f64
     }
 
+    /// Whether the number of units fits 64 bits.
+    #[must_use]
+    pub fn fits_i64(&self) -> bool {
+        i64::try_from(self.nanos / NANO).is_ok()
+    }
+
     /// Whether it is a whole number of units.
     #[must_use]
     pub fn is_integer(&self) -> bool {

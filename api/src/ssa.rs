@@ -11,6 +11,7 @@ mod conflict;
 mod legacy;
 mod managed;
 mod merge;
+mod scale;
 mod schema;
 mod set;
 mod walk;
@@ -20,6 +21,7 @@ use managed::{Entry, Identity, Managers};
 use walk::{compare, field_set};
 
 pub use managed::Operation;
+pub use scale::{from_scale, to_scale};
 pub use schema::Schema;
 pub use set::FieldSet;
 

@@ -16,6 +16,7 @@ mod custom;
 mod network;
 mod other;
 mod pod;
+mod texts;
 mod workload;
 
 pub use age::{age, duration};
@@ -41,13 +42,10 @@ pub fn render(resource: &Resource, kind: Option<&str>, objects: &[Value], now: T
     if kind == Some("Scale") {
         let rows = objects.iter().map(|object| json!({"cells": workload::scale(object, now)})).collect();
         let columns = [("Name", "string"), ("Desired", "integer"), ("Available", "integer"), ("Age", "string")];
-        return Rendered { columns: simple(&columns), rows };
+        return Rendered { columns: simple("Scale", &columns), rows };
     }
-    let columns = match kind {
-        Some(_) => None,
-        None => COLUMNS.get(&format!("{}/{}/{}", resource.group, resource.version, resource.resource)),
-    };
-    let Some(columns) = columns else { return fallback(objects) };
+    let key = format!("{}/{}/{}", resource.group, resource.version, resource.resource);
+    let Some(columns) = COLUMNS.get(&key).filter(|_| kind.is_none()) else { return fallback(objects) };
     let row = |object: &Value| {
         let mut row = Map::new();
         let cells = cells(&resource.group, &resource.resource, object, now);
@@ -57,15 +55,23 @@ pub fn render(resource: &Resource, kind: Option<&str>, objects: &[Value], now: T
         }
         Value::Object(row)
     };
-    Rendered { columns: columns.iter().map(definition).collect(), rows: objects.iter().map(row).collect() }
+    let columns = columns.iter().map(|column| described(&key, column)).collect();
+    Rendered { columns, rows: objects.iter().map(row).collect() }
+}
+
+/// A definition with the description of the column of that table.
+fn described(table: &str, column: &Value) -> Value {
+    let mut definition = definition(column);
+    definition["description"] = texts::describe(table, cell::text(column, "/name")).into();
+    definition
 }
 
 /// A column definition with all fields that clients expect.
 fn definition(column: &Value) -> Value {
     let text = |field: &str| column.get(field).and_then(Value::as_str).unwrap_or_default();
     let described = match (text("description"), text("name"), text("format")) {
-        ("", "Name", "name") => NAME_WORDS,
-        ("", "Created At", _) => CREATED_WORDS,
+        ("", "Name", "name") => texts::describe("", "Name"),
+        ("", "Created At", _) => texts::describe("", "Created At"),
         (own, ..) => own,
     };
     json!({
@@ -77,21 +83,15 @@ fn definition(column: &Value) -> Value {
     })
 }
 
-/// What the columns of kinds without own ones say.
-const NAME_WORDS: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
-const CREATED_WORDS: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
-
-fn simple(columns: &[(&str, &str)]) -> Value {
-    columns.iter().map(|(name, kind)| definition(&json!({"name": name, "type": kind}))).collect()
+fn simple(table: &str, columns: &[(&str, &str)]) -> Value {
+    columns.iter().map(|(name, kind)| described(table, &json!({"name": name, "type": kind}))).collect()
 }
 
 fn fallback(objects: &[Value]) -> Rendered {
-    let columns = [
-        json!({"name": "Name", "type": "string", "format": "name", "description": NAME_WORDS}),
-        json!({"name": "Created At", "type": "date", "description": CREATED_WORDS}),
-    ];
+    let columns =
+        [json!({"name": "Name", "type": "string", "format": "name"}), json!({"name": "Created At", "type": "date"})];
     Rendered {
-        columns: columns.iter().map(definition).collect(),
+        columns: columns.iter().map(|column| described("", column)).collect(),
         rows: objects.iter().map(|object| json!({"cells": created_at(object)})).collect(),
     }
 }

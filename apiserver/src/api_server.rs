@@ -75,7 +75,7 @@ impl ApiServer {
             store: config.store,
             caches,
             registry,
-            admission: Arc::new(Chain::with_extensions(&config.admission, extensions)),
+            admission: Arc::new(Chain::with_extensions(&config.admission, &authorizer, extensions)),
             authorizer: authorizer.clone(),
             authenticator: authenticator.clone(),
         });
@@ -168,6 +168,15 @@ impl bootstrap::Target for BootstrapTarget {
         let target = Target { name: String::new(), ..self.target(&object)? };
         let body = Body::Json(object.to_string().into());
         self.engine.create(&mut Self::call(), &target, body, &WriteOptions::default()).await.map(drop)
+    }
+
+    async fn write_status(&self, mut object: Value) -> ApiResult<()> {
+        meta::remove_field(&mut object, "resourceVersion");
+        let target = Target { subresource: "status".into(), ..self.target(&object)? };
+        self.engine
+            .modify(&mut Self::call(), &target, &Change::Replace(object), &WriteOptions::default())
+            .await
+            .map(drop)
     }
 
     async fn replace(&self, mut object: Value) -> ApiResult<()> {

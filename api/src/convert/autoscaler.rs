@@ -46,7 +46,7 @@ pub(super) fn to_v2(object: &mut Value) {
     let cpu = take(object, "spec", "targetCPUUtilizationPercentage");
     if let Some(cpu) = cpu.or_else(|| metrics.is_empty().then(|| json!(80))) {
         let target = json!({"type": "Utilization", "averageUtilization": cpu});
-        metrics.insert(0, json!({"type": "Resource", "resource": {"name": "cpu", "target": target}}));
+        metrics.push(json!({"type": "Resource", "resource": {"name": "cpu", "target": target}}));
     }
     put(object, "spec", "metrics", array(metrics));
     let current = unannotate(object, CURRENT).map(|c| list(Some(&c)).map(current_to_v2).collect::<Vec<_>>());

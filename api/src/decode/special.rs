@@ -43,7 +43,7 @@ impl Walk {
             Ok(at) if matches!(layout, Layout::Micros) => time::micros(at).into(),
             Ok(at) => time::seconds(at).into(),
             Err(error) => {
-                self.errors.push(error);
+                self.fault(error);
                 Value::Null
             }
         }
@@ -53,7 +53,7 @@ impl Walk {
         match Quantity::from_json(value) {
             Ok(amount) => amount.to_string().into(),
             Err(error) => {
-                self.errors.push(error.to_string());
+                self.fault(error.to_string());
                 "0".into()
             }
         }
@@ -63,7 +63,9 @@ impl Walk {
         match value {
             Value::String(_) => return value.clone(),
             Value::Number(n) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => return value.clone(),
-            Value::Number(n) => self.misfit(&format!("number {n}"), "int32"),
+            Value::Number(n) => {
+                self.misfit(&format!("number {n}"), "int32", "cannot convert int64 to int32".to_owned());
+            }
             _ => self.mismatch(value, "int32"),
         }
         0.into()

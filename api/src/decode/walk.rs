@@ -12,6 +12,7 @@ const MOST_UNKNOWN: usize = 100;
 #[derive(Default)]
 pub(super) struct Walk {
     pub(super) errors: Vec<String>,
+    pub(super) conversions: Vec<String>,
     pub(super) unknown: Vec<String>,
     /// Path with indexes and map keys, as unknown fields are named.
     path: String,
@@ -31,7 +32,11 @@ impl Walk {
             Value::Object(map) => map,
             Value::Null => &empty,
             other => {
-                self.mismatch(other, of.go_name());
+                self.misfit(
+                    words::kind(other),
+                    of.go_name(),
+                    format!("cannot restore struct from: {}", words::go_kind(other)),
+                );
                 &empty
             }
         };
@@ -92,7 +97,8 @@ impl Walk {
 
     fn list(&mut self, of: &Type, field: &Field, value: &Value) -> Option<Value> {
         let Value::Array(values) = value else {
-            self.mismatch(value, &words::field_type(self.owner, field));
+            let conversion = format!("cannot restore slice from {}", words::go_kind(value));
+            self.misfit(words::kind(value), &words::field_type(self.owner, field), conversion);
             return None;
         };
         let length = self.path.len();
@@ -109,7 +115,8 @@ impl Walk {
 
     fn map(&mut self, field: &Field, value: &Value) -> Option<Value> {
         let Value::Object(values) = value else {
-            self.mismatch(value, &words::field_type(self.owner, field));
+            let conversion = format!("cannot restore map from {}", words::go_kind(value));
+            self.misfit(words::kind(value), &words::field_type(self.owner, field), conversion);
             return None;
         };
         let length = self.path.len();
@@ -137,7 +144,9 @@ impl Walk {
             (Element::Int64, Value::Number(n)) if n.as_i64().is_some() => value.clone(),
             (Element::Double, Value::Number(n)) => words::float(n),
             (Element::Int32 | Element::Int64, Value::Number(n)) => {
-                self.misfit(&format!("number {n}"), &words::element_type(self.owner, field));
+                let wanted = words::element_type(self.owner, field);
+                let conversion = format!("cannot convert {} to {wanted}", words::go_kind(value));
+                self.misfit(&format!("number {n}"), &wanted, conversion);
                 zero_element(field.element)
             }
             _ => {
@@ -155,7 +164,7 @@ impl Walk {
         match words::base64(text) {
             Ok(text) => Value::String(text),
             Err(error) => {
-                self.errors.push(error);
+                self.fault(error);
                 Value::String(String::new())
             }
         }
@@ -163,10 +172,19 @@ impl Walk {
 
     /// `json: cannot unmarshal` a value into a Go type.
     pub(super) fn mismatch(&mut self, value: &Value, wanted: &str) {
-        self.misfit(words::kind(value), wanted);
+        let conversion = format!("cannot convert {} to {wanted}", words::go_kind(value));
+        self.misfit(words::kind(value), wanted, conversion);
     }
 
-    pub(super) fn misfit(&mut self, found: &str, wanted: &str) {
+    /// An error that reads the same wherever it is found.
+    pub(super) fn fault(&mut self, why: String) {
+        self.conversions.push(why.clone());
+        self.errors.push(why);
+    }
+
+    /// A value of the wrong type, in the words of the decoder and of the conversion.
+    pub(super) fn misfit(&mut self, found: &str, wanted: &str, conversion: String) {
+        self.conversions.push(conversion);
         let place = if self.owner.is_empty() {
             "value".to_owned()
         } else {

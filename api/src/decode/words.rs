@@ -63,6 +63,19 @@ pub(super) fn kind(value: &Value) -> &'static str {
     }
 }
 
+/// The kind of the Go value that a JSON value is held in.
+pub(super) fn go_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "invalid",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "slice",
+        Value::Object(_) => "map",
+    }
+}
+
 /// The Go type of one value of a field.
 pub(super) fn element_type(owner: &str, field: &Field) -> String {
     let plain = match field.element {

@@ -21,9 +21,9 @@ pub(super) fn cells(group: &str, resource: &str, object: &Value, now: Timestamp)
         "pods" => pod::cells(object, now),
         "configmaps" => {
             let total = count(object, "/data") + count(object, "/binaryData");
-            vec![name, total.to_string().into(), age]
+            vec![name, total.into(), age]
         }
-        "secrets" => vec![name, text(object, "/type").into(), count(object, "/data").to_string().into(), age],
+        "secrets" => vec![name, text(object, "/type").into(), count(object, "/data").into(), age],
         "serviceaccounts" => vec![name, age],
         "namespaces" => vec![name, text(object, "/status/phase").into(), age],
         "nodes" => node(object, age),

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cell::text;
-use super::{Rendered, definition, duration};
+use super::{Rendered, definition, described, duration};
 use crate::meta;
 
 /// Prints custom resources. `printer` is `additionalPrinterColumns` of the version served; without any, there is a
@@ -12,12 +12,12 @@ use crate::meta;
 #[must_use]
 pub fn render(printer: &[Value], objects: &[Value], now: Timestamp) -> Rendered {
     let age = [json!({
-        "name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": super::CREATED_WORDS,
+        "name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp",
+        "description": super::texts::describe("", "Age"),
     })];
     let printer = if printer.is_empty() { &age } else { printer };
-    let name = json!({"name": "Name", "type": "string", "format": "name", "description": super::NAME_WORDS});
-    let mut columns = vec![definition(&name)];
-    columns.extend(printer.iter().map(described));
+    let mut columns = vec![described("", &json!({"name": "Name", "type": "string", "format": "name"}))];
+    columns.extend(printer.iter().map(column));
     let row = |object: &Value| {
         let mut cells = vec![Value::from(meta::name(object))];
         cells.extend(printer.iter().map(|column| cell(column, object, now)));
@@ -26,14 +26,14 @@ pub fn render(printer: &[Value], objects: &[Value], now: Timestamp) -> Rendered 
     Rendered { columns: Value::Array(columns), rows: objects.iter().map(row).collect() }
 }
 
-/// The definition of a column; one without words of its own says where its cells come from.
-fn described(column: &Value) -> Value {
-    let mut definition = definition(column);
-    if text(column, "/description").is_empty() {
-        let path = text(column, "/jsonPath");
-        definition["description"] = format!("Custom resource definition column (in JSONPath format): {path}").into();
+/// A column is described by its path if its definition says nothing; the age is described as everywhere.
+fn column(printer: &Value) -> Value {
+    let path = text(printer, "/jsonPath");
+    let mut column = definition(printer);
+    if text(printer, "/description").is_empty() {
+        column["description"] = format!("Custom resource definition column (in JSONPath format): {path}").into();
     }
-    definition
+    column
 }
 
 fn cell(column: &Value, object: &Value, now: Timestamp) -> Value {

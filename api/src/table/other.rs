@@ -42,7 +42,7 @@ pub(super) fn cells(group: &str, resource: &str, object: &Value, now: Timestamp)
             let dangling = condition(object, "Dangling").map_or("?", |found| text(found, "/status"));
             row.extend([
                 say("/spec/priorityLevelConfiguration/name"),
-                number(object, "/spec/matchingPrecedence").to_string().into(),
+                number(object, "/spec/matchingPrecedence").into(),
                 text_or(object, "/spec/distinguisherMethod/type", NONE).into(),
                 age,
                 dangling.into(),

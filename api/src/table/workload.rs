@@ -35,7 +35,7 @@ pub(super) fn cells(group: &str, resource: &str, object: &Value, now: Timestamp)
             let selector = selector(object, "/spec/selector");
             let selector = if selector == NONE { String::new() } else { selector };
             let counts = ["/status/updatedReplicas", "/status/availableReplicas"];
-            let [updated, available] = counts.map(|field| Value::from(number(object, field).to_string()));
+            let [updated, available] = counts.map(&status);
             vec![name, ready(), updated, available, age, names, images, selector.into()]
         }
         ("apps", "statefulsets") => vec![name, ready(), age, names, images],
@@ -53,7 +53,7 @@ pub(super) fn cells(group: &str, resource: &str, object: &Value, now: Timestamp)
             selector(object, "/spec/selector").into(),
         ],
         ("apps", "controllerrevisions") => {
-            vec![name, controller(object).into(), number(object, "/revision").to_string().into(), age]
+            vec![name, controller(object).into(), number(object, "/revision").into(), age]
         }
         ("batch", "jobs") => job(object, age, now),
         ("batch", "cronjobs") => cron_job(object, age, now),
@@ -136,8 +136,8 @@ fn autoscaler(scaler: &Value, age: Value) -> Vec<Value> {
         target.into(),
         targets(scaler).into(),
         shown_or(scaler, "/spec/minReplicas", UNSET).into(),
-        number(scaler, "/spec/maxReplicas").to_string().into(),
-        number(scaler, "/status/currentReplicas").to_string().into(),
+        number(scaler, "/spec/maxReplicas").into(),
+        number(scaler, "/status/currentReplicas").into(),
         age,
     ]
 }

@@ -3,6 +3,8 @@
 //! A [`Chain`] runs its plugins in order, first all that change the object, then, after the strategy has validated it,
 //! all that judge it. A plugin is a file.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use mainstay_api::resource::Resource;
@@ -10,8 +12,10 @@ use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 
 use crate::authn::UserInfo;
-use crate::strategy::Reader;
+use crate::authz::Authorizer;
+use crate::strategy::{Reader, SideWrite};
 
+mod certificates;
 mod claim_resize;
 mod defaults;
 mod limit_ranger;
@@ -59,6 +63,8 @@ pub struct Attributes<'a> {
     pub options: Value,
     /// Nothing will be stored.
     pub dry_run: bool,
+    /// Writes to other objects that go with this one, or not at all; of the validating phase.
+    pub side: Vec<SideWrite>,
     /// Texts for Warning headers, in order.
     pub warnings: Vec<String>,
     /// The other objects, from the watch caches.
@@ -141,12 +147,12 @@ impl Chain {
     }
 
     /// The plugins that Kubernetes runs by default, in its order, without those that users configure.
-    pub fn default_plugins(config: &Config) -> Self {
-        Self::with_extensions(config, Vec::new())
+    pub fn default_plugins(config: &Config, authorizer: &Arc<Authorizer>) -> Self {
+        Self::with_extensions(config, authorizer, Vec::new())
     }
 
     /// The default plugins with others that run last but for the quota, which counts what is really made.
-    pub fn with_extensions(config: &Config, extensions: Vec<Box<dyn Plugin>>) -> Self {
+    pub fn with_extensions(config: &Config, authorizer: &Arc<Authorizer>, extensions: Vec<Box<dyn Plugin>>) -> Self {
         let mut plugins: Vec<Box<dyn Plugin>> = vec![
             Box::new(namespace_lifecycle::NamespaceLifecycle),
             Box::new(limit_ranger::LimitRanger),
@@ -159,6 +165,9 @@ impl Chain {
             Box::new(defaults::StorageProtection),
             Box::new(claim_resize::ClaimResize),
             Box::new(runtime_class::RuntimeClass),
+            Box::new(certificates::CertificateApproval(authorizer.clone())),
+            Box::new(certificates::CertificateSigning(authorizer.clone())),
+            Box::new(certificates::CertificateSubjectRestriction),
             Box::new(defaults::DefaultIngressClass),
             Box::new(defaults::TopologyLabels),
         ];

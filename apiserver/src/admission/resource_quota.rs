@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::usage::{self, Amounts};
 use super::{Attributes, Operation, Plugin};
-use crate::strategy::qos_class;
 use crate::strategy::validate::At;
+use crate::strategy::{SideWrite, qos_class};
 
 /// Kinds that no quota counts.
 const FREE: &[&str] = &[
@@ -37,7 +37,7 @@ const LEGACY: &[&str] = &[
 ];
 const NEED_VALUES: &[&str] = &["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
 
-/// ResourceQuota. Usage is what the quota's status says; nothing here writes it.
+/// ResourceQuota. Usage is what the quota's status says; what a write adds to it is written in the same transaction.
 pub(crate) struct ResourceQuota;
 
 #[async_trait]
@@ -61,18 +61,21 @@ impl Plugin for ResourceQuota {
         }
         let Some(object) = request.object.as_ref() else { return Ok(()) };
         let quotas = request.reader.list("", "resourcequotas", Some(request.namespace));
+        let mut side = Vec::new();
         for quota in quotas.iter().filter(|quota| in_scope(quota, request, object)) {
-            judge(request, quota, object)?;
+            side.extend(judge(request, quota, object)?);
         }
+        request.side.extend(side);
         Ok(())
     }
 }
 
-fn judge(request: &Attributes<'_>, quota: &Arc<Value>, object: &Value) -> ApiResult<()> {
+/// The quota with what the write takes of it, if it takes anything.
+fn judge(request: &Attributes<'_>, quota: &Arc<Value>, object: &Value) -> ApiResult<Option<SideWrite>> {
     let status = At::root(quota).get("status");
     let (hard, used) = (usage::amounts(&status.get("hard")), usage::amounts(&status.get("used")));
     if hard.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let name = meta::name(quota);
     if request.is("", "pods") {
@@ -89,14 +92,15 @@ fn judge(request: &Attributes<'_>, quota: &Arc<Value>, object: &Value) -> ApiRes
             })
             .collect();
     }
-    wanted.retain(|key, value| hard.contains_key(key) && !value.is_zero() && !value.is_negative());
+    wanted.retain(|key, value| hard.contains_key(key) && !value.is_zero());
     let unknown: Vec<&str> = wanted.keys().filter(|key| !used.contains_key(*key)).map(String::as_str).collect();
     if !unknown.is_empty() {
         return Err(request.forbidden(format!("status unknown for quota: {name}, resources: {}", unknown.join(","))));
     }
-    let over: Vec<&String> = wanted.keys().filter(|key| used[*key].add(wanted[*key]) > hard[*key]).collect();
+    let over: Vec<&String> =
+        wanted.keys().filter(|key| !wanted[*key].is_negative() && used[*key].add(wanted[*key]) > hard[*key]).collect();
     if over.is_empty() {
-        return Ok(());
+        return Ok(charge(quota, &used, &wanted));
     }
     let list =
         |amounts: &Amounts| over.iter().map(|key| format!("{key}={}", amounts[*key])).collect::<Vec<_>>().join(",");
@@ -106,6 +110,23 @@ fn judge(request: &Attributes<'_>, quota: &Arc<Value>, object: &Value) -> ApiRes
         list(&used),
         list(&hard)
     )))
+}
+
+fn charge(quota: &Arc<Value>, used: &Amounts, wanted: &Amounts) -> Option<SideWrite> {
+    if wanted.is_empty() {
+        return None;
+    }
+    let mut charged = quota.as_ref().clone();
+    for (key, amount) in wanted {
+        charged["status"]["used"][key] = used[key].add(*amount).to_string().into();
+    }
+    Some(SideWrite::Replace {
+        group: "",
+        resource: "resourcequotas",
+        namespace: meta::namespace(quota).to_owned(),
+        name: meta::name(quota).to_owned(),
+        object: charged,
+    })
 }
 
 /// A quota on compute resources wants every container to say what it needs.

@@ -18,11 +18,13 @@ async fn admit(objects: Objects, group: &str, resource: &str, object: Value) -> 
         old_object: None,
         options: Value::Null,
         dry_run: false,
+        side: Vec::new(),
         warnings: Vec::new(),
         reader: &objects,
         now: Timestamp::UNIX_EPOCH,
     };
-    let chain = Chain::default_plugins(&Config { default_toleration_seconds: 300 });
+    let authorizer = Arc::new(Authorizer::new(Arc::new(Objects::default())));
+    let chain = Chain::default_plugins(&Config { default_toleration_seconds: 300 }, &authorizer);
     chain.mutate(&mut request).await.map_err(|status| status.message.into_owned())?;
     chain.validate(&mut request).await.map_err(|status| status.message.into_owned())?;
     Ok(request.object.unwrap_or_default())

@@ -48,7 +48,7 @@ impl UserInfo {
     #[must_use]
     pub fn admin() -> Self {
         let groups = vec!["system:masters".into(), "system:authenticated".into()];
-        Self { name: "kubernetes-admin".into(), groups, ..Self::default() }
+        Self { name: "admin".into(), uid: "admin-uid".into(), groups, ..Self::default() }
     }
 }
 

@@ -24,6 +24,8 @@ pub trait Target: Send + Sync {
     async fn create(&self, object: Value) -> ApiResult<()>;
     /// Replaces an object without looking at its resource version.
     async fn replace(&self, object: Value) -> ApiResult<()>;
+    /// Replaces the status of an object.
+    async fn write_status(&self, object: Value) -> ApiResult<()>;
 }
 
 /// Makes what is missing.
@@ -39,12 +41,43 @@ pub async fn ensure(target: &dyn Target, reader: &dyn Reader, masters: &[MasterE
 
 /// The objects of the table.
 pub fn objects() -> impl Iterator<Item = Value> {
-    TABLE.lines().map(|line| serde_json::from_str(line).expect("the table is generated and a test parses it"))
+    TABLE
+        .lines()
+        .map(|line| with_status(serde_json::from_str(line).expect("the table is generated and a test parses it")))
+}
+
+/// Flow schemas say that the level exists which they refer to.
+fn with_status(mut object: Value) -> Value {
+    if object["kind"] == "FlowSchema" {
+        let level = object["spec"]["priorityLevelConfiguration"]["name"].as_str().unwrap_or_default();
+        let message =
+            format!("This FlowSchema references the PriorityLevelConfiguration object named \"{level}\" and it exists");
+        object["status"] = serde_json::json!({"conditions": [
+            {"type": "Dangling", "status": "False", "reason": "Found", "message": message},
+        ]});
+    }
+    object
 }
 
 async fn create_missing(target: &dyn Target, reader: &dyn Reader, objects: Vec<Value>) -> ApiResult<()> {
     let missing = objects.into_iter().filter(|object| stored(reader, object).is_none());
-    stream::iter(missing.map(|object| create(target, object))).buffer_unordered(CONCURRENCY).try_collect::<()>().await
+    stream::iter(missing.map(|object| create_whole(target, object)))
+        .buffer_unordered(CONCURRENCY)
+        .try_collect::<()>()
+        .await
+}
+
+/// Creates an object and gives it the status that it comes with, as of now.
+async fn create_whole(target: &dyn Target, mut object: Value) -> ApiResult<()> {
+    create(target, object.clone()).await?;
+    let now = mainstay_api::time::seconds(jiff::Timestamp::now());
+    let Some(conditions) = object.pointer_mut("/status/conditions").and_then(Value::as_array_mut) else {
+        return Ok(());
+    };
+    for condition in conditions {
+        condition["lastTransitionTime"] = now.as_str().into();
+    }
+    target.write_status(object).await
 }
 
 /// Creates; that it is there already is as good.

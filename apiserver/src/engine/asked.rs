@@ -5,7 +5,6 @@ use mainstay_api::status::ApiResult;
 use super::commit::Answer;
 use super::decode::Body;
 use super::{Call, Engine, Target, WriteOptions};
-use crate::admission::Operation as AdmissionOperation;
 use crate::authn::create_token;
 use crate::authz::reviews::{self, Review};
 
@@ -19,7 +18,7 @@ impl Engine {
         options: &WriteOptions,
     ) -> ApiResult<Answer> {
         let object = self.read_body(call, target, body, options)?;
-        self.admit_validating(call, target, AdmissionOperation::Create, Some(&object), None, options).await?;
+        let object = self.admit_asked(call, target, object, options).await?;
         let review = Review {
             authorizer: &self.authorizer,
             authenticator: &self.authenticator,
@@ -40,7 +39,7 @@ impl Engine {
         options: &WriteOptions,
     ) -> ApiResult<Answer> {
         let object = self.read_body(call, target, body, options)?;
-        self.admit_validating(call, target, AdmissionOperation::Create, Some(&object), None, options).await?;
+        let object = self.admit_asked(call, target, object, options).await?;
         let key = &self.authenticator.pki().service_account;
         let value = create_token(key, &self.reader, &target.namespace, &target.name, &object, call.now)?;
         Ok(Answer {

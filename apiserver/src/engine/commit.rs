@@ -111,6 +111,14 @@ impl Plan {
                 self.guards.push(Guard::Absent(key.clone()));
                 self.ops.push(Op::Put { key, value: encoded.bytes, splice: Some(encoded.splice) });
             }
+            SideWrite::Replace { group, resource, namespace, name, mut object } => {
+                let revision = meta::resource_version(&object).parse().map(Revision).unwrap_or_default();
+                meta::remove_field(&mut object, "resourceVersion");
+                let key = key(group, resource, namespace, name);
+                let encoded = crate::codec::encode(&object);
+                self.guards.push(Guard::At(key.clone(), revision));
+                self.ops.push(Op::Put { key, value: encoded.bytes, splice: Some(encoded.splice) });
+            }
             SideWrite::Delete { group, resource, namespace, name } => {
                 self.ops.push(Op::Delete { key: key(group, resource, namespace, name), last: None });
             }

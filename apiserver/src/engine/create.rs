@@ -15,6 +15,8 @@ use crate::strategy::SideWrite;
 
 /// How often a taken generated name is drawn again.
 const NAME_TRIES: usize = 8;
+/// How often a create is planned anew because another object changed that is written with it.
+const SIDE_TRIES: usize = 64;
 
 impl Engine {
     /// Makes an object from a request body.
@@ -50,20 +52,25 @@ impl Engine {
         options: &WriteOptions,
     ) -> ApiResult<Answer> {
         let mut name = String::new();
-        for _ in 0..NAME_TRIES {
+        let (mut names, mut sides) = (0, 0);
+        while names < NAME_TRIES && sides < SIDE_TRIES {
             let plan = self.plan_create(call, target, object.clone(), options, &mut name).await?;
             if options.dry_run {
                 self.check_absent(&target.named(&name)).await?;
             }
             match self.finish(call, target, plan, options.dry_run).await? {
                 Finished::Answer(answer) => return Ok(answer),
-                Finished::Lost { own: false } => {}
+                Finished::Lost { own: false } => sides += 1,
                 Finished::Lost { own: true } => {
+                    names += 1;
                     if !meta::name(&object).is_empty() || meta::generate_name(&object).is_empty() {
                         break;
                     }
                 }
             }
+        }
+        if sides >= SIDE_TRIES {
+            return Err(Status::conflict(target.group(), target.resource(), &name));
         }
         Err(Status::already_exists(target.group(), target.resource(), &name))
     }
@@ -85,6 +92,8 @@ impl Engine {
         options: &WriteOptions,
         name: &mut String,
     ) -> ApiResult<Plan> {
+        let versioned =
+            !options.dry_run && meta::resource_version(&object).parse::<u64>().is_ok_and(|found| found != 0);
         let mut object = clean_new(present::to_stored(&target.row, object)?, target);
         let target = target.named(meta::name(&object));
         // What admission changes belongs to nobody.
@@ -101,8 +110,13 @@ impl Engine {
         self.prepare_new(call, &target, &mut object, options);
         let side = self.validate_new(call, &target, &mut object, options)?;
         self.check_escalation(call, &target, &object, None)?;
-        self.admit_validating(call, &target, AdmissionOperation::Create, Some(&object), None, options).await?;
-        Ok(Plan::create(target.key(), self.encode(&target.row, &object).await?).with(side, call.now))
+        let charged =
+            self.admit_validating(call, &target, AdmissionOperation::Create, Some(&object), None, options).await?;
+        if versioned && !options.owned {
+            return Err(Status::plain("resourceVersion should not be set on objects to be created"));
+        }
+        let encoded = self.encode(&target.row, &object).await?;
+        Ok(Plan::create(target.key(), encoded).with(side, call.now).with(charged, call.now))
     }
 
     fn prepare_new(&self, call: &Call, target: &Target, object: &mut Value, options: &WriteOptions) {
@@ -141,13 +155,12 @@ impl Engine {
     }
 }
 
-/// 422 with all errors, if there are any.
+/// 422 with all errors, if there are any; the group is the stored object's.
 pub(crate) fn refuse(target: &Target, object: &Value, errors: ErrorList) -> ApiResult<()> {
     if errors.is_empty() {
         return Ok(());
     }
     let (group, _) = meta::split_api_version(meta::api_version(object)).unwrap_or((target.group(), ""));
-    let group = if target.row.speaks_stored() { group } else { target.group() };
     let kind = if target.row.custom { meta::kind(object) } else { target.kind() };
     Err(Status::invalid(group, kind, meta::name(object), errors))
 }

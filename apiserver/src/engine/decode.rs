@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 use mainstay_api::meta;
+use mainstay_api::protobuf::ProtobufError;
 use mainstay_api::status::{ApiResult, Status};
 use mainstay_api::types::{self, Type};
 use mainstay_api::yaml::{self, Duplicates, YamlError};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::json;
 use super::options::FieldValidation;
 use super::{Call, Engine, Target, WriteOptions};
+use super::{identity, json};
 
 /// Bytes of a bad body that an error shows.
 const SHOWN: usize = 30;
@@ -54,7 +55,7 @@ impl Expected {
         }
     }
 
-    fn api_version(&self) -> String {
+    pub(crate) fn api_version(&self) -> String {
         mainstay_api::resource::api_version(&self.group, &self.version)
     }
 }
@@ -73,10 +74,14 @@ impl Engine {
         if target.row.custom {
             typed(&expected, &body, &value)?;
         }
-        let value = identify(&expected, value, target.row.custom)?;
-        let mut value = self.check(call, target, &expected, value, &duplicates, options)?;
+        let value = identity::identify(&expected, value, target.row.custom)
+            .map_err(|(value, why)| unhandled(&expected, &value, &why))?;
+        let mut value = self.check(call, target, value, &duplicates, options, &Said::Body)?;
+        identity::check_version(&expected, &value)?;
         check_namespace(target, &value)?;
-        if target.row.resource.namespaced && !target.namespace.is_empty() {
+        if !target.row.resource.namespaced {
+            meta::remove_field(&mut value, "namespace");
+        } else if !target.namespace.is_empty() {
             meta::set(&mut value, "namespace", target.namespace.clone());
         }
         Ok(value)
@@ -89,11 +94,20 @@ impl Engine {
         target: &Target,
         value: Value,
         options: &WriteOptions,
+        said: &Said,
     ) -> ApiResult<Value> {
         let expected = Expected::of(target);
-        let value = identify(&expected, value, target.row.custom)?;
-        let value = self.check(call, target, &expected, value, &[], options)?;
+        let value = identity::identify(&expected, value, target.row.custom)
+            .map_err(|(value, why)| said.refuse(&expected, &value, &why))?;
+        let mut value = self.check(call, target, value, &[], options, said)?;
+        if target.row.custom {
+            identity::check_version(&expected, &value)?;
+        }
         check_patched_name(target, &value)?;
+        check_namespace(target, &value)?;
+        if !target.row.resource.namespaced {
+            meta::remove_field(&mut value, "namespace");
+        }
         Ok(value)
     }
 
@@ -101,28 +115,31 @@ impl Engine {
         &self,
         call: &mut Call,
         target: &Target,
-        expected: &Expected,
         value: Value,
         duplicates: &[String],
         options: &WriteOptions,
+        said: &Said,
     ) -> ApiResult<Value> {
+        let expected = &Expected::of(target);
         if let Some(served) = target.row.served.as_ref().filter(|_| target.subresource != "scale") {
             let mut value = value;
-            let unknown = served.decode(&mut value).map_err(|why| unhandled(expected, &why))?;
+            let unknown = served.decode(&mut value).map_err(|why| unhandled(expected, &value, &why))?;
             let unknown = unknown.iter().map(|path| format!("unknown field \"{path}\""));
             let problems = duplicates.iter().cloned().chain(unknown).collect();
-            return self.complain(call, expected, problems, options).map(|()| value);
+            complain(call, problems, options).map_err(|why| unhandled(expected, &value, &why))?;
+            return Ok(value);
         }
         let Some(object_type) = expected.object_type else {
-            return self.complain(call, expected, duplicates.to_vec(), options).map(|()| value);
+            complain(call, duplicates.to_vec(), options).map_err(|why| said.refuse(expected, &value, &why))?;
+            return Ok(value);
         };
         let decoded = mainstay_api::decode::strict(object_type, &value);
-        if let Some(error) = decoded.errors.first() {
-            return Err(unhandled(expected, error));
+        if let Some(error) = said.first_error(&decoded) {
+            return Err(said.refuse(expected, &value, error));
         }
         let mut problems: Vec<String> = duplicates.to_vec();
         problems.extend(decoded.unknown.iter().cloned());
-        self.complain(call, expected, problems, options)?;
+        complain(call, problems, options).map_err(|why| said.refuse(expected, &value, &why))?;
         let mut value = decoded.value;
         mainstay_api::defaults::apply(&expected.group, &expected.version, &expected.kind, &mut value);
         Ok(value)
@@ -142,34 +159,60 @@ impl Engine {
         }
         let Some(object_type) = expected.object_type.filter(|_| value.is_object()) else { return Ok(()) };
         let decoded = mainstay_api::decode::strict(object_type, value);
-        self.complain(call, expected, decoded.unknown, options)
-    }
-
-    /// Unknown and duplicate fields: refused, warned of, or passed over.
-    fn complain(
-        &self,
-        call: &mut Call,
-        expected: &Expected,
-        problems: Vec<String>,
-        options: &WriteOptions,
-    ) -> ApiResult<()> {
-        match options.field_validation {
-            _ if problems.is_empty() => Ok(()),
-            FieldValidation::Ignore => Ok(()),
-            FieldValidation::Warn => {
-                problems.into_iter().for_each(|problem| call.warn(problem));
-                Ok(())
-            }
-            FieldValidation::Strict => {
-                Err(unhandled(expected, &format!("strict decoding error: {}", problems.join(", "))))
-            }
-        }
+        complain(call, decoded.unknown, options).map_err(|why| unhandled(expected, value, &why))
     }
 }
 
-fn unhandled(expected: &Expected, why: &str) -> Status {
-    let Expected { version, kind, .. } = expected;
-    Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
+/// Where an object has come from, as errors about it tell.
+pub(crate) enum Said {
+    /// It is the body of the request.
+    Body,
+    /// A JSON or merge patch has made it.
+    Patched,
+    /// A strategic merge patch has made it; the patch is shown.
+    Merged(String),
+}
+
+impl Said {
+    fn first_error<'d>(&self, decoded: &'d mainstay_api::decode::Decoded) -> Option<&'d String> {
+        match self {
+            Self::Merged(_) => decoded.conversions.first(),
+            _ => decoded.errors.first(),
+        }
+    }
+
+    fn refuse(&self, expected: &Expected, value: &Value, why: &str) -> Status {
+        let shown = match self {
+            Self::Body => return unhandled(expected, value, why),
+            Self::Patched => value.to_string(),
+            Self::Merged(patch) => patch.clone(),
+        };
+        let path = mainstay_api::field::Path::new("patch");
+        Status::invalid("", "", "", vec![mainstay_api::field::Error::invalid(&path, shown, why)])
+    }
+}
+
+/// Unknown and duplicate fields: refused, warned of, or passed over.
+fn complain(call: &mut Call, problems: Vec<String>, options: &WriteOptions) -> Result<(), String> {
+    match options.field_validation {
+        _ if problems.is_empty() => Ok(()),
+        FieldValidation::Ignore => Ok(()),
+        FieldValidation::Warn => {
+            problems.into_iter().for_each(|problem| call.warn(problem));
+            Ok(())
+        }
+        FieldValidation::Strict => Err(format!("strict decoding error: {}", problems.join(", "))),
+    }
+}
+
+/// 400 that names what the body says it is.
+fn unhandled(expected: &Expected, value: &Value, why: &str) -> Status {
+    let (_, version) = meta::split_api_version(meta::api_version(value)).unwrap_or_default();
+    let version = if version.is_empty() { &expected.version } else { version };
+    let found = meta::kind(value);
+    let found = if found.is_empty() { &expected.kind } else { found };
+    let kind = &expected.kind;
+    Status::bad_request(format!("{found} in version \"{version}\" cannot be handled as a {kind}: {why}"))
 }
 
 fn parse(expected: &Expected, body: &Body, options: &WriteOptions) -> ApiResult<(Value, Vec<String>)> {
@@ -177,9 +220,15 @@ fn parse(expected: &Expected, body: &Body, options: &WriteOptions) -> ApiResult<
         Body::Json(bytes) => parse_json(expected, bytes),
         Body::Yaml(bytes) => parse_yaml(expected, bytes, options),
         Body::Protobuf(bytes) => {
-            let value = mainstay_api::protobuf::decode(bytes)
-                .map_err(|error| unrecognized(expected, &error.to_string(), bytes))?;
-            Ok((value, Vec::new()))
+            let read = mainstay_api::protobuf::decode_as(bytes, &expected.api_version(), &expected.kind);
+            match read {
+                Ok(value) => Ok((value, Vec::new())),
+                // Its kind and version are all that is known of it, and all that is needed to say so.
+                Err(ProtobufError::Kind { api_version, kind }) => {
+                    Ok((serde_json::json!({"apiVersion": api_version, "kind": kind}), Vec::new()))
+                }
+                Err(error) => Err(unrecognized(expected, &error.to_string(), bytes)),
+            }
         }
     }
 }
@@ -265,33 +314,6 @@ fn typed(expected: &Expected, body: &Body, value: &Value) -> ApiResult<()> {
         }
     }
     Ok(())
-}
-
-/// Fills in a missing kind and version, and refuses others. The kind of custom objects is judged with the rest of them.
-fn identify(expected: &Expected, mut value: Value, custom: bool) -> ApiResult<Value> {
-    let wanted = expected.api_version();
-    let map = value.as_object_mut().ok_or_else(|| unhandled(expected, "not an object"))?;
-    for (field, default) in [("apiVersion", wanted.as_str()), ("kind", expected.kind.as_str())] {
-        if map.get(field).and_then(Value::as_str).is_none_or(str::is_empty) {
-            map.insert(field.to_owned(), json!(default));
-        }
-    }
-    let found = meta::api_version(&value);
-    if found != wanted {
-        return Err(Status::bad_request(format!(
-            "the API version in the data ({found}) does not match the expected API version ({wanted})"
-        )));
-    }
-    let kind = meta::kind(&value);
-    if kind != expected.kind && !custom {
-        let Expected { version, group, kind: wanted, .. } = expected;
-        let package = group.split('.').next().filter(|first| !first.is_empty()).unwrap_or("core");
-        let why = format!("converting ({version}.{kind}) to ({package}.{wanted}): unknown conversion");
-        return Err(Status::bad_request(format!(
-            "{kind} in version \"{version}\" cannot be handled as a {wanted}: {why}"
-        )));
-    }
-    Ok(value)
 }
 
 fn check_namespace(target: &Target, value: &Value) -> ApiResult<()> {

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::commit::{Answer, Finished, Plan};
 use super::read::not_found;
 use super::{Call, DeleteOptions, Engine, Live, Propagation, Target};
-use crate::admission::Operation as AdmissionOperation;
 use crate::strategy::Context;
 
 const TRIES: usize = 32;
@@ -34,6 +33,7 @@ impl Engine {
     /// # Errors
     /// 404; 409 for preconditions that do not hold; what admission refuses.
     pub async fn delete(&self, call: &mut Call, target: &Target, options: &DeleteOptions) -> ApiResult<Answer> {
+        target.row.strategy.delete_warnings(options).into_iter().for_each(|warning| call.warn(warning));
         for _ in 0..TRIES {
             let live = self.live(target).await?.ok_or_else(|| not_found(target))?;
             let (plan, again) = self.plan_delete(call, target, live, options).await?;
@@ -57,16 +57,7 @@ impl Engine {
         options: &DeleteOptions,
     ) -> ApiResult<(Plan, bool)> {
         check_preconditions(target, &live.value, options)?;
-        self.admit_with(
-            call,
-            target,
-            AdmissionOperation::Delete,
-            None,
-            Some(&live.value),
-            options.raw.clone(),
-            options.dry_run,
-        )
-        .await?;
+        self.admit_delete(call, target, &live.value, options).await?;
         let cx = self.context(call, target, options.dry_run);
         let verdict = verdict(&cx, target, &live.value, options);
         let (plan, again) = match verdict {
@@ -122,6 +113,11 @@ fn check_preconditions(target: &Target, object: &Value, options: &DeleteOptions)
         && uid != meta::uid(object)
     {
         let found = meta::uid(object);
+        // Namespaces check their preconditions themselves, and say it in the words of the storage.
+        if target.row.strategy.holds_deletion(object) {
+            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
+            return Err(Status::conflict_because(target.group(), target.resource(), &target.name, why));
+        }
         return conflict(format!(
             "the UID in the precondition ({uid}) does not match the UID in record ({found}). The object might have been deleted and then recreated"
         ));

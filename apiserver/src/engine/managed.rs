@@ -1,12 +1,13 @@
 //! Who owns which field: `metadata.managedFields`, and server-side apply.
 
+use mainstay_api::meta;
 use mainstay_api::ssa::{self, FieldSet, Schema, Write};
 use mainstay_api::status::{ApiResult, Status};
-use mainstay_api::yaml::{self, Duplicates};
+use mainstay_api::yaml::{self, Duplicates, YamlError};
 use serde_json::Value;
 
 use super::decode::Expected;
-use super::options::manager;
+use super::options::{FieldValidation, manager};
 use super::{Call, Engine, Target, WriteOptions};
 
 /// Records what a create, update or patch changed.
@@ -34,10 +35,8 @@ fn with_write<T>(call: &Call, target: &Target, manager: &str, act: impl FnOnce(&
         Some(served) if target.subresource != "scale" => Schema::Custom(served.schema.root()),
         _ => expected.object_type.map_or(Schema::Deduced, Schema::Struct),
     };
-    let api_version = target.row.api_version();
+    let api_version = if target.subresource == "scale" { expected.api_version() } else { target.row.api_version() };
     let ignored = reset(target);
-    let whole = schema_of_object(target);
-    let schema = if target.subresource == "scale" { whole } else { schema };
     act(&Write {
         schema,
         manager,
@@ -46,13 +45,6 @@ fn with_write<T>(call: &Call, target: &Target, manager: &str, act: impl FnOnce(&
         ignored: &ignored,
         now: call.now,
     })
-}
-
-fn schema_of_object(target: &Target) -> Schema<'_> {
-    if let Some(served) = &target.row.served {
-        return Schema::Custom(served.schema.root());
-    }
-    target.row.resource.object_type().map_or(Schema::Deduced, Schema::Struct)
 }
 
 /// The fields that this endpoint resets.
@@ -80,9 +72,30 @@ impl Engine {
         options: &WriteOptions,
     ) -> ApiResult<Value> {
         let text = String::from_utf8_lossy(bytes);
-        let value = yaml::parse(&text, Duplicates::LastWins)
-            .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))?;
+        let value = yaml::parse(&text, Duplicates::LastWins).map_err(|error| {
+            Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: {error}"))
+        })?;
+        if !value.is_object() && !value.is_null() {
+            let kind = mainstay_api::patch::json_type_name(&value);
+            return Err(Status::bad_request(format!(
+                "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+            )));
+        }
         let expected = Expected::of(target);
+        let (version, kind) = (meta::api_version(&value), meta::kind(&value));
+        if !target.row.custom && (version != expected.api_version() || kind != expected.kind) {
+            let version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
+            return Err(Status::bad_request(format!("invalid object type: {version}, Kind={kind}")));
+        }
+        if options.field_validation != FieldValidation::Ignore
+            && let Err(error @ YamlError::Duplicate { .. }) = yaml::parse(&text, Duplicates::Refuse)
+        {
+            let why = format!("error converting YAML to JSON: {error}");
+            if options.field_validation == FieldValidation::Strict {
+                return Err(Status::bad_request(format!("error strict decoding YAML: {why}")));
+            }
+            call.warn(why);
+        }
         self.check_applied(call, target, &expected, &value, options)?;
         Ok(value)
     }

@@ -11,6 +11,7 @@ mod decode;
 mod delete;
 mod delete_collection;
 mod fields;
+mod identity;
 mod json;
 mod list;
 mod managed;

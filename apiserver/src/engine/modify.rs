@@ -12,6 +12,7 @@ use super::patch::Change;
 use super::read::not_found;
 use super::{Call, Engine, Live, Target, WriteOptions, managed, present, scale};
 use crate::admission::Operation as AdmissionOperation;
+use crate::authz::AuthzAttributes;
 use crate::strategy::SideWrite;
 
 /// How often a change is planned anew because the object changed meanwhile.
@@ -84,7 +85,10 @@ impl Engine {
         if !creates {
             return Err(not_found(target));
         }
-        let object = self.applied(call, target, None, change, options)?;
+        let mut object = self.applied(call, target, None, change, options)?;
+        if matches!(change, Change::Replace(_)) {
+            meta::remove_field(&mut object, "resourceVersion");
+        }
         if let Change::Apply(_) = change
             && !meta::uid(&object).is_empty()
         {
@@ -92,6 +96,15 @@ impl Engine {
             let why = why.replace("{}", meta::uid(&object));
             return Err(Status::conflict_because(target.group(), target.resource(), &target.name, why));
         }
+        let who = AuthzAttributes::resource(
+            &call.user,
+            "create",
+            target.group(),
+            target.resource(),
+            &target.namespace,
+            &target.name,
+        );
+        self.authorizer.require(&who)?;
         let mut name = String::new();
         let options = WriteOptions { owned: matches!(change, Change::Apply(_)), ..options.clone() };
         self.plan_create(call, target, object, &options, &mut name).await
@@ -110,20 +123,21 @@ impl Engine {
             edit(&mut value)?;
             return self.change_plan(call, target, value, live, Vec::new()).await;
         }
-        let mut new = self.changed(call, target, &live, change, options)?;
-        check_uid(target, &new, &live.value)?;
-        // What admission changes belongs to nobody.
-        if !matches!(change, Change::Apply(_)) {
-            managed::track(call, target, Some(&live.value), &mut new, options);
+        let new = self.changed(call, target, &live, change, options)?;
+        if let Change::Replace(_) = change {
+            check_uid(target, &new, &live.value)?;
         }
-        new = self.admit_mutating_update(call, target, new, &live.value, options).await?;
+        let mut new = self.admit_mutating_update(call, target, new, &live.value, options).await?;
         check_revision(target, &mut new, &live)?;
         carry_over(&mut new, &live.value);
         self.prepare_change(call, target, &mut new, &live.value, options);
         let side = self.validate_change(call, target, &mut new, &live.value, options)?;
         self.check_escalation(call, target, &new, Some(&live.value))?;
-        self.admit_validating(call, target, AdmissionOperation::Update, Some(&new), Some(&live.value), options).await?;
-        self.change_plan(call, target, new, live, side).await
+        let charged = self
+            .admit_validating(call, target, AdmissionOperation::Update, Some(&new), Some(&live.value), options)
+            .await?;
+        let plan = self.change_plan(call, target, new, live, side).await?;
+        Ok(if plan.ops.is_empty() { plan } else { plan.with(charged, call.now) })
     }
 
     async fn change_plan(
@@ -147,7 +161,7 @@ impl Engine {
         Ok(Plan::replace(target.key(), live.revision, encoded).with(side, call.now))
     }
 
-    /// The new state as the change wants it, in the stored version.
+    /// The new state as the change wants it, in the stored version, with its managers: what admission adds nobody owns.
     fn changed(
         &self,
         call: &mut Call,
@@ -158,10 +172,21 @@ impl Engine {
     ) -> ApiResult<Value> {
         let view = self.view(target, live)?;
         let changed = self.applied(call, target, Some(&view), change, options)?;
-        match target.subresource.as_str() {
-            "scale" => scale::take(target, &live.value, &changed),
-            _ => present::to_stored(&target.row, changed),
+        if target.subresource != "scale" {
+            let mut new = present::to_stored(&target.row, changed)?;
+            if !matches!(change, Change::Apply(_)) {
+                managed::track(call, target, Some(&live.value), &mut new, options);
+            }
+            return Ok(new);
         }
+        let mut new = changed;
+        if !matches!(change, Change::Apply(_)) {
+            managed::track(call, target, Some(&view), &mut new, options);
+        }
+        let mut object = scale::take(target, &live.value, &new)?;
+        let place = scale::place(target);
+        mainstay_api::ssa::from_scale(&mut object, &place, &new, meta::api_version(&live.value));
+        Ok(object)
     }
 
     fn prepare_change(&self, call: &Call, target: &Target, new: &mut Value, old: &Value, options: &WriteOptions) {
@@ -181,7 +206,9 @@ impl Engine {
         let strategy = target.row.strategy.clone();
         let cx = self.context(call, target, options.dry_run);
         let side = strategy.allocate(&cx, new, Some(old))?;
-        let mut errors = meta::validate_object_meta_update(new, old, &Path::new("metadata"));
+        let path = Path::new("metadata");
+        let mut errors = meta::validate_object_meta(new, target.row.resource.namespaced, &|_, _| Vec::new(), &path);
+        errors.extend(meta::validate_object_meta_update(new, old, &path));
         errors.extend(strategy.validate_update(&cx, new, old));
         let warnings = if errors.is_empty() { strategy.warnings(&cx, new, Some(old)) } else { Vec::new() };
         refuse(target, new, errors)?;
@@ -236,12 +263,7 @@ fn check_revision(target: &Target, new: &mut Value, live: &Live) -> ApiResult<()
     match asked.parse::<u64>() {
         Ok(revision) if revision == live.revision.0 => Ok(()),
         Ok(_) => Err(Status::conflict(target.group(), target.resource(), &target.name)),
-        Err(_) => {
-            let why = crate::rest::query::parse_int_error("ParseUint", &asked);
-            let error =
-                mainstay_api::field::Error::invalid(&Path::new("metadata").child("resourceVersion"), asked, why);
-            Err(Status::invalid(target.group(), target.kind(), &target.name, [error].into_iter().collect()))
-        }
+        Err(_) => Err(Status::plain(crate::rest::query::parse_int_error("ParseUint", &asked))),
     }
 }
 
@@ -250,7 +272,11 @@ fn carry_over(new: &mut Value, old: &Value) {
     for field in ["creationTimestamp", "generation"] {
         carry(new, old, field);
     }
-    for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+    // A deletion that has begun is never taken back.
+    if meta::is_deleting(old) {
+        carry(new, old, "deletionTimestamp");
+    }
+    for field in ["uid", "deletionGracePeriodSeconds"] {
         let absent = meta::metadata(new).is_none_or(|metadata| metadata.get(field).is_none_or(Value::is_null));
         if absent {
             carry(new, old, field);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 
+use super::decode::Said;
 use super::{Call, Engine, FieldValidation, Target, WriteOptions};
 
 /// The patch formats besides apply.
@@ -54,14 +55,26 @@ impl Engine {
                     target,
                     applied,
                     &WriteOptions { field_validation: FieldValidation::Ignore, ..options.clone() },
+                    &Said::Body,
                 )
             }
             Change::Patch(kind, patch) => {
                 let view = view.ok_or_else(|| super::read::not_found(target))?;
                 let patched = patched(target, view, *kind, patch)?;
-                self.decode_value(call, target, patched, options)
+                self.decode_value(call, target, patched, options, &said(*kind, patch))
             }
             Change::Edit(_) => Err(Status::internal("an edit is applied to the stored object")),
+        }
+    }
+}
+
+/// How errors about the patched object tell of the patch.
+fn said(kind: PatchKind, patch: &Bytes) -> Said {
+    match kind {
+        PatchKind::Json | PatchKind::Merge => Said::Patched,
+        PatchKind::Strategic => {
+            let patch: Value = serde_json::from_slice(patch).unwrap_or_default();
+            Said::Merged(mainstay_api::field::go_value(&patch))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use mainstay_api::meta;
 use mainstay_api::selector::LabelSelector;
 use mainstay_api::status::{ApiResult, Status};
@@ -12,7 +13,7 @@ use super::decode::Body;
 use super::patch::Change;
 use super::read::not_found;
 use super::{Call, DeleteOptions, Engine, Target, WriteOptions};
-use crate::admission::Operation as AdmissionOperation;
+use crate::strategy;
 
 /// The success that bindings and evictions answer with.
 fn success() -> Answer {
@@ -33,9 +34,9 @@ impl Engine {
         let target = self.pod_of(target, &binding);
         check_url_name(&target, &binding, "Binding")?;
         check_node(&binding)?;
-        self.admit_validating(call, &target, AdmissionOperation::Create, Some(&binding), None, options).await?;
-        let (binding, now) = (Arc::new(binding), mainstay_api::time::seconds(call.now));
-        let edit = Change::Edit(Arc::new(move |pod| assign(pod, &binding, &now)));
+        let binding = self.admit_asked(call, &target, binding, options).await?;
+        let (binding, now) = (Arc::new(binding), call.now);
+        let edit = Change::Edit(Arc::new(move |pod| assign(pod, &binding, now)));
         self.modify(call, &target, &edit, options).await?;
         Ok(success())
     }
@@ -63,13 +64,15 @@ impl Engine {
         check_url_name(target, &eviction, "Eviction")?;
         let mut delete = DeleteOptions::parse(eviction.get("deleteOptions").cloned().unwrap_or_else(|| json!({})))?;
         delete.dry_run |= options.dry_run;
-        self.admit_validating(call, target, AdmissionOperation::Create, Some(&eviction), None, options).await?;
+        self.admit_asked(call, target, eviction.clone(), options).await?;
         let pod = target.whole();
         let live = self.live(&pod).await?.ok_or_else(|| not_found(&pod))?;
-        if !needs_no_budget(&live.value) {
-            if let Some(budget) = self.budget_of(&pod, &live.value)? {
-                self.spend(call, &pod, &live.value, &budget, &delete).await?;
-            }
+        if !needs_no_budget(&live.value)
+            && let Some(budget) = self.budget_of(&pod, &live.value)?
+        {
+            self.spend(call, &pod, &live.value, &budget, &delete).await?;
+        }
+        if !meta::is_deleting(&live.value) {
             self.mark_disrupted(call, &pod, &delete).await?;
         }
         self.delete(call, &pod, &delete).await?;
@@ -112,8 +115,8 @@ impl Engine {
     async fn mark_disrupted(&self, call: &mut Call, pod: &Target, delete: &DeleteOptions) -> ApiResult<()> {
         let now = mainstay_api::time::seconds(call.now);
         let edit = Change::Edit(Arc::new(move |pod| {
-            let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting", "lastTransitionTime": now});
-            set_condition(pod, condition);
+            let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": now});
+            strategy::set_condition(pod, condition);
             Ok(())
         }));
         let target = Target { subresource: "status".into(), ..pod.clone() };
@@ -144,7 +147,7 @@ fn check_node(binding: &Value) -> ApiResult<()> {
     Ok(())
 }
 
-fn assign(pod: &mut Value, binding: &Value, now: &str) -> ApiResult<()> {
+fn assign(pod: &mut Value, binding: &Value, now: Timestamp) -> ApiResult<()> {
     let name = meta::name(pod).to_owned();
     let refuse = |why: String| Err(Status::conflict_because("", "pods/binding", &name, why));
     let uid = meta::uid(binding);
@@ -156,47 +159,8 @@ fn assign(pod: &mut Value, binding: &Value, now: &str) -> ApiResult<()> {
             format!("StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}");
         return Err(Status::conflict_because("", "pods", &name, why));
     }
-    if meta::is_deleting(pod) {
-        return refuse(format!("pod {name} is being deleted, cannot be assigned to a host"));
-    }
-    if let Some(node) = pod.pointer("/spec/nodeName").and_then(Value::as_str).filter(|node| !node.is_empty()) {
-        return refuse(format!("pod {name} is already assigned to node \"{node}\""));
-    }
-    if pod.pointer("/spec/schedulingGates").and_then(Value::as_array).is_some_and(|gates| !gates.is_empty()) {
-        return refuse(format!("pod {name} has non-empty .spec.schedulingGates"));
-    }
-    pod["spec"]["nodeName"] = binding["target"]["name"].clone();
-    for (key, value) in meta::annotations(binding).into_iter().flatten() {
-        meta::set_annotation(pod, key, value.as_str().unwrap_or_default());
-    }
-    set_condition(
-        pod,
-        json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now}),
-    );
-    Ok(())
-}
-
-/// Sets a pod's condition; its transition time stays if the status does.
-fn set_condition(pod: &mut Value, mut condition: Value) {
-    if let Some(generation) = pod.pointer("/metadata/generation").cloned() {
-        condition["observedGeneration"] = generation;
-    }
-    if pod.get("status").is_none_or(Value::is_null) {
-        pod["status"] = json!({});
-    }
-    if pod["status"].get("conditions").and_then(Value::as_array).is_none() {
-        pod["status"]["conditions"] = json!([]);
-    }
-    let Some(list) = pod["status"]["conditions"].as_array_mut() else { return };
-    match list.iter_mut().find(|old| old["type"] == condition["type"]) {
-        Some(old) => {
-            if old["status"] == condition["status"] {
-                condition["lastTransitionTime"] = old["lastTransitionTime"].clone();
-            }
-            *old = condition;
-        }
-        None => list.push(condition),
-    }
+    let node = binding["target"]["name"].as_str().unwrap_or_default();
+    strategy::bind(pod, node, binding, now).or_else(refuse)
 }
 
 fn needs_no_budget(pod: &Value) -> bool {
@@ -243,7 +207,20 @@ fn spend_one(budget: &mut Value, pod: &str, now: &str) -> ApiResult<()> {
         budget["status"]["disruptedPods"] = json!({});
     }
     budget["status"]["disruptedPods"][pod] = now.into();
+    if allowed == 1 {
+        exhausted(budget, now);
+    }
     Ok(())
+}
+
+/// The condition of a budget that allows nothing more.
+fn exhausted(budget: &mut Value, now: &str) {
+    let condition = json!({
+        "type": "DisruptionAllowed", "status": "False", "reason": "InsufficientPods", "message": "",
+        "observedGeneration": budget.pointer("/status/observedGeneration").cloned().unwrap_or_else(|| json!(0)),
+        "lastTransitionTime": now,
+    });
+    strategy::set_condition(budget, condition);
 }
 
 fn refused(why: &str, seconds: i32) -> Status {

@@ -34,7 +34,11 @@ impl Engine {
     /// The object as a patch of this target sees it.
     pub(crate) fn view(&self, target: &Target, live: &Live) -> ApiResult<Value> {
         match target.subresource.as_str() {
-            "scale" => scale::of(target, &live.value),
+            "scale" => {
+                let mut view = scale::of(target, &live.value)?;
+                mainstay_api::ssa::to_scale(&live.value, &scale::place(target), &mut view);
+                Ok(view)
+            }
             _ if target.row.custom => Ok(live.value.clone()),
             _ => to_request(&target.row, live.value.clone()),
         }

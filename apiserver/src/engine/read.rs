@@ -57,9 +57,13 @@ pub(crate) fn not_found(target: &Target) -> Status {
 
 /// A `resourceVersion` parameter.
 pub(crate) fn parse_revision(text: &str) -> ApiResult<Revision> {
-    text.parse().map(Revision).map_err(|_| {
-        let why = crate::rest::query::parse_int_error("ParseUint", text);
-        let quoted = crate::rest::query::go_quote(text);
-        Status::bad_request(format!("invalid resource version: resourceVersion: Invalid value: {quoted}: {why}"))
-    })
+    text.parse()
+        .map(Revision)
+        .map_err(|_| Status::bad_request(format!("invalid resource version: {}", revision_error(text))))
+}
+
+/// What is wrong with a `resourceVersion` parameter.
+pub(crate) fn revision_error(text: &str) -> String {
+    let why = crate::rest::query::parse_int_error("ParseUint", text);
+    format!("resourceVersion: Invalid value: {}: {why}", crate::rest::query::go_quote(text))
 }

@@ -33,6 +33,11 @@ pub(crate) fn of(target: &Target, object: &Value) -> ApiResult<Value> {
     Ok(json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": metadata, "spec": spec, "status": status}))
 }
 
+/// The JSON pointer to an object's replicas.
+pub(crate) fn place(target: &Target) -> String {
+    Places::of(target).spec
+}
+
 /// JSON pointers of what a scale shows.
 struct Places {
     spec: String,

@@ -3,10 +3,10 @@
 use mainstay_api::status::ApiResult;
 use serde_json::{Value, json};
 
-use super::{Call, Engine, Target, WriteOptions};
+use super::{Call, DeleteOptions, Engine, Target, WriteOptions};
 use crate::admission::{Attributes, Operation};
 use crate::authz::escalation::{self, Write};
-use crate::strategy::Context;
+use crate::strategy::{Context, SideWrite};
 
 impl Engine {
     /// What a strategy is told of a call.
@@ -42,6 +42,7 @@ impl Engine {
             old_object: None,
             options,
             dry_run,
+            side: Vec::new(),
             warnings: Vec::new(),
             reader: &self.reader,
             now: call.now,
@@ -105,7 +106,7 @@ impl Engine {
         (outcome.map(|()| object), std::mem::take(&mut attributes.warnings))
     }
 
-    /// Validating admission, of creates, changes, deletions and connections.
+    /// Validating admission of creates and changes; what other objects it writes.
     pub(crate) async fn admit_validating(
         &self,
         call: &mut Call,
@@ -114,31 +115,57 @@ impl Engine {
         new: Option<&Value>,
         old: Option<&Value>,
         options: &WriteOptions,
-    ) -> ApiResult<()> {
+    ) -> ApiResult<Vec<SideWrite>> {
         let kind = if old.is_some() { "UpdateOptions" } else { "CreateOptions" };
-        self.admit_with(call, target, operation, new, old, options_value(kind, options), options.dry_run).await
-    }
-
-    /// Validating admission with the options object of the request.
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) async fn admit_with(
-        &self,
-        call: &mut Call,
-        target: &Target,
-        operation: Operation,
-        new: Option<&Value>,
-        old: Option<&Value>,
-        options: Value,
-        dry_run: bool,
-    ) -> ApiResult<()> {
-        let mut attributes = self.attributes(call, target, operation, options, dry_run);
+        let mut attributes = self.attributes(call, target, operation, options_value(kind, options), options.dry_run);
         attributes.object = new.cloned();
         attributes.old_object = old.cloned();
         let outcome = self.admission.validate(&mut attributes).await;
-        let warnings = std::mem::take(&mut attributes.warnings);
+        let (side, warnings) = (std::mem::take(&mut attributes.side), std::mem::take(&mut attributes.warnings));
         drop(attributes);
         warnings.into_iter().for_each(|warning| call.warn(warning));
+        outcome.map(|()| side)
+    }
+
+    /// Both phases for the creation of something that is not stored itself: a binding, an eviction, a review, a token.
+    /// The object comes back as the plugins left it.
+    pub(crate) async fn admit_asked(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        object: Value,
+        options: &WriteOptions,
+    ) -> ApiResult<Value> {
+        let asked = options_value("CreateOptions", options);
+        let mut attributes = self.attributes(call, target, Operation::Create, asked, options.dry_run);
+        attributes.object = Some(object);
+        let (outcome, warnings) = self.admit_both(attributes).await;
+        warnings.into_iter().for_each(|warning| call.warn(warning));
         outcome
+    }
+
+    /// Both phases for a deletion.
+    pub(crate) async fn admit_delete(
+        &self,
+        call: &mut Call,
+        target: &Target,
+        old: &Value,
+        options: &DeleteOptions,
+    ) -> ApiResult<()> {
+        let mut attributes = self.attributes(call, target, Operation::Delete, options.raw.clone(), options.dry_run);
+        attributes.old_object = Some(old.clone());
+        let (outcome, warnings) = self.admit_both(attributes).await;
+        warnings.into_iter().for_each(|warning| call.warn(warning));
+        outcome.map(drop)
+    }
+
+    async fn admit_both(&self, mut attributes: Attributes<'_>) -> (ApiResult<Value>, Vec<String>) {
+        let outcome = match self.admission.mutate(&mut attributes).await {
+            Ok(()) => self.admission.validate(&mut attributes).await,
+            refused => refused,
+        };
+        let object = attributes.object.take().unwrap_or_default();
+        (outcome.map(|()| object), std::mem::take(&mut attributes.warnings))
     }
 }
 

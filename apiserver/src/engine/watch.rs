@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::list::Selection;
-use super::read::parse_revision;
+use super::read::revision_error;
 use super::{Engine, Target};
 use crate::cache::{CacheEvent, CachedObject, Scope, Snapshot};
 
@@ -99,7 +99,7 @@ impl Engine {
         let selection = Selection::parse(target, &options.label_selector, &options.field_selector)?;
         let after = match options.resource_version.as_str() {
             "" | "0" => None,
-            text => Some(parse_revision(text)?),
+            text => Some(text.parse().map(Revision).map_err(|_| Status::plain(revision_error(text)))?),
         };
         let initial = options.send_initial_events.unwrap_or(after.is_none());
         if initial {

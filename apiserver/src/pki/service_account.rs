@@ -59,6 +59,32 @@ impl ServiceAccountKey {
         &self.id
     }
 
+    /// Who issues the tokens.
+    #[must_use]
+    pub fn issuer(&self) -> &'static str {
+        crate::authn::ISSUER
+    }
+
+    /// The public half as a JSON Web Key.
+    ///
+    /// # Errors
+    /// When the key does not parse.
+    pub fn public_jwk(&self) -> PkiResult<Value> {
+        use x509_parser::prelude::{FromDer, SubjectPublicKeyInfo};
+        use x509_parser::public_key::PublicKey;
+        let (_, block) = x509_parser::pem::parse_x509_pem(self.public_pem.as_bytes()).map_err(|e| damaged(&e))?;
+        let (_, info) = SubjectPublicKeyInfo::from_der(&block.contents).map_err(|e| damaged(&e))?;
+        let PublicKey::RSA(key) = info.parsed().map_err(|e| damaged(&e))? else {
+            return Err(damaged(&"it is no RSA key"));
+        };
+        // Numbers are written without the zero that keeps their sign.
+        let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes.strip_prefix(&[0]).unwrap_or(bytes));
+        Ok(serde_json::json!({
+            "use": "sig", "kty": "RSA", "kid": self.id, "alg": "RS256",
+            "n": number(key.modulus), "e": number(key.exponent),
+        }))
+    }
+
     /// A signed token with these claims.
     ///
     /// # Errors

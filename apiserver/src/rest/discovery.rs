@@ -9,7 +9,7 @@ use tonic::body::Body;
 
 use super::Rest;
 use super::filter::Admitted;
-use super::negotiate::{self, Form, SERVED};
+use super::negotiate::{self, Form, Media, SERVED};
 use super::respond;
 
 /// The Kubernetes version that is served.
@@ -38,6 +38,8 @@ fn answer(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
             "text/plain; version=0.0.4; charset=utf-8",
             rest.metrics.render(rest.engine.caches().watchers()),
         )),
+        [".well-known", "openid-configuration"] => openid_configuration(rest, request),
+        ["openid", "v1", "jwks"] => token_keys(rest, request),
         ["api"] | ["apis"] => roots(rest, request, segments[0]),
         ["api", version] => resources(rest, request, "", version),
         ["openapi", place @ ..] => super::openapi::answer(request, &rows(rest), place),
@@ -89,9 +91,15 @@ fn roots(rest: &Rest, request: &Admitted, which: &str) -> ApiResult<Response<Bod
 }
 
 fn aggregated_answer(request: &Admitted, value: &Value) -> ApiResult<Response<Body>> {
-    let body = bytes::Bytes::from(value.to_string());
-    let content_type = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-    Ok(tagged(request, content_type, body))
+    const FORM: &str = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    let accept = request.header(header::ACCEPT).unwrap_or_default();
+    let first = accept.split([',', ';']).next().unwrap_or_default().trim();
+    let (media, body) = if first == Media::Protobuf.content_type() {
+        (Media::Protobuf, mainstay_api::protobuf::encode(value).map_err(Status::internal)?)
+    } else {
+        (Media::Json, value.to_string().into_bytes())
+    };
+    Ok(tagged(request, &format!("{};{FORM}", media.content_type()), body.into()))
 }
 
 /// A document with its `ETag`; 304 if the client has it already.
@@ -147,6 +155,38 @@ fn resources(rest: &Rest, request: &Admitted, group: &str, version: &str) -> Api
     values(request, &discovery::resources(&rows(rest), group, version))
 }
 
+/// How others verify service-account tokens: who issues them, and where the keys are.
+fn openid_configuration(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
+    read_only(request)?;
+    let server = rest.engine.authenticator.pki().service_account.issuer();
+    let value = json!({
+        "issuer": server,
+        "jwks_uri": format!("https://{}/openid/v1/jwks", server_address(request)),
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+    });
+    Ok(kept_an_hour(respond::bytes(200, Media::Json.content_type(), value.to_string())))
+}
+
+/// The public keys of service-account tokens.
+fn token_keys(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
+    const JWKS: &str = "application/jwk-set+json";
+    read_only(request)?;
+    let accept = request.header(header::ACCEPT).unwrap_or_default();
+    let mut types = accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim());
+    if !accept.is_empty() && !types.any(|media| matches!(media, JWKS | "application/*" | "*/*")) {
+        return Err(Status::not_acceptable(&[JWKS]));
+    }
+    let key = rest.engine.authenticator.pki().service_account.public_jwk().map_err(Status::internal)?;
+    Ok(kept_an_hour(respond::bytes(200, JWKS, json!({"keys": [key]}).to_string())))
+}
+
+fn kept_an_hour(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("public, max-age=3600"));
+    response
+}
+
 fn version() -> Value {
     json!({
         "major": "1", "minor": "36", "emulationMajor": "1", "emulationMinor": "36",
@@ -158,11 +198,22 @@ fn version() -> Value {
 }
 
 fn paths(rest: &Rest) -> Vec<String> {
-    let mut paths: Vec<String> =
-        ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+    let mut paths: Vec<String> = [
+        "/.well-known/openid-configuration",
+        "/api",
+        "/apis",
+        "/healthz",
+        "/livez",
+        "/metrics",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openid/v1/jwks",
+        "/readyz",
+        "/version",
+    ]
+    .into_iter()
+    .map(str::to_owned)
+    .collect();
     for row in rest.engine.registry().all() {
         let group = &row.resource.group;
         if group.is_empty() {

@@ -78,14 +78,28 @@ async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response<Body> {
     let response = if streams {
         super::objects::route(rest, request).await
     } else {
-        in_time(super::objects::route(rest, request)).await
+        match deadline(&request.query) {
+            Ok(deadline) => in_time(deadline, super::objects::route(rest, request)).await,
+            Err(status) => respond::error(error_form(&request.parts), &status),
+        }
     };
     drop(permit);
     response
 }
 
-async fn in_time(answer: impl Future<Output = Response<Body>>) -> Response<Body> {
-    match tokio::time::timeout(DEADLINE, answer).await {
+/// The time that a client gives its request; never more than the server does.
+fn deadline(query: &Query) -> ApiResult<Duration> {
+    let text = query.text("timeout");
+    if text.is_empty() {
+        return Ok(DEADLINE);
+    }
+    let asked = super::query::go_duration(text)
+        .map_err(|why| Status::bad_request(format!("invalid timeout specified in the request URL - {why}")))?;
+    Ok(if asked.is_zero() { DEADLINE } else { asked.min(DEADLINE) })
+}
+
+async fn in_time(deadline: Duration, answer: impl Future<Output = Response<Body>>) -> Response<Body> {
+    match tokio::time::timeout(deadline, answer).await {
         Ok(response) => response,
         Err(_) => {
             respond::error(Form::JSON, &Status::timeout("request did not complete within the allotted timeout", 0))

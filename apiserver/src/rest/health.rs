@@ -30,12 +30,9 @@ pub(crate) fn route(rest: &Rest, request: &Admitted) -> Option<Response<Body>> {
         return None;
     }
     let excluded = request.query.all("exclude");
-    let checks: Vec<Check> = checks(rest, whole == "readyz")
-        .into_iter()
-        .filter(|(name, _)| !excluded.iter().any(|out| out == name))
-        .collect();
+    let checks = checks(rest, whole == "readyz");
     match parts.next() {
-        None => Some(answer(whole, &checks, request.query.get("verbose").is_some())),
+        None => Some(answer(whole, &checks, &excluded, request.query.get("verbose").is_some())),
         Some(name) => match checks.iter().find(|(own, _)| *own == name) {
             Some((_, None)) => Some(respond::text(200, "ok")),
             Some((_, Some(why))) => Some(respond::text(500, format!("internal server error: {why}\n"))),
@@ -44,12 +41,25 @@ pub(crate) fn route(rest: &Rest, request: &Admitted) -> Option<Response<Body>> {
     }
 }
 
-fn answer(whole: &str, checks: &[Check], verbose: bool) -> Response<Body> {
-    let failed = checks.iter().any(|(_, wrong)| wrong.is_some());
+fn answer(whole: &str, checks: &[Check], excluded: &[String], verbose: bool) -> Response<Body> {
+    let is_excluded = |name: &str| excluded.iter().any(|out| out == name);
+    let failed = checks.iter().any(|(name, wrong)| wrong.is_some() && !is_excluded(name));
     if !failed && !verbose {
         return respond::text(200, "ok");
     }
-    let mut out: String = checks.iter().map(line).collect();
+    let mut out: String = checks
+        .iter()
+        .map(|check| if is_excluded(check.0) { format!("[+]{} excluded: ok\n", check.0) } else { line(check) })
+        .collect();
+    let unknown: Vec<String> = excluded
+        .iter()
+        .filter(|name| checks.iter().all(|(own, _)| own != name))
+        .map(|name| super::query::go_quote(name))
+        .collect();
+    if !unknown.is_empty() {
+        let names = unknown.join(", ");
+        out.push_str(&format!("warn: some health checks cannot be excluded: no matches for {names}\n"));
+    }
     out.push_str(&if failed { format!("{whole} check failed\n") } else { format!("{whole} check passed\n") });
     respond::text(if failed { 500 } else { 200 }, out)
 }

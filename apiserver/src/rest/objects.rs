@@ -29,13 +29,28 @@ pub(crate) async fn route(rest: Arc<Rest>, request: Admitted) -> Response<Body> 
     else {
         return nothing_here(&rest, &request, form);
     };
-    let warning = row.served.as_ref().and_then(|served| served.warning.clone());
+    let warning = deprecation(&row);
     let mut response = match dispatch(&rest, request, row).await {
         Ok(response) => response,
         Err(status) => respond::error(form, &status),
     };
-    respond::warn(&mut response, warning.as_slice());
+    if response.status() != http::StatusCode::METHOD_NOT_ALLOWED {
+        respond::warn(&mut response, warning.as_slice());
+    }
     response
+}
+
+/// What clients of an old resource are told, whatever they do with it.
+fn deprecation(row: &Row) -> Option<String> {
+    if let Some(served) = &row.served {
+        return served.warning.clone();
+    }
+    let text = match (row.resource.group.as_str(), row.resource.resource.as_str()) {
+        ("", "endpoints") => "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+        ("", "componentstatuses") => "v1 ComponentStatus is deprecated in v1.19+",
+        _ => return None,
+    };
+    Some(text.to_owned())
 }
 
 fn nothing_here(rest: &Rest, request: &Admitted, form: Form) -> Response<Body> {
@@ -78,6 +93,9 @@ fn target(request: &Admitted, row: Arc<Row>) -> Target {
 
 async fn verb(rest: &Arc<Rest>, request: Admitted, row: Arc<Row>) -> ApiResult<Response<Body>> {
     check_verb(&request, &row)?;
+    if request.parts.method == Method::HEAD {
+        return Err(Status::method_not_allowed());
+    }
     let target = target(&request, row);
     if super::connect::connects(&target) {
         return super::connect::connect(rest, request, target).await;
@@ -107,7 +125,8 @@ fn check_verb(request: &Admitted, row: &Row) -> ApiResult<()> {
         Some(sub) => sub.verbs.iter().any(|verb| verb == info.verb),
         None => row.has_verb(info.verb) && (info.verb != "create" || info.name.is_empty()),
     };
-    if served { Ok(()) } else { Err(Status::method_not_allowed()) }
+    let unnamed = info.name.is_empty() && matches!(info.verb, "update" | "patch");
+    if served && !unnamed { Ok(()) } else { Err(Status::method_not_allowed()) }
 }
 
 /// The form of an answer; collections may be streamed.
@@ -150,6 +169,7 @@ async fn list(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Respo
     let form = form_of(&request, &target.row, true)?;
     let include = include(form, &request.query)?;
     let options = list_options(&request.query)?;
+    request.query.int("timeoutSeconds")?;
     let target = Target { name: String::new(), ..target };
     let listing = rest.engine.list(&target, &options).await?;
     let listing = rest.engine.converted(&target.row, listing).await?;
@@ -299,6 +319,11 @@ fn options_from_query(query: &Query) -> ApiResult<Value> {
     }
     if let Some(policy) = query.get("propagationPolicy").filter(|text| !text.is_empty()) {
         value["propagationPolicy"] = policy.into();
+    }
+    for precondition in ["uid", "resourceVersion"] {
+        if let Some(text) = query.get(precondition).filter(|text| !text.is_empty()) {
+            value["preconditions"][precondition] = text.into();
+        }
     }
     if query.get("orphanDependents").is_some() {
         value["orphanDependents"] = query.flag("orphanDependents").into();

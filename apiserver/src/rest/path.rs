@@ -33,7 +33,8 @@ impl RequestInfo {
     /// `metadata.name` to.
     pub fn parse(method: &http::Method, path: &str, watching: bool, field_name: Option<&str>) -> Self {
         let mut info = Self { path: path.to_owned(), verb: plain_verb(method), ..Self::default() };
-        let segments: Vec<String> = path.trim_matches('/').split('/').map(unescape).collect();
+        let path = unescape(path);
+        let segments: Vec<String> = path.trim_matches('/').split('/').map(str::to_owned).collect();
         let rest = match segments.first().map(String::as_str) {
             Some("api") if segments.len() >= 3 => {
                 info.version.clone_from(&segments[1]);
@@ -165,7 +166,8 @@ mod tests {
     }
 
     #[test]
-    fn escapes_are_undone_after_splitting() {
-        assert_eq!(get("/api/v1/nodes/a%2Fb").name, "a/b");
+    fn escapes_are_undone_before_splitting() {
+        assert_eq!(get("/api/v1/nodes/a%20b").name, "a b");
+        assert_eq!(get("/api/v1/nodes/a%2Fb").subresource, "b");
     }
 }

@@ -34,7 +34,10 @@ impl Include {
             "None" => Ok(Self::None),
             "Object" => Ok(Self::Object),
             other => {
-                Err(Status::bad_request(format!("unrecognized includeObject value: {}", super::query::go_quote(other))))
+                let value = super::query::go_quote(other);
+                Err(Status::bad_request(format!(
+                    "Unable to convert to Table as requested: includeObject: Invalid value: {value}: must be 'Metadata', 'Object', 'None', or empty"
+                )))
             }
         }
     }
@@ -131,7 +134,17 @@ fn api_version(form: Form) -> &'static str {
 }
 
 fn partial(form: Form, value: Value) -> Value {
-    json!({"apiVersion": api_version(form), "kind": "PartialObjectMetadata", "metadata": value.get("metadata").cloned().unwrap_or_else(|| json!({}))})
+    let mut metadata = value.get("metadata").cloned().unwrap_or_else(|| json!({}));
+    // This annotation is a field inside Kubernetes, where metadata is cut from the object.
+    if value.get("kind").and_then(Value::as_str) == Some("DaemonSet")
+        && let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut)
+    {
+        annotations.remove("deprecated.daemonset.template.generation");
+        if annotations.is_empty() {
+            metadata.as_object_mut().map(|metadata| metadata.remove("annotations"));
+        }
+    }
+    json!({"apiVersion": api_version(form), "kind": "PartialObjectMetadata", "metadata": metadata})
 }
 
 /// A table of objects; `metadata` is the list's.
@@ -150,11 +163,11 @@ pub(crate) fn table(
     };
     let rows = rendered.rows.into_iter().zip(objects).map(|(mut cells, object)| {
         let shown = match include {
-            Include::None => None,
-            Include::Metadata => Some(partial(form, object.clone())),
-            Include::Object => Some(object.clone()),
+            Include::None => Value::Null,
+            Include::Metadata => partial(form, object.clone()),
+            Include::Object => object.clone(),
         };
-        if let (Some(shown), Some(cells)) = (shown, cells.as_object_mut()) {
+        if let Some(cells) = cells.as_object_mut() {
             cells.insert("object".into(), shown);
         }
         cells
@@ -264,9 +277,9 @@ pub(crate) fn sized(content_type: &str, body: Bytes, accept_encoding: Option<&st
 }
 
 /// Adds the warnings of a call.
-pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
+pub(crate) fn warn(response: &mut Response<Body>, warnings: &[impl AsRef<str>]) {
     for warning in warnings {
-        let text = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
+        let text = warning.as_ref().replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
         if let Ok(value) = header::HeaderValue::from_bytes(format!("299 - \"{text}\"").as_bytes()) {
             response.headers_mut().append(header::WARNING, value);
         }

@@ -26,7 +26,12 @@ pub(crate) fn prepare_update(cx: &Context<'_>, new: &mut Value, old: &Value) {
     for path in reset {
         keep(new, old, path);
     }
-    move_generation(cx.resource, new, old);
+    // Whoever writes the status does not change what is wanted, even if annotations count as that.
+    if cx.subresource != "status" {
+        move_generation(cx.resource, new, old);
+    } else if meta::generation(old) > 0 {
+        meta::set(new, "generation", meta::generation(old));
+    }
 }
 
 /// Takes the value at `path` (`.spec`, `.metadata.labels`) from `old`, or removes it where `old` has none.
@@ -100,6 +105,18 @@ fn differs(path: &str, new: &Value, old: &Value) -> bool {
 fn content(obj: &Value) -> Vec<(&String, &Value)> {
     let fields = obj.as_object().into_iter().flatten();
     fields.filter(|(name, _)| !matches!(name.as_str(), "metadata" | "status" | "apiVersion" | "kind")).collect()
+}
+
+/// The metadata of a changed object for itself, as kinds judge it once more than the engine does.
+pub(crate) fn meta_errors(cx: &Context<'_>, obj: &Value, names: &dyn Fn(&str, bool) -> Vec<String>) -> ErrorList {
+    meta::validate_object_meta(obj, cx.resource.namespaced, names, &Path::new("metadata"))
+}
+
+/// The metadata of a changed object beside the old, as kinds judge it once more than the engine does.
+pub(crate) fn meta_update_errors(new: &Value, old: &Value) -> ErrorList {
+    let mut errors = meta::validate_object_meta_update(new, old, &Path::new("metadata"));
+    errors.extend(finalizer_errors(new));
+    errors
 }
 
 /// Finalizers of built-in kinds are fully qualified, or the ones that everybody knows.

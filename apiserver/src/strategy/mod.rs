@@ -16,6 +16,7 @@ use crate::authn::UserInfo;
 
 pub(crate) mod base;
 mod go_json;
+mod internal;
 mod kinds;
 mod registry;
 mod rules;
@@ -75,6 +76,19 @@ pub enum SideWrite {
         /// Its name.
         name: String,
         /// The object, complete but for uid, creation time and resource version.
+        object: Value,
+    },
+    /// Replaces the object; the transaction is guarded by the revision that it was read at.
+    Replace {
+        /// The other object's storage group.
+        group: &'static str,
+        /// Its plural name.
+        resource: &'static str,
+        /// Its namespace; empty if it is cluster-scoped.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// The object as it shall be, with the resource version that it was read at.
         object: Value,
     },
     /// Deletes the object if it is there.
@@ -143,6 +157,11 @@ pub trait Strategy: Send + Sync {
     /// `requested` is what the client asked for.
     fn delete_grace(&self, _cx: &Context<'_>, _obj: &Value, _requested: Option<i64>) -> Option<i64> {
         None
+    }
+
+    /// Texts for Warning headers of a deletion.
+    fn delete_warnings(&self, _options: &crate::engine::DeleteOptions) -> Vec<String> {
+        Vec::new()
     }
 
     /// Changes the object when its deletion begins but cannot end at once.

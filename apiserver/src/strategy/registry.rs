@@ -6,8 +6,8 @@ use mainstay_api::resource::Resource;
 
 use super::Strategy;
 use super::kinds::{
-    admission, apps, autoscaling, batch, certificates, config, discovery, events, flow, namespace, networking, node,
-    pod, quota, rbac, scheduling, service, storage, volumes,
+    admission, apps, autoscaling, batch, certificates, config, devices, discovery, events, flow, namespace, networking,
+    node, pod, quota, rbac, scheduling, service, storage, volumes,
 };
 use super::rules::Rules;
 use crate::{aggregation, custom};
@@ -47,6 +47,7 @@ fn rules(group: &str, resource: &str) -> Rules {
         ("flowcontrol.apiserver.k8s.io", "flowschemas") => flow::SCHEMA,
         ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations") => flow::LEVEL,
         (aggregation::GROUP, aggregation::API_SERVICES) => aggregation::API_SERVICE,
+        ("resource.k8s.io", name) => self::devices(name),
         ("admissionregistration.k8s.io", name) => self::admission(name),
         _ => Rules::PLAIN,
     }
@@ -84,6 +85,16 @@ fn apps(resource: &str) -> Rules {
         "statefulsets" => apps::STATEFUL_SET,
         "daemonsets" => apps::DAEMON_SET,
         "controllerrevisions" => apps::CONTROLLER_REVISION,
+        _ => Rules::PLAIN,
+    }
+}
+
+fn devices(resource: &str) -> Rules {
+    match resource {
+        "deviceclasses" => devices::CLASS,
+        "resourceclaims" => devices::CLAIM,
+        "resourceclaimtemplates" => devices::TEMPLATE,
+        "resourceslices" => devices::SLICE,
         _ => Rules::PLAIN,
     }
 }

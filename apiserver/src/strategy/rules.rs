@@ -24,9 +24,31 @@ pub(crate) struct Rules {
     pub names: fn(&str, bool) -> Vec<String>,
     /// What the server itself fills in or tidies up in a written object.
     pub tidy: fn(&Context<'_>, &mut Value),
+    /// What the server keeps in a written object beside its old state; the last step of the preparation.
+    pub settle: fn(&mut Value, Option<&Value>),
     /// Texts for Warning headers.
     pub warn: fn(&Value, Option<&Value>) -> Vec<String>,
+    /// What judges a change, in the order in which Kubernetes does; its errors are told as often as it finds them.
+    pub parts: &'static [Part],
 }
+
+/// A part of judging a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The metadata for itself.
+    Meta,
+    /// The metadata beside the old.
+    MetaUpdate,
+    /// [`Rules::check`].
+    Check,
+    /// [`Rules::change`].
+    Change,
+}
+
+/// Kinds that judge the object before they compare it with the old.
+pub(crate) const CHECK_FIRST: &[Part] = &[Part::Meta, Part::Check, Part::MetaUpdate, Part::Change];
+/// Kinds that compare first, and judge the object whole at the end.
+pub(crate) const CHANGE_FIRST: &[Part] = &[Part::MetaUpdate, Part::Change, Part::Meta, Part::Check];
 
 impl Rules {
     /// No rules.
@@ -36,7 +58,9 @@ impl Rules {
         status: |_, _, _, _| {},
         names: subdomain,
         tidy: |_, _| {},
+        settle: |_, _| {},
         warn: |_, _| Vec::new(),
+        parts: &[Part::MetaUpdate, Part::Check, Part::Change],
     };
 }
 
@@ -58,6 +82,7 @@ impl Strategy for Rules {
     fn prepare_create(&self, cx: &Context<'_>, obj: &mut Value) {
         base::prepare_create(cx, obj);
         (self.tidy)(cx, obj);
+        (self.settle)(obj, None);
     }
 
     fn prepare_update(&self, cx: &Context<'_>, new: &mut Value, old: &Value) {
@@ -65,6 +90,7 @@ impl Strategy for Rules {
             (self.tidy)(cx, new);
         }
         base::prepare_update(cx, new, old);
+        (self.settle)(new, Some(old));
     }
 
     fn validate_create(&self, cx: &Context<'_>, obj: &Value) -> ErrorList {
@@ -79,10 +105,17 @@ impl Strategy for Rules {
     fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
         let mut errors = Errors::default();
         if cx.subresource == "status" {
+            errors.extend(base::meta_update_errors(new, old));
             (self.status)(cx, new, old, &mut errors);
-        } else {
-            (self.check)(cx, new, &mut errors);
-            (self.change)(cx, new, old, &mut errors);
+            return errors.0;
+        }
+        for part in self.parts {
+            match part {
+                Part::Meta => errors.extend(base::meta_errors(cx, new, &|name, prefix| (self.names)(name, prefix))),
+                Part::MetaUpdate => errors.extend(base::meta_update_errors(new, old)),
+                Part::Check => (self.check)(cx, new, &mut errors),
+                Part::Change => (self.change)(cx, new, old, &mut errors),
+            }
         }
         errors.0
     }

@@ -124,7 +124,7 @@ fn volumes(spec: &At<'_>, out: &mut Vec<String>) {
             }
         }
         if let Some(projected) = volume.opt("projected")
-            && projected.get("sources").is_empty()
+            && projected.get("sources").items().all(|source| source.is_empty())
         {
             out.push(format!("volume \"{}\" (Projected) has no sources provided", volume.get("name").str()));
         }
@@ -134,7 +134,9 @@ fn volumes(spec: &At<'_>, out: &mut Vec<String>) {
 fn container(container: &At<'_>, out: &mut Vec<String>) {
     for list in ["limits", "requests"] {
         for (name, at) in container.get("resources").get(list).entries() {
-            let fractional = matches!(name, "memory" | "ephemeral-storage") && !at.quantity().is_integer();
+            // Kubernetes counts thousandths in 64 bits, in which amounts beyond them look broken as well.
+            let fractional = matches!(name, "memory" | "ephemeral-storage")
+                && (!at.quantity().is_integer() || !at.quantity().fits_i64());
             if fractional {
                 out.push(format!(
                     "{}: fractional byte value \"{}\" is invalid, must be an integer",

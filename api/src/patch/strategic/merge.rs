@@ -58,9 +58,10 @@ fn field(original: &mut Object, name: &str, value: Value, place: Place) -> Resul
 /// The value of a patch that meets nothing to merge with: directives, and nulls in maps, have done their work.
 fn without_directives(value: Value) -> Option<Value> {
     match value {
-        Value::Object(patch) => match patch.get(DIRECTIVE).and_then(Value::as_str) {
-            Some("delete") => None,
-            _ => Some(Value::Object(
+        Value::Object(patch) => match patch.get(DIRECTIVE) {
+            // Whatever the directive says, there was nothing to do it to: the whole map goes.
+            Some(_) => None,
+            None => Some(Value::Object(
                 patch
                     .into_iter()
                     .filter(|(name, value)| !value.is_null() && !is_directive(name))

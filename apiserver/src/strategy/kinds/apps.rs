@@ -1,10 +1,11 @@
 //! Deployments, ReplicaSets, StatefulSets, DaemonSets, ReplicationControllers, PodTemplates, ControllerRevisions.
 
 use mainstay_api::field::Error;
+use mainstay_api::meta;
 use mainstay_api::selector::LabelSelector;
 use serde_json::{Value, json};
 
-use crate::strategy::rules::{Rules, frozen_spec};
+use crate::strategy::rules::{Part, Rules, frozen_spec};
 use crate::strategy::validate::selectors::{
     at_most_all, int_or_percent, label_selector, number_of, selector_of_template, template_matches,
 };
@@ -45,6 +46,7 @@ pub(crate) const DAEMON_SET: Rules = Rules {
     check: |_, obj, errors| daemon_set(obj, errors),
     change: |_, new, old, errors| daemon_set_change(new, old, errors),
     status: |_, new, _, errors| daemon_set_status(new, errors),
+    settle: count_templates,
     warn: |new, old| warnings::template("spec.template", new, old),
     ..Rules::PLAIN
 };
@@ -56,6 +58,7 @@ pub(crate) const REPLICATION_CONTROLLER: Rules = Rules {
         replica_status(new, &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"], errors)
     },
     warn: |new, old| warnings::template("spec.template", new, old),
+    parts: &[Part::Meta, Part::Check, Part::MetaUpdate, Part::Check, Part::Change],
     ..Rules::PLAIN
 };
 
@@ -365,6 +368,20 @@ fn daemon_set(obj: &Value, errors: &mut Errors) {
     errors.non_negative(&spec.get("minReadySeconds"));
     daemon_strategy(&spec.get("updateStrategy"), errors);
     errors.non_negative(&spec.get("revisionHistoryLimit"));
+}
+
+/// How often the template has changed, which an annotation tells for the sake of old clients.
+fn count_templates(new: &mut Value, old: Option<&Value>) {
+    const COUNT: &str = "deprecated.daemonset.template.generation";
+    let count = match old {
+        None => 1,
+        Some(old) => {
+            let before = meta::annotation(old, COUNT).and_then(|text| text.parse::<i64>().ok()).unwrap_or_default();
+            let template = |obj: &Value| obj.pointer("/spec/template").cloned();
+            before + i64::from(template(new) != template(old))
+        }
+    };
+    meta::set_annotation(new, COUNT, &count.to_string());
 }
 
 fn daemon_strategy(strategy: &At<'_>, errors: &mut Errors) {

@@ -4,7 +4,7 @@ use mainstay_api::field::Error;
 use mainstay_api::{meta, names};
 use serde_json::Value;
 
-use crate::strategy::rules::Rules;
+use crate::strategy::rules::{Part, Rules};
 use crate::strategy::validate::selectors::{at_most_all, int_or_percent, label_selector};
 use crate::strategy::validate::{At, Errors};
 
@@ -28,6 +28,7 @@ pub(crate) const BUDGET: Rules = Rules {
             errors.non_negative(&status.get(field));
         }
     },
+    parts: &[Part::Check, Part::Change],
     ..Rules::PLAIN
 };
 
@@ -155,7 +156,10 @@ fn metric(metric: &At<'_>, errors: &mut Errors) {
         return;
     }
     let Some((_, field)) = METRICS.iter().find(|(name, _)| *name == kind.str()) else {
-        errors.unsupported(&kind, &METRICS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+        let known: Vec<&str> = METRICS.iter().map(|(name, _)| *name).collect();
+        // Both the type and the lack of a source for it are told so.
+        errors.unsupported(&kind, &known);
+        errors.unsupported(&kind, &known);
         return;
     };
     for (_, other) in METRICS.iter().filter(|(name, _)| *name != kind.str()) {

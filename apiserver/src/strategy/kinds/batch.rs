@@ -9,7 +9,9 @@ use mainstay_api::selector::LabelSelector;
 use mainstay_api::{meta, names};
 use serde_json::{Value, json};
 
-use crate::strategy::rules::Rules;
+use crate::engine::DeleteOptions;
+use crate::strategy::internal;
+use crate::strategy::rules::{Part, Rules};
 use crate::strategy::validate::{At, Errors, selectors, template};
 use crate::strategy::{Context, Strategy, base, warnings};
 
@@ -26,6 +28,20 @@ impl Strategy for Job {
         if obj.pointer("/spec/manualSelector").and_then(Value::as_bool) != Some(true) {
             generate(obj);
         }
+        // A job without labels of its own carries those of its pods.
+        if meta::labels(obj).is_none_or(serde_json::Map::is_empty)
+            && let Some(labels) = obj.pointer("/spec/template/metadata/labels").cloned()
+        {
+            meta::set(obj, "labels", labels);
+        }
+    }
+
+    fn delete_warnings(&self, options: &DeleteOptions) -> Vec<String> {
+        if options.propagation.is_some() {
+            return Vec::new();
+        }
+        let text = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
+        vec![text.to_owned()]
     }
 
     fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
@@ -43,8 +59,16 @@ impl Strategy for Job {
             return errors.0;
         }
         let (now, was) = (At::spec(new), At::spec(old));
-        job(&now, &mut errors);
-        template_labels(&now, &mut errors);
+        errors.extend(base::meta_errors(cx, new, &|name, prefix| self.name_errors(name, prefix)));
+        // Kubernetes judges the job as such, and then once more as part of the comparison.
+        for part in [Part::Check, Part::MetaUpdate, Part::Check] {
+            if part == Part::MetaUpdate {
+                errors.extend(base::meta_update_errors(new, old));
+                continue;
+            }
+            job(&now, &mut errors);
+            template_labels(&now, &mut errors);
+        }
         changes(&now, &was, &mut errors);
         errors.0
     }
@@ -189,7 +213,13 @@ fn changes(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
     errors.immutable(&now.get("selector"), &was.get("selector"));
     // A suspended job that never started may still be moved to other nodes.
     if !was.get("suspend").bool() {
-        errors.immutable(&now.get("template"), &was.get("template"));
+        let template = now.get("template");
+        if template.value != was.get("template").value
+            && let Some(of) = mainstay_api::types::by_name("io.k8s.api.core.v1.PodTemplateSpec")
+        {
+            let shown = internal::line(of, template.value);
+            errors.0.push(Error::invalid_text(&template.path, shown, "field is immutable"));
+        }
     }
     for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
         errors.immutable(&now.get(field), &was.get(field));

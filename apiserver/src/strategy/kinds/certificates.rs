@@ -60,10 +60,19 @@ impl Strategy for SigningRequest {
     }
 
     fn prepare_update(&self, cx: &Context<'_>, new: &mut Value, old: &Value) {
-        base::prepare_update(cx, new, old);
+        if cx.subresource == "status" {
+            // The conditions, which nobody owns here, are judged, not reset.
+            base::keep(new, old, ".spec");
+        } else {
+            base::prepare_update(cx, new, old);
+        }
         if matches!(cx.subresource, "status" | "approval") {
             stamp(new, old, &mainstay_api::time::seconds(cx.now));
         }
+    }
+
+    fn name_errors(&self, name: &str, prefix: bool) -> Vec<String> {
+        mainstay_api::names::is_path_segment(name, prefix)
     }
 
     fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
@@ -74,8 +83,12 @@ impl Strategy for SigningRequest {
 
     fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
         let mut errors = Errors::default();
+        errors.extend(base::meta_update_errors(new, old));
         let (status, before) = (At::root(new).get("status"), At::root(old).get("status"));
         conditions(&status, &before, &mut errors);
+        if cx.subresource != "approval" {
+            approvals(&status, &before, &mut errors);
+        }
         if cx.subresource == "status" {
             certificate(&status, &before, &mut errors);
         }
@@ -127,7 +140,9 @@ fn request(at: &At<'_>, errors: &mut Errors) {
     let bytes = base64::engine::general_purpose::STANDARD.decode(at.str()).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     if !text.contains("-----BEGIN CERTIFICATE REQUEST-----") {
-        errors.invalid(at, "PEM block type must be CERTIFICATE REQUEST");
+        // No bytes at all are shown as null.
+        let shown = if at.is_empty() { Value::Null } else { at.value.clone() };
+        errors.0.push(Error::invalid(&at.path, shown, "PEM block type must be CERTIFICATE REQUEST"));
     }
 }
 
@@ -137,6 +152,9 @@ fn signer_name(at: &At<'_>, errors: &mut Errors) {
         return;
     }
     match at.str().split_once('/') {
+        Some(("kubernetes.io", "legacy-unknown")) => {
+            errors.invalid(at, "the legacy signerName is not allowed via this API version");
+        }
         None => errors.invalid(at, "must be a fully qualified domain and path of the form 'example.com/signer-name'"),
         Some((domain, path)) => {
             for why in names::is_dns1123_subdomain(domain) {
@@ -190,18 +208,49 @@ fn conditions(status: &At<'_>, before: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// Approving and denying has an endpoint of its own.
+fn approvals(status: &At<'_>, before: &At<'_>, errors: &mut Errors) {
+    let list = status.get("conditions");
+    for kind in ["Approved", "Denied"] {
+        let of = |status: &At<'_>| -> Vec<Value> {
+            let all = status.get("conditions").items();
+            all.filter(|at| at.get("type").str() == kind).map(|at| at.value.clone()).collect()
+        };
+        let (now, was) = (of(status), of(before));
+        if now.len() > was.len() {
+            errors.forbidden(&list, format!("updates may not add a condition of type \"{kind}\""));
+        } else if now.len() == was.len() && now != was {
+            errors.forbidden(&list, format!("updates may not modify a condition of type \"{kind}\""));
+        }
+    }
+}
+
+/// What is wrong with a chain of certificates.
+fn pem_error(bytes: &[u8]) -> Option<String> {
+    let mut found = 0;
+    for block in x509_parser::pem::Pem::iter_from_buffer(bytes) {
+        let Ok(block) = block else { break };
+        if block.label != "CERTIFICATE" {
+            return Some(format!("only CERTIFICATE PEM blocks are allowed, found \"{}\"", block.label));
+        }
+        match block.parse_x509() {
+            Ok(_) => found += 1,
+            Err(error) => return Some(error.to_string()),
+        }
+    }
+    (found == 0).then(|| "must contain at least one CERTIFICATE PEM block".to_owned())
+}
+
 fn certificate(status: &At<'_>, before: &At<'_>, errors: &mut Errors) {
     let (now, was) = (status.get("certificate"), before.get("certificate"));
     if now.str() == was.str() {
         return;
     }
     let bytes = base64::engine::general_purpose::STANDARD.decode(now.str()).unwrap_or_default();
-    if !now.is_empty() && !String::from_utf8_lossy(&bytes).contains("-----BEGIN CERTIFICATE-----") {
-        errors.0.push(Error::invalid(
-            &now.path,
-            "<certificate data>",
-            "must contain at least one CERTIFICATE PEM block",
-        ));
+    if !now.is_empty()
+        && let Some(why) = pem_error(&bytes)
+    {
+        errors.0.push(Error::invalid(&now.path, "<certificate data>", why));
     }
     if !was.is_empty() {
         errors.forbidden(&now, "updates may not modify existing certificate content");

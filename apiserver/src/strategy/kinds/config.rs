@@ -4,7 +4,7 @@ use mainstay_api::field::Error;
 use mainstay_api::names;
 use serde_json::Value;
 
-use crate::strategy::rules::Rules;
+use crate::strategy::rules::{self, Rules};
 use crate::strategy::validate::{At, Errors};
 
 const SIZE_MAX: usize = 1024 * 1024;
@@ -15,6 +15,7 @@ pub(crate) const CONFIG_MAP: Rules = Rules {
     change: |_, new, old, errors| {
         frozen(new, old, &["immutable", "data", "binaryData"], errors);
     },
+    parts: rules::CHANGE_FIRST,
     ..Rules::PLAIN
 };
 
@@ -29,8 +30,46 @@ pub(crate) const SECRET: Rules = Rules {
     tidy: |_, obj| {
         merge_string_data(obj);
     },
+    warn: |new, _| tls_warning(new).into_iter().collect(),
+    parts: rules::CHANGE_FIRST,
     ..Rules::PLAIN
 };
+
+/// What a server would complain of that was given this certificate and key.
+fn tls_warning(secret: &Value) -> Option<String> {
+    use base64::Engine as _;
+    let root = At::root(secret);
+    if root.get("type").str() != "kubernetes.io/tls" {
+        return None;
+    }
+    let data = root.get("data");
+    let labels = |key: &str| -> Vec<String> {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(data.get(key).str()).unwrap_or_default();
+        x509_parser::pem::Pem::iter_from_buffer(&bytes).map_while(Result::ok).map(|block| block.label).collect()
+    };
+    let is_key = |label: &String| label == "PRIVATE KEY" || label.ends_with(" PRIVATE KEY");
+    let (certificates, keys) = (labels("tls.crt"), labels("tls.key"));
+    if !certificates.iter().any(|label| label == "CERTIFICATE") {
+        return Some(match certificates.as_slice() {
+            [] => "tls: failed to find any PEM data in certificate input".to_owned(),
+            [only] if is_key(only) => "tls: failed to find certificate PEM data in certificate input, but did find a private key; PEM inputs may have been switched".to_owned(),
+            skipped => format!("tls: failed to find \"CERTIFICATE\" PEM block in certificate input after skipping PEM blocks of the following types: [{}]", skipped.join(" ")),
+        });
+    }
+    if keys.iter().any(is_key) {
+        return None;
+    }
+    Some(match keys.as_slice() {
+        [] => "tls: failed to find any PEM data in key input".to_owned(),
+        [only] if only == "CERTIFICATE" => {
+            "tls: found a certificate rather than a key in the PEM for the private key".to_owned()
+        }
+        skipped => format!(
+            "tls: failed to find PEM block with type ending in \"PRIVATE KEY\" in key input after skipping PEM blocks of the following types: [{}]",
+            skipped.join(" ")
+        ),
+    })
+}
 
 fn config_map(obj: &Value, errors: &mut Errors) {
     let root = At::root(obj);

@@ -3,21 +3,30 @@
 use mainstay_api::names;
 use serde_json::Value;
 
-use crate::strategy::rules::Rules;
+use crate::strategy::rules::{Part, Rules};
 use crate::strategy::validate::{At, Errors, ip};
 
 /// Endpoints.
 pub(crate) const ENDPOINTS: Rules = Rules {
     check: |_, obj, errors| endpoints(obj, errors),
-    warn: |_, _| vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()],
+    parts: &[Part::MetaUpdate, Part::Meta, Part::Check, Part::Change],
     ..Rules::PLAIN
 };
 
 /// EndpointSlices.
 pub(crate) const SLICE: Rules = Rules {
-    check: |_, obj, errors| slice(obj, errors),
+    check: |_, obj, errors| slice(obj, None, errors),
+    parts: &[Part::MetaUpdate, Part::Change],
+    // The topology of old is what the fields for it cannot say, and nothing a new object may carry.
+    settle: |new, old| {
+        if old.is_none() {
+            let endpoints = new.get_mut("endpoints").and_then(Value::as_array_mut).into_iter().flatten();
+            endpoints.filter_map(Value::as_object_mut).for_each(|endpoint| drop(endpoint.remove("deprecatedTopology")));
+        }
+    },
     change: |_, new, old, errors| {
-        errors.immutable(&At::root(new).get("addressType"), &At::root(old).get("addressType"))
+        slice(new, Some(old), errors);
+        errors.immutable(&At::root(new).get("addressType"), &At::root(old).get("addressType"));
     },
     ..Rules::PLAIN
 };
@@ -54,14 +63,18 @@ fn endpoints(obj: &Value, errors: &mut Errors) {
     }
 }
 
-fn slice(obj: &Value, errors: &mut Errors) {
+/// Endpoints that were there before are not judged again.
+fn slice(obj: &Value, old: Option<&Value>, errors: &mut Errors) {
     let root = At::root(obj);
     let kind = root.get("addressType");
+    ports(&root.get("ports"), errors);
     errors.one_of(&kind, &["FQDN", "IPv4", "IPv6"]);
     if matches!(kind.str(), "FQDN" | "IPv4" | "IPv6") {
-        root.get("endpoints").items().for_each(|endpoint| self::endpoint(&endpoint, kind.str(), errors));
+        let before = old.and_then(|old| old.get("endpoints")).and_then(Value::as_array);
+        let known = |endpoint: &At<'_>| before.is_some_and(|before| before.contains(endpoint.value));
+        let new = root.get("endpoints").items().filter(|endpoint| !known(endpoint));
+        new.for_each(|endpoint| self::endpoint(&endpoint, kind.str(), errors));
     }
-    ports(&root.get("ports"), errors);
 }
 
 fn endpoint(at: &At<'_>, kind: &str, errors: &mut Errors) {

@@ -6,6 +6,7 @@ pub(crate) mod autoscaling;
 pub(crate) mod batch;
 pub(crate) mod certificates;
 pub(crate) mod config;
+pub(crate) mod devices;
 pub(crate) mod discovery;
 pub(crate) mod events;
 pub(crate) mod flow;

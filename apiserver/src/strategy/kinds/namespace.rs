@@ -38,12 +38,14 @@ impl Strategy for Namespace {
         finalizer_errors(obj)
     }
 
-    fn validate_update(&self, cx: &Context<'_>, new: &Value, _old: &Value) -> ErrorList {
+    fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
+        let mut errors = base::meta_update_errors(new, old);
         match cx.subresource {
-            "finalize" => finalizer_errors(new),
-            "status" => phase_errors(new),
-            _ => ErrorList::new(),
+            "finalize" => errors.extend(finalizer_errors(new)),
+            "status" => errors.extend(phase_errors(new)),
+            _ => {}
         }
+        errors
     }
 
     fn name_errors(&self, name: &str, prefix: bool) -> Vec<String> {

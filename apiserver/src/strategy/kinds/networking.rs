@@ -16,7 +16,7 @@ pub(crate) const INGRESS: Rules = Rules {
     },
     warn: |new, old| {
         let has = |object: &Value| meta::annotation(object, "kubernetes.io/ingress.class").is_some();
-        let new_one = has(new) && !old.is_some_and(has);
+        let new_one = has(new) && old.is_none();
         new_one
             .then(|| {
                 "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"
@@ -41,7 +41,16 @@ pub(crate) const NETWORK_POLICY: Rules = Rules { check: |_, obj, errors| network
 /// ServiceCIDRs.
 pub(crate) const SERVICE_CIDR: Rules = Rules {
     check: |_, obj, errors| service_cidr(obj, errors),
-    change: |_, new, old, errors| frozen_spec(new, old, &["cidrs"], errors),
+    change: |_, new, old, errors| {
+        let (new, old) = (At::spec(new).get("cidrs"), At::spec(old).get("cidrs"));
+        // A second family may come, what is there stays.
+        for (cidr, before) in new.items().zip(old.items()) {
+            errors.immutable(&cidr, &before);
+        }
+        if new.len() < old.len() {
+            errors.invalid(&new, "field is immutable");
+        }
+    },
     ..Rules::PLAIN
 };
 
@@ -53,25 +62,34 @@ pub(crate) const IP_ADDRESS: Rules = Rules {
             errors.required(&parent, "");
             return;
         }
-        errors.needed(&parent.get("resource"));
-        errors.needed(&parent.get("name"));
-    },
-    change: |_, new, old, errors| frozen_spec(new, old, &["parentRef"], errors),
-    names: |name, _| {
-        if ip::parse(name).is_some_and(|ip| ip.to_string() == name) {
-            Vec::new()
-        } else {
-            vec!["must be a valid IP address in canonical form".to_owned()]
+        let group = parent.get("group");
+        errors.name_if_set(&group, names::is_dns1123_subdomain);
+        for field in ["resource", "name"] {
+            let at = parent.get(field);
+            if at.str().is_empty() {
+                errors.required(&at, "");
+            } else {
+                errors.each(&at, names::is_path_segment(at.str(), false));
+            }
+        }
+        let namespace = parent.get("namespace");
+        if !namespace.str().is_empty() {
+            errors.each(&namespace, names::is_path_segment(namespace.str(), false));
         }
     },
+    change: |_, new, old, errors| frozen_spec(new, old, &["parentRef"], errors),
+    names: |name, _| ip::canonical(name),
     ..Rules::PLAIN
 };
 
 fn ingress(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     let annotation = meta::annotation(obj, "kubernetes.io/ingress.class");
+    // Only a new ingress is held to that.
+    let new = meta::resource_version(obj).is_empty();
     if let (Some(annotation), Some(class)) = (annotation, spec.opt("ingressClassName"))
         && annotation != class.str()
+        && new
     {
         let path = mainstay_api::field::Path::new("annotations").child("kubernetes.io/ingress.class");
         errors.0.push(Error::invalid(&path, annotation, "must match `ingressClassName` when both are specified"));
@@ -222,7 +240,9 @@ fn network_policy(obj: &Value, errors: &mut Errors) {
         return;
     }
     for kind in types.items() {
-        errors.one_of_if_set(&kind, &["Egress", "Ingress"]);
+        if !matches!(kind.str(), "Ingress" | "Egress") {
+            errors.unsupported(&kind, &["Ingress", "Egress"]);
+        }
     }
 }
 
@@ -234,7 +254,7 @@ fn policy_port(at: &At<'_>, errors: &mut Errors) {
     if !port.is_null() {
         if port.value.is_number() && !end.is_null() {
             if end.int() < port.int() {
-                errors.invalid(&end, "must be greater than or equal to `port`");
+                errors.0.push(Error::invalid(&end.path, port.int(), "must be greater than or equal to `port`"));
             }
             errors.in_range_port(&end);
         } else if !end.is_null() {

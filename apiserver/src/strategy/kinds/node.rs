@@ -1,10 +1,10 @@
 //! Nodes.
 
-use mainstay_api::field::{Error, Path};
+use mainstay_api::field::{Error, Path, Shown};
 use mainstay_api::{meta, names};
 use serde_json::Value;
 
-use crate::strategy::rules::Rules;
+use crate::strategy::rules::{CHECK_FIRST, Rules};
 use crate::strategy::validate::{At, Errors, gates, ip};
 use crate::strategy::{Context, base};
 
@@ -45,6 +45,11 @@ impl crate::strategy::Strategy for Node {
 const RULES: Rules = Rules {
     check: |_, obj, errors| node(obj, errors),
     change: |_, new, old, errors| changes(new, old, errors),
+    status: |_, new, _, errors| {
+        addresses(new, errors);
+        capacity(new, errors);
+    },
+    parts: CHECK_FIRST,
     ..Rules::PLAIN
 };
 
@@ -70,11 +75,32 @@ fn node(obj: &Value, errors: &mut Errors) {
         let detail = "may specify no more than one CIDR for each IP family";
         errors.invalid(&spec.get("podCIDRs"), detail);
     }
+    addresses(obj, errors);
+}
+
+fn addresses(obj: &Value, errors: &mut Errors) {
     let mut seen = std::collections::HashSet::new();
     for address in At::root(obj).get("status").get("addresses").items() {
-        let key = (address.get("type").str().to_owned(), address.get("address").str().to_owned());
-        if !seen.insert(key) {
-            errors.duplicate(&address);
+        let (kind, text) = (address.get("type").str(), address.get("address").str());
+        if !seen.insert((kind, text)) {
+            let shown = format!("{{\"Type\":{},\"Address\":{}}}", Value::from(kind), Value::from(text));
+            let mut error = Error::duplicate(&address.path, "");
+            error.value = Shown::Text(shown);
+            errors.0.push(error);
+        }
+    }
+}
+
+/// What a node has is never less than nothing.
+fn capacity(obj: &Value, errors: &mut Errors) {
+    let status = At::root(obj).get("status");
+    for field in ["capacity", "allocatable"] {
+        let amounts = status.get(field);
+        for (name, amount) in amounts.entries() {
+            if amount.quantity().is_negative() {
+                let path = amounts.path.child(name);
+                errors.0.push(Error::invalid(&path, amount.value.clone(), "must be greater than or equal to 0"));
+            }
         }
     }
 }
@@ -93,15 +119,22 @@ fn taints(list: &At<'_>, errors: &mut Errors) {
         }
         gates::taint_effect(&at.get("effect"), errors);
         if !seen.insert((key.str(), at.get("effect").str())) {
-            errors.0.push(
-                Error::duplicate(&at.path, at.value.clone())
-                    .with_detail("taints must be unique by key and effect pair"),
+            let added = at.opt("timeAdded").map_or_else(|| "null".to_owned(), |at| at.value.to_string());
+            let shown = format!(
+                "{{\"Key\":{},\"Value\":{},\"Effect\":{},\"TimeAdded\":{added}}}",
+                Value::from(key.str()),
+                Value::from(value.str()),
+                Value::from(at.get("effect").str())
             );
+            let mut error = Error::duplicate(&at.path, "").with_detail("taints must be unique by key and effect pair");
+            error.value = Shown::Text(shown);
+            errors.0.push(error);
         }
     }
 }
 
 fn changes(new: &Value, old: &Value, errors: &mut Errors) {
+    taints(&At::spec(new).get("taints"), errors);
     let (new, old) = (At::spec(new), At::spec(old));
     if !old.get("podCIDRs").is_empty() && new.get("podCIDRs").value != old.get("podCIDRs").value {
         errors.forbidden(&new.get("podCIDRs"), "node updates may not change podCIDR except from \"\" to valid");

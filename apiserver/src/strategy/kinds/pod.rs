@@ -1,11 +1,12 @@
 //! Pods.
 
 mod change;
+mod difference;
 mod qos;
 mod resize;
 mod status;
 
-use mainstay_api::field::ErrorList;
+use mainstay_api::field::{Error, ErrorList};
 use mainstay_api::{meta, time};
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ impl Strategy for Pod {
                 "reason": "SchedulingGated",
                 "message": "Scheduling is blocked due to non-empty scheduling gates",
                 "lastProbeTime": null,
-                "lastTransitionTime": null,
+                "lastTransitionTime": time::seconds(cx.now),
             }]);
         }
         base::prepare_create(cx, obj);
@@ -61,6 +62,7 @@ impl Strategy for Pod {
     fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
         let mut errors = Errors::default();
         let spec = At::spec(obj);
+        annotations(obj, &mut errors);
         pod_spec::pod_spec(&spec, &mut errors);
         if !spec.get("ephemeralContainers").is_empty() {
             // What is wrong with them does not matter as they may not be there at all.
@@ -76,10 +78,16 @@ impl Strategy for Pod {
     fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
         let mut errors = Errors::default();
         match cx.subresource {
-            "status" => status::validate(new, old, &mut errors),
+            "status" => {
+                errors.extend(base::meta_update_errors(new, old));
+                status::validate(new, old, &mut errors);
+            }
             "ephemeralcontainers" => change::ephemeral(new, old, &mut errors),
             "resize" => resize::validate(new, old, &mut errors),
             "" => {
+                errors.extend(base::meta_update_errors(new, old));
+                errors.extend(base::meta_errors(cx, new, &|name, prefix| self.name_errors(name, prefix)));
+                annotations(new, &mut errors);
                 pod_spec::pod_spec(&At::spec(new), &mut errors);
                 change::spec(new, old, &mut errors);
             }
@@ -101,6 +109,28 @@ impl Strategy for Pod {
         let own = spec.opt("terminationGracePeriodSeconds").map_or(30, |at| at.int());
         let seconds = requested.unwrap_or(own);
         Some(if seconds < 0 { 1 } else { seconds })
+    }
+}
+
+/// Annotations that mean something.
+fn annotations(obj: &Value, errors: &mut Errors) {
+    const MIRROR: &str = "kubernetes.io/config.mirror";
+    const SECCOMP: &str = "seccomp.security.alpha.kubernetes.io/pod";
+    const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
+    let list = At::root(obj).get("metadata").get("annotations");
+    if let Some(mirror) = meta::annotation(obj, MIRROR)
+        && At::spec(obj).get("nodeName").is_empty()
+    {
+        let why = "must set spec.nodeName if mirror pod annotation is set";
+        errors.0.push(Error::invalid(&list.path.key(MIRROR), mirror, why));
+    }
+    for (key, value) in list.map() {
+        let value = value.as_str().unwrap_or_default();
+        let local = value.strip_prefix("localhost/").is_some_and(|path| !path.is_empty() && !path.starts_with('/'));
+        let known = local || matches!(value, "runtime/default" | "docker/default" | "unconfined");
+        if (key == SECCOMP || key.starts_with(SECCOMP_CONTAINER)) && !known {
+            errors.0.push(Error::invalid(&list.path.child(key), value, "must be a valid seccomp profile"));
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use mainstay_api::names;
 use mainstay_api::quantity::Quantity;
 use serde_json::Value;
 
-use crate::strategy::rules::{Rules, frozen_spec};
+use crate::strategy::rules::{Part, Rules, frozen_spec};
 use crate::strategy::validate::{At, Errors, quantities};
 
 /// ResourceQuotas.
@@ -31,7 +31,8 @@ pub(crate) const QUOTA: Rules = Rules {
 };
 
 /// LimitRanges.
-pub(crate) const LIMITS: Rules = Rules { check: |_, obj, errors| limit_range(obj, errors), ..Rules::PLAIN };
+pub(crate) const LIMITS: Rules =
+    Rules { check: |_, obj, errors| limit_range(obj, errors), parts: &[Part::Meta, Part::Check], ..Rules::PLAIN };
 
 const SCOPES: &[&str] = &[
     "Terminating",

@@ -4,7 +4,7 @@ use mainstay_api::field::Error;
 use mainstay_api::names;
 use serde_json::{Value, json};
 
-use crate::strategy::rules::Rules;
+use crate::strategy::rules::{Part, Rules};
 use crate::strategy::validate::{At, Errors, selectors};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -13,9 +13,12 @@ fn segment(name: &str, prefix: bool) -> Vec<String> {
     names::is_path_segment(name, prefix)
 }
 
+/// Roles and bindings are judged whole twice.
+const TWICE: &[Part] = &[Part::Meta, Part::Check, Part::Meta, Part::Check, Part::MetaUpdate, Part::Change];
+
 /// Roles.
 pub(crate) const ROLE: Rules =
-    Rules { check: |_, obj, errors| rules(obj, true, errors), names: segment, ..Rules::PLAIN };
+    Rules { check: |_, obj, errors| rules(obj, true, errors), names: segment, parts: TWICE, ..Rules::PLAIN };
 
 /// ClusterRoles.
 pub(crate) const CLUSTER_ROLE: Rules = Rules {
@@ -24,14 +27,16 @@ pub(crate) const CLUSTER_ROLE: Rules = Rules {
         aggregation(obj, errors);
     },
     names: segment,
+    parts: TWICE,
     ..Rules::PLAIN
 };
 
 /// RoleBindings.
 pub(crate) const BINDING: Rules = Rules {
-    check: |_, obj, errors| binding(obj, &["ClusterRole", "Role"], errors),
+    check: |_, obj, errors| binding(obj, &["Role", "ClusterRole"], errors),
     change: |_, new, old, errors| same_role(new, old, errors),
     names: segment,
+    parts: TWICE,
     ..Rules::PLAIN
 };
 
@@ -40,6 +45,7 @@ pub(crate) const CLUSTER_BINDING: Rules = Rules {
     check: |_, obj, errors| binding(obj, &["ClusterRole"], errors),
     change: |_, new, old, errors| same_role(new, old, errors),
     names: segment,
+    parts: TWICE,
     ..Rules::PLAIN
 };
 

@@ -3,6 +3,7 @@
 use mainstay_api::{meta, names};
 use serde_json::Value;
 
+use crate::strategy::base;
 use crate::strategy::rules::Rules;
 use crate::strategy::validate::{At, Errors, gates, resources, selectors};
 
@@ -31,7 +32,19 @@ pub(crate) const RUNTIME_CLASS: Rules = Rules {
 };
 
 /// Leases.
-pub(crate) const LEASE: Rules = Rules { check: |_, obj, errors| lease(obj, errors), ..Rules::PLAIN };
+pub(crate) const LEASE: Rules = Rules {
+    check: |_, obj, errors| lease(obj, errors),
+    // Coordinated leader election is off, and so are its fields.
+    settle: |new, old| {
+        for field in ["strategy", "preferredHolder"] {
+            let used = old.is_some_and(|old| At::spec(old).opt(field).is_some());
+            if !used {
+                base::remove(new, &format!(".spec.{field}"));
+            }
+        }
+    },
+    ..Rules::PLAIN
+};
 
 fn priority_class(obj: &Value, errors: &mut Errors) {
     let (root, name) = (At::root(obj), meta::name(obj));

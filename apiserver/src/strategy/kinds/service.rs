@@ -55,10 +55,12 @@ impl Strategy for Service {
 
     fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
         let mut errors = Errors::default();
+        errors.extend(base::meta_update_errors(new, old));
         if cx.subresource == "status" {
             validate::load_balancer(&At::root(new).get("status").get("loadBalancer"), &mut errors);
         } else {
             validate::change(new, old, &mut errors);
+            errors.extend(base::meta_errors(cx, new, &|name, prefix| self.name_errors(name, prefix)));
             validate::service(new, &mut errors);
         }
         errors.0

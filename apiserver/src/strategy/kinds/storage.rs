@@ -4,7 +4,7 @@ use mainstay_api::field::Error;
 use mainstay_api::names;
 use serde_json::Value;
 
-use crate::strategy::rules::{Rules, frozen_spec};
+use crate::strategy::rules::{self, Rules, frozen_spec};
 use crate::strategy::validate::volume_sources::csi_driver_name;
 use crate::strategy::validate::{At, Errors, quantities, selectors};
 
@@ -17,6 +17,7 @@ pub(crate) const CLASS: Rules = Rules {
             errors.immutable(&new.get(field), &old.get(field));
         }
     },
+    parts: rules::CHECK_FIRST,
     ..Rules::PLAIN
 };
 
@@ -169,7 +170,11 @@ fn driver(obj: &Value, errors: &mut Errors) {
         }
     }
     let policy = spec.get("fsGroupPolicy");
-    errors.one_of_if_set(&policy, &["ReadWriteOnceWithFSType", "File", "None"]);
+    errors.one_of_if_set(&policy, &["File", "None", "ReadWriteOnceWithFSType"]);
+    let period = spec.get("nodeAllocatableUpdatePeriodSeconds");
+    if !period.is_null() && period.int() < 10 {
+        errors.invalid(&period, "must be greater than or equal to 10 seconds");
+    }
     let mut audiences = std::collections::HashSet::new();
     for request in spec.get("tokenRequests").items() {
         let audience = request.get("audience");

@@ -70,13 +70,22 @@ impl Strategy for Volume {
     fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> mainstay_api::field::ErrorList {
         let mut errors = Errors::default();
         if cx.subresource.is_empty() {
-            volume(new, &mut errors);
+            // Kubernetes judges a volume as such, and then once more as part of the comparison.
+            for _ in 0..2 {
+                errors.extend(base::meta_errors(cx, new, &|name, prefix| self.name_errors(name, prefix)));
+                volume(new, &mut errors);
+            }
             changes(new, old, &mut errors);
+        } else {
+            errors.extend(base::meta_update_errors(new, old));
         }
         errors.0
     }
 
-    fn warnings(&self, _cx: &Context<'_>, new: &Value, _old: Option<&Value>) -> Vec<String> {
+    fn warnings(&self, cx: &Context<'_>, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        if !cx.subresource.is_empty() {
+            return Vec::new();
+        }
         let recycled = At::spec(new).get("persistentVolumeReclaimPolicy").str() == "Recycle";
         let text = "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.";
         recycled.then(|| text.to_owned()).into_iter().collect()
@@ -160,8 +169,11 @@ fn changes(new: &Value, old: &Value, errors: &mut Errors) {
     }
     let mode = At::new(now.get("volumeMode").value, mainstay_api::field::Path::new("volumeMode"));
     errors.immutable(&mode, &was.get("volumeMode"));
-    if was.opt("nodeAffinity").is_some() {
-        errors.immutable(&now.get("nodeAffinity"), &was.get("nodeAffinity"));
+    let (affinity, before) = (now.get("nodeAffinity"), was.get("nodeAffinity"));
+    if !before.is_null() && affinity.value != before.value {
+        let path = mainstay_api::field::Path::new("nodeAffinity");
+        let why = "field is immutable, except for updating from beta label to GA";
+        errors.0.push(Error::invalid(&path, affinity.value.clone(), why));
     }
 }
 
@@ -172,12 +184,16 @@ impl Strategy for Claim {
     fn prepare_create(&self, cx: &Context<'_>, obj: &mut Value) {
         base::prepare_create(cx, obj);
         base::set(obj, "/status", serde_json::json!({"phase": "Pending"}));
+        drop_odd_source(obj);
         copy_source(obj);
     }
 
     fn prepare_update(&self, cx: &Context<'_>, new: &mut Value, old: &Value) {
         base::prepare_update(cx, new, old);
         if cx.subresource.is_empty() {
+            if At::spec(old).opt("dataSource").is_none() {
+                drop_odd_source(new);
+            }
             copy_source(new);
         }
     }
@@ -191,13 +207,31 @@ impl Strategy for Claim {
     fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> mainstay_api::field::ErrorList {
         let mut errors = Errors::default();
         if cx.subresource == "status" {
+            errors.extend(base::meta_update_errors(new, old));
             claim_status(new, &mut errors);
         } else {
+            errors.extend(base::meta_errors(cx, new, &|name, prefix| self.name_errors(name, prefix)));
             claim_spec(&At::spec(new), &mut errors);
+            errors.extend(base::meta_update_errors(new, old));
             claim_changes(new, old, &mut errors);
         }
         errors.0
     }
+}
+
+/// `dataSource` has only ever taken claims and snapshots; what else it says is passed over. `dataSourceRef` stays within
+/// the namespace.
+fn drop_odd_source(obj: &mut Value) {
+    let source = At::spec(obj).get("dataSource");
+    let (group, kind) = (source.get("apiGroup"), source.get("kind"));
+    let known = matches!(
+        (group.str(), kind.str()),
+        ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
+    );
+    if !known {
+        base::remove(obj, ".spec.dataSource");
+    }
+    base::remove(obj, ".spec.dataSourceRef.namespace");
 }
 
 /// `dataSource` and `dataSourceRef` say the same unless the latter crosses namespaces.

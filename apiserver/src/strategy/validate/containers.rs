@@ -72,11 +72,11 @@ fn restart_policy(at: &At<'_>, errors: &mut Errors) {
 /// Fields of an ephemeral container that are not for it.
 const NOT_EPHEMERAL: &[(&str, &str)] = &[
     ("ports", "cannot be set for an Ephemeral Container"),
+    ("resources", "cannot be set for an Ephemeral Container"),
     ("livenessProbe", "cannot be set for an Ephemeral Container"),
     ("readinessProbe", "cannot be set for an Ephemeral Container"),
     ("startupProbe", "cannot be set for an Ephemeral Container"),
     ("lifecycle", "cannot be set for an Ephemeral Container"),
-    ("resources", "cannot be set for an Ephemeral Container"),
     ("resizePolicy", "cannot be set for an Ephemeral Container"),
 ];
 

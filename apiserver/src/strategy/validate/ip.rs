@@ -14,6 +14,17 @@ pub(crate) fn parse(text: &str) -> Option<IpAddr> {
     text.parse().ok()
 }
 
+/// What is wrong with the one form that an address may be named in.
+pub(crate) fn canonical(text: &str) -> Vec<String> {
+    let zeros = text.split('.').any(|part| part.len() > 1 && part.starts_with('0'));
+    match parse(text) {
+        None if text.contains('.') && zeros => vec!["must not have leading 0s".to_owned()],
+        None => vec![NOT_IP.to_owned()],
+        Some(parsed) if parsed.to_string() != text => vec![format!("must be in canonical form (\"{parsed}\")")],
+        Some(_) => Vec::new(),
+    }
+}
+
 /// Must be an address.
 pub(crate) fn address(at: &At<'_>, errors: &mut Errors) -> Option<IpAddr> {
     let parsed = parse(at.str());

@@ -30,27 +30,6 @@ const STANDARD: &[&str] = &[
     "requests.storage",
     "storage",
 ];
-const STANDARD_QUOTA: &[&str] = &[
-    "cpu",
-    "memory",
-    "ephemeral-storage",
-    "requests.cpu",
-    "requests.memory",
-    "requests.storage",
-    "requests.ephemeral-storage",
-    "limits.cpu",
-    "limits.memory",
-    "limits.ephemeral-storage",
-    "pods",
-    "resourcequotas",
-    "services",
-    "replicationcontrollers",
-    "secrets",
-    "persistentvolumeclaims",
-    "configmaps",
-    "services.nodeports",
-    "services.loadbalancers",
-];
 const COUNTED: &[&str] = &[
     "pods",
     "resourcequotas",
@@ -118,11 +97,7 @@ pub(crate) fn resource_name(name: &str, at: &At<'_>, errors: &mut Errors) {
 
 /// The name of a resource that containers have.
 pub(crate) fn container_resource_name(name: &str, at: &At<'_>, errors: &mut Errors) {
-    let before = errors.0.len();
     resource_name(name, at, errors);
-    if errors.0.len() > before {
-        return;
-    }
     let standard = matches!(name, "cpu" | "memory" | "ephemeral-storage") || is_hugepages(name);
     if !name.contains('/') && !standard {
         errors.0.push(Error::invalid(&at.path, name, "must be a standard resource for containers"));
@@ -142,7 +117,7 @@ pub(crate) fn quota_resource_name(name: &str, at: &At<'_>, errors: &mut Errors) 
     }
     resource_name(name, at, errors);
     if !name.contains('/')
-        && !STANDARD_QUOTA.contains(&name)
+        && (!STANDARD.contains(&name) || name == "storage")
         && !is_hugepages(name)
         && !name.starts_with("requests.hugepages-")
     {

@@ -10,7 +10,7 @@ pub(crate) fn container_resources(resources: &At<'_>, errors: &mut Errors) {
     let (limits, requests) = (resources.get("limits"), resources.get("requests"));
     let (mut limits_huge, mut limits_usual) = (false, false);
     for (name, at) in limits.entries() {
-        container_resource_name(name, &At::new(at.value, limits.path.clone()), errors);
+        container_resource_name(name, &at, errors);
         resource_amount(name, &at, errors);
         limits_huge |= is_hugepages(name);
         limits_usual |= matches!(name, "cpu" | "memory");
@@ -18,7 +18,7 @@ pub(crate) fn container_resources(resources: &At<'_>, errors: &mut Errors) {
     }
     let (mut requests_huge, mut requests_usual) = (false, false);
     for (name, at) in requests.entries() {
-        container_resource_name(name, &At::new(at.value, requests.path.clone()), errors);
+        container_resource_name(name, &at, errors);
         resource_amount(name, &at, errors);
         request_and_limit(name, &at, &limits, &requests, errors);
         requests_huge |= is_hugepages(name);

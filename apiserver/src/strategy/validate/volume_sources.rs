@@ -154,9 +154,6 @@ fn projected(at: &At<'_>, errors: &mut Errors) {
             }
             projected_source(kind, &part, at, errors);
         }
-        if present.is_empty() {
-            errors.required(&source, "must specify at least one source");
-        }
     }
 }
 
@@ -237,6 +234,10 @@ pub(crate) fn claim_spec(spec: &At<'_>, errors: &mut Errors) {
         if let Some(source) = spec.opt(source) {
             data_source(&source, errors);
         }
+    }
+    let (source, reference) = (spec.get("dataSource"), spec.get("dataSourceRef"));
+    if !source.is_null() && !reference.is_null() && source.value != reference.value {
+        errors.0.push(mainstay_api::field::Error::invalid_text(&spec.path, "{}", "must match dataSourceRef"));
     }
     if spec.opt("volumeAttributesClassName").is_some() {
         errors.name_if_set(&spec.get("volumeAttributesClassName"), names::is_dns1123_subdomain);

@@ -3,6 +3,8 @@
 use mainstay_api::field::Error;
 use serde_json::Value;
 
+use super::difference;
+use crate::strategy::internal;
 use crate::strategy::validate::{At, Errors, pod_spec};
 
 const IMMUTABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
@@ -12,6 +14,12 @@ pub(crate) fn spec(new: &Value, old: &Value, errors: &mut Errors) {
     let (now, was) = (At::spec(new), At::spec(old));
     if counts(&now, &was, errors) {
         return;
+    }
+    // Images are judged again where they may change.
+    for list in ["containers", "initContainers"] {
+        for image in now.get(list).items().map(|container| container.get("image")).filter(At::is_empty) {
+            errors.required(&image, "");
+        }
     }
     deadline(&now, &was, errors);
     gates(&now, &was, errors);
@@ -125,6 +133,14 @@ fn difference(new: &Value, old: &Value) -> String {
     format!("changed: {}", changed.join(", "))
 }
 
+/// Two ephemeral containers as Kubernetes sees them, with the lines that differ.
+fn container_difference(new: &Value, old: &Value) -> String {
+    match mainstay_api::types::by_name("io.k8s.api.core.v1.EphemeralContainer") {
+        Some(of) => difference::unified(&internal::lines(of, old), &internal::lines(of, new)),
+        None => String::new(),
+    }
+}
+
 /// Ephemeral containers are added, never changed or removed.
 pub(crate) fn ephemeral(new: &Value, old: &Value, errors: &mut Errors) {
     let (now, was) = (At::spec(new), At::spec(old));
@@ -135,7 +151,11 @@ pub(crate) fn ephemeral(new: &Value, old: &Value, errors: &mut Errors) {
         match list.items().find(|at| at.get("name").str() == name) {
             None => errors.forbidden(&list, format!("existing ephemeral containers \"{name}\" may not be removed\n")),
             Some(at) if at.value != before.value => {
-                errors.forbidden(&list, format!("existing ephemeral containers \"{name}\" may not be changed\n"));
+                let difference = container_difference(at.value, before.value);
+                errors.forbidden(
+                    &list,
+                    format!("existing ephemeral containers \"{name}\" may not be changed\n{difference}"),
+                );
             }
             Some(_) => {}
         }

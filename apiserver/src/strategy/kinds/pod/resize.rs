@@ -47,11 +47,7 @@ pub(crate) fn validate(new: &Value, old: &Value, errors: &mut Errors) {
     let (now, was) = (At::spec(new), At::spec(old));
     let class = qos::class(old);
     if qos::class(new) != class {
-        errors.0.push(Error::invalid(
-            &now.path,
-            qos::class(new),
-            "Pod QOS Class may not change as a result of resizing",
-        ));
+        errors.0.push(Error::invalid(&now.path, class, "Pod QOS Class may not change as a result of resizing"));
     }
     for kind in ["containers", "initContainers"] {
         for (container, before) in now.get(kind).items().zip(was.get(kind).items()) {

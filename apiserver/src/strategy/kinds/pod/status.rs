@@ -25,8 +25,12 @@ pub(crate) fn validate(new: &Value, old: &Value, errors: &mut Errors) {
     }
     let nominated = status.get("nominatedNodeName");
     errors.name_if_set(&nominated, mainstay_api::names::is_dns1123_subdomain);
+    let bound = !At::spec(old).get("nodeName").is_empty();
+    if bound && !nominated.is_empty() && nominated.str() != before.get("nominatedNodeName").str() {
+        errors.forbidden(&nominated, "may not be set on pods that are already bound to a node");
+    }
     if status.get("observedGeneration").int() < 0 {
-        errors.invalid(&status.get("observedGeneration"), "must be greater than or equal to 0");
+        errors.invalid(&status.get("observedGeneration"), "must be a non-negative integer");
     }
     regressions(new, &status, &before, errors);
     for field in ["podIPs", "hostIPs"] {

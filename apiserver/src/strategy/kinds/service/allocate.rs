@@ -1,5 +1,6 @@
 //! Cluster addresses and node ports. What is free is read from the cache; that nobody else takes it at the same time is
-//! the store's guard on a marker object: an IPAddress for each address, a row of `nodeports` for each port.
+//! the store's guard on a marker object: an IPAddress for each address, a row of `nodeports` for each port. Ports of one
+//! service may share a number over different protocols, those of different services may not.
 
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
@@ -48,21 +49,21 @@ pub(crate) fn allocate(cx: &Context<'_>, obj: &mut Value, old: Option<&Value>) -
 /// Frees what `obj` has and `keep` has not.
 pub(crate) fn release(obj: &Value, keep: Option<&Value>) -> Vec<SideWrite> {
     let kept_ips: HashSet<String> = keep.map(ips).unwrap_or_default();
-    let kept_ports: HashSet<(String, i64)> = keep.map(node_ports).unwrap_or_default();
+    let kept_ports: HashSet<i64> = keep.map(|keep| numbers(&node_ports(keep))).unwrap_or_default();
     let delete = |group, resource, name| SideWrite::Delete { group, resource, namespace: String::new(), name };
     let ips = ips(obj)
         .into_iter()
         .filter(|ip| !kept_ips.contains(ip))
         .map(|ip| delete("networking.k8s.io", "ipaddresses", ip));
-    let ports = node_ports(obj).into_iter().filter(|port| !kept_ports.contains(port));
-    ips.chain(ports.map(|(protocol, port)| delete(PORTS.0, PORTS.1, port_name(&protocol, port)))).collect()
+    let ports = numbers(&node_ports(obj)).into_iter().filter(|port| !kept_ports.contains(port));
+    ips.chain(ports.map(|port| delete(PORTS.0, PORTS.1, port.to_string()))).collect()
 }
 
 /// Where node ports are marked; no resource of the API shows them.
 const PORTS: (&str, &str) = ("mainstay.internal", "nodeports");
 
-fn port_name(protocol: &str, port: i64) -> String {
-    format!("{port}-{}", protocol.to_lowercase())
+fn numbers(ports: &HashSet<(String, i64)>) -> HashSet<i64> {
+    ports.iter().map(|(_, number)| *number).collect()
 }
 
 fn ips(obj: &Value) -> HashSet<String> {
@@ -136,7 +137,7 @@ fn ip_address(cx: &Context<'_>, ip: &str) -> SideWrite {
                 "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
             },
         },
-        "spec": {"parentRef": {"group": "", "resource": "services", "namespace": cx.namespace, "name": cx.name}},
+        "spec": {"parentRef": {"resource": "services", "namespace": cx.namespace, "name": cx.name}},
     });
     SideWrite::Create {
         group: "networking.k8s.io",
@@ -147,12 +148,12 @@ fn ip_address(cx: &Context<'_>, ip: &str) -> SideWrite {
     }
 }
 
-/// The node ports that services have, by protocol.
-fn taken_ports(cx: &Context<'_>) -> HashSet<(String, i64)> {
+/// The node ports that other services have.
+fn taken_ports(cx: &Context<'_>) -> HashSet<i64> {
     let services = cx.reader.list("", "services", None);
     let others =
         services.iter().filter(|service| meta::name(service) != cx.name || meta::namespace(service) != cx.namespace);
-    others.flat_map(|service| node_ports(service)).collect()
+    others.flat_map(|service| numbers(&node_ports(service))).collect()
 }
 
 fn ports(cx: &Context<'_>, obj: &mut Value, old: Option<&Value>, writes: &mut Vec<SideWrite>) -> ApiResult<()> {
@@ -173,13 +174,14 @@ fn ports(cx: &Context<'_>, obj: &mut Value, old: Option<&Value>, writes: &mut Ve
     if wants_health {
         health_check(obj, &taken, &before, &mut mine)?;
     }
-    let new = mine.into_iter().filter(|port| !before.contains(port));
-    writes.extend(new.map(|(protocol, port)| port_marker(cx, &protocol, port)));
+    let before = numbers(&before);
+    let new = numbers(&mine).into_iter().filter(|port| !before.contains(port));
+    writes.extend(new.map(|port| port_marker(cx, port)));
     Ok(())
 }
 
-fn port_marker(cx: &Context<'_>, protocol: &str, port: i64) -> SideWrite {
-    let name = port_name(protocol, port);
+fn port_marker(cx: &Context<'_>, port: i64) -> SideWrite {
+    let name = port.to_string();
     let object = json!({
         "apiVersion": "mainstay.internal/v1",
         "kind": "NodePort",
@@ -189,9 +191,12 @@ fn port_marker(cx: &Context<'_>, protocol: &str, port: i64) -> SideWrite {
     SideWrite::Create { group: PORTS.0, resource: PORTS.1, namespace: String::new(), name, object }
 }
 
-type Taken = HashSet<(String, i64)>;
+/// Numbers of others.
+type Taken = HashSet<i64>;
+/// Ports of this service, by protocol.
+type Mine = HashSet<(String, i64)>;
 
-fn claim_explicit(obj: &Value, taken: &Taken, before: &Taken, mine: &mut Taken) -> ApiResult<()> {
+fn claim_explicit(obj: &Value, taken: &Taken, before: &Mine, mine: &mut Mine) -> ApiResult<()> {
     for at in At::spec(obj).get("ports").items() {
         let port = at.get("nodePort");
         if port.int() == 0 {
@@ -200,7 +205,7 @@ fn claim_explicit(obj: &Value, taken: &Taken, before: &Taken, mine: &mut Taken) 
         let key = (at.get("protocol").str().to_owned(), port.int());
         let why = if !(FIRST_PORT..=LAST_PORT).contains(&port.int()) && !before.contains(&key) {
             NOT_IN_RANGE
-        } else if taken.contains(&key) || mine.contains(&key) {
+        } else if taken.contains(&port.int()) || mine.contains(&key) {
             TAKEN
         } else {
             mine.insert(key);
@@ -213,7 +218,7 @@ fn claim_explicit(obj: &Value, taken: &Taken, before: &Taken, mine: &mut Taken) 
 }
 
 /// Ports of the same number get the same node port for all protocols where that is free.
-fn fill_ports(obj: &mut Value, taken: &Taken, mine: &mut Taken) -> ApiResult<()> {
+fn fill_ports(obj: &mut Value, taken: &Taken, mine: &mut Mine) -> ApiResult<()> {
     let Some(ports) = obj.pointer_mut("/spec/ports").and_then(Value::as_array_mut) else { return Ok(()) };
     let known: Vec<(Value, i64)> = ports
         .iter()
@@ -222,20 +227,13 @@ fn fill_ports(obj: &mut Value, taken: &Taken, mine: &mut Taken) -> ApiResult<()>
     let mut shared: Vec<(Value, i64)> = known;
     for port in ports.iter_mut().filter(|port| port["nodePort"].as_i64().unwrap_or_default() == 0) {
         let protocol = port["protocol"].as_str().unwrap_or("TCP").to_owned();
-        let free = |number: i64, mine: &Taken| {
-            !taken.contains(&(protocol.clone(), number)) && !mine.contains(&(protocol.clone(), number))
-        };
+        let free = |number: i64, mine: &Mine| !taken.contains(&number) && !mine.contains(&(protocol.clone(), number));
         let same =
             shared.iter().find(|(number, node)| *number == port["port"] && free(*node, mine)).map(|(_, node)| *node);
         let drawn = match same {
             Some(number) => number,
-            None => draw(|number| {
-                ["TCP", "UDP", "SCTP"].iter().all(|protocol| {
-                    !taken.contains(&((*protocol).to_owned(), number))
-                        && !mine.contains(&((*protocol).to_owned(), number))
-                })
-            })
-            .ok_or_else(|| Status::internal("failed to allocate a nodePort: range is full"))?,
+            None => draw(|number| !taken.contains(&number) && mine.iter().all(|(_, own)| *own != number))
+                .ok_or_else(|| Status::internal("failed to allocate a nodePort: range is full"))?,
         };
         mine.insert((protocol, drawn));
         shared.push((port["port"].clone(), drawn));
@@ -250,13 +248,11 @@ fn draw(free: impl Fn(i64) -> bool) -> Option<i64> {
     drawn.or_else(|| (DYNAMIC_PORT..=LAST_PORT).chain(FIRST_PORT..DYNAMIC_PORT).find(|port| free(*port)))
 }
 
-fn health_check(obj: &mut Value, taken: &Taken, before: &Taken, mine: &mut Taken) -> ApiResult<()> {
+fn health_check(obj: &mut Value, taken: &Taken, before: &Mine, mine: &mut Mine) -> ApiResult<()> {
     let asked = At::spec(obj).get("healthCheckNodePort").int();
     let key = ("TCP".to_owned(), asked);
     if asked != 0 {
-        let clash = ["TCP", "UDP", "SCTP"].iter().any(|protocol| {
-            taken.contains(&((*protocol).to_owned(), asked)) || mine.contains(&((*protocol).to_owned(), asked))
-        });
+        let clash = taken.contains(&asked) || mine.iter().any(|(_, own)| *own == asked);
         if clash && !before.contains(&key) {
             return Err(Status::internal(format!(
                 "failed to allocate requested HealthCheck NodePort {asked}: {TAKEN}"
@@ -270,8 +266,7 @@ fn health_check(obj: &mut Value, taken: &Taken, before: &Taken, mine: &mut Taken
         mine.insert(key);
         return Ok(());
     }
-    let free =
-        |number: i64| !taken.contains(&("TCP".to_owned(), number)) && !mine.contains(&("TCP".to_owned(), number));
+    let free = |number: i64| !taken.contains(&number) && mine.iter().all(|(_, own)| *own != number);
     let drawn =
         draw(free).ok_or_else(|| Status::internal("failed to allocate a HealthCheck NodePort: range is full"))?;
     mine.insert(("TCP".to_owned(), drawn));

@@ -50,9 +50,11 @@ fn carry_node_ports(new: &mut Value, old: &Value) {
 /// Drops what the old type needed and the new one does not, unless the client changed it.
 pub(crate) fn drop_of_type(new: &mut Value, old: &Value) {
     let same = |field: &str, new: &Value| At::spec(new).get(field).value == At::spec(old).get(field).value;
-    if has_cluster_ip(old) && !has_cluster_ip(new) && same("clusterIP", new) && same("clusterIPs", new) {
-        for field in ["clusterIP", "clusterIPs"] {
-            base::remove(new, &format!(".spec.{field}"));
+    if has_cluster_ip(old) && !has_cluster_ip(new) {
+        if same("clusterIP", new) && same("clusterIPs", new) {
+            for field in ["clusterIP", "clusterIPs"] {
+                base::remove(new, &format!(".spec.{field}"));
+            }
         }
         for field in ["ipFamilies", "ipFamilyPolicy"] {
             if same(field, new) {
@@ -107,7 +109,8 @@ pub(crate) fn sync_cluster_ips(obj: &mut Value, old: Option<&Value>) {
         }
         return;
     };
-    if now != text(old) && list(obj) == list(old) {
+    let unsaid = list(obj) == list(old) || At::spec(obj).get("clusterIPs").is_empty();
+    if now != text(old) && unsaid {
         if now.is_empty() {
             base::remove(obj, ".spec.clusterIPs");
         } else {

@@ -1,0 +1,97 @@
+//! Whether a body is of the kind and version that a request expects, in the words of Kubernetes' scheme.
+
+use mainstay_api::meta;
+use mainstay_api::status::{ApiResult, Status};
+use mainstay_api::types;
+use serde_json::{Value, json};
+
+use super::decode::Expected;
+
+/// Where Kubernetes' scheme is made, which its errors name.
+const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
+/// Versions that Kubernetes still knows though it serves them no more.
+const RETIRED: &[(&str, &[&str])] = &[
+    ("admissionregistration.k8s.io", &["v1beta1", "v1alpha1"]),
+    ("apps", &["v1beta1", "v1beta2"]),
+    ("authentication.k8s.io", &["v1beta1", "v1alpha1"]),
+    ("authorization.k8s.io", &["v1beta1"]),
+    ("autoscaling", &["v2beta1", "v2beta2"]),
+    ("batch", &["v1beta1"]),
+    ("certificates.k8s.io", &["v1beta1", "v1alpha1"]),
+    ("coordination.k8s.io", &["v1beta1"]),
+    ("discovery.k8s.io", &["v1beta1"]),
+    ("events.k8s.io", &["v1beta1"]),
+    ("extensions", &["v1beta1"]),
+    ("flowcontrol.apiserver.k8s.io", &["v1beta1", "v1beta2", "v1beta3"]),
+    ("networking.k8s.io", &["v1beta1"]),
+    ("node.k8s.io", &["v1beta1", "v1alpha1"]),
+    ("policy", &["v1beta1"]),
+    ("rbac.authorization.k8s.io", &["v1beta1", "v1alpha1"]),
+    ("resource.k8s.io", &["v1beta1", "v1beta2", "v1alpha3"]),
+    ("scheduling.k8s.io", &["v1beta1", "v1alpha1"]),
+    ("storage.k8s.io", &["v1beta1", "v1alpha1"]),
+];
+
+/// Fills in a missing kind and version. What is of another kind comes back with the reason.
+///
+/// The kind of custom objects is judged with the rest of them.
+pub(super) fn identify(expected: &Expected, mut value: Value, custom: bool) -> Result<Value, (Value, String)> {
+    let wanted = expected.api_version();
+    let Some(map) = value.as_object_mut() else { return Err((value, "not an object".to_owned())) };
+    for (field, default) in [("apiVersion", wanted.as_str()), ("kind", expected.kind.as_str())] {
+        if map.get(field).and_then(Value::as_str).is_none_or(str::is_empty) {
+            map.insert(field.to_owned(), json!(default));
+        }
+    }
+    // Evictions are taken in their old version as well.
+    if expected.kind == "Eviction" && meta::api_version(&value) == "policy/v1beta1" {
+        value["apiVersion"] = json!(wanted);
+    }
+    match strange(expected, &value).filter(|_| !custom) {
+        Some(why) => Err((value, why)),
+        None => Ok(value),
+    }
+}
+
+/// Why a body cannot become the expected kind; other versions of it are told apart later.
+fn strange(expected: &Expected, value: &Value) -> Option<String> {
+    let (found, kind) = (meta::api_version(value), meta::kind(value));
+    if found == expected.api_version() && kind == expected.kind {
+        return None;
+    }
+    let (group, version) = meta::split_api_version(found).unwrap_or_default();
+    let known = types::type_of(group, version, kind);
+    let retired = RETIRED.iter().any(|(own, versions)| *own == group && versions.contains(&version));
+    if known.is_none() && !(retired && kind == expected.kind) {
+        return Some(format!("no kind \"{kind}\" is registered for version \"{found}\" in scheme \"{SCHEME}\""));
+    }
+    if let Some(error) = known.and_then(|known| mainstay_api::decode::strict(known, value).errors.into_iter().next()) {
+        return Some(error);
+    }
+    if kind == expected.kind && (group == expected.group || retired || is_events(group, &expected.group)) {
+        return None;
+    }
+    Some(unknown_conversion(expected, version, kind))
+}
+
+/// Events are one kind in two groups.
+fn is_events(a: &str, b: &str) -> bool {
+    let groups = ["", "events.k8s.io"];
+    groups.contains(&a) && groups.contains(&b)
+}
+
+fn unknown_conversion(expected: &Expected, version: &str, kind: &str) -> String {
+    let package = expected.group.split('.').next().filter(|first| !first.is_empty()).unwrap_or("core");
+    format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", expected.kind)
+}
+
+/// Another version of the right kind is refused by name.
+pub(super) fn check_version(expected: &Expected, value: &Value) -> ApiResult<()> {
+    let (found, wanted) = (meta::api_version(value), expected.api_version());
+    if found == wanted {
+        return Ok(());
+    }
+    Err(Status::bad_request(format!(
+        "the API version in the data ({found}) does not match the expected API version ({wanted})"
+    )))
+}

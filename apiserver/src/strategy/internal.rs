@@ -1,0 +1,287 @@
+//! Values as Kubernetes prints its internal structs in errors: Go's field names in the order of the struct, nothing left
+//! out.
+
+use mainstay_api::types::{Element, Field, Shape, Special, Type};
+use serde_json::Value;
+
+/// Words that Go writes in capitals at the beginning of a name.
+const CAPITALS: &[&str] = &[
+    "api", "aws", "cel", "cidr", "csi", "dns", "fc", "fs", "gce", "grpc", "http", "id", "ip", "iscsi", "nfs", "os",
+    "rbd", "se", "tcp", "tls", "tty", "uid", "url",
+];
+/// Fields of a pod's spec that Kubernetes keeps in its security context, in the order in which they lead it.
+const HOST_FIELDS: &[(&str, &str)] = &[
+    ("hostNetwork", "HostNetwork"),
+    ("hostPID", "HostPID"),
+    ("hostIPC", "HostIPC"),
+    ("shareProcessNamespace", "ShareProcessNamespace"),
+    ("hostUsers", "HostUsers"),
+];
+/// The order of a pod's spec inside, where it differs from the outside.
+const POD_SPEC: &[&str] = &[
+    "volumes",
+    "initContainers",
+    "containers",
+    "ephemeralContainers",
+    "restartPolicy",
+    "terminationGracePeriodSeconds",
+    "activeDeadlineSeconds",
+    "dnsPolicy",
+    "nodeSelector",
+    "serviceAccountName",
+    "automountServiceAccountToken",
+    "nodeName",
+    "securityContext",
+    "imagePullSecrets",
+    "hostname",
+    "subdomain",
+    "setHostnameAsFQDN",
+    "affinity",
+    "schedulerName",
+    "tolerations",
+    "hostAliases",
+    "priorityClassName",
+    "priority",
+    "preemptionPolicy",
+    "dnsConfig",
+    "readinessGates",
+    "runtimeClassName",
+    "overhead",
+    "enableServiceLinks",
+    "topologySpreadConstraints",
+    "os",
+    "schedulingGates",
+    "resourceClaims",
+    "resources",
+    "hostnameOverride",
+    "schedulingGroup",
+];
+/// The order of a pod's security context inside.
+const SECURITY_CONTEXT: &[&str] = &[
+    "seLinuxOptions",
+    "windowsOptions",
+    "runAsUser",
+    "runAsGroup",
+    "runAsNonRoot",
+    "supplementalGroups",
+    "supplementalGroupsPolicy",
+    "fsGroup",
+    "fsGroupChangePolicy",
+    "sysctls",
+    "seccompProfile",
+    "appArmorProfile",
+    "seLinuxChangePolicy",
+];
+
+/// What is printed: names and values in order.
+enum Node {
+    Leaf(String),
+    List(Vec<Node>),
+    Map(Vec<(String, Node)>),
+}
+
+/// A value of a type on one line.
+pub(crate) fn line(of: &Type, value: &Value) -> String {
+    let mut out = String::new();
+    node(of, value).line(&mut out);
+    out
+}
+
+/// A value of a type, indented by one space a level, as the lines of a difference.
+pub(crate) fn lines(of: &Type, value: &Value) -> Vec<String> {
+    let mut out = String::new();
+    node(of, value).indented(0, &mut out);
+    out.lines().map(str::to_owned).collect()
+}
+
+fn node(of: &Type, value: &Value) -> Node {
+    match of.special {
+        None => Node::Map(members(of, value)),
+        Some(Special::Quantity | Special::Duration) if value.is_null() => leaf(&Value::from("0")),
+        Some(Special::IntOrString) if value.is_null() => leaf(&Value::from(0)),
+        Some(_) => leaf(value),
+    }
+}
+
+fn leaf(value: &Value) -> Node {
+    Node::Leaf(mainstay_api::field::go_json(value))
+}
+
+fn members(of: &Type, value: &Value) -> Vec<(String, Node)> {
+    let name = of.short_name();
+    let mut out = Vec::new();
+    for field in ordered(of) {
+        if field.inlined {
+            out.extend(field.object().into_iter().flat_map(|inner| members(inner, value)));
+        } else if field.json == "metadata" && field.object().is_some_and(|inner| inner.short_name() == "ObjectMeta") {
+            out.extend(metadata(field, value.get("metadata").unwrap_or(&Value::Null)));
+        } else if !(field.json.is_empty() || name == "PodSpec" && !POD_SPEC.contains(&field.json)) {
+            let member = value.get(field.json).unwrap_or(&Value::Null);
+            out.push((go_name(field.json), self::field(of, field, member, value)));
+        }
+    }
+    out
+}
+
+/// The fields in the order of the internal struct.
+fn ordered(of: &Type) -> Vec<&Field> {
+    let order = match of.short_name() {
+        "PodSpec" => POD_SPEC,
+        "PodSecurityContext" => SECURITY_CONTEXT,
+        _ => return of.fields.iter().collect(),
+    };
+    order.iter().filter_map(|name| of.fields.iter().find(|field| field.json == *name)).collect()
+}
+
+fn field(of: &Type, field: &Field, value: &Value, owner: &Value) -> Node {
+    match (field.shape, value) {
+        (Shape::Single, Value::Null) if field.pointer => {}
+        (Shape::Single, _) => return single(of, field, value, owner),
+        (Shape::List, Value::Array(list)) => {
+            return Node::List(list.iter().map(|item| element(field, item)).collect());
+        }
+        (Shape::Map, Value::Object(map)) => {
+            return Node::Map(map.iter().map(|(key, item)| (key.clone(), element(field, item))).collect());
+        }
+        _ => {}
+    }
+    // A security context exists inside for the sake of the host's fields.
+    if of.short_name() == "PodSpec" && field.json == "securityContext" && hosts(owner) {
+        return single(of, field, &Value::Null, owner);
+    }
+    Node::Leaf("null".to_owned())
+}
+
+fn hosts(spec: &Value) -> bool {
+    HOST_FIELDS.iter().any(|(name, _)| spec.get(name).is_some_and(|value| !value.is_null()))
+}
+
+fn single(of: &Type, field: &Field, value: &Value, owner: &Value) -> Node {
+    let node = element(field, value);
+    match node {
+        Node::Map(rest) if of.short_name() == "PodSpec" && field.json == "securityContext" => {
+            let own = HOST_FIELDS.iter().map(|(json, name)| {
+                let zero =
+                    if matches!(*json, "shareProcessNamespace" | "hostUsers") { Value::Null } else { false.into() };
+                ((*name).to_owned(), leaf(owner.get(json).unwrap_or(&zero)))
+            });
+            Node::Map(own.chain(rest).collect())
+        }
+        node => node,
+    }
+}
+
+fn element(field: &Field, value: &Value) -> Node {
+    if let Some(inner) = field.object() {
+        return node(inner, value);
+    }
+    let zero = match field.element {
+        Element::String => Value::from(""),
+        Element::Int32 | Element::Int64 | Element::Double => Value::from(0),
+        Element::Bool => Value::from(false),
+        _ => Value::Null,
+    };
+    leaf(if value.is_null() { &zero } else { value })
+}
+
+/// Metadata is the same inside and outside: without what is empty.
+fn metadata(field: &Field, value: &Value) -> Vec<(String, Node)> {
+    let Some(of) = field.object() else { return Vec::new() };
+    let present = of.fields.iter().filter_map(|field| Some((field.json, value.get(field.json)?)));
+    present.filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), leaf(value))).collect()
+}
+
+/// `dnsPolicy` is `DNSPolicy` inside, `nodeName` is `NodeName`.
+fn go_name(json: &str) -> String {
+    let first = json.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(json.len());
+    let (word, rest) = json.split_at(first);
+    if CAPITALS.contains(&word) {
+        return format!("{}{rest}", word.to_uppercase());
+    }
+    let mut chars = json.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+impl Node {
+    fn line(&self, out: &mut String) {
+        match self {
+            Self::Leaf(text) => out.push_str(text),
+            Self::List(items) => {
+                out.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    out.push_str(if index > 0 { "," } else { "" });
+                    item.line(out);
+                }
+                out.push(']');
+            }
+            Self::Map(members) => {
+                out.push('{');
+                for (index, (name, member)) in members.iter().enumerate() {
+                    out.push_str(if index > 0 { "," } else { "" });
+                    out.push_str(&format!("{}:", Value::from(name.as_str())));
+                    member.line(out);
+                }
+                out.push('}');
+            }
+        }
+    }
+
+    fn indented(&self, depth: usize, out: &mut String) {
+        let (open, close, members): (_, _, Vec<(String, &Node)>) = match self {
+            Self::Leaf(text) => return out.push_str(text),
+            Self::List(items) => ('[', ']', items.iter().map(|item| (String::new(), item)).collect()),
+            Self::Map(members) => (
+                '{',
+                '}',
+                members.iter().map(|(name, member)| (format!("{}: ", Value::from(name.as_str())), member)).collect(),
+            ),
+        };
+        out.push(open);
+        for (index, (name, member)) in members.iter().enumerate() {
+            out.push_str(if index > 0 { ",\n" } else { "\n" });
+            out.push_str(&" ".repeat(depth + 1));
+            out.push_str(name);
+            member.indented(depth + 1, out);
+        }
+        if !members.is_empty() {
+            out.push('\n');
+            out.push_str(&" ".repeat(depth));
+        }
+        out.push(close);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_api::types;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_out() {
+        let of = types::by_name("io.k8s.api.flowcontrol.v1.FlowSchemaSpec").unwrap();
+        let spec = json!({"priorityLevelConfiguration": {"name": "exempt"}, "matchingPrecedence": 5, "rules": [
+            {"subjects": [{"kind": "Group", "group": {"name": "g"}}], "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}]},
+        ]});
+        assert_eq!(
+            line(of, &spec),
+            r#"{"PriorityLevelConfiguration":{"Name":"exempt"},"MatchingPrecedence":5,"DistinguisherMethod":null,"Rules":[{"Subjects":[{"Kind":"Group","User":null,"Group":{"Name":"g"},"ServiceAccount":null}],"ResourceRules":null,"NonResourceRules":[{"Verbs":["*"],"NonResourceURLs":["*"]}]}]}"#
+        );
+    }
+
+    #[test]
+    fn metadata_is_opened_and_the_host_is_in_the_security_context() {
+        let of = types::by_name("io.k8s.api.core.v1.PodTemplateSpec").unwrap();
+        let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"hostNetwork": true, "containers": []}});
+        let shown = line(of, &template);
+        assert!(shown.starts_with(r#"{"labels":{"a":"b"},"Spec":{"Volumes":null,"#), "{shown}");
+        assert!(shown.contains(r#""SecurityContext":{"HostNetwork":true,"HostPID":false,"#), "{shown}");
+    }
+
+    #[test]
+    fn go_names() {
+        let names: Vec<String> = ["dnsPolicy", "apiGroups", "nodeName", "os", "httpGet"].map(go_name).into();
+        assert_eq!(names, ["DNSPolicy", "APIGroups", "NodeName", "OS", "HTTPGet"]);
+    }
+}
