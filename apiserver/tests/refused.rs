@@ -47,8 +47,8 @@ fn store_config(dir: &Path, pki: &MasterPki) -> StoreConfig {
         api_url: "https://127.0.0.1:6443".into(),
         tls: PeerTls {
             ca_pem: pki.ca.cert_pem().to_owned(),
-            cert_pem: pki.peer.cert_pem.clone(),
-            key_pem: pki.peer.key_pem.clone(),
+            cert_pem: pki.peer().cert_pem.clone(),
+            key_pem: pki.peer().key_pem.clone(),
         },
         start: Start::Bootstrap,
         tuning: Tuning::default(),

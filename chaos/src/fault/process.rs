@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
-use k8s_openapi::List;
 use k8s_openapi::api::core::v1::Pod;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -69,9 +68,15 @@ fn victim(name: &str, pid: i32, worker: &WorkerProcess) -> Victim {
     Victim { name: name.to_owned(), pid: Pid::from_raw(pid), node: Some(worker.name.clone()), store: None }
 }
 
+/// The command line answers as kubectl does, with a `List` of whatever it is.
+#[derive(serde::Deserialize)]
+struct Pods {
+    items: Vec<Pod>,
+}
+
 async fn container(cluster: &Cluster, workers: &[WorkerProcess], random: &mut StdRng) -> Result<Victim> {
     let text = cluster.run(&["get", "pods", "-n", NAMESPACE, "-l", steady::SELECTOR, "-o", "json"]).await?;
-    let list: List<Pod> = serde_json::from_str(&text).context("reading the pods")?;
+    let list: Pods = serde_json::from_str(&text).context("reading the pods")?;
     let pods: Vec<Pod> = list.items.into_iter().filter(|pod| !containers::ids(pod).is_empty()).collect();
     let pod = any(&pods, random).context("hollow containers have no process to kill; use --runtime containerd")?;
     let pid = containers::processes(std::slice::from_ref(pod))?.into_iter().next();

@@ -148,7 +148,8 @@ fn custom(kubectl: &Kubectl<'_>) {
     assert!(kubectl.fails(r#"patch gd one --type merge -p {"spec":{"color":"blue"}}"#).contains("too many blue ones"));
     assert!(kubectl.fails(r#"patch gd one --type merge -p {"spec":{"color":"green"}}"#).contains("Unsupported value"));
     kubectl.run("delete crd gadgets.shop.example.com --timeout=60s");
-    assert!(kubectl.fails("get gd").contains("doesn't have a resource type"));
+    // By its short name kubectl would go by what it has discovered before.
+    assert!(kubectl.fails("get gadgets.shop.example.com").contains("doesn't have a resource type"));
 }
 
 fn chart(cluster: &TestCluster, clients: &std::path::Path) {
