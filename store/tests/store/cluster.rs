@@ -45,6 +45,9 @@ async fn leadership_moves_on_demand_and_with_shutdown() {
     tracing::info!(took = ?started.elapsed(), "hand-over and first write");
     for store in &stores[..2] {
         leadership(store, |now| now.leader.as_ref().is_some_and(|leader| leader.name != "c")).await;
+    }
+    // Only now: the last one alone has no leader any more.
+    for store in &stores[..2] {
         store.shutdown().await;
     }
 }
