@@ -2,17 +2,24 @@
 //! that they hand work to each other without waking another core, and heartbeats do not wait behind the API's work.
 
 use std::future::Future;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::StoreError;
 
-/// Ends with its handle; what still runs on it is dropped then.
+/// What runs on the thread and its helpers may take this long to end.
+const END_LIMIT: Duration = Duration::from_secs(2);
+
+/// Ends with its handle; what still runs on it is dropped then, and waited for: the databases have to be closed before
+/// the process ends, or RocksDB aborts it.
 #[derive(Debug)]
 pub(crate) struct StoreThread {
     runtime: Handle,
     end: CancellationToken,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl StoreThread {
@@ -24,15 +31,15 @@ impl StoreThread {
         let ended = end.clone();
         let run = move || {
             runtime.block_on(ended.cancelled());
-            runtime.shutdown_background();
+            runtime.shutdown_timeout(END_LIMIT);
         };
-        std::thread::Builder::new().name(format!("store-{name}")).spawn(run).map_err(failed)?;
-        Ok(Self { runtime: handle, end })
+        let thread = std::thread::Builder::new().name(format!("store-{name}")).spawn(run).map_err(failed)?;
+        Ok(Self { runtime: handle, end, thread: Some(thread) })
     }
 
     /// No thread of its own: the runtime that this is called on.
     pub(crate) fn current() -> Self {
-        Self { runtime: Handle::current(), end: CancellationToken::new() }
+        Self { runtime: Handle::current(), end: CancellationToken::new(), thread: None }
     }
 
     /// Does `work` on the thread.
@@ -47,5 +54,12 @@ impl StoreThread {
 impl Drop for StoreThread {
     fn drop(&mut self) {
         self.end.cancel();
+        // The last handle may be dropped by a task of the thread itself.
+        let others = |thread: &JoinHandle<()>| thread.thread().id() != std::thread::current().id();
+        if let Some(thread) = self.thread.take().filter(others)
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's thread panicked");
+        }
     }
 }
