@@ -18,6 +18,7 @@ use crate::authz::Authorizer;
 use crate::bootstrap::{self, MasterEndpoint};
 use crate::cache::{CacheReader, Caches};
 use crate::dispatch::{Dispatch, InProcess};
+use crate::encryption::{EncryptionError, SealedStore};
 use crate::engine::{Body, Call, Change, Engine, Parts, Target, WriteOptions};
 use crate::pki::{self, MasterPki};
 use crate::registry::{Registry, group_version};
@@ -46,6 +47,9 @@ pub enum ServerError {
     /// The keys are not usable.
     #[error(transparent)]
     Pki(#[from] pki::PkiError),
+    /// What the store holds encrypted cannot be read.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
 }
 
 /// The apiserver; a cheap handle.
@@ -65,14 +69,16 @@ impl ApiServer {
     /// If the store cannot be read or the keys are not usable.
     pub async fn new(config: ServerConfig) -> Result<Self, ServerError> {
         let stop = CancellationToken::new();
-        let caches = Caches::start(config.store.clone(), stop.clone()).await?;
+        let plain = config.store;
+        let store = SealedStore::open(plain.clone(), config.pki.encryption.clone()).await?;
+        let caches = Caches::start(store.clone(), stop.clone()).await?;
         let reader: Arc<CacheReader> = Arc::new(CacheReader(caches.clone()));
         let authorizer = Arc::new(Authorizer::new(reader.clone()));
         let authenticator = Arc::new(Authenticator::new(config.pki.clone(), reader, authorizer.clone())?);
         let registry = Arc::new(Registry::builtin());
         let extensions = crate::extension::plugins(registry.clone(), authorizer.clone());
         let engine = Engine::new(Parts {
-            store: config.store,
+            store,
             caches,
             registry,
             admission: Arc::new(Chain::with_extensions(&config.admission, &authorizer, extensions)),
@@ -81,7 +87,7 @@ impl ApiServer {
         });
         engine.registry.refresh(&engine.reader);
         tokio::spawn(crate::custom::controller::run(engine.clone(), stop.clone()));
-        let agents = Agents::new(engine.store.clone(), config.pki.clone());
+        let agents = Agents::new(plain, config.pki.clone());
         let rest = Rest::new(engine.clone(), authenticator, authorizer, agents.clone(), stop.clone());
         tokio::spawn(agents.clone().report_forever(stop.clone()));
         let grpc = crate::grpc::routes(&rest, &agents, &config.pki);

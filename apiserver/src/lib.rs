@@ -13,6 +13,7 @@ pub mod cache;
 mod codec;
 mod custom;
 mod dispatch;
+pub mod encryption;
 pub mod engine;
 mod extension;
 mod grpc;

@@ -7,10 +7,12 @@ mod resource;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mainstay_store::{Freshness, ListQuery, Revision, Store, StoreError};
+use mainstay_store::{Freshness, ListQuery, Revision, StoreError};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+use crate::encryption::SealedStore;
 
 pub use entry::CachedObject;
 pub use reader::CacheReader;
@@ -25,7 +27,7 @@ type Map = foldhash::HashMap<String, Arc<ResourceCache>>;
 
 /// The caches of all resources of this process.
 pub struct Caches {
-    store: Store,
+    store: SealedStore,
     by_resource: RwLock<Map>,
     /// Everything up to this revision is in the caches and in the queues of the watchers.
     reached: watch::Sender<Revision>,
@@ -36,7 +38,7 @@ impl Caches {
     ///
     /// # Errors
     /// What the store answers to the initial listing.
-    pub async fn start(store: Store, stop: CancellationToken) -> Result<Arc<Self>, StoreError> {
+    pub async fn start(store: SealedStore, stop: CancellationToken) -> Result<Arc<Self>, StoreError> {
         let caches = Arc::new(Self {
             store,
             by_resource: RwLock::new(Map::default()),

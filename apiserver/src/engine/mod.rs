@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mainstay_api::status::Status;
-use mainstay_store::{Store, StoreError};
+use mainstay_store::StoreError;
 use serde_json::Value;
 
 pub use commit::Answer;
@@ -47,6 +47,7 @@ use crate::admission::Chain;
 use crate::authn::Authenticator;
 use crate::authz::Authorizer;
 use crate::cache::{CacheReader, Caches};
+use crate::encryption::SealedStore;
 use crate::registry::Registry;
 
 pub(crate) use json::parse_plain as parse_options;
@@ -56,7 +57,7 @@ pub(crate) use scale::of as scale_of;
 /// What an engine is made of.
 pub struct Parts {
     /// The state.
-    pub store: Store,
+    pub store: SealedStore,
     /// The watch caches over it.
     pub caches: Arc<Caches>,
     /// The resources.
@@ -72,7 +73,7 @@ pub struct Parts {
 /// The engine; a cheap handle.
 #[derive(Clone)]
 pub struct Engine {
-    pub(crate) store: Store,
+    pub(crate) store: SealedStore,
     pub(crate) caches: Arc<Caches>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) admission: Arc<Chain>,

@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use mainstay_api::status::{ApiResult, Status};
 use mainstay_proto::v1 as wire;
 use mainstay_proto::v1::cluster_server::Cluster;
-use mainstay_store::{MemberInfo, MemberStatus, Role, StoreError};
+use mainstay_store::{MemberInfo, MemberStatus, Role, Store, StoreError};
 use tonic::{Extensions, Request, Response};
 
 use super::access::user;
 use super::backup::{Backups, Chunks};
 use crate::authn::UserInfo;
+use crate::encryption::EncryptionError;
 use crate::engine::{Body, Call, Target, WriteOptions, store_status};
 use crate::pki::{self, Admits, JoinToken, MasterPki};
 use crate::rest::Rest;
@@ -62,6 +63,15 @@ impl ClusterService {
             .create(&mut call, &target, Body::Json(secret.to_string().into()), &WriteOptions::default())
             .await?;
         Ok(wire::CreateTokenResponse { token: token.to_string() })
+    }
+
+    async fn rotate_key(&self, rewrite_only: bool) -> ApiResult<wire::RotateEncryptionKeyResponse> {
+        let store = &self.rest.engine.store;
+        let failed = |error: EncryptionError| store_status(error.into());
+        let key = if rewrite_only { 0 } else { store.rotate().await.map_err(failed)? };
+        let rewritten = store.rewrite().await.map_err(failed)?;
+        tracing::info!(key, rewritten, "the encryption key was rotated");
+        Ok(wire::RotateEncryptionKeyResponse { key, rewritten })
     }
 
     async fn status_of_all(&self) -> ApiResult<wire::StatusResponse> {
@@ -180,11 +190,18 @@ impl Cluster for ClusterService {
 
     async fn backup(&self, request: Request<wire::BackupRequest>) -> Reply<Self::BackupStream> {
         check(request.extensions())?;
-        Ok(Response::new(self.backups.clone().send(self.rest.engine.store.clone(), request.into_inner())))
+        Ok(Response::new(self.backups.clone().send(Store::clone(&self.rest.engine.store), request.into_inner())))
     }
 
     async fn create_token(&self, request: Request<wire::CreateTokenRequest>) -> Reply<wire::CreateTokenResponse> {
         let user = check(request.extensions())?;
         told(Self::create_token(self, user, request.into_inner()).await)
+    }
+    async fn rotate_encryption_key(
+        &self,
+        request: Request<wire::RotateEncryptionKeyRequest>,
+    ) -> Reply<wire::RotateEncryptionKeyResponse> {
+        check(request.extensions())?;
+        told(self.rotate_key(request.into_inner().rewrite_only).await)
     }
 }

@@ -3,6 +3,7 @@
 use super::ca::{ClusterCa, Issued, Profile};
 use super::check::expiry;
 use super::{PkiError, PkiResult, ServiceAccountKey, ServingCertificate};
+use crate::encryption::RootKeys;
 use arc_swap::ArcSwap;
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -13,6 +14,9 @@ use std::sync::Arc;
 
 /// Certificates are renewed when less than this is left, in seconds.
 const RENEW_BEFORE: i64 = 90 * 24 * 3600;
+
+/// The file of the root keys.
+const ENCRYPTION: &str = "encryption.key";
 
 /// How a master is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub struct MasterPki {
     pub ca: ClusterCa,
     /// Signs service-account tokens.
     pub service_account: ServiceAccountKey,
+    /// What wraps the keys that secrets are stored under.
+    pub encryption: Arc<RootKeys>,
     /// What the API listener shows.
     pub serving: Arc<ServingCertificate>,
     /// For the peer listener, and as client to the other masters.
@@ -49,7 +55,7 @@ impl MasterPki {
     pub fn create(dir: &Path, names: &MasterNames) -> PkiResult<Self> {
         let ca = ClusterCa::create()?;
         let service_account = ServiceAccountKey::create()?;
-        Self::install(dir, names, ca, service_account)
+        Self::install(dir, names, ca, service_account, RootKeys::create())
     }
 
     /// Keys that a joining master got from the cluster.
@@ -61,10 +67,12 @@ impl MasterPki {
         names: &MasterNames,
         ca: ClusterCa,
         service_account: ServiceAccountKey,
+        encryption: RootKeys,
     ) -> PkiResult<Self> {
         std::fs::create_dir_all(dir).map_err(|source| PkiError::Io { path: dir.into(), source })?;
         write(&dir.join("sa.key"), service_account.private_pem(), true)?;
         write(&dir.join("sa.pub"), service_account.public_pem(), false)?;
+        write(&dir.join(ENCRYPTION), encryption.text(), true)?;
         write(&dir.join("ca.crt"), ca.cert_pem(), false)?;
         // Last: its presence says that the rest is there.
         write(&dir.join("ca.key"), ca.key_pem(), true)?;
@@ -78,9 +86,13 @@ impl MasterPki {
     pub fn load(dir: &Path, names: &MasterNames) -> PkiResult<Self> {
         let ca = ClusterCa::from_pem(read(&dir.join("ca.crt"))?, read(&dir.join("ca.key"))?)?;
         let service_account = ServiceAccountKey::from_pem(read(&dir.join("sa.key"))?)?;
+        let encryption = RootKeys::parse(read(&dir.join(ENCRYPTION))?).map_err(|error| PkiError::Damaged {
+            what: dir.join(ENCRYPTION).display().to_string(),
+            why: error.to_string(),
+        })?;
         let (serving, peer) = leaves(dir, &ca, names, Timestamp::now())?;
         let serving = Arc::new(ServingCertificate::new(&serving)?);
-        Ok(Self { ca, service_account, serving, peer: ArcSwap::from_pointee(peer) })
+        Ok(Self { ca, service_account, encryption: Arc::new(encryption), serving, peer: ArcSwap::from_pointee(peer) })
     }
 
     /// The certificate for the other masters.

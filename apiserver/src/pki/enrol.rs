@@ -53,6 +53,7 @@ pub fn enrol(
             Ok(EnrollResponse {
                 ca_key_pem: pki.ca.key_pem().to_owned(),
                 service_account_key_pem: pki.service_account.private_pem().to_owned(),
+                encryption_keys: pki.encryption.text().to_owned(),
                 ..base
             })
         }

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand};
 use mainstay_client::Config;
 use mainstay_proto::v1::cluster_client::ClusterClient;
-use mainstay_proto::v1::{AddMemberRequest, CreateTokenRequest, TransferLeaderRequest};
+use mainstay_proto::v1::{AddMemberRequest, CreateTokenRequest, RotateEncryptionKeyRequest, TransferLeaderRequest};
 use tonic::transport::Channel;
 
 use crate::connect::{self, Connection};
@@ -65,6 +65,12 @@ enum Action {
     TransferLeader {
         /// Which; whoever is furthest along if not given
         to: Option<String>,
+    },
+    /// Make a new key for secrets, and write them all anew with it
+    RotateEncryptionKey {
+        /// Make no new key; write anew what an interrupted rotation left
+        #[arg(long)]
+        rewrite_only: bool,
     },
     /// Write a consistent copy of the whole store to a file, while serving
     Backup {
@@ -130,11 +136,19 @@ pub(crate) async fn run(args: ClusterArgs) -> Result<ExitCode> {
             let answer = connected(connection)?.transfer_leader(request).await.map_err(said)?.into_inner();
             print::line(&format!("{} leads", answer.leader))?;
         }
+        Action::RotateEncryptionKey { rewrite_only } => rotate(connection, rewrite_only).await?,
         Action::Backup { file } => backup::download(connection, &file).await?,
         Action::Restore { file, data_dir, name } => offline::restore(&file, &data_dir, &name)?,
         Action::Recover { data_dir } => offline::recover(&data_dir)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn rotate(connection: &Connection, rewrite_only: bool) -> Result<()> {
+    let request = RotateEncryptionKeyRequest { rewrite_only };
+    let answer = connected(connection)?.rotate_encryption_key(request).await.map_err(said)?.into_inner();
+    let key = if rewrite_only { String::new() } else { format!("key {} is in use; ", answer.key) };
+    print::line(&format!("{key}{} secrets were encrypted anew", answer.rewritten))
 }
 
 /// Does what the subcommand says.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
+use mainstay_apiserver::encryption::RootKeys;
 use mainstay_apiserver::pki::{self, ClusterCa, JoinToken, MasterNames, MasterPki, ServiceAccountKey};
 use mainstay_proto::v1::cluster_client::ClusterClient;
 use mainstay_proto::v1::{EnrollKind, StatusRequest};
@@ -103,7 +104,8 @@ async fn join(
     let answer = joiner.enrol().await?.answer;
     let ca = ClusterCa::from_pem(answer.ca_pem, answer.ca_key_pem)?;
     let service_account = ServiceAccountKey::from_pem(answer.service_account_key_pem)?;
-    let pki = MasterPki::install(dir, names, ca, service_account)?;
+    let encryption = RootKeys::parse(answer.encryption_keys)?;
+    let pki = MasterPki::install(dir, names, ca, service_account, encryption)?;
     let peers = peers(args, &pki).await?;
     let path = peers_path(args);
     std::fs::write(&path, peers.join("\n")).with_context(|| format!("cannot write {}", path.display()))?;

@@ -1,0 +1,17 @@
+//! A server in the test's process, asked as clients ask it.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod encryption;
+mod refused_grpc;
+mod refused_rest;
+mod support;
+
+use mainstay_apiserver::authn::UserInfo;
+
+/// What everybody who is authenticated may make: questions about oneself.
+const OWN_QUESTIONS: [&str; 3] = ["selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews"];
+
+/// Someone who is known, and nothing else.
+fn member() -> UserInfo {
+    UserInfo { name: "nobody".into(), groups: vec!["system:authenticated".into()], ..UserInfo::default() }
+}

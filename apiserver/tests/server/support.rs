@@ -1,0 +1,133 @@
+//! A master of its own for each test.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Method, Request};
+use http_body_util::BodyExt;
+use mainstay_apiserver::authn::UserInfo;
+use mainstay_apiserver::pki::{self, MasterNames, MasterPki};
+use mainstay_apiserver::{ApiServer, InProcess, ServerConfig, ServerError, admission};
+use mainstay_store::{PeerTls, Start, Store, StoreConfig, StoreError, Tuning};
+use serde_json::Value;
+use tonic::body::Body;
+use tower::Service;
+
+/// A master that leads.
+pub(crate) struct Cluster {
+    pub(crate) server: ApiServer,
+    pub(crate) store: Store,
+}
+
+/// A master with the objects that every cluster has, in a folder of its own.
+pub(crate) async fn cluster() -> (Cluster, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = Cluster::start(dir.path()).await.unwrap();
+    cluster.server.bootstrap(&[]).await.unwrap();
+    (cluster, dir)
+}
+
+fn names() -> MasterNames {
+    MasterNames { name: "m1".into(), addresses: vec!["127.0.0.1".into()] }
+}
+
+/// Where a master's keys are.
+pub(crate) fn pki_dir(dir: &Path) -> PathBuf {
+    dir.join("pki")
+}
+
+impl Cluster {
+    /// Starts what is in a folder, or founds a cluster there.
+    pub(crate) async fn start(dir: &Path) -> Result<Self, ServerError> {
+        Self::with(dir, |_| {}).await
+    }
+
+    /// The same with another configuration.
+    pub(crate) async fn with(dir: &Path, change: impl FnOnce(&mut ServerConfig)) -> Result<Self, ServerError> {
+        pki::install_provider();
+        let keys = pki_dir(dir);
+        let loaded = if MasterPki::exists(&keys) {
+            MasterPki::load(&keys, &names())
+        } else {
+            MasterPki::create(&keys, &names())
+        };
+        let pki = Arc::new(loaded.unwrap());
+        let store = open(&store_config(dir, &pki)).await;
+        let admission = admission::Config { default_toleration_seconds: 300 };
+        let mut config = ServerConfig { store: store.clone(), pki: pki.clone(), admission };
+        change(&mut config);
+        let server = match ApiServer::new(config).await {
+            Ok(server) => server,
+            Err(error) => {
+                store.shutdown().await;
+                return Err(error);
+            }
+        };
+        store.leadership().wait_for(|now| now.acting).await.unwrap();
+        Ok(Self { server, store })
+    }
+
+    pub(crate) async fn stop(self) {
+        self.server.shutdown();
+        self.store.shutdown().await;
+    }
+
+    /// The API for the administrator, in the process.
+    pub(crate) fn admin(&self) -> InProcess {
+        self.server.in_process(UserInfo::admin())
+    }
+}
+
+/// Opens the store as soon as the last handle of a server that was stopped lets go of it.
+async fn open(config: &StoreConfig) -> Store {
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Store::open(config.clone()).await {
+            Err(StoreError::InUse { .. }) if Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
+fn store_config(dir: &Path, pki: &MasterPki) -> StoreConfig {
+    StoreConfig {
+        name: "m1".into(),
+        id: 0,
+        data_dir: dir.join("data"),
+        peer_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        peer_address: String::new(),
+        api_url: "https://127.0.0.1:6443".into(),
+        tls: PeerTls {
+            ca_pem: pki.ca.cert_pem().to_owned(),
+            cert_pem: pki.peer().cert_pem.clone(),
+            key_pem: pki.peer().key_pem.clone(),
+        },
+        start: Start::Bootstrap,
+        tuning: Tuning::default(),
+    }
+}
+
+/// Sends a request that is answered and not streamed; the code and the body.
+pub(crate) async fn send(face: &mut InProcess, method: Method, path: &str, body: &Value) -> (u16, Value) {
+    let (code, bytes) = send_bytes(face, method, path, "application/json", body.to_string()).await;
+    (code, serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+/// The same with any body.
+pub(crate) async fn send_bytes(
+    face: &mut InProcess,
+    method: Method,
+    path: &str,
+    media: &str,
+    body: impl Into<bytes::Bytes>,
+) -> (u16, bytes::Bytes) {
+    let body = Body::new(http_body_util::Full::new(body.into()));
+    let request = Request::builder().method(method).uri(path).header("content-type", media).body(body).unwrap();
+    let response = face.call(request).await.unwrap();
+    let code = response.status().as_u16();
+    (code, response.into_body().collect().await.unwrap().to_bytes())
+}
