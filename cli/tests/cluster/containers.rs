@@ -135,6 +135,7 @@ fn pods_on_containerd_are_reached_and_outlive_what_looks_after_them() {
     a_container_that_ends_is_started_again(&site);
     containerd_may_die(&site);
     the_agent_may_die(&site);
+    a_new_agent_restarts_a_container_without_any_master(&site);
 }
 
 fn streams(site: &Site) {
@@ -184,4 +185,33 @@ fn the_agent_may_die(site: &Site) {
     eventually("the agent serves streams", LONG, answers);
     eventually("the pod is ready", LONG, || site.is_ready("one"));
     assert_eq!(site.life("one"), life, "the same container, not restarted");
+}
+
+/// What the pod is, and what its volumes hold, is noted on the node.
+fn a_new_agent_restarts_a_container_without_any_master(site: &Site) {
+    let (id, restarts) = site.life("one");
+    let id = id.trim_start_matches("containerd://").to_owned();
+    for number in 1..=3 {
+        site.cluster.signal_master(&format!("master-{number}"), "STOP");
+    }
+    let old = site.kill_worker("pid");
+    eventually("the agent is back", LONG, || site.pid("pid").is_some_and(|pid| pid != old));
+    let tasks = |wanted: &str| {
+        let list = site.ctr(&["tasks", "ls"]);
+        let rows = list.lines().map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+        rows.filter(|row| row.last().is_some_and(|status| status == wanted)).collect::<Vec<_>>()
+    };
+    let before = tasks("RUNNING");
+    let task = before.iter().find(|task| task[0] == id).expect("the container runs");
+    must("kill", &["-9", &task[1]]);
+    let began = Instant::now();
+    eventually("another container of the pod runs", LONG, || {
+        let now = tasks("RUNNING");
+        now.len() == before.len() && now.iter().all(|task| task[0] != id)
+    });
+    println!("the container was restarted without masters after {:?}", began.elapsed());
+    for number in 1..=3 {
+        site.cluster.signal_master(&format!("master-{number}"), "CONT");
+    }
+    eventually("the masters know of the restart", LONG, || site.life("one").1 == restarts + 1 && site.is_ready("one"));
 }

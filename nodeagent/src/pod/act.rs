@@ -24,6 +24,8 @@ const LAST_WORDS_BYTES: usize = 4096;
 /// Most of its log that stands in for them.
 const LAST_LINES: usize = 80;
 const LAST_LINES_BYTES: usize = 2048;
+/// So long a container waits for masters that it could do without.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 /// A container gets at least this to end, whatever its hook took.
 const LEAST_GRACE: Duration = Duration::from_secs(2);
 
@@ -267,18 +269,19 @@ impl Actor {
         if self.shared.runtime.hollow() {
             return Ok(Sources::default());
         }
-        match (self.shared.cluster.sources(pod).await, &self.fetched) {
-            (Ok(sources), known) => {
-                if known.as_ref() != Some(&sources) {
-                    self.checkpoint().put_sources(make::identity(pod).uid, &sources);
+        let uid = make::identity(pod).uid;
+        let known = self.fetched.clone().or_else(|| self.checkpoint().sources(uid));
+        match (in_time(known.is_some(), self.shared.cluster.sources(pod)).await, known) {
+            (Ok(sources), _) => {
+                if self.fetched.as_ref() != Some(&sources) {
+                    self.checkpoint().put_sources(uid, &sources);
                     self.fetched = Some(sources.clone());
                 }
                 Ok(sources)
             }
-            (Err(error), known) if error.code() == 0 => {
+            (Err(error), Some(known)) if silent(&error) => {
                 tracing::debug!(%error, "no master answers; what was fetched before has to do");
-                let known = known.clone().or_else(|| self.checkpoint().sources(make::identity(pod).uid));
-                known.ok_or_else(|| waits("ContainerCreating", &error.to_string()))
+                Ok(known)
             }
             (Err(error), _) => Err(waits("ContainerCreating", &error.to_string())),
         }
@@ -293,10 +296,11 @@ impl Actor {
             return Ok(Paths::new());
         }
         let root = &self.shared.config.root_dir.clone();
-        let made = match self.tokens(pod).await {
+        // A container that is started again finds its volumes as they were.
+        let there = volumes::existing(root, pod);
+        let made = match in_time(there.is_some(), self.tokens(pod)).await {
             Ok(tokens) => volumes::set_up(root, pod, sources, &tokens),
-            // A container that is started again finds its volumes as they were.
-            Err(error) if error.code() == 0 => volumes::existing(root, pod).ok_or_else(|| no_token(&error)),
+            Err(error) if silent(&error) => there.ok_or_else(|| no_token(&error)),
             Err(error) => Err(no_token(&error)),
         };
         made.map_err(|text| {
@@ -313,7 +317,7 @@ impl Actor {
             }
             match self.shared.cluster.token(pod, &key).await {
                 Ok((token, life)) => drop(self.tokens.insert(key, (token, Instant::now() + life))),
-                Err(error) if error.code() == 0 && self.tokens.contains_key(&key) => {}
+                Err(error) if silent(&error) && self.tokens.contains_key(&key) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -382,6 +386,24 @@ impl Actor {
     }
 }
 
+/// Whether the masters did not answer, or had no leader to answer with: that says nothing about what was asked for.
+fn silent(error: &mainstay_client::Error) -> bool {
+    matches!(error.code(), 0 | 429 | 500..)
+}
+
+/// Asks the masters, and no longer than a container can wait if there is something to go on with: masters that are frozen
+/// or cut off neither answer nor refuse.
+async fn in_time<T>(
+    can_go_on: bool,
+    question: impl Future<Output = Result<T, mainstay_client::Error>>,
+) -> Result<T, mainstay_client::Error> {
+    if !can_go_on {
+        return question.await;
+    }
+    let unanswered = |_| Err(mainstay_client::Error::Unavailable(format!("no answer within {ANSWER_LIMIT:?}")));
+    tokio::time::timeout(ANSWER_LIMIT, question).await.unwrap_or_else(unanswered)
+}
+
 fn no_token(error: &mainstay_client::Error) -> String {
     format!("failed to fetch token: {error}")
 }
@@ -411,5 +433,22 @@ fn hollow_config(spec: &Container, attempt: u32) -> mainstay_proto::cri::Contain
         ]
         .into(),
         ..ContainerConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_who_has_something_to_go_on_with_stops_waiting_for_a_silent_master() {
+        let began = tokio::time::Instant::now();
+        let error = in_time(true, std::future::pending::<Result<(), mainstay_client::Error>>()).await.unwrap_err();
+        assert!(silent(&error) && began.elapsed() == ANSWER_LIMIT);
+        let slow = async {
+            tokio::time::sleep(ANSWER_LIMIT * 3).await;
+            Ok(7)
+        };
+        assert_eq!(in_time(false, slow).await.unwrap(), 7);
     }
 }
