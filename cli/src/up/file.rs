@@ -40,6 +40,9 @@ pub(crate) struct ClusterFile {
     /// Third number of the bridge's network 10.89.N.0/24, and of the pods' networks.
     #[serde(default)]
     pub(crate) network: u8,
+    /// Environments of single processes, as `NAME:KEY=VALUE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) env: Vec<String>,
     /// Who starts again what dies.
     #[serde(default)]
     pub(crate) supervisor: Remembered,
@@ -61,6 +64,9 @@ pub(crate) struct Master {
     pub(crate) listen: String,
     /// Where it listens for masters.
     pub(crate) peer_listen: String,
+    /// Its network namespace, if it has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) netns: Option<String>,
     /// Further arguments.
     #[serde(default)]
     pub(crate) args: Vec<String>,
@@ -80,7 +86,7 @@ pub(crate) struct Worker {
     /// The start of that process.
     #[serde(default)]
     pub(crate) runtime_started: u64,
-    /// Its network namespace; absent with the hollow runtime.
+    /// Its network namespace; absent with the hollow runtime, unless masters and workers are isolated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) netns: Option<String>,
     /// Its data.
@@ -120,6 +126,11 @@ impl ClusterFile {
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self).context("cannot put cluster.json into words")?;
         write_private(&Self::path(dir), &text)
+    }
+
+    /// Whether real containers run in it.
+    pub(crate) fn has_containers(&self) -> bool {
+        self.runtime == Runtime::Containerd && !self.workers.is_empty()
     }
 
     /// Whether any process of it lives.

@@ -8,16 +8,19 @@ use anyhow::{Context, Result};
 use mainstay_apiserver::pki::JoinToken;
 
 use super::file::{ClusterFile, Master, Worker};
-use super::{Runtime, UpArgs, ports};
+use super::{Runtime, UpArgs, network, ports};
 use crate::process::{Background, Remembered};
 
 /// A new cluster's layout. `network` is the free 10.89.N.0/24 for real containers.
 pub(super) fn new_cluster(up: &UpArgs, network: Option<u8>) -> Result<ClusterFile> {
-    let address: IpAddr = network.map_or([127, 0, 0, 1], |n| [10, 89, n, 1]).into();
     let count = up.masters as usize;
     // Taken at the loopback: a bridge's address is not there yet, and a port that is free here is hardly ever taken there.
     let ports = ports::free([127, 0, 0, 1].into(), count * 2)?;
-    let masters = (0..count).map(|index| master(up, index, address, ports[index], ports[count + index])).collect();
+    let address = |index| match network {
+        Some(n) if up.isolate => network::master_address(n, index).into(),
+        other => IpAddr::from(other.map_or([127, 0, 0, 1], |n| [10, 89, n, 1])),
+    };
+    let masters = (0..count).map(|i| master(up, i, address(i), network, [ports[i], ports[count + i]])).collect();
     let workers = (0..up.workers).map(|index| worker(up, index + 1)).collect();
     Ok(ClusterFile {
         masters,
@@ -31,11 +34,13 @@ pub(super) fn new_cluster(up: &UpArgs, network: Option<u8>) -> Result<ClusterFil
         registry_process: None,
         bridge: network.map(|n| format!("mainstay{n}")),
         network: network.unwrap_or(0),
+        env: up.env.clone(),
         supervisor: Remembered::default(),
     })
 }
 
-fn master(up: &UpArgs, index: usize, address: IpAddr, port: u16, peer_port: u16) -> Master {
+fn master(up: &UpArgs, index: usize, address: IpAddr, network: Option<u8>, ports: [u16; 2]) -> Master {
+    let [port, peer_port] = ports;
     let name = format!("master-{}", index + 1);
     Master {
         url: format!("https://{address}:{port}"),
@@ -44,6 +49,7 @@ fn master(up: &UpArgs, index: usize, address: IpAddr, port: u16, peer_port: u16)
         listen: format!("{address}:{port}"),
         peer_listen: format!("{address}:{peer_port}"),
         args: up.server_args.clone(),
+        netns: network.filter(|_| up.isolate).map(|n| network::netns(n, &name)),
         name,
     }
 }
@@ -65,7 +71,7 @@ fn worker(up: &UpArgs, number: u32) -> Worker {
 /// data must not found a second cluster, so it is a founder only once.
 pub(super) fn master_command(file: &ClusterFile, index: usize, dir: &Path, founding: bool) -> Result<Background> {
     let master = &file.masters[index];
-    let mut command = own_program()?;
+    let mut command = program(file, dir, &master.name, master.netns.as_deref())?;
     let mut add = |words: &[&str]| command.extend(words.iter().map(OsString::from));
     add(&["server", "--name", &master.name, "--listen", &master.listen, "--peer-listen", &master.peer_listen]);
     // While the cluster is founded, the later masters are not there yet.
@@ -86,15 +92,15 @@ pub(super) fn master_command(file: &ClusterFile, index: usize, dir: &Path, found
 /// How a worker's agent is started, inside its network namespace if it has one.
 pub(super) fn agent_command(file: &ClusterFile, index: usize, dir: &Path) -> Result<Background> {
     let worker = &file.workers[index];
-    let mut command: Vec<OsString> = Vec::new();
-    if let Some(netns) = &worker.netns {
-        command.extend(["nsenter".to_owned(), format!("--net=/run/netns/{netns}")].map(OsString::from));
-    }
-    command.extend(own_program()?);
+    let mut command = program(file, dir, &worker.name, worker.netns.as_deref())?;
     let mut add = |words: &[&str]| command.extend(words.iter().map(OsString::from));
     add(&["agent", "--server", &file.urls().join(","), "--node-name", &worker.name]);
     add(&["--token-file", &path_text(&dir.join("join-token"))]);
     match file.runtime {
+        Runtime::Hollow if file.bridge.is_some() => {
+            let address = super::network::node_address(file.network, index).to_string();
+            add(&["--runtime", "hollow", "--node-ip", &address]);
+        }
         Runtime::Hollow => add(&["--runtime", "hollow"]),
         Runtime::Containerd => {
             let socket = super::containers::socket(file.network, &worker.name);
@@ -110,10 +116,47 @@ pub(super) fn agent_command(file: &ClusterFile, index: usize, dir: &Path) -> Res
     Ok(Background { command, log: dir.join("logs").join(format!("{}.log", worker.name)) })
 }
 
-fn own_program() -> Result<Vec<OsString>> {
-    Ok(vec![std::env::current_exe().context("cannot tell where this program is")?.into()])
+/// How a process of this name is called: in its namespace, with its environment, and from `programs/NAME` in the
+/// cluster's folder if that is there, so that single processes can be upgraded; otherwise it is this program.
+fn program(file: &ClusterFile, dir: &Path, name: &str, netns: Option<&str>) -> Result<Vec<OsString>> {
+    let mut command: Vec<OsString> = Vec::new();
+    if let Some(netns) = netns {
+        command.extend(["nsenter".to_owned(), format!("--net=/run/netns/{netns}")].map(OsString::from));
+    }
+    let env: Vec<_> = file.env.iter().filter_map(|env| env.strip_prefix(name)?.strip_prefix(':')).collect();
+    if !env.is_empty() {
+        command.push("env".into());
+        command.extend(env.into_iter().map(OsString::from));
+    }
+    let own = dir.join("programs").join(name);
+    command.push(if own.exists() {
+        own.into_os_string()
+    } else {
+        std::env::current_exe().context("cannot tell where this program is")?.into()
+    });
+    Ok(command)
+}
+
+/// `NAME:KEY=VALUE`, of which nothing may be missing.
+pub(super) fn parse_env(text: &str) -> Result<String, String> {
+    let parts = text.split_once(':').and_then(|(name, rest)| Some((name, rest.split_once('=')?.0)));
+    match parts {
+        Some((name, key)) if !name.is_empty() && !key.is_empty() => Ok(text.to_owned()),
+        _ => Err("wanted NAME:KEY=VALUE, as in master-1:RUST_LOG=debug".to_owned()),
+    }
 }
 
 fn path_text(path: &Path) -> String {
     path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_env;
+
+    #[test]
+    fn an_environment_names_its_process() {
+        assert_eq!(parse_env("master-1:A=b:c=d").unwrap(), "master-1:A=b:c=d");
+        assert!(parse_env("A=b").is_err() && parse_env(":A=b").is_err() && parse_env("m:=b").is_err());
+    }
 }

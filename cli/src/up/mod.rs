@@ -46,6 +46,13 @@ pub(crate) struct UpArgs {
     /// A further argument for every master
     #[arg(long = "server-arg", value_name = "ARG", allow_hyphen_values = true)]
     server_args: Vec<String>,
+    /// Give every master and worker a network namespace of its own, with either runtime, so that the network between
+    /// them can be broken (`mainstay chaos`); wants root
+    #[arg(long)]
+    isolate: bool,
+    /// Environment of one process, as in master-1:KEY=VALUE or worker-2:KEY=VALUE
+    #[arg(long = "env", value_name = "NAME:KEY=VALUE", value_parser = layout::parse_env)]
+    env: Vec<String>,
     /// A further argument for every agent
     #[arg(long = "agent-arg", value_name = "ARG", allow_hyphen_values = true)]
     agent_args: Vec<String>,
@@ -107,6 +114,8 @@ fn check_before(up: &UpArgs) -> Result<()> {
     }
     if up.runtime == Runtime::Containerd && up.workers > 0 {
         containers::check_machine()?;
+    } else if up.isolate {
+        network::check_machine()?;
     }
     Ok(())
 }

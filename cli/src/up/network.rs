@@ -1,4 +1,5 @@
-//! Workers in network namespaces, joined by a bridge: 10.89.N.0/24 for the nodes, 10.(100+N).I.0/24 for the pods of node I.
+//! Workers, and masters that are isolated, in network namespaces joined by a bridge: 10.89.N.0/24 for the machines,
+//! 10.(100+N).I.0/24 for the pods of node I.
 
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -24,6 +25,21 @@ pub(super) fn node_address(network: u8, index: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 89, network, host)
 }
 
+/// The address of a master in a namespace of its own, above all workers.
+pub(super) fn master_address(network: u8, index: usize) -> Ipv4Addr {
+    let host = u8::try_from(index + 240).unwrap_or(u8::MAX);
+    Ipv4Addr::new(10, 89, network, host)
+}
+
+/// What namespaces need of a machine.
+pub(super) fn check_machine() -> Result<()> {
+    if !nix::unistd::geteuid().is_root() {
+        bail!("network namespaces want root; run as root, or without --isolate");
+    }
+    output("ip", &["-V"]).context("namespaces want iproute2; install: apt-get install iproute2")?;
+    Ok(())
+}
+
 /// The network of the pods of a worker.
 pub(super) fn pod_cidr(network: u8, index: usize) -> String {
     format!("10.{}.{}.0/24", u16::from(network) + 100, index + 1)
@@ -43,8 +59,8 @@ pub(super) async fn set_up(keeper: &Arc<Keeper>) -> Result<()> {
     ip(&["addr", "add", &format!("10.89.{}.1/24", file.network), "dev", bridge])?;
     ip(&["link", "set", bridge, "up"])?;
     forward(None)?;
-    for index in 0..file.workers.len() {
-        node(&file, index, bridge)?;
+    for place in places(&file) {
+        lay(&place, file.network, bridge)?;
     }
     for index in 0..file.workers.len() {
         routes(&file, index)?;
@@ -57,18 +73,39 @@ pub(super) async fn set_up(keeper: &Arc<Keeper>) -> Result<()> {
     })
 }
 
-fn node(file: &ClusterFile, index: usize, bridge: &str) -> Result<()> {
-    let name = netns(file.network, &file.workers[index].name);
-    let outside = link(file.network, index);
-    ip(&["netns", "add", &name])?;
-    ip(&["link", "add", &outside, "type", "veth", "peer", "name", "eth0", "netns", &name])?;
-    ip(&["link", "set", &outside, "master", bridge, "up"])?;
-    let address = format!("{}/24", node_address(file.network, index));
-    ip(&["-n", &name, "addr", "add", &address, "dev", "eth0"])?;
-    ip(&["-n", &name, "link", "set", "lo", "up"])?;
-    ip(&["-n", &name, "link", "set", "eth0", "up"])?;
-    ip(&["-n", &name, "route", "add", "default", "via", &format!("10.89.{}.1", file.network)])?;
-    forward(Some(&name))
+/// A machine's namespace, and its link to the bridge.
+struct Place {
+    netns: String,
+    link: String,
+    address: Ipv4Addr,
+}
+
+fn places(file: &ClusterFile) -> Vec<Place> {
+    let network = file.network;
+    let workers = file.workers.iter().enumerate().map(|(index, worker)| Place {
+        netns: netns(network, &worker.name),
+        link: format!("ms{network}w{}", index + 1),
+        address: node_address(network, index),
+    });
+    let isolated = file.masters.iter().enumerate().filter_map(|(index, master)| Some((index, master.netns.clone()?)));
+    let masters = isolated.map(|(index, netns)| Place {
+        netns,
+        link: format!("ms{network}m{}", index + 1),
+        address: master_address(network, index),
+    });
+    workers.chain(masters).collect()
+}
+
+fn lay(place: &Place, network: u8, bridge: &str) -> Result<()> {
+    let Place { netns: name, link, address } = place;
+    ip(&["netns", "add", name])?;
+    ip(&["link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name])?;
+    ip(&["link", "set", link, "master", bridge, "up"])?;
+    ip(&["-n", name, "addr", "add", &format!("{address}/24"), "dev", "eth0"])?;
+    ip(&["-n", name, "link", "set", "lo", "up"])?;
+    ip(&["-n", name, "link", "set", "eth0", "up"])?;
+    ip(&["-n", name, "route", "add", "default", "via", &format!("10.89.{network}.1")])?;
+    forward(Some(name))
 }
 
 /// From this node and from the host to every other node's pods.
@@ -90,16 +127,12 @@ fn forward(netns: Option<&str>) -> Result<()> {
     }
 }
 
-fn link(network: u8, index: usize) -> String {
-    format!("ms{network}w{}", index + 1)
-}
-
 /// Removes namespaces and bridge; links and routes go with them. Nothing that is missing is an error.
 pub(super) fn tear_down(file: &ClusterFile) {
     let Some(bridge) = &file.bridge else { return };
-    for (index, worker) in file.workers.iter().enumerate() {
-        quietly(&["link", "del", &link(file.network, index)]);
-        quietly(&["netns", "del", &netns(file.network, &worker.name)]);
+    for place in places(file) {
+        quietly(&["link", "del", &place.link]);
+        quietly(&["netns", "del", &place.netns]);
     }
     quietly(&["link", "del", bridge]);
 }

@@ -22,8 +22,10 @@ pub(super) async fn cluster(keeper: &Arc<Keeper>, progress: &Progress) -> Result
     let file = keeper.file();
     prepare_folders(keeper.dir(), &file)?;
     if file.bridge.is_some() {
-        progress.step("Laying the network between the workers");
+        progress.step("Laying the network between the machines");
         network::set_up(keeper).await?;
+    }
+    if file.has_containers() {
         registry::start(keeper).await?;
     }
     masters(keeper, &file, progress).await?;
@@ -89,7 +91,7 @@ async fn workers(keeper: &Arc<Keeper>, progress: &Progress) -> Result<()> {
     if file.workers.is_empty() {
         return Ok(());
     }
-    if file.bridge.is_some() {
+    if file.has_containers() {
         for (index, worker) in file.workers.iter().enumerate() {
             progress.step(&format!("Starting containerd of {}", worker.name));
             containers::start(keeper, index).await?;

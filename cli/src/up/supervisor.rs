@@ -21,6 +21,9 @@ const STEADY: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// How soon a process starts that is no longer held back.
+const HOLD_PAUSE: Duration = Duration::from_millis(50);
+
 /// Which process of the cluster.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Slot {
@@ -78,7 +81,8 @@ impl Keeper {
             Some(file) => file,
             None => {
                 let containers = up.runtime == super::Runtime::Containerd && up.workers > 0;
-                layout::new_cluster(up, if containers { Some(network::free_network()?) } else { None })?
+                let network = if containers || up.isolate { Some(network::free_network()?) } else { None };
+                layout::new_cluster(up, network)?
             }
         };
         file.supervisor = Remembered::of(std::process::id());
@@ -152,23 +156,39 @@ impl Keeper {
     }
 
     /// Starts a process again after a pause, until it works or nobody wants it any more.
-    async fn again(&self, slot: Slot, background: &Background, pause: Duration) -> Option<tokio::process::Child> {
+    async fn again(&self, slot: Slot, background: &Background, mut pause: Duration) -> Option<tokio::process::Child> {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.stop.cancelled() => return None,
             }
-            let background = match slot {
-                Slot::Master(index) => {
-                    layout::master_command(&self.file(), index, &self.dir, false).unwrap_or_else(|_| background.clone())
-                }
-                _ => background.clone(),
+            if self.held(slot) {
+                pause = HOLD_PAUSE;
+                continue;
+            }
+            let command = match slot {
+                Slot::Master(index) => layout::master_command(&self.file(), index, &self.dir, false).ok(),
+                Slot::Agent(index) => layout::agent_command(&self.file(), index, &self.dir).ok(),
+                Slot::Containerd(_) | Slot::Registry => None,
             };
+            let background = command.unwrap_or_else(|| background.clone());
             match background.spawn().and_then(|child| self.note(slot, &child).map(|()| child)) {
                 Ok(child) => return Some(child),
                 Err(error) => tracing::error!(?slot, error = format!("{error:#}"), "a process does not start"),
             }
         }
+    }
+
+    /// Whether somebody wants this process to stay away: `hold/NAME` is in the cluster's folder.
+    fn held(&self, slot: Slot) -> bool {
+        let file = self.file.lock();
+        let name = match slot {
+            Slot::Master(index) => file.masters[index].name.clone(),
+            Slot::Agent(index) => file.workers[index].name.clone(),
+            Slot::Containerd(index) => format!("{}-containerd", file.workers[index].name),
+            Slot::Registry => return false,
+        };
+        self.dir.join("hold").join(name).exists()
     }
 
     fn note(&self, slot: Slot, child: &tokio::process::Child) -> Result<()> {

@@ -18,8 +18,20 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// The supervisor takes everything down, so it gets more.
 const SUPERVISOR_PATIENCE: Duration = Duration::from_secs(90);
 /// What `up` makes in a cluster's folder.
-const OWN_FILES: [&str; 10] =
-    ["masters", "workers", "logs", "registry", "kubeconfig", "ca.crt", "join-token", "master-token", "up.log", "lock"];
+const OWN_FILES: [&str; 12] = [
+    "masters",
+    "workers",
+    "logs",
+    "registry",
+    "programs",
+    "hold",
+    "kubeconfig",
+    "ca.crt",
+    "join-token",
+    "master-token",
+    "up.log",
+    "lock",
+];
 
 /// Ends the supervisor, which takes the cluster down.
 pub(super) fn stop_supervisor(file: &ClusterFile, progress: &Progress) {
@@ -36,17 +48,17 @@ pub(super) fn everything(file: &ClusterFile, dir: &Path, progress: &Progress) ->
     stop_all(&agents, PATIENCE);
     let masters: Vec<Remembered> = file.masters.iter().map(|master| master.process).collect();
     stop_all(&masters, PATIENCE);
-    if file.bridge.is_some() {
+    if file.has_containers() {
         progress.step("Removing containers and networks");
         for worker in &file.workers {
             containers_of(file, worker);
         }
         stop_all(file.registry_process.as_slice(), PATIENCE);
-        unmount_below(dir)?;
-        network::tear_down(file);
-        for worker in &file.workers {
-            remove_run_dir(file, worker)?;
-        }
+    }
+    unmount_below(dir)?;
+    network::tear_down(file);
+    for worker in file.workers.iter().filter(|_| file.has_containers()) {
+        remove_run_dir(file, worker)?;
     }
     Ok(())
 }
