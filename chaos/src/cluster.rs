@@ -2,11 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use tokio::process::Command;
+
+use crate::fault::{clock_environment, make_disks};
+use crate::scenario::{Runtime, Scenario};
+use crate::undo::{Guard, Journal, Undo};
 
 /// How long `mainstay up` may take, a first start with real containers included.
 const START_LIMIT: Duration = Duration::from_secs(180);
@@ -43,6 +48,9 @@ pub struct MasterProcess {
     pub pid: i32,
     /// Its state on disk.
     pub data_dir: PathBuf,
+    /// Its network namespace, if it has one of its own.
+    #[serde(default)]
+    pub netns: Option<String>,
 }
 
 /// A worker's agent, and its container runtime where there is one.
@@ -55,7 +63,7 @@ pub struct WorkerProcess {
     /// containerd's process id; absent with the hollow runtime.
     #[serde(default)]
     pub runtime_pid: Option<i32>,
-    /// Its network namespace; absent with the hollow runtime.
+    /// Its network namespace; absent with the hollow runtime on a cluster that is not isolated.
     #[serde(default)]
     pub netns: Option<String>,
 }
@@ -65,19 +73,41 @@ pub struct WorkerProcess {
 pub struct Cluster {
     dir: PathBuf,
     binary: PathBuf,
-    /// Started here, so removed here.
-    owned: bool,
+    /// Started here, so removed here, also by the journal if this run is killed.
+    owned: Option<Guard>,
+    /// Its masters' disks, which go after it.
+    disks: Vec<Guard>,
+    journal: Arc<Journal>,
+    new_binary: Option<PathBuf>,
 }
 
+/// How many masters the clusters have that are started here.
+const MASTERS: usize = 3;
+
 impl Cluster {
-    /// Starts a cluster of three masters in `dir`.
+    /// Starts a cluster of three masters in `dir`, as a scenario wants it.
     ///
     /// # Errors
     /// When the binary fails to start it, with what the binary said.
-    pub async fn launch(dir: &Path, runtime: &str, workers: u32) -> Result<Self> {
-        let cluster = Self { dir: dir.to_owned(), binary: binary()?, owned: true };
-        let workers = workers.to_string();
-        let arguments = ["up", "--masters", "3", "--workers", &workers, "--runtime", runtime, "--detach"];
+    pub async fn launch(dir: &Path, runtime: Runtime, scenario: &Scenario, journal: &Arc<Journal>) -> Result<Self> {
+        let binary = binary()?;
+        let owned = journal.before(Undo::Down { binary: binary.clone(), dir: dir.to_owned() })?;
+        let journal = journal.clone();
+        let mut cluster =
+            Self { dir: dir.to_owned(), binary, owned: Some(owned), disks: Vec::new(), journal, new_binary: None };
+        let names: Vec<String> = (1..=MASTERS).map(|number| format!("master-{number}")).collect();
+        let (masters, workers) = (MASTERS.to_string(), scenario.workers.to_string());
+        let mut arguments =
+            vec!["up", "--masters", &masters, "--workers", &workers, "--runtime", runtime.word(), "--detach"];
+        if scenario.isolate {
+            arguments.push("--isolate");
+        }
+        let clocks = if scenario.clocks { clock_environment(&cluster.clocks(), &names)? } else { Vec::new() };
+        arguments.extend(clocks.iter().map(String::as_str));
+        if scenario.disks {
+            let mounts: Vec<PathBuf> = names.iter().map(|name| dir.join("masters").join(name)).collect();
+            cluster.disks = make_disks(&dir.with_extension("disks"), &mounts, &cluster.journal)?;
+        }
         cluster.run_within(START_LIMIT, &arguments, true).await?;
         Ok(cluster)
     }
@@ -86,8 +116,9 @@ impl Cluster {
     ///
     /// # Errors
     /// When `dir` holds no readable `cluster.json`.
-    pub fn attach(dir: &Path) -> Result<Self> {
-        let cluster = Self { dir: dir.to_owned(), binary: binary()?, owned: false };
+    pub fn attach(dir: &Path, journal: &Arc<Journal>) -> Result<Self> {
+        let (dir, binary, journal) = (dir.to_owned(), binary()?, journal.clone());
+        let cluster = Self { dir, binary, owned: None, disks: Vec::new(), journal, new_binary: None };
         cluster.file()?;
         Ok(cluster)
     }
@@ -101,6 +132,42 @@ impl Cluster {
         let text = std::fs::read(&path)
             .with_context(|| format!("no cluster in {}; start one with: mainstay up --dir {0}", self.dir.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("{} is not a cluster file", path.display()))
+    }
+
+    /// While this file is there, the supervisor does not start what has this name: a master, a worker's agent, or
+    /// `WORKER-containerd`.
+    #[must_use]
+    pub fn hold(&self, name: &str) -> PathBuf {
+        self.dir.join("hold").join(name)
+    }
+
+    /// Where the supervisor looks for a program other than its own.
+    #[must_use]
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.dir.join("programs").join(name)
+    }
+
+    /// Where it is written how wrong clocks are.
+    #[must_use]
+    pub fn clocks(&self) -> PathBuf {
+        self.dir.with_extension("clocks")
+    }
+
+    /// What upgrades are to; the same program if nothing else was said.
+    #[must_use]
+    pub fn new_binary(&self) -> &Path {
+        self.new_binary.as_deref().unwrap_or(&self.binary)
+    }
+
+    /// Sets that.
+    pub fn set_new_binary(&mut self, binary: Option<PathBuf>) {
+        self.new_binary = binary;
+    }
+
+    /// The run's journal.
+    #[must_use]
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
     }
 
     /// Credentials of the administrator.
@@ -148,12 +215,9 @@ impl Cluster {
     /// # Errors
     /// When `mainstay down` fails.
     pub async fn remove(&mut self) -> Result<()> {
-        if !self.owned {
-            return Ok(());
-        }
-        self.run_within(COMMAND_LIMIT, &["down"], true).await?;
-        self.owned = false;
-        Ok(())
+        let Some(mut owned) = self.owned.take() else { return Ok(()) };
+        tokio::task::spawn_blocking(move || owned.undo()).await.context("removing the cluster")??;
+        self.disks.iter_mut().try_for_each(Guard::undo)
     }
 
     async fn run_within(&self, limit: Duration, arguments: &[&str], with_dir: bool) -> Result<String> {
@@ -172,23 +236,6 @@ impl Cluster {
             bail!("`mainstay {}` failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-}
-
-impl Drop for Cluster {
-    /// Also when a check fails or panics: what was started here does not stay.
-    fn drop(&mut self) {
-        if !self.owned {
-            return;
-        }
-        let removed = std::process::Command::new(&self.binary)
-            .args(["down", "--dir"])
-            .arg(&self.dir)
-            .stdout(Stdio::null())
-            .status();
-        if !removed.is_ok_and(|status| status.success()) {
-            tracing::error!(dir = %self.dir.display(), "the cluster could not be removed; run mainstay down");
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::fault::containers;
+use crate::status::{Asker, Leadership};
 use crate::workload::{NAMESPACE, steady};
 
 /// How often the cluster is looked at.
@@ -23,6 +24,14 @@ const LOOK_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
+    /// Another master than before leads, in a later term.
+    AnotherLeads,
+    /// The same master as before leads, in the same term.
+    SameLeads,
+    /// The pod that belonged to nothing is gone.
+    LonePodGone,
+    /// New pods get nodes, and none gets the node that is hit.
+    NewPodsElsewhere,
     /// The node's `Ready` condition is not `True`.
     NodeNotReady,
     /// It is `True`.
@@ -51,6 +60,12 @@ pub struct Expected {
     pub state: State,
     /// How long after the fault, or after its end, in milliseconds.
     pub within_ms: u64,
+    /// Sooner would be wrong, in milliseconds.
+    #[serde(default)]
+    pub not_before_ms: u64,
+    /// It must stay so for this long, in milliseconds.
+    #[serde(default)]
+    pub for_ms: u64,
 }
 
 /// What came of it.
@@ -62,6 +77,8 @@ pub struct Measured {
     pub within_ms: u64,
     /// After how long it was there, in milliseconds; `None` if it was not in time.
     pub took_ms: Option<u64>,
+    /// What was wrong although it came about.
+    pub wrong: Option<&'static str>,
 }
 
 /// Looks at the cluster around one fault.
@@ -73,18 +90,58 @@ pub struct Observer {
     restarts: i32,
     processes: BTreeSet<i32>,
     probe: String,
+    /// Workers with ready endpoints.
+    serving: BTreeSet<String>,
+    /// Who led, and each master to be asked who leads.
+    leadership: Option<Leadership>,
+    askers: Vec<Asker>,
 }
+
+/// Pods that are made to see where new ones go.
+const PROBES: usize = 3;
 
 impl Observer {
     /// Notes how things are before the fault numbered `number`.
     ///
     /// # Errors
     /// When the cluster cannot be read.
-    pub async fn before(client: &Client, number: usize) -> Result<Self> {
+    pub async fn before(client: &Client, askers: &[Asker], number: usize) -> Result<Self> {
         let pods = steady_pods(client).await?;
         let processes = containers::processes(&pods)?;
         let probe = format!("probe-{number}");
-        Ok(Self { client: client.clone(), node: None, restarts: restarts(&pods), processes, probe })
+        let (client, askers, restarts) = (client.clone(), askers.to_vec(), restarts(&pods));
+        let (serving, leadership) = (BTreeSet::new(), None);
+        let mut observer = Self { client, node: None, restarts, processes, probe, serving, leadership, askers };
+        observer.serving = observer.serving_now().await?;
+        observer.leadership = observer.leaderships().await.into_iter().max_by_key(|one| one.term);
+        Ok(observer)
+    }
+
+    /// Workers with ready endpoints, as it was before.
+    #[must_use]
+    pub fn serving(&self) -> &BTreeSet<String> {
+        &self.serving
+    }
+
+    /// What the masters that answer say about who leads.
+    async fn leaderships(&self) -> Vec<Leadership> {
+        let answers = futures::future::join_all(self.askers.iter().map(Asker::leadership)).await;
+        answers.into_iter().filter_map(|answer| answer.ok().flatten()).collect()
+    }
+
+    /// Watches for some time whether the leader and its term stay; says what changed.
+    pub async fn undisturbed(&self, time: Duration) -> Result<(), String> {
+        let latest = async || self.leaderships().await.into_iter().max_by_key(|one| one.term);
+        let Some(before) = latest().await else { return Err("nobody leads".to_owned()) };
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            if let Some(now) = latest().await.filter(|now| *now != before) {
+                let (from, to) = (before.term, now.term);
+                return Err(format!("{} in term {from} was followed by {} in term {to}", before.leader, now.leader));
+            }
+            tokio::time::sleep(PAUSE * 5).await;
+        }
+        Ok(())
     }
 
     /// Sets the worker that the fault hits.
@@ -108,14 +165,34 @@ impl Observer {
                 _ => tokio::time::sleep(PAUSE).await,
             }
         };
-        Measured { state: expected.state, within_ms: expected.within_ms, took_ms }
+        let mut wrong = took_ms.filter(|took| *took < expected.not_before_ms).map(|_| "too soon");
+        if took_ms.is_some() && !self.stays(expected).await {
+            wrong = Some("it did not stay so");
+        }
+        Measured { state: expected.state, within_ms: expected.within_ms, took_ms, wrong }
+    }
+
+    /// A look that fails says nothing.
+    async fn stays(&self, expected: Expected) -> bool {
+        let until = Instant::now() + Duration::from_millis(expected.for_ms);
+        while Instant::now() < until {
+            if matches!(tokio::time::timeout(LOOK_LIMIT, self.holds(expected.state)).await, Ok(Ok(false))) {
+                return false;
+            }
+            tokio::time::sleep(PAUSE * 5).await;
+        }
+        true
     }
 
     async fn holds(&self, state: State) -> Result<bool> {
         Ok(match state {
             State::NodeReady => self.node_is_ready().await?,
             State::NodeNotReady => !self.node_is_ready().await?,
-            State::OutOfService => !self.serves().await?,
+            State::OutOfService => self.left_service().await?,
+            State::AnotherLeads => self.leads(|now, then| now.leader != then.leader && now.term > then.term).await?,
+            State::SameLeads => self.leads(|now, then| now == then).await?,
+            State::LonePodGone => self.lone_pods().await? == 0,
+            State::NewPodsElsewhere => self.new_pods_elsewhere().await?,
             State::PodsReady => self.ready_elsewhere(None).await?,
             State::PodsReplaced => self.ready_elsewhere(self.node.as_deref()).await?,
             State::PodScheduled => self.schedules().await?,
@@ -135,15 +212,49 @@ impl Observer {
         Ok(conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
     }
 
-    /// Whether a ready endpoint is on the node.
-    async fn serves(&self) -> Result<bool> {
+    /// Whether the node, which was in service before, has no ready endpoint any more.
+    async fn left_service(&self) -> Result<bool> {
+        let node = self.node.as_deref().context("this fault hits no node")?;
+        anyhow::ensure!(self.serving.contains(node), "{node} was not in service before");
+        Ok(!self.serving_now().await?.contains(node))
+    }
+
+    /// The nodes with ready endpoints.
+    async fn serving_now(&self) -> Result<BTreeSet<String>> {
         let slices = Api::<EndpointSlice>::namespaced(self.client.clone(), NAMESPACE);
         let slices = slices.list(&ListParams::default()).await?;
-        let mut endpoints = slices.items.iter().filter_map(|slice| slice.endpoints.as_ref()).flatten();
-        Ok(endpoints.any(|endpoint| {
+        let endpoints = slices.items.iter().filter_map(|slice| slice.endpoints.as_ref()).flatten();
+        let ready = endpoints.filter(|endpoint| {
             let ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready);
-            endpoint.node_name == self.node && ready.unwrap_or(true)
-        }))
+            ready.unwrap_or(true)
+        });
+        Ok(ready.filter_map(|endpoint| endpoint.node_name.clone()).collect())
+    }
+
+    /// Whether the latest leadership that any master knows of compares so with the one before.
+    async fn leads(&self, compares: impl Fn(&Leadership, &Leadership) -> bool) -> Result<bool> {
+        let before = self.leadership.as_ref().context("nobody led before")?;
+        let now = self.leaderships().await.into_iter().max_by_key(|one| one.term);
+        Ok(now.is_some_and(|now| compares(&now, before)))
+    }
+
+    async fn lone_pods(&self) -> Result<usize> {
+        let pods = Api::<Pod>::namespaced(self.client.clone(), NAMESPACE);
+        Ok(pods.list(&ListParams::labels(steady::LONE_SELECTOR)).await?.items.len())
+    }
+
+    /// Makes some pods first, and then sees where they are.
+    async fn new_pods_elsewhere(&self) -> Result<bool> {
+        let pods = Api::<Pod>::namespaced(self.client.clone(), NAMESPACE);
+        let mut placed = Vec::new();
+        for number in 0..PROBES {
+            let name = format!("{}-{number}", self.probe);
+            match pods.get_opt(&name).await? {
+                Some(pod) => placed.extend(pod.spec.and_then(|spec| spec.node_name)),
+                None => drop(pods.create(&steady::pod(&name)?).await?),
+            }
+        }
+        Ok(placed.len() == PROBES && placed.iter().all(|node| Some(node) != self.node.as_ref()))
     }
 
     /// Whether as many pods as wanted are ready on nodes other than this.
@@ -178,10 +289,14 @@ impl Observer {
     /// When the cluster refuses.
     pub async fn clean(&self) -> Result<()> {
         let pods = Api::<Pod>::namespaced(self.client.clone(), NAMESPACE);
-        match pods.delete(&self.probe, &DeleteOptions::default()).await {
-            Err(error) if !error.is_not_found() => Err(error).context("removing the probe pod"),
-            _ => Ok(()),
+        let numbered = (0..PROBES).map(|number| format!("{}-{number}", self.probe));
+        for name in numbered.chain([self.probe.clone()]) {
+            match pods.delete(&name, &DeleteOptions::default()).await {
+                Err(error) if !error.is_not_found() => return Err(error).context("removing a probe pod"),
+                _ => {}
+            }
         }
+        Ok(())
     }
 }
 
@@ -205,6 +320,10 @@ fn restarts(pods: &[Pod]) -> i32 {
 impl std::fmt::Display for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            State::AnotherLeads => "another master leads",
+            State::SameLeads => "the same master leads",
+            State::LonePodGone => "lone pod gone",
+            State::NewPodsElsewhere => "new pods elsewhere",
             State::NodeNotReady => "node NotReady",
             State::NodeReady => "node Ready",
             State::OutOfService => "node out of service",

@@ -1,8 +1,8 @@
 //! Breaks a cluster on purpose and proves what held.
 //!
 //! [`run::run`] starts the clients of [`workload`], goes through a [`scenario`]'s steps ([`fault`]s), and judges what the
-//! clients wrote down with the properties in [`check`]. Every fault is undone, also when the run ends early; a cluster
-//! that was started here is removed.
+//! clients wrote down with the properties in [`check`]. Every fault is undone, also when the run ends early or is
+//! killed ([`undo`]); a cluster that was started here is removed.
 
 pub mod check;
 pub mod cluster;
@@ -10,7 +10,11 @@ pub mod expectation;
 pub mod fault;
 pub mod history;
 pub mod page;
+pub mod process;
+pub mod relay;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod status;
+pub mod undo;
 pub mod workload;

@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use mainstay_chaos::cluster::Cluster;
-use mainstay_chaos::{page, run, scenario};
+use mainstay_chaos::fault::pressure;
+use mainstay_chaos::undo::{self, Journal};
+use mainstay_chaos::{page, relay, run, scenario};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Breaks a cluster on purpose and reports what held
 #[derive(Parser)]
@@ -22,6 +26,30 @@ enum Command {
     List,
     /// Run a scenario; exits with 1 if a property did not hold
     Run(RunArgs),
+    /// Put right what a run that was killed left broken
+    Undo,
+    /// Delay connections that are redirected here; a fault's helper
+    #[command(hide = true)]
+    Relay(RelayArgs),
+    /// Keep processors and memory busy; a fault's helper
+    #[command(hide = true)]
+    Burn(BurnArgs),
+}
+
+#[derive(Args)]
+struct BurnArgs {
+    #[arg(long)]
+    parent: i32,
+    #[arg(long)]
+    megabytes: usize,
+}
+
+#[derive(Args)]
+struct RelayArgs {
+    #[arg(long)]
+    port: u16,
+    #[arg(long)]
+    delay_ms: u64,
 }
 
 #[derive(Args)]
@@ -32,6 +60,9 @@ struct RunArgs {
     /// Go through its steps this often
     #[arg(long)]
     rounds: Option<u32>,
+    /// Choose faults of the scenario at random for so many minutes
+    #[arg(long, value_name = "N")]
+    minutes: Option<u64>,
     /// Chooses the victims; a run with the same seed chooses the same
     #[arg(long)]
     seed: Option<u64>,
@@ -41,6 +72,9 @@ struct RunArgs {
     /// The runtime of a cluster that is started here; the scenario's if not given
     #[arg(long, value_enum)]
     runtime: Option<scenario::Runtime>,
+    /// The program that upgrades are to; the same as before if not given
+    #[arg(long, value_name = "FILE")]
+    binary_new: Option<PathBuf>,
     /// Fetch this page all the time and count failures
     #[arg(long, value_name = "URL")]
     curl: Option<String>,
@@ -61,6 +95,12 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::List => list(),
         Command::Run(args) => run_scenario(args).await,
+        Command::Undo => undo_dead_runs().map(|()| true),
+        Command::Burn(args) => {
+            pressure::burn(args.parent, args.megabytes);
+            Ok(true)
+        }
+        Command::Relay(args) => relay::serve(args.port, Duration::from_millis(args.delay_ms)).await.map(|()| true),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -79,19 +119,32 @@ fn list() -> Result<bool> {
     Ok(true)
 }
 
+fn undo_dead_runs() -> Result<()> {
+    for line in undo::play_back().context("putting right what an earlier run left")? {
+        eprintln!("put right what an earlier run left: {line}");
+    }
+    Ok(())
+}
+
 async fn run_scenario(args: RunArgs) -> Result<bool> {
+    undo_dead_runs()?;
     let mut scenario = scenario::find(&args.scenario)?;
     scenario.rounds = args.rounds.unwrap_or(scenario.rounds);
+    scenario.storm_minutes = args.minutes.unwrap_or(scenario.storm_minutes);
     let seed = args.seed.unwrap_or_else(rand::random);
     let temporary = tempfile::tempdir().context("making a folder for the cluster")?;
     let runtime = args.runtime.unwrap_or(scenario.runtime);
+    let journal = Journal::begin()?;
     let mut cluster = match &args.dir {
-        Some(dir) => Cluster::attach(dir)?,
-        None => Cluster::launch(&temporary.path().join("cluster"), runtime.word(), scenario.workers).await?,
+        Some(dir) => Cluster::attach(dir, &journal)?,
+        None => Cluster::launch(&temporary.path().join("cluster"), runtime, &scenario, &journal).await?,
     };
+    cluster.set_new_binary(args.binary_new.clone());
+    let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
     let outcome = tokio::select! {
-        outcome = run::run(&scenario, &cluster, seed, args.curl) => outcome,
+        outcome = run::run(&scenario, &cluster, &journal, seed, args.curl) => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted; faults are undone")),
+        _ = terminate.recv() => Err(anyhow::anyhow!("told to end; faults are undone")),
     };
     cluster.remove().await?;
     let (report, timeline) = outcome.with_context(|| format!("scenario {} with seed {seed}", scenario.name))?;

@@ -185,6 +185,7 @@ mod tests {
             recovered_ms: 900,
             leader_after: Some("m2".into()),
             measured: Vec::new(),
+            disturbed: None,
         };
         let report = Report { scenario: "failover".into(), seed: 7, faults: vec![fault], ..Report::default() };
         let (sent, answered) = (Duration::from_millis(10), Duration::from_millis(1200));

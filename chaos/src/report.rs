@@ -54,16 +54,26 @@ pub struct FaultRecord {
     pub leader_after: Option<String>,
     /// What the scenario expected, and when it came about.
     pub measured: Vec<Measured>,
+    /// What happened to the leadership after the end of the fault although nothing should.
+    pub disturbed: Option<String>,
 }
 
 impl FaultRecord {
     /// What was expected and did not come about in time.
     pub fn violations(&self) -> impl Iterator<Item = Violation> {
-        let late = self.measured.iter().filter(|measured| measured.took_ms.is_none());
-        late.map(|measured| Violation {
-            property: "what is expected comes about in time",
-            seen: format!("{}: not {} within {} ms", self.what, measured.state, measured.within_ms),
-        })
+        let bad = self.measured.iter().filter_map(|measured| {
+            let seen = match (measured.took_ms, measured.wrong) {
+                (None, _) => format!("{}: not {} within {} ms", self.what, measured.state, measured.within_ms),
+                (_, Some(wrong)) => format!("{}: {}, but {wrong}", self.what, measured.state),
+                _ => return None,
+            };
+            Some(Violation { property: "what is expected comes about in time", seen })
+        });
+        let disturbed = self.disturbed.iter().map(|seen| Violation {
+            property: "the end of a fault disturbs nobody",
+            seen: format!("{}: {seen}", self.what),
+        });
+        bad.chain(disturbed)
     }
 }
 
@@ -221,7 +231,8 @@ mod tests {
                 write_gap_ms: Some(420),
                 recovered_ms: 900,
                 leader_after: Some("m2".into()),
-                measured: vec![Measured { state: State::PodScheduled, within_ms: 700, took_ms: None }],
+                measured: vec![Measured { state: State::PodScheduled, within_ms: 700, took_ms: None, wrong: None }],
+                disturbed: None,
             }],
             acknowledged_writes: 3,
             register_calls: 2,

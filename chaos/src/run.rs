@@ -1,19 +1,23 @@
 //! A run: start the workload, go through the scenario's steps, let things settle, check.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use tokio::time::Instant;
 
 use crate::check::{acknowledged, linearizable, watched};
 use crate::cluster::Cluster;
 use crate::expectation::Observer;
-use crate::fault;
+use crate::fault::{self, Dice};
 use crate::page::Timeline;
 use crate::report::{FaultRecord, Report, millis};
 use crate::scenario::{Scenario, Step};
+use crate::undo::Journal;
 use crate::workload::Workload;
 
 /// Ordinary work before, between and after faults.
@@ -25,16 +29,22 @@ const WRITE_LIMIT: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When the cluster or the harness itself fails; a property that does not hold is in the report instead.
-pub async fn run(scenario: &Scenario, cluster: &Cluster, seed: u64, url: Option<String>) -> Result<(Report, Timeline)> {
-    let mut random = StdRng::seed_from_u64(seed);
+pub async fn run(
+    scenario: &Scenario,
+    cluster: &Cluster,
+    journal: &Arc<Journal>,
+    seed: u64,
+    url: Option<String>,
+) -> Result<(Report, Timeline)> {
+    let mut dice = Dice { random: StdRng::seed_from_u64(seed), serving: BTreeSet::new() };
     let workload = Workload::start(cluster, scenario.replicas, url).await?;
     tokio::time::sleep(CALM).await;
     let mut faults = Vec::new();
-    for _ in 0..scenario.rounds {
-        for step in &scenario.steps {
-            faults.push(one_fault(step, faults.len(), cluster, &workload, &mut random).await?);
-            tokio::time::sleep(CALM).await;
-        }
+    let mut plan = Plan::of(scenario);
+    while let Some(step) = plan.next(&mut dice) {
+        let around = Around { number: faults.len(), cluster, workload: &workload, journal };
+        faults.push(one_fault(step, &around, &mut dice).await?);
+        tokio::time::sleep(CALM).await;
     }
     let (notes, found) = workload.finish().await?;
     let calls = notes.history.calls();
@@ -62,17 +72,44 @@ pub async fn run(scenario: &Scenario, cluster: &Cluster, seed: u64, url: Option<
     Ok((report, timeline))
 }
 
-async fn one_fault(
-    step: &Step,
+/// Which step comes next: all in order, so often, or any for some time.
+struct Plan<'a> {
+    scenario: &'a Scenario,
+    done: usize,
+    storm_ends: Instant,
+}
+
+impl<'a> Plan<'a> {
+    fn of(scenario: &'a Scenario) -> Self {
+        Self { scenario, done: 0, storm_ends: Instant::now() + Duration::from_secs(scenario.storm_minutes * 60) }
+    }
+
+    fn next(&mut self, dice: &mut Dice) -> Option<&'a Step> {
+        let steps = &self.scenario.steps;
+        if self.scenario.storm_minutes > 0 {
+            return steps.choose(&mut dice.random).filter(|_| Instant::now() < self.storm_ends);
+        }
+        let number = self.done;
+        self.done += 1;
+        steps.get(number % steps.len()).filter(|_| number < steps.len() * self.scenario.rounds as usize)
+    }
+}
+
+/// What a fault happens in.
+struct Around<'a> {
     number: usize,
-    cluster: &Cluster,
-    workload: &Workload,
-    random: &mut StdRng,
-) -> Result<FaultRecord> {
+    cluster: &'a Cluster,
+    workload: &'a Workload,
+    journal: &'a Arc<Journal>,
+}
+
+async fn one_fault(step: &Step, around: &Around<'_>, dice: &mut Dice) -> Result<FaultRecord> {
+    let (cluster, workload) = (around.cluster, around.workload);
     let notes = workload.notes();
-    let mut observer = Observer::before(workload.client(), number).await?;
+    let mut observer = Observer::before(workload.client(), workload.askers(), around.number).await?;
+    dice.serving.clone_from(observer.serving());
     let (at, since) = (notes.now(), Instant::now());
-    let mut active = fault::start(step.fault, step.target, cluster, random).await?;
+    let mut active = fault::start(step, cluster, around.journal, dice).await?;
     let what = active.what();
     eprintln!("{:>8.1} s  {what}", at.as_secs_f64());
     observer.aim(active.node());
@@ -81,7 +118,10 @@ async fn one_fault(
     let held_ms = millis(since.elapsed());
     active.undo(cluster).await?;
     let undone = Instant::now();
-    measured.extend(observer.measure(&step.afterwards, undone).await);
+    let calm = observer.undisturbed(Duration::from_millis(step.undisturbed_ms));
+    let (calm, after) = tokio::join!(calm, observer.measure(&step.afterwards, undone));
+    let disturbed = calm.err();
+    measured.extend(after);
     let until = undone + WRITE_LIMIT;
     while notes.history.gap_after(at).is_none() && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -93,7 +133,7 @@ async fn one_fault(
     // Answers that were under way arrive even after a kill: the gap is the longest silence, not the time to the next one.
     let resumed = notes.history.gap_after(at);
     let write_gap_ms = resumed.map(|_| millis(notes.history.longest_gap_within(at, notes.now())));
-    Ok(FaultRecord { what, at_ms: millis(at), held_ms, write_gap_ms, recovered_ms, leader_after, measured })
+    Ok(FaultRecord { what, at_ms: millis(at), held_ms, write_gap_ms, recovered_ms, leader_after, measured, disturbed })
 }
 
 /// Waits until every master is a member in good health.

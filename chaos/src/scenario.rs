@@ -6,14 +6,22 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::expectation::Expected;
+use crate::fault::network::{Peers, Way};
 use crate::fault::{Kind, Target};
 
 const CATALOGUE: &[(&str, &str)] = &[
     ("containers", include_str!("../scenarios/containers.yaml")),
+    ("catalogue", include_str!("../scenarios/catalogue.yaml")),
+    ("clocks", include_str!("../scenarios/clocks.yaml")),
+    ("disks", include_str!("../scenarios/disks.yaml")),
     ("failover", include_str!("../scenarios/failover.yaml")),
     ("nodes", include_str!("../scenarios/nodes.yaml")),
+    ("partition", include_str!("../scenarios/partition.yaml")),
     ("quorum", include_str!("../scenarios/quorum.yaml")),
+    ("runtime", include_str!("../scenarios/runtime.yaml")),
+    ("rolling", include_str!("../scenarios/rolling.yaml")),
     ("short", include_str!("../scenarios/short.yaml")),
+    ("slow", include_str!("../scenarios/slow.yaml")),
     ("storm", include_str!("../scenarios/storm.yaml")),
     ("wipe", include_str!("../scenarios/wipe.yaml")),
 ];
@@ -36,6 +44,18 @@ pub struct Scenario {
     /// The runtime of a cluster that is started for it, unless the command line says otherwise.
     #[serde(default)]
     pub runtime: Runtime,
+    /// Every machine has a network of its own, which can be broken; wants root.
+    #[serde(default)]
+    pub isolate: bool,
+    /// Each master has a disk of its own, which can be broken; wants root.
+    #[serde(default)]
+    pub disks: bool,
+    /// Masters' clocks can be set; wants libfaketime.
+    #[serde(default)]
+    pub clocks: bool,
+    /// Instead of in their order, steps are chosen by the seed until this much time is over, in minutes.
+    #[serde(default)]
+    pub storm_minutes: u64,
     /// How often the steps are gone through, unless the command line says otherwise.
     #[serde(default = "one")]
     pub rounds: u32,
@@ -72,7 +92,26 @@ pub struct Step {
     /// What kind of fault.
     pub fault: Kind,
     /// Whom it hits.
+    #[serde(default)]
     pub target: Target,
+    /// From whom a fault of the network cuts off.
+    #[serde(default)]
+    pub from: Peers,
+    /// In which direction.
+    #[serde(default)]
+    pub way: Way,
+    /// How many of a hundred packets are lost.
+    #[serde(default)]
+    pub percent: u8,
+    /// How late packets are, in milliseconds.
+    #[serde(default)]
+    pub delay_ms: u64,
+    /// How wrong clocks are.
+    #[serde(default)]
+    pub by_seconds: i64,
+    /// So long after its end the same master must go on leading in the same term, in milliseconds.
+    #[serde(default)]
+    pub undisturbed_ms: u64,
     /// How long it is held before it is undone, in milliseconds.
     #[serde(default)]
     pub hold_ms: u64,

@@ -1,7 +1,20 @@
 //! What is broken on purpose: each fault starts, and is undone, also when the harness itself ends early.
 
+mod clock;
 pub mod containers;
+mod deleted;
+mod disk;
+pub mod network;
+pub mod pressure;
 mod process;
+mod rolling;
+
+pub(crate) use clock::environment as clock_environment;
+pub(crate) use disk::{make as make_disks, mount_image};
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -9,6 +22,9 @@ use rand::rngs::StdRng;
 use serde::Deserialize;
 
 use crate::cluster::Cluster;
+use crate::scenario::Step;
+use crate::undo::Journal;
+use network::{Harm, Order};
 
 /// A kind of fault, by its name in scenarios.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -18,14 +34,44 @@ pub enum Kind {
     Kill,
     /// SIGTERM: it stops in good order; its supervisor starts it again.
     Terminate,
+    /// SIGKILL, and it stays away until this is undone.
+    Stop,
     /// SIGSTOP, and SIGCONT when undone.
     Pause,
     /// SIGKILL, and its data are gone; its supervisor starts it again. For masters.
     Wipe,
+    /// A pod is deleted.
+    Delete,
+    /// No packet passes between machines, in one direction or in both.
+    Cut,
+    /// Of the packets between machines some are lost.
+    Lose,
+    /// Connections between machines are reset.
+    Reset,
+    /// Packets between machines arrive late.
+    Delay,
+    /// A master's disk has hardly any room left.
+    FillDisk,
+    /// No write to a master's disk ends.
+    StallDisk,
+    /// Each write to a master's disk may take `delayMs`.
+    SlowDisk,
+    /// A master's disk fails and takes no more writes.
+    BreakDisk,
+    /// All processors are busy with something else.
+    BurnCpu,
+    /// Most of the memory is taken.
+    HoldMemory,
+    /// Masters' clocks are wrong by `bySeconds`.
+    JumpClock,
+    /// All masters and agents are restarted, one after the other.
+    RollingRestart,
+    /// Likewise, with another program (`--binary-new`).
+    Upgrade,
 }
 
 /// Whom a fault hits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// The master that leads now.
@@ -36,12 +82,33 @@ pub enum Target {
     Majority,
     /// All masters.
     AllMasters,
-    /// A worker's agent, chosen by the seed.
+    /// A worker's agent, chosen by the seed among the workers that serve the steady deployment; so are the next ones.
     Agent,
-    /// A worker's container runtime, chosen by the seed.
+    /// All workers' agents.
+    AllAgents,
+    /// A worker's container runtime.
     Runtime,
+    /// A worker with its agent, its runtime and its containers.
+    Worker,
     /// A container of the steady deployment, chosen by the seed; only `kill`.
     Container,
+    /// A pod of the steady deployment; only `delete`.
+    Pod,
+    /// Nobody or everybody, for faults that have no choice.
+    #[default]
+    Everything,
+    /// A pod that belongs to nothing; only `delete`.
+    LonePod,
+    /// The shim of a container of the steady deployment; only `kill`.
+    Shim,
+}
+
+/// Chooses victims.
+pub struct Dice {
+    /// From the seed.
+    pub random: StdRng,
+    /// Workers with ready endpoints of the steady deployment: a fault that hits others would show nothing.
+    pub serving: BTreeSet<String>,
 }
 
 /// A fault in force.
@@ -57,11 +124,33 @@ pub trait Active: Send {
     async fn undo(&mut self, cluster: &Cluster) -> Result<()>;
 }
 
-/// Starts a fault.
+/// Starts a step's fault.
 ///
 /// # Errors
 /// When the target is not there or the fault cannot be done.
-pub async fn start(kind: Kind, target: Target, cluster: &Cluster, random: &mut StdRng) -> Result<Box<dyn Active>> {
-    let victims = process::victims(target, cluster, random).await?;
-    Ok(Box::new(process::Signalled::send(kind, victims)?))
+pub async fn start(step: &Step, cluster: &Cluster, journal: &Arc<Journal>, dice: &mut Dice) -> Result<Box<dyn Active>> {
+    let harm = match step.fault {
+        Kind::Delete => return Ok(Box::new(deleted::start(step.target, cluster, dice).await?)),
+        Kind::Cut => Harm::Cut(step.way),
+        Kind::Lose => Harm::Lose(step.percent),
+        Kind::Reset => Harm::Reset,
+        kind @ (Kind::FillDisk | Kind::StallDisk | Kind::SlowDisk | Kind::BreakDisk) => {
+            let pace = Duration::from_millis(step.delay_ms);
+            return Ok(Box::new(disk::start(kind, step.target, pace, cluster, journal, dice).await?));
+        }
+        kind @ (Kind::BurnCpu | Kind::HoldMemory) => return Ok(Box::new(pressure::start(kind, journal)?)),
+        Kind::JumpClock => {
+            return Ok(Box::new(clock::start(step.target, step.by_seconds, cluster, journal, dice).await?));
+        }
+        kind @ (Kind::RollingRestart | Kind::Upgrade) => {
+            return Ok(Box::new(rolling::start(kind, cluster, journal).await?));
+        }
+        Kind::Delay => Harm::Delay(Duration::from_millis(step.delay_ms)),
+        kind => {
+            let victims = process::victims(step.target, cluster, dice).await?;
+            return Ok(Box::new(process::Signalled::send(kind, victims, cluster, journal)?));
+        }
+    };
+    let order = Order { harm, target: step.target, from: step.from };
+    Ok(Box::new(network::start(order, cluster, journal, dice).await?))
 }

@@ -1,71 +1,160 @@
-//! Faults of processes: signals to masters, agents and runtimes.
+//! Faults of processes: signals to masters, agents, runtimes and containers.
 
 use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use rand::rngs::StdRng;
+use nix::sys::signal::Signal;
 use rand::seq::IndexedRandom;
 
-use super::{Active, Kind, Target, containers};
+use super::{Active, Dice, Kind, Target, containers};
 use crate::cluster::{Cluster, MasterProcess, WorkerProcess};
+use crate::process::Known;
+use crate::undo::{Guard, Journal, Undo};
 use crate::workload::{NAMESPACE, steady};
 
 /// How long the supervisor may take to start something again.
 const RESTART_LIMIT: Duration = Duration::from_secs(30);
 
+/// A master or a worker, with what its network is.
+#[derive(Clone, Debug)]
+pub(super) struct Machine {
+    pub name: String,
+    pub is_worker: bool,
+    netns: Option<String>,
+}
+
+impl Machine {
+    /// Its network namespace.
+    pub fn netns(&self) -> Result<&str> {
+        let advice = "has no network of its own; start the cluster with: mainstay up --isolate";
+        self.netns.as_deref().with_context(|| format!("{} {advice}", self.name))
+    }
+
+    /// Its address between the machines.
+    pub fn address(&self) -> Result<String> {
+        let netns = self.netns()?;
+        let output = Command::new("ip").args(["-n", netns, "-4", "-o", "addr", "show", "dev", "eth0"]).output();
+        let text = String::from_utf8_lossy(&output.context("running ip")?.stdout).into_owned();
+        let address = text.split_whitespace().skip_while(|word| *word != "inet").nth(1);
+        let address = address.and_then(|address| address.split('/').next());
+        Ok(address.with_context(|| format!("{} has no address in {netns}", self.name))?.to_owned())
+    }
+}
+
+/// All machines of the cluster.
+pub(super) fn machines(cluster: &Cluster) -> Result<Vec<Machine>> {
+    let file = cluster.file()?;
+    let masters =
+        file.masters.iter().map(|m| Machine { name: m.name.clone(), is_worker: false, netns: m.netns.clone() });
+    let workers =
+        file.workers.iter().map(|w| Machine { name: w.name.clone(), is_worker: true, netns: w.netns.clone() });
+    Ok(masters.chain(workers).collect())
+}
+
 /// A process to hit.
 #[derive(Clone, Debug)]
 pub(super) struct Victim {
+    /// In words.
     name: String,
-    pid: Pid,
+    /// The machine that it is on.
+    pub machine: String,
+    pid: i32,
     /// The worker that it is on.
     node: Option<String>,
     /// A master's store.
     store: Option<PathBuf>,
+    /// Its name with the supervisor, which starts it again; a container has its agent.
+    slot: Option<String>,
 }
 
 /// Resolves a target to processes as they are now.
-pub(super) async fn victims(target: Target, cluster: &Cluster, random: &mut StdRng) -> Result<Vec<Victim>> {
+pub(super) async fn victims(target: Target, cluster: &Cluster, dice: &mut Dice) -> Result<Vec<Victim>> {
     let file = cluster.file()?;
+    let worker = |dice: &mut Dice| -> Result<&WorkerProcess> {
+        let serving: Vec<_> = file.workers.iter().filter(|worker| dice.serving.contains(&worker.name)).collect();
+        match serving.is_empty() {
+            true => any(&file.workers, dice),
+            false => any(&serving, dice).copied(),
+        }
+    };
     let victims = match target {
         Target::AllMasters => file.masters.iter().map(master).collect(),
-        Target::Agent => vec![any(&file.workers, random).map(|w| victim(&format!("agent of {}", w.name), w.pid, w))?],
-        Target::Container => vec![container(cluster, &file.workers, random).await?],
-        Target::Runtime => vec![runtime(any(&file.workers, random)?)?],
+        Target::Agent => vec![agent(worker(dice)?)],
+        Target::AllAgents => file.workers.iter().map(agent).collect(),
+        Target::Container => vec![container(cluster, &file.workers, dice).await?],
+        Target::Runtime => vec![runtime(worker(dice)?)?],
+        Target::Worker => whole_worker(cluster, worker(dice)?).await?,
         Target::Leader | Target::Follower | Target::Majority => {
             let leader = cluster.leader().await?.context("the cluster has no leader now")?;
             let (leading, following): (Vec<_>, Vec<_>) = file.masters.iter().partition(|m| m.name == leader);
             match target {
                 Target::Leader => leading.into_iter().map(master).collect(),
-                Target::Follower => vec![master(any(&following, random)?)],
+                Target::Follower => vec![master(any(&following, dice)?)],
                 _ => leading.into_iter().chain(following).take(file.masters.len() / 2 + 1).map(master).collect(),
             }
         }
+        Target::Shim => vec![shim(container(cluster, &file.workers, dice).await?)?],
+        Target::Pod | Target::LonePod | Target::Everything => bail!("this fault cannot hit {target:?}"),
     };
     Ok(victims)
 }
 
-fn any<'a, T>(choices: &'a [T], random: &mut StdRng) -> Result<&'a T> {
-    choices.choose(random).context("the cluster has nothing of that kind to break")
+/// All masters, the leader last, and all agents.
+pub(super) async fn in_order(cluster: &Cluster) -> Result<(Vec<Victim>, Vec<Victim>)> {
+    let leader = cluster.leader().await?.context("the cluster has no leader now")?;
+    let file = cluster.file()?;
+    let (leading, following): (Vec<_>, Vec<_>) = file.masters.iter().partition(|m| m.name == leader);
+    let masters = following.into_iter().chain(leading).map(master).collect();
+    Ok((masters, file.workers.iter().map(agent).collect()))
+}
+
+fn any<'a, T>(choices: &'a [T], dice: &mut Dice) -> Result<&'a T> {
+    choices.choose(&mut dice.random).context("the cluster has nothing of that kind to break")
 }
 
 fn master(master: &MasterProcess) -> Victim {
-    let (name, pid) = (master.name.clone(), Pid::from_raw(master.pid));
-    Victim { name, pid, node: None, store: Some(master.data_dir.join("store")) }
+    Victim {
+        name: master.name.clone(),
+        machine: master.name.clone(),
+        pid: master.pid,
+        node: None,
+        store: Some(master.data_dir.join("store")),
+        slot: Some(master.name.clone()),
+    }
+}
+
+fn agent(worker: &WorkerProcess) -> Victim {
+    Victim { slot: Some(worker.name.clone()), ..victim(&format!("agent of {}", worker.name), worker.pid, worker) }
 }
 
 fn runtime(worker: &WorkerProcess) -> Result<Victim> {
     let pid = worker.runtime_pid.context("the hollow runtime has no process to break; use --runtime containerd")?;
-    Ok(victim(&format!("containerd of {}", worker.name), pid, worker))
+    let slot = Some(format!("{}-containerd", worker.name));
+    Ok(Victim { slot, ..victim(&format!("containerd of {}", worker.name), pid, worker) })
 }
 
 fn victim(name: &str, pid: i32, worker: &WorkerProcess) -> Victim {
-    Victim { name: name.to_owned(), pid: Pid::from_raw(pid), node: Some(worker.name.clone()), store: None }
+    let (machine, node) = (worker.name.clone(), Some(worker.name.clone()));
+    Victim { name: name.to_owned(), machine, pid, node, store: None, slot: None }
+}
+
+/// The agent, the runtime and every container, as when a machine loses its power.
+async fn whole_worker(cluster: &Cluster, worker: &WorkerProcess) -> Result<Vec<Victim>> {
+    let mut all = vec![agent(worker)];
+    if worker.runtime_pid.is_some() {
+        all.push(runtime(worker)?);
+        let pods = pods(cluster, steady::SELECTOR).await?;
+        let on = |pod: &Pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_ref() == Some(&worker.name));
+        let own: Vec<Pod> = pods.into_iter().filter(on).collect();
+        let pids = containers::processes(&own)?;
+        all.extend(pids.into_iter().map(|pid| victim(&format!("container on {}", worker.name), pid, worker)));
+    }
+    Ok(all)
 }
 
 /// The command line answers as kubectl does, with a `List` of whatever it is.
@@ -74,11 +163,16 @@ struct Pods {
     items: Vec<Pod>,
 }
 
-async fn container(cluster: &Cluster, workers: &[WorkerProcess], random: &mut StdRng) -> Result<Victim> {
-    let text = cluster.run(&["get", "pods", "-n", NAMESPACE, "-l", steady::SELECTOR, "-o", "json"]).await?;
-    let list: Pods = serde_json::from_str(&text).context("reading the pods")?;
-    let pods: Vec<Pod> = list.items.into_iter().filter(|pod| !containers::ids(pod).is_empty()).collect();
-    let pod = any(&pods, random).context("hollow containers have no process to kill; use --runtime containerd")?;
+/// The run's pods with these labels.
+pub(super) async fn pods(cluster: &Cluster, selector: &str) -> Result<Vec<Pod>> {
+    let text = cluster.run(&["get", "pods", "-n", NAMESPACE, "-l", selector, "-o", "json"]).await?;
+    Ok(serde_json::from_str::<Pods>(&text).context("reading the pods")?.items)
+}
+
+async fn container(cluster: &Cluster, workers: &[WorkerProcess], dice: &mut Dice) -> Result<Victim> {
+    let pods: Vec<Pod> =
+        pods(cluster, steady::SELECTOR).await?.into_iter().filter(|pod| !containers::ids(pod).is_empty()).collect();
+    let pod = any(&pods, dice).context("hollow containers have no process to kill; use --runtime containerd")?;
     let pid = containers::processes(std::slice::from_ref(pod))?.into_iter().next();
     let pid = pid.context("the container's process is not there")?;
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
@@ -87,13 +181,50 @@ async fn container(cluster: &Cluster, workers: &[WorkerProcess], random: &mut St
     Ok(victim(&format!("a container on {}", worker.name), pid, worker))
 }
 
+/// The parent of a container's first process.
+fn shim(container: Victim) -> Result<Victim> {
+    let text =
+        std::fs::read_to_string(format!("/proc/{}/stat", container.pid)).context("reading a container's parent")?;
+    let parent = text.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
+    let pid = parent.filter(|pid| *pid > 1).context("the container has no shim any more")?;
+    Ok(Victim { name: format!("the shim of {}", container.name), pid, ..container })
+}
+
 impl Victim {
+    /// Its process id.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// A master's file system, if it has one of its own.
+    pub fn disk(&self) -> Result<PathBuf> {
+        let store = self.store.as_ref().and_then(|store| store.parent());
+        Ok(store.with_context(|| format!("{} has no disk to break; masters have", self.name))?.to_owned())
+    }
+
+    /// Asks it to end in good order.
+    pub fn terminate(&self) -> Result<()> {
+        self.signal(Signal::SIGTERM)
+    }
+
+    /// Sends a signal to a process that may have ended by itself.
+    pub fn signal_if_alive(&self, signal: Signal) -> Result<()> {
+        Known::of(self.pid).map_or(Ok(()), |known| known.signal(signal)).context("sending a signal")
+    }
+
+    fn known(&self) -> Result<Known> {
+        Known::of(self.pid).with_context(|| format!("{} has no process now", self.name))
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        self.known()?.signal(signal).with_context(|| format!("sending {signal} to {}", self.name))
+    }
+
     fn wipe(&self) -> Result<()> {
         let store = self.store.as_ref().with_context(|| format!("{} has no data to wipe; masters have", self.name));
         let removed = store
             .and_then(|store| std::fs::remove_dir_all(store).with_context(|| format!("removing {}", store.display())));
-        let killed = kill(self.pid, Signal::SIGKILL).with_context(|| format!("killing {}", self.name));
-        removed.and(killed)
+        removed.and(self.signal(Signal::SIGKILL))
     }
 }
 
@@ -101,28 +232,35 @@ impl Victim {
 pub(super) struct Signalled {
     kind: Kind,
     victims: Vec<Victim>,
-    undone: bool,
+    guards: Vec<Guard>,
 }
 
 impl Signalled {
-    pub(super) fn send(kind: Kind, victims: Vec<Victim>) -> Result<Self> {
-        let signal = match kind {
-            Kind::Kill => Signal::SIGKILL,
-            // Its data go while it cannot write them anew; the kill follows.
-            Kind::Wipe => Signal::SIGSTOP,
-            Kind::Terminate => Signal::SIGTERM,
-            Kind::Pause => Signal::SIGSTOP,
-        };
-        for victim in &victims {
-            if victim.pid.as_raw() <= 1 {
-                bail!("{} has no process now", victim.name);
-            }
-            kill(victim.pid, signal).with_context(|| format!("sending {signal} to {}", victim.name))?;
-            if kind == Kind::Wipe {
-                victim.wipe()?;
+    pub(super) fn send(kind: Kind, victims: Vec<Victim>, cluster: &Cluster, journal: &Arc<Journal>) -> Result<Self> {
+        let mut guards = Vec::new();
+        if kind == Kind::Stop {
+            for slot in victims.iter().filter_map(|victim| victim.slot.as_ref()) {
+                let file = cluster.hold(slot);
+                guards.push(journal.before(Undo::Remove { file: file.clone() })?);
+                write(&file)?;
             }
         }
-        Ok(Self { kind, victims, undone: false })
+        for victim in &victims {
+            match kind {
+                Kind::Terminate => victim.signal(Signal::SIGTERM)?,
+                Kind::Pause => {
+                    guards.push(journal.before(Undo::Resume { process: victim.known()? })?);
+                    victim.signal(Signal::SIGSTOP)?;
+                }
+                Kind::Wipe => {
+                    // Its data go while it cannot write them anew; the kill follows.
+                    victim.signal(Signal::SIGSTOP)?;
+                    victim.wipe()?;
+                }
+                _ => victim.signal(Signal::SIGKILL)?,
+            }
+        }
+        Ok(Self { kind, victims, guards })
     }
 
     /// Until then a process that stops in good order still looks healthy.
@@ -130,7 +268,7 @@ impl Signalled {
         let until = Instant::now() + RESTART_LIMIT;
         loop {
             let file = cluster.file()?;
-            let old = self.victims.iter().find(|victim| file.pids().any(|pid| pid == victim.pid.as_raw()));
+            let old = self.victims.iter().find(|victim| file.pids().any(|pid| pid == victim.pid));
             let Some(old) = old else { return Ok(()) };
             if Instant::now() > until {
                 bail!("{} was not started again within {RESTART_LIMIT:?}", old.name);
@@ -138,17 +276,13 @@ impl Signalled {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
 
-    fn resume(&mut self) -> Result<()> {
-        if self.kind != Kind::Pause || self.undone {
-            return Ok(());
-        }
-        self.undone = true;
-        for victim in &self.victims {
-            kill(victim.pid, Signal::SIGCONT).with_context(|| format!("resuming {}", victim.name))?;
-        }
-        Ok(())
-    }
+/// An empty file, with its folder.
+pub(super) fn write(file: &std::path::Path) -> Result<()> {
+    let folder = file.parent().context("a file without folder")?;
+    std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    std::fs::write(file, "").with_context(|| format!("writing {}", file.display()))
 }
 
 #[async_trait]
@@ -156,12 +290,15 @@ impl Active for Signalled {
     fn what(&self) -> String {
         let names: Vec<_> = self.victims.iter().map(|victim| victim.name.as_str()).collect();
         let verb = match self.kind {
-            Kind::Kill => "kill -9",
             Kind::Terminate => "SIGTERM to",
             Kind::Pause => "pause",
             Kind::Wipe => "wipe",
+            Kind::Stop => "stop",
+            _ => "kill -9",
         };
-        format!("{verb} {}", names.join(", "))
+        let named = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+        let more = names.len().saturating_sub(3);
+        if more == 0 { format!("{verb} {named}") } else { format!("{verb} {named} and {more} more") }
     }
 
     fn node(&self) -> Option<&str> {
@@ -169,15 +306,9 @@ impl Active for Signalled {
     }
 
     async fn undo(&mut self, cluster: &Cluster) -> Result<()> {
-        self.resume()?;
-        if self.kind == Kind::Pause { Ok(()) } else { self.started_again(cluster).await }
-    }
-}
-
-impl Drop for Signalled {
-    fn drop(&mut self) {
-        if let Err(error) = self.resume() {
-            tracing::error!(%error, "a paused process was not resumed");
+        for guard in &mut self.guards {
+            guard.undo()?;
         }
+        if self.kind == Kind::Pause { Ok(()) } else { self.started_again(cluster).await }
     }
 }

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::check::watched::Seen;
 use crate::cluster::Cluster;
 use crate::history::History;
+use crate::status::Asker;
 
 pub use curl::Availability;
 
@@ -60,6 +61,7 @@ impl Notes {
 /// The clients at work.
 pub struct Workload {
     notes: Arc<Notes>,
+    askers: Vec<Asker>,
     configmaps: Api<ConfigMap>,
     namespaces: Api<Namespace>,
     tasks: JoinSet<Result<()>>,
@@ -96,8 +98,11 @@ impl Workload {
             seen: Mutex::default(),
             availability: Availability::default(),
         });
+        let each = config.servers.iter().map(|url| Config { servers: vec![url.clone()], ..config.clone() });
+        let askers = each.map(|config| Asker::new(&config)).collect::<Result<_>>()?;
         let mut workload = Self {
             notes,
+            askers,
             configmaps,
             namespaces,
             tasks: JoinSet::new(),
@@ -135,6 +140,12 @@ impl Workload {
     #[must_use]
     pub fn client(&self) -> &Client {
         self.configmaps.client()
+    }
+
+    /// Each master, to be asked on its own.
+    #[must_use]
+    pub fn askers(&self) -> &[Asker] {
+        &self.askers
     }
 
     /// What the clients have written down so far.

@@ -40,6 +40,17 @@ pub(crate) fn pod(name: &str) -> Result<Pod> {
     Ok(serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec()}))?)
 }
 
+/// The label of the pod that belongs to nothing.
+pub(crate) const LONE_SELECTOR: &str = "app=lone";
+
+/// Makes the pod that belongs to nothing.
+async fn lone(client: &Client) -> Result<()> {
+    let mut pod = pod("lone")?;
+    pod.metadata.labels = Some([("app".to_owned(), "lone".to_owned())].into());
+    Api::<Pod>::namespaced(client.clone(), NAMESPACE).create(&pod).await.context("making the lone pod")?;
+    Ok(())
+}
+
 /// Makes it and waits until all its pods are ready.
 pub(super) async fn start(client: &Client, replicas: u32) -> Result<()> {
     let labels = json!({"app": NAME});
@@ -55,6 +66,7 @@ pub(super) async fn start(client: &Client, replicas: u32) -> Result<()> {
     deployments.create(&deployment).await.context("making the steady deployment")?;
     let services = Api::<Service>::namespaced(client.clone(), NAMESPACE);
     services.create(&service).await.context("making its service")?;
+    lone(client).await?;
     let until = Instant::now() + START_LIMIT;
     loop {
         let ready = deployments.get(NAME).await?.status.and_then(|status| status.ready_replicas).unwrap_or(0);
