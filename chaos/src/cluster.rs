@@ -170,6 +170,12 @@ impl Cluster {
         &self.journal
     }
 
+    /// Its folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Credentials of the administrator.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {

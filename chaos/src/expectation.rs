@@ -305,7 +305,8 @@ async fn steady_pods(client: &Client) -> Result<Vec<Pod>> {
     Ok(pods.list(&ListParams::labels(steady::SELECTOR)).await.context("listing pods")?.items)
 }
 
-fn is_ready(pod: &Pod) -> bool {
+/// Ready, and not on its way out.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     let ready =
         conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True");

@@ -134,6 +134,7 @@ async fn run_scenario(args: RunArgs) -> Result<bool> {
     let seed = args.seed.unwrap_or_else(rand::random);
     let temporary = tempfile::tempdir().context("making a folder for the cluster")?;
     let runtime = args.runtime.unwrap_or(scenario.runtime);
+    scenario.suit(runtime);
     let journal = Journal::begin()?;
     let mut cluster = match &args.dir {
         Some(dir) => Cluster::attach(dir, &journal)?,

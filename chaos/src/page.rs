@@ -178,6 +178,7 @@ mod tests {
     #[test]
     fn the_page_holds_plots_faults_and_how_to_repeat_the_run() {
         let fault = FaultRecord {
+            label: "kill leader".into(),
             what: "kill -9 <m1>".into(),
             at_ms: 500,
             held_ms: 0,

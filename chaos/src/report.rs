@@ -28,6 +28,12 @@ pub struct Report {
     pub watch_events: usize,
     /// The longest time between two acknowledged writes, in milliseconds.
     pub longest_gap_ms: u64,
+    /// From the end of the last fault's step until everything was as wanted, in milliseconds.
+    pub settled_ms: u64,
+    /// Acknowledged writes in the name of a leadership.
+    pub fenced_writes: usize,
+    /// Lists of accounts that were added up.
+    pub audits: usize,
     /// Fetches of the service that were answered with 200.
     pub curls_answered: u64,
     /// Fetches that were not.
@@ -39,6 +45,8 @@ pub struct Report {
 /// One fault of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct FaultRecord {
+    /// Its kind and target.
+    pub label: String,
     /// In words.
     pub what: String,
     /// Since the run began, in milliseconds.
@@ -106,6 +114,10 @@ impl Report {
             "{} acknowledged writes, {} register calls, {} watch events, longest gap {} ms, seed {}",
             self.acknowledged_writes, self.register_calls, self.watch_events, self.longest_gap_ms, self.seed
         ));
+        lines.push(format!(
+            "{} fenced writes, {} audits of transactions, all as wanted {} ms after the last step",
+            self.fenced_writes, self.audits, self.settled_ms
+        ));
         if self.curls_answered + self.curls_failed > 0 {
             lines.push(format!("curls: {} answered, {} failed", self.curls_answered, self.curls_failed));
         }
@@ -118,9 +130,10 @@ impl Report {
     pub fn distributions(&self) -> Vec<Distribution> {
         let mut samples: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         for fault in &self.faults {
-            samples.entry("no acknowledged write".into()).or_default().extend(fault.write_gap_ms);
+            let named = |what: &str| format!("{}: {what}", fault.label);
+            samples.entry(named("no acknowledged write")).or_default().extend(fault.write_gap_ms);
             for measured in &fault.measured {
-                samples.entry(measured.state.to_string()).or_default().extend(measured.took_ms);
+                samples.entry(named(&measured.state.to_string())).or_default().extend(measured.took_ms);
             }
         }
         samples.into_iter().filter_map(|(what, samples)| Distribution::of(what, &samples)).collect()
@@ -165,9 +178,11 @@ impl Report {
     }
 }
 
-fn measured_line(measured: &Measured) -> String {
+/// One line about something that was expected.
+pub(crate) fn measured_line(measured: &Measured) -> String {
     let took = measured.took_ms.map_or_else(|| "not in time".to_owned(), |ms| format!("after {ms} ms"));
-    format!("    {:<30} {took} (within {} ms)", measured.state.to_string(), measured.within_ms)
+    let wrong = measured.wrong.map(|wrong| format!(", but {wrong}")).unwrap_or_default();
+    format!("    {:<30} {took} (within {} ms){wrong}", measured.state.to_string(), measured.within_ms)
 }
 
 /// How long one sort of thing took, in milliseconds.
@@ -198,7 +213,7 @@ impl Distribution {
 
     fn line(&self) -> String {
         format!(
-            "{:<24} {:>4} times: median {} ms, p99 {} ms, longest {} ms",
+            "{:<48} {:>4} times: median {} ms, p99 {} ms, longest {} ms",
             self.what, self.count, self.median_ms, self.p99_ms, self.max_ms
         )
     }
@@ -225,6 +240,7 @@ mod tests {
             scenario: "failover".into(),
             seed: 7,
             faults: vec![FaultRecord {
+                label: "kill leader".into(),
                 what: "kill -9 m1".into(),
                 at_ms: 5,
                 held_ms: 0,
@@ -238,9 +254,8 @@ mod tests {
             register_calls: 2,
             watch_events: 3,
             longest_gap_ms: 420,
-            curls_answered: 0,
-            curls_failed: 0,
             violations,
+            ..Report::default()
         }
     }
 
@@ -257,8 +272,13 @@ mod tests {
         let report = report(vec![]);
         let late: Vec<_> = report.faults[0].violations().collect();
         assert_eq!(late[0].seen, "kill -9 m1: not new pod scheduled within 700 ms");
-        let only =
-            Distribution { what: "no acknowledged write".into(), count: 1, median_ms: 420, p99_ms: 420, max_ms: 420 };
+        let only = Distribution {
+            what: "kill leader: no acknowledged write".into(),
+            count: 1,
+            median_ms: 420,
+            p99_ms: 420,
+            max_ms: 420,
+        };
         assert_eq!(report.distributions(), [only]);
     }
 

@@ -10,18 +10,21 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use tokio::time::Instant;
 
-use crate::check::{acknowledged, linearizable, watched};
+use crate::check::leaks::{self, Holdings};
+use crate::check::{Violation, acknowledged, conserved, identity, linearizable, one_leader, watched};
 use crate::cluster::Cluster;
-use crate::expectation::Observer;
+use crate::expectation::{Measured, Observer};
 use crate::fault::{self, Dice};
 use crate::page::Timeline;
-use crate::report::{FaultRecord, Report, millis};
+use crate::report::{FaultRecord, Report, measured_line, millis};
 use crate::scenario::{Scenario, Step};
 use crate::undo::Journal;
-use crate::workload::Workload;
+use crate::workload::{ACCOUNTS, Finished, Workload};
 
 /// Ordinary work before, between and after faults.
 const CALM: Duration = Duration::from_millis(1500);
+/// How long what the workload made may take to go.
+const LEFT_LIMIT: Duration = Duration::from_secs(90);
 /// How long the first acknowledged write after a fault is waited for.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -37,7 +40,8 @@ pub async fn run(
     url: Option<String>,
 ) -> Result<(Report, Timeline)> {
     let mut dice = Dice { random: StdRng::seed_from_u64(seed), serving: BTreeSet::new() };
-    let workload = Workload::start(cluster, scenario.replicas, url).await?;
+    let before = Holdings::of(cluster, &cluster.file()?);
+    let workload = Workload::start(cluster, scenario, url).await?;
     tokio::time::sleep(CALM).await;
     let mut faults = Vec::new();
     let mut plan = Plan::of(scenario);
@@ -46,13 +50,43 @@ pub async fn run(
         faults.push(one_fault(step, &around, &mut dice).await?);
         tokio::time::sleep(CALM).await;
     }
-    let (notes, found) = workload.finish().await?;
+    let finished = workload.finish().await?;
+    let left = leaks::check(&before, &left_over(&before, cluster).await?);
+    Ok(judge(scenario, seed, faults, &finished, left))
+}
+
+/// What is there once the workload's objects have gone, or do not go.
+async fn left_over(before: &Holdings, cluster: &Cluster) -> Result<Holdings> {
+    let until = Instant::now() + LEFT_LIMIT;
+    loop {
+        let now = Holdings::of(cluster, &cluster.file()?);
+        if now.settled(before) || Instant::now() > until {
+            return Ok(now);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// All properties, over all that was written down.
+fn judge(
+    scenario: &Scenario,
+    seed: u64,
+    faults: Vec<FaultRecord>,
+    finished: &Finished,
+    left: Vec<Violation>,
+) -> (Report, Timeline) {
+    let (notes, found) = (&finished.notes, &finished.found);
     let calls = notes.history.calls();
     let acknowledged_names = notes.acknowledged.lock().clone();
     let seen = notes.seen.lock().clone();
     let mut violations = linearizable::check(&calls);
-    violations.extend(acknowledged::check(&acknowledged_names, &found));
+    violations.extend(acknowledged::check(&acknowledged_names, found));
     violations.extend(watched::check(&acknowledged_names, &seen));
+    violations.extend(one_leader::check(&notes.fenced.lock()));
+    violations.extend(conserved::check(&notes.sums.lock(), ACCOUNTS));
+    violations.extend(identity::check(&notes.living.lock()));
+    violations.extend(finished.differences.iter().cloned());
+    violations.extend(left);
     violations.extend(faults.iter().flat_map(FaultRecord::violations));
     let (answered, failed) = notes.availability.counts();
     let fetches = notes.availability.fetches();
@@ -65,11 +99,14 @@ pub async fn run(
         register_calls: calls.len(),
         watch_events: seen.len(),
         longest_gap_ms: millis(notes.history.longest_gap()),
+        settled_ms: millis(finished.settled_in),
+        fenced_writes: notes.fenced.lock().len(),
+        audits: notes.sums.lock().len(),
         curls_answered: answered,
         curls_failed: failed,
         violations,
     };
-    Ok((report, timeline))
+    (report, timeline)
 }
 
 /// Which step comes next: all in order, so often, or any for some time.
@@ -114,6 +151,7 @@ async fn one_fault(step: &Step, around: &Around<'_>, dice: &mut Dice) -> Result<
     eprintln!("{:>8.1} s  {what}", at.as_secs_f64());
     observer.aim(active.node());
     let mut measured = observer.measure(&step.expect, since).await;
+    tell(&measured);
     tokio::time::sleep_until(since + step.hold()).await;
     let held_ms = millis(since.elapsed());
     active.undo(cluster).await?;
@@ -121,6 +159,7 @@ async fn one_fault(step: &Step, around: &Around<'_>, dice: &mut Dice) -> Result<
     let calm = observer.undisturbed(Duration::from_millis(step.undisturbed_ms));
     let (calm, after) = tokio::join!(calm, observer.measure(&step.afterwards, undone));
     let disturbed = calm.err();
+    tell(&after);
     measured.extend(after);
     let until = undone + WRITE_LIMIT;
     while notes.history.gap_after(at).is_none() && Instant::now() < until {
@@ -128,12 +167,30 @@ async fn one_fault(step: &Step, around: &Around<'_>, dice: &mut Dice) -> Result<
     }
     healthy(cluster, undone + step.recovery()).await.with_context(|| format!("after {what}"))?;
     let recovered_ms = millis(undone.elapsed());
+    eprintln!("    all well {recovered_ms} ms after its end");
     observer.clean().await?;
     let leader_after = cluster.leader().await.with_context(|| format!("after {what}"))?;
     // Answers that were under way arrive even after a kill: the gap is the longest silence, not the time to the next one.
     let resumed = notes.history.gap_after(at);
     let write_gap_ms = resumed.map(|_| millis(notes.history.longest_gap_within(at, notes.now())));
-    Ok(FaultRecord { what, at_ms: millis(at), held_ms, write_gap_ms, recovered_ms, leader_after, measured, disturbed })
+    Ok(FaultRecord {
+        label: step.label(),
+        what,
+        at_ms: millis(at),
+        held_ms,
+        write_gap_ms,
+        recovered_ms,
+        leader_after,
+        measured,
+        disturbed,
+    })
+}
+
+/// Progress for whoever looks on.
+fn tell(measured: &[Measured]) {
+    for one in measured {
+        eprintln!("{}", measured_line(one));
+    }
 }
 
 /// Waits until every master is a member in good health.

@@ -41,6 +41,9 @@ pub struct Scenario {
     /// Pods of a deployment with a service that runs all along; 0 for none.
     #[serde(default)]
     pub replicas: u32,
+    /// Besides, a deployment that is scaled and rolled, a StatefulSet, and pods that come and go.
+    #[serde(default)]
+    pub changes: bool,
     /// The runtime of a cluster that is started for it, unless the command line says otherwise.
     #[serde(default)]
     pub runtime: Runtime,
@@ -94,6 +97,9 @@ pub struct Step {
     /// Whom it hits.
     #[serde(default)]
     pub target: Target,
+    /// It needs this runtime; with another it is left out.
+    #[serde(default)]
+    pub only: Option<Runtime>,
     /// From whom a fault of the network cuts off.
     #[serde(default)]
     pub from: Peers,
@@ -126,7 +132,25 @@ pub struct Step {
     pub afterwards: Vec<Expected>,
 }
 
+impl Scenario {
+    /// Leaves out what this runtime cannot do.
+    pub fn suit(&mut self, runtime: Runtime) {
+        self.runtime = runtime;
+        self.steps.retain(|step| step.only.is_none_or(|only| only == runtime));
+    }
+}
+
 impl Step {
+    /// Its kind of fault, by which numbers of different runs can be compared.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let word = |value: serde_json::Result<serde_json::Value>| {
+            value.ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+        };
+        let (fault, target) = (word(serde_json::to_value(self.fault)), word(serde_json::to_value(self.target)));
+        if self.target == Target::Everything { fault } else { format!("{fault} {target}") }
+    }
+
     /// How long the fault is held.
     #[must_use]
     pub fn hold(&self) -> Duration {

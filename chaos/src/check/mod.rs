@@ -1,7 +1,12 @@
 //! What must hold after a run, a file a property.
 
 pub mod acknowledged;
+pub mod conserved;
+pub mod converged;
+pub mod identity;
+pub mod leaks;
 pub mod linearizable;
+pub mod one_leader;
 pub mod watched;
 
 /// A property that did not hold, in words.

@@ -19,7 +19,7 @@ use std::time::Duration;
 use anyhow::Result;
 use async_trait::async_trait;
 use rand::rngs::StdRng;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::cluster::Cluster;
 use crate::scenario::Step;
@@ -27,7 +27,7 @@ use crate::undo::Journal;
 use network::{Harm, Order};
 
 /// A kind of fault, by its name in scenarios.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// SIGKILL: the process is gone at once; its supervisor starts it again.
@@ -71,7 +71,7 @@ pub enum Kind {
 }
 
 /// Whom a fault hits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// The master that leads now.

@@ -1,9 +1,12 @@
 //! What clients do while things break, each client a task that ends with the run.
 
+mod changes;
 mod creations;
 mod curl;
+mod fenced;
 mod registers;
 pub(crate) mod steady;
+mod transfers;
 mod watching;
 
 use std::collections::BTreeSet;
@@ -18,12 +21,17 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::check::identity::Living;
+use crate::check::one_leader::Fenced;
 use crate::check::watched::Seen;
+use crate::check::{Violation, converged};
 use crate::cluster::Cluster;
 use crate::history::History;
+use crate::scenario::Scenario;
 use crate::status::Asker;
 
 pub use curl::Availability;
+pub(crate) use transfers::ACCOUNTS;
 
 /// Where the objects of a run live.
 pub(crate) const NAMESPACE: &str = "mainstay-chaos";
@@ -33,6 +41,8 @@ const REGISTER_CLIENTS: u32 = 6;
 const REGISTERS: u32 = 3;
 /// Clients that create objects one after the other.
 const CREATORS: u32 = 2;
+/// Clients that move amounts between accounts.
+const TRANSFERRERS: u32 = 2;
 /// Bound of one call; what takes longer counts as unknown.
 const CALL_LIMIT: Duration = Duration::from_secs(3);
 
@@ -46,6 +56,12 @@ pub struct Notes {
     pub acknowledged: Mutex<BTreeSet<String>>,
     /// What the watch delivered.
     pub seen: Mutex<Vec<Seen>>,
+    /// Acknowledged writes in the name of a leadership.
+    pub fenced: Mutex<Vec<Fenced>>,
+    /// What lists of accounts added up to.
+    pub sums: Mutex<Vec<i64>>,
+    /// Which pods with an identity had living processes, moment by moment.
+    pub living: Mutex<Vec<Living>>,
     /// Answers of the service under curl.
     pub availability: Availability,
 }
@@ -77,25 +93,32 @@ impl Workload {
     ///
     /// # Errors
     /// When the cluster does not take the first objects.
-    pub async fn start(cluster: &Cluster, replicas: u32, url: Option<String>) -> Result<Self> {
+    pub async fn start(cluster: &Cluster, scenario: &Scenario, url: Option<String>) -> Result<Self> {
         let mut config = Config::from_kubeconfig(&cluster.kubeconfig())?;
         config.servers = cluster.file()?.masters.into_iter().map(|master| master.url).collect();
         let setup = Client::connect(&config)?;
         let namespaces = Api::<Namespace>::all(setup.clone());
         prepare_namespace(&namespaces).await?;
-        if replicas > 0 {
-            steady::start(&setup, replicas).await?;
+        if scenario.replicas > 0 {
+            steady::start(&setup, scenario.replicas).await?;
+        }
+        if scenario.changes {
+            changes::create(&setup).await?;
         }
         let configmaps = Api::<ConfigMap>::namespaced(setup, NAMESPACE);
         for register in 0..REGISTERS {
             registers::create(&configmaps, register).await?;
         }
+        transfers::create(&configmaps).await?;
         let beginning = watching::beginning(&configmaps).await?;
         let notes = Arc::new(Notes {
             begun: Instant::now(),
             history: History::default(),
             acknowledged: Mutex::default(),
             seen: Mutex::default(),
+            fenced: Mutex::default(),
+            sums: Mutex::default(),
+            living: Mutex::default(),
             availability: Availability::default(),
         });
         let each = config.servers.iter().map(|url| Config { servers: vec![url.clone()], ..config.clone() });
@@ -111,6 +134,9 @@ impl Workload {
             stop_watch: CancellationToken::new(),
         };
         workload.spawn_clients(&config, beginning)?;
+        if scenario.changes {
+            workload.spawn_changes(&config)?;
+        }
         if let Some(url) = url {
             workload.tasks.spawn(curl::run(url, workload.notes.clone(), workload.stop.clone()));
         }
@@ -133,6 +159,23 @@ impl Workload {
         for client in 0..CREATORS {
             self.tasks.spawn(creations::run(client, own(client)?, self.notes.clone(), self.stop.clone()));
         }
+        for client in 0..TRANSFERRERS {
+            self.tasks.spawn(transfers::run(own(client)?, self.stop.clone()));
+        }
+        self.tasks.spawn(transfers::audit(own(2)?, self.notes.clone(), self.stop.clone()));
+        for (number, (url, asker)) in config.servers.iter().zip(&self.askers).enumerate() {
+            let pinned = Config { servers: vec![url.clone()], timeout: CALL_LIMIT, ..config.clone() };
+            let (client, asker) = (Client::connect(&pinned)?, asker.clone());
+            self.tasks.spawn(fenced::run(number, client, asker, self.notes.clone(), self.stop.clone()));
+        }
+        Ok(())
+    }
+
+    fn spawn_changes(&mut self, config: &Config) -> Result<()> {
+        let client = || Client::connect(&Config { timeout: CALL_LIMIT, ..config.clone() });
+        self.tasks.spawn(changes::roll(client()?, self.stop.clone()));
+        self.tasks.spawn(changes::churn(client()?, self.stop.clone()));
+        self.tasks.spawn(changes::identities(client()?, self.notes.clone(), self.stop.clone()));
         Ok(())
     }
 
@@ -154,20 +197,34 @@ impl Workload {
         &self.notes
     }
 
-    /// Stops the clients, and the watch once it has shown what was acknowledged; gives the names of the objects that exist.
+    /// Stops the clients, and the watch once it has shown what was acknowledged; waits until all is as wanted, and removes
+    /// what was made.
     ///
     /// # Errors
     /// When a client failed in a way that is not a fault's doing, or the cluster cannot be read.
-    pub async fn finish(mut self) -> Result<(Arc<Notes>, BTreeSet<String>)> {
+    pub async fn finish(mut self) -> Result<Finished> {
         self.stop.cancel();
         all_ended(&mut self.tasks).await?;
         watching::settle(&self.notes).await;
         self.stop_watch.cancel();
         all_ended(&mut self.watch).await?;
         let found = creations::names(&self.configmaps).await?;
+        let (differences, settled_in) = converged::check(self.configmaps.client()).await?;
         self.namespaces.delete(NAMESPACE, &DeleteOptions::default()).await.context("removing the run's namespace")?;
-        Ok((self.notes, found))
+        Ok(Finished { notes: self.notes, found, differences, settled_in })
     }
+}
+
+/// What a workload leaves for the checks.
+pub struct Finished {
+    /// What clients wrote down.
+    pub notes: Arc<Notes>,
+    /// The names of the created objects that exist.
+    pub found: BTreeSet<String>,
+    /// What was not as wanted in time.
+    pub differences: Vec<Violation>,
+    /// How long it took until all was as wanted.
+    pub settled_in: Duration,
 }
 
 async fn all_ended(tasks: &mut JoinSet<Result<()>>) -> Result<()> {

@@ -20,7 +20,8 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 /// Seconds that pods stay on a node that is gone; short, so that runs are.
 const TOLERATION: i64 = 2;
 
-fn spec() -> Value {
+/// What its pods are.
+pub(super) fn spec() -> Value {
     let tolerations: Vec<Value> = ["not-ready", "unreachable"]
         .iter()
         .map(|taint| {
