@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 ENV := . .ci/env.sh &&
 
-.PHONY: help deps build demo test fmt clippy arrows unit integration corpus chaos-short doc bench crash
+.PHONY: help deps build demo test fmt clippy arrows unit integration corpus chaos-short chaos-long doc bench crash
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ integration: ; @.ci/test integration
 corpus: ; @.ci/test corpus
 chaos-short: ; @.ci/test chaos
 doc: ; @.ci/test doc
+
+chaos-long: deps ## An hour of faults: every scenario, and the rest of the time a storm (MINUTES=60)
+	@.ci/chaos-long $${MINUTES:-60}
 
 crash: deps ## Kill members of the store at random points, hundreds of times
 	@$(ENV) MAINSTAY_CRASH_ROUNDS=$${ROUNDS:-200} cargo test -p mainstay --test cluster crash:: -- --nocapture

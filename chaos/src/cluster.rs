@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use tokio::process::Command;
 
-use crate::fault::{clock_environment, make_disks};
+use crate::fault::{clock_environment, make_disks, node_addresses};
 use crate::scenario::{Runtime, Scenario};
 use crate::undo::{Guard, Journal, Undo};
 
@@ -26,6 +26,9 @@ pub struct ClusterFile {
     /// The workers.
     #[serde(default)]
     pub workers: Vec<WorkerProcess>,
+    /// `host:port` of its image registry, where it has real containers.
+    #[serde(default)]
+    pub registry: Option<String>,
 }
 
 impl ClusterFile {
@@ -180,6 +183,14 @@ impl Cluster {
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.dir.join("kubeconfig")
+    }
+
+    /// The workers' addresses, where they have networks of their own.
+    ///
+    /// # Errors
+    /// When one has none.
+    pub fn node_addresses(&self) -> Result<Vec<String>> {
+        node_addresses(self)
     }
 
     /// The name of the leading master; `None` while there is none.

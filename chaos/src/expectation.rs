@@ -243,8 +243,11 @@ impl Observer {
         Ok(pods.list(&ListParams::labels(steady::LONE_SELECTOR)).await?.items.len())
     }
 
-    /// Makes some pods first, and then sees where they are.
+    /// Makes some pods once the node is said to be out of order, and sees where they get.
     async fn new_pods_elsewhere(&self) -> Result<bool> {
+        if self.node_is_ready().await? {
+            return Ok(false);
+        }
         let pods = Api::<Pod>::namespaced(self.client.clone(), NAMESPACE);
         let mut placed = Vec::new();
         for number in 0..PROBES {

@@ -11,7 +11,7 @@ use rand::seq::IndexedRandom;
 use tokio::time::Instant;
 
 use crate::check::leaks::{self, Holdings};
-use crate::check::{Violation, acknowledged, conserved, identity, linearizable, one_leader, watched};
+use crate::check::{Violation, acknowledged, availability, conserved, identity, linearizable, one_leader, watched};
 use crate::cluster::Cluster;
 use crate::expectation::{Measured, Observer};
 use crate::fault::{self, Dice};
@@ -89,6 +89,9 @@ fn judge(
     violations.extend(left);
     violations.extend(faults.iter().flat_map(FaultRecord::violations));
     let (answered, failed) = notes.availability.counts();
+    if scenario.web {
+        violations.extend(availability::check(answered, failed, scenario.web_budget_percent));
+    }
     let fetches = notes.availability.fetches();
     let timeline = Timeline { acknowledgements: notes.history.acknowledgements(), calls: calls.clone(), fetches };
     let report = Report {

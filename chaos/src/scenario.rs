@@ -44,6 +44,12 @@ pub struct Scenario {
     /// Besides, a deployment that is scaled and rolled, a StatefulSet, and pods that come and go.
     #[serde(default)]
     pub changes: bool,
+    /// Besides, a web service of real containers under load.
+    #[serde(default)]
+    pub web: bool,
+    /// How many of a hundred fetches of it may fail.
+    #[serde(default = "budget")]
+    pub web_budget_percent: f64,
     /// The runtime of a cluster that is started for it, unless the command line says otherwise.
     #[serde(default)]
     pub runtime: Runtime,
@@ -162,6 +168,10 @@ impl Step {
     pub fn recovery(&self) -> Duration {
         Duration::from_millis(self.recovery_ms)
     }
+}
+
+fn budget() -> f64 {
+    1.0
 }
 
 fn one() -> u32 {

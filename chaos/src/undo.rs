@@ -140,7 +140,7 @@ fn remount(image: &Path, mount: &Path) -> Result<()> {
     }
     if is_mounted(mount)? {
         // Whoever still uses it cannot go on with it anyway; with nobody there, fuser fails.
-        Command::new("fuser").args(["-s", "-k", "-M", "-m"]).arg(mount).status().context("running fuser")?;
+        Command::new("fuser").args(["-s", "-k", "-M", "-m"]).arg(mount).output().context("running fuser")?;
         unmounted(mount)?;
     }
     // It corrects what it can; whether that was enough, the mount tells.

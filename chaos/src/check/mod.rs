@@ -1,6 +1,7 @@
 //! What must hold after a run, a file a property.
 
 pub mod acknowledged;
+pub mod availability;
 pub mod conserved;
 pub mod converged;
 pub mod identity;

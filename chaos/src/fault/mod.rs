@@ -11,6 +11,7 @@ mod rolling;
 
 pub(crate) use clock::environment as clock_environment;
 pub(crate) use disk::{make as make_disks, mount_image};
+pub(crate) use process::node_addresses;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -56,6 +56,11 @@ pub(super) fn machines(cluster: &Cluster) -> Result<Vec<Machine>> {
     Ok(masters.chain(workers).collect())
 }
 
+/// The workers' addresses.
+pub(crate) fn node_addresses(cluster: &Cluster) -> Result<Vec<String>> {
+    machines(cluster)?.iter().filter(|machine| machine.is_worker).map(Machine::address).collect()
+}
+
 /// A process to hit.
 #[derive(Clone, Debug)]
 pub(super) struct Victim {

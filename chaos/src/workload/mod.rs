@@ -8,6 +8,7 @@ mod registers;
 pub(crate) mod steady;
 mod transfers;
 mod watching;
+mod web;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -137,8 +138,10 @@ impl Workload {
         if scenario.changes {
             workload.spawn_changes(&config)?;
         }
-        if let Some(url) = url {
-            workload.tasks.spawn(curl::run(url, workload.notes.clone(), workload.stop.clone()));
+        let urls = if scenario.web { web::start(cluster, workload.client()).await? } else { Vec::new() };
+        let urls: Vec<String> = url.into_iter().chain(urls).collect();
+        if !urls.is_empty() {
+            workload.tasks.spawn(curl::run(urls, workload.notes.clone(), workload.stop.clone()));
         }
         Ok(workload)
     }
