@@ -16,7 +16,7 @@ use super::{ApiArgs, load};
 
 const OPERATIONS: [&str; 4] = ["create", "get", "list 100", "patch"];
 /// Objects that get, list and patch choose from.
-const OBJECTS: u64 = 500;
+pub(super) const OBJECTS: u64 = 500;
 /// Connections; more clients share them, as programs do.
 const CONNECTIONS: usize = 8;
 /// Clients that patch while others watch.
@@ -175,7 +175,13 @@ impl Face {
     }
 }
 
-async fn call_grpc(api: &DynamicApi, operation: &str, count: usize, sequence: u64, bytes: usize) -> Result<()> {
+pub(super) async fn call_grpc(
+    api: &DynamicApi,
+    operation: &str,
+    count: usize,
+    sequence: u64,
+    bytes: usize,
+) -> Result<()> {
     match operation {
         "create" => api.create(&config_map(&made("grpc", count, sequence), bytes)).await.map(drop)?,
         "get" => api.get(&known(sequence % OBJECTS), "").await.map(drop)?,
@@ -197,7 +203,7 @@ fn rest_ask(path: &str, operation: &str, count: usize, sequence: u64, bytes: usi
     Ask { method, path, content_type, body: body.map(|body| body.to_string().into()).unwrap_or_default() }
 }
 
-fn known(number: u64) -> String {
+pub(super) fn known(number: u64) -> String {
     format!("known-{number}")
 }
 
@@ -209,6 +215,6 @@ fn change(sequence: u64) -> Value {
     json!({"data": {"sequence": sequence.to_string()}})
 }
 
-fn config_map(name: &str, bytes: usize) -> Value {
+pub(super) fn config_map(name: &str, bytes: usize) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"value": "v".repeat(bytes)}})
 }

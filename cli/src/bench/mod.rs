@@ -2,6 +2,7 @@
 
 mod api;
 mod etcd;
+mod flood;
 mod load;
 mod member;
 mod rest;
@@ -24,6 +25,8 @@ pub(crate) enum BenchCommand {
     Watch(WatchArgs),
     /// A running cluster's API: create, get, list, patch and watch of ConfigMaps over REST and gRPC
     Api(ApiArgs),
+    /// A running cluster's API: one user's calls, alone and beside another user's flood
+    Flood(FloodArgs),
     /// One member of a store under test (started by `bench store`)
     #[command(hide = true)]
     Member {
@@ -94,6 +97,16 @@ pub(crate) struct ApiArgs {
     kubeconfig: std::path::PathBuf,
 }
 
+/// Arguments of `bench flood`; the clients are those of the flood.
+#[derive(Debug, Args)]
+pub(crate) struct FloodArgs {
+    #[command(flatten)]
+    load: LoadArgs,
+    /// The cluster to load
+    #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
+    kubeconfig: std::path::PathBuf,
+}
+
 impl LoadArgs {
     fn length(&self) -> Duration {
         Duration::from_secs(self.secs.max(1))
@@ -128,6 +141,7 @@ async fn chosen(command: BenchCommand) -> Result<()> {
         BenchCommand::Store(args) => store::run(&args).await,
         BenchCommand::Watch(args) => watch::run(&args).await,
         BenchCommand::Api(args) => api::run(&args).await,
+        BenchCommand::Flood(args) => flood::run(&args).await,
         BenchCommand::Member { spec } => member::run(&spec).await,
     }
 }
