@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mainstay_apiserver::pki::{self, MasterNames, MasterPki};
-use mainstay_apiserver::{ApiServer, ServerConfig, admission};
+use mainstay_apiserver::{ApiServer, SecurityConfig, ServerConfig, admission};
 use mainstay_store::{PeerTls, Start, Store, StoreConfig, Tuning};
 use tokio::net::TcpListener;
 
@@ -28,7 +28,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let pki = Arc::new(keys(&dir)?);
     let store = Store::open(store_config(&dir, &pki, &url)).await?;
     let admission = admission::Config { default_toleration_seconds: 300 };
-    let server = ApiServer::new(ServerConfig { store: store.clone(), pki: pki.clone(), admission }).await?;
+    let server = ApiServer::new(ServerConfig {
+        store: store.clone(),
+        pki: pki.clone(),
+        admission,
+        security: SecurityConfig::default(),
+    })
+    .await?;
     let serving = tokio::spawn({
         let server = server.clone();
         async move { server.serve(listener).await }

@@ -13,13 +13,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::{self, Chain};
 use crate::agents::{Agents, NodeLiveness};
-use crate::authn::{Authenticator, UserInfo};
+use crate::audit::{Audit, AuditConfig};
+use crate::authn::{Authenticator, AuthnError, OidcConfig, UserInfo};
 use crate::authz::Authorizer;
 use crate::bootstrap::{self, MasterEndpoint};
 use crate::cache::{CacheReader, Caches};
 use crate::dispatch::{Dispatch, InProcess};
 use crate::encryption::{EncryptionError, SealedStore};
 use crate::engine::{Body, Call, Change, Engine, Parts, Target, WriteOptions};
+use crate::flow::{Flow, FlowConfig};
+use crate::gate::Gate;
 use crate::pki::{self, MasterPki};
 use crate::registry::{Registry, group_version};
 use crate::rest::Rest;
@@ -36,6 +39,28 @@ pub struct ServerConfig {
     pub pki: Arc<MasterPki>,
     /// What can be set about admission.
     pub admission: admission::Config,
+    /// Who gets in, how many at once, and what is written about it.
+    pub security: SecurityConfig,
+}
+
+/// What can be set about authentication, flow control and the audit log.
+#[derive(Debug)]
+pub struct SecurityConfig {
+    /// OpenID Connect issuers whose tokens are taken.
+    pub oidc: Vec<OidcConfig>,
+    /// The audit log, if there is to be one.
+    pub audit: Option<AuditConfig>,
+    /// How many requests run at once.
+    pub flow: FlowConfig,
+    /// How long a request may take that is neither a watch nor a stream.
+    pub request_timeout: Duration,
+}
+
+impl Default for SecurityConfig {
+    fn default() -> Self {
+        let (oidc, audit, flow) = (Vec::new(), None, FlowConfig::default());
+        Self { oidc, audit, flow, request_timeout: Duration::from_secs(60) }
+    }
 }
 
 /// Why a server does not start.
@@ -47,6 +72,17 @@ pub enum ServerError {
     /// The keys are not usable.
     #[error(transparent)]
     Pki(#[from] pki::PkiError),
+    /// Callers cannot be authenticated.
+    #[error(transparent)]
+    Authn(#[from] AuthnError),
+    /// The audit log cannot be written.
+    #[error("cannot write the audit log {path}")]
+    Audit {
+        /// Its file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// What the store holds encrypted cannot be read.
     #[error(transparent)]
     Encryption(#[from] EncryptionError),
@@ -74,7 +110,12 @@ impl ApiServer {
         let caches = Caches::start(store.clone(), stop.clone()).await?;
         let reader: Arc<CacheReader> = Arc::new(CacheReader(caches.clone()));
         let authorizer = Arc::new(Authorizer::new(reader.clone()));
-        let authenticator = Arc::new(Authenticator::new(config.pki.clone(), reader, authorizer.clone())?);
+        let SecurityConfig { oidc, audit, flow, request_timeout } = config.security;
+        let authenticator = Arc::new(Authenticator::new(config.pki.clone(), reader, authorizer.clone(), oidc)?);
+        authenticator.start(&stop);
+        let audit = audit.map(open_log).transpose()?;
+        let flow = Flow::new(flow);
+        tokio::spawn(flow.clone().follow(caches.clone(), stop.clone()));
         let registry = Arc::new(Registry::builtin());
         let extensions = crate::extension::plugins(registry.clone(), authorizer.clone());
         let engine = Engine::new(Parts {
@@ -88,7 +129,8 @@ impl ApiServer {
         engine.registry.refresh(&engine.reader);
         tokio::spawn(crate::custom::controller::run(engine.clone(), stop.clone()));
         let agents = Agents::new(plain, config.pki.clone());
-        let rest = Rest::new(engine.clone(), authenticator, authorizer, agents.clone(), stop.clone());
+        let gate = Gate { authenticator, authorizer, audit, flow };
+        let rest = Rest::new(engine.clone(), gate, agents.clone(), request_timeout, stop.clone());
         tokio::spawn(agents.clone().report_forever(stop.clone()));
         let grpc = crate::grpc::routes(&rest, &agents, &config.pki);
         let dispatch = Dispatch { rest, grpc };
@@ -141,6 +183,11 @@ impl ApiServer {
     pub fn shutdown(&self) {
         self.stop.cancel();
     }
+}
+
+fn open_log(config: AuditConfig) -> Result<Arc<Audit>, ServerError> {
+    let path = config.log.path.clone();
+    Audit::open(config).map_err(|source| ServerError::Audit { path, source })
 }
 
 /// The bootstrap's way to the engine: as the cluster itself.

@@ -10,7 +10,11 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
 
+use crate::audit::{Trail, on_end};
 use crate::authn::UserInfo;
+use crate::authz::RequestInfo;
+use crate::gate::Arrival;
+use crate::grpc::Way;
 use crate::rest::{Identity, Rest};
 
 /// Both faces; a cheap handle.
@@ -33,16 +37,42 @@ impl Dispatch {
     /// Authenticates, then lets the services authorize what each call is about.
     async fn answer_grpc(&self, request: Request<Body>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
-        match crate::rest::identify(&self.rest, &parts) {
-            Ok(user) => parts.extensions.insert(Identity(user)),
+        let arrival = Arrival::now(&parts);
+        let asked = RequestInfo::of(&parts.method, &parts.uri);
+        let gate = &self.rest.gate;
+        let caller = match gate.authenticate(&parts).await {
+            Ok(real) => gate.impersonate(real, &parts, &asked),
+            Err(status) => Err(status),
+        };
+        let caller = match caller {
+            Ok(caller) => caller,
             Err(status) => return crate::grpc::status(&status).into_http(),
         };
+        // Calls of the engine leave trails of their own, as they say what they are about.
+        let whole = !parts.uri.path().starts_with(crate::grpc::OBJECTS);
+        let attributes = asked.attributes(&caller.user);
+        let trail = if whole { gate.trail(&parts, &arrival, &caller, &attributes) } else { None };
+        parts.extensions.insert(Identity(caller.user.clone()));
+        let way = Way { parts: gate.audit.is_some().then(|| parts.clone()), arrival, caller };
+        parts.extensions.insert(Arc::new(way));
         let mut routes = self.grpc.clone();
-        match Service::call(&mut routes, Request::from_parts(parts, body)).await {
+        let response = match Service::call(&mut routes, Request::from_parts(parts, body)).await {
             Ok(response) => response,
             Err(never) => match never {},
+        };
+        match trail {
+            Some(trail) => with_trail(response, trail),
+            None => response,
         }
     }
+}
+
+/// Ends a trail when the answer's body ends.
+fn with_trail(response: Response<Body>, mut trail: Trail) -> Response<Body> {
+    let refusal = response.headers().get("grpc-status").and_then(|value| value.to_str().ok()?.parse().ok());
+    let code = refusal.map_or(200, crate::grpc::http_code);
+    trail.started(code);
+    response.map(|body| on_end(body, trail, code))
 }
 
 /// Both faces for callers in this process, under a fixed identity, through the same filters.

@@ -6,6 +6,7 @@
 pub mod admission;
 mod agents;
 mod aggregation;
+pub mod audit;
 pub mod authn;
 pub mod authz;
 pub mod bootstrap;
@@ -16,6 +17,10 @@ mod dispatch;
 pub mod encryption;
 pub mod engine;
 mod extension;
+pub mod flow;
+#[cfg(test)]
+mod fuzz;
+mod gate;
 mod grpc;
 pub mod key;
 pub mod pki;
@@ -27,5 +32,5 @@ pub mod strategy;
 mod api_server;
 
 pub use agents::{Liveness, NodeLiveness};
-pub use api_server::{ApiServer, ServerConfig, ServerError};
+pub use api_server::{ApiServer, SecurityConfig, ServerConfig, ServerError};
 pub use dispatch::InProcess;

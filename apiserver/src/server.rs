@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 
 use crate::dispatch::Dispatch;
+use crate::gate::Remote;
 use crate::rest::PeerCertificate;
 
 /// How long a client may take for the TLS handshake.
@@ -42,8 +43,9 @@ pub(crate) async fn serve(
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let task = connection(stream, acceptor.clone(), dispatch.clone(), stop.clone());
+            Ok((stream, from)) => {
+                let remote = Remote(from.ip());
+                let task = connection(stream, remote, acceptor.clone(), dispatch.clone(), stop.clone());
                 connections.spawn(task);
             }
             Err(error) => {
@@ -58,7 +60,13 @@ pub(crate) async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, dispatch: Dispatch, stop: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    remote: Remote,
+    acceptor: TlsAcceptor,
+    dispatch: Dispatch,
+    stop: CancellationToken,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "setting TCP_NODELAY");
     }
@@ -67,7 +75,9 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, dispatch: Dispatch
     let peer = certificate.map(|der| PeerCertificate(Bytes::copy_from_slice(der.as_ref())));
     let service = service_fn(move |request: Request<Incoming>| {
         let (dispatch, peer) = (dispatch.clone(), peer.clone());
-        async move { Ok::<Response<Body>, std::convert::Infallible>(dispatch.answer(with_peer(request, peer)).await) }
+        async move {
+            Ok::<Response<Body>, std::convert::Infallible>(dispatch.answer(with_peer(request, peer, remote)).await)
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -91,8 +101,9 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, dispatch: Dispatch
     }
 }
 
-fn with_peer(request: Request<Incoming>, peer: Option<PeerCertificate>) -> Request<Body> {
+fn with_peer(request: Request<Incoming>, peer: Option<PeerCertificate>, remote: Remote) -> Request<Body> {
     let mut request = request.map(Body::new);
+    request.extensions_mut().insert(remote);
     if let Some(peer) = peer {
         request.extensions_mut().insert(peer);
     }

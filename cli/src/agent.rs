@@ -1,29 +1,22 @@
 //! `mainstay agent`: what runs a node's pods, and its service rules.
 
+mod credentials;
+
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use jiff::Timestamp;
-use mainstay_apiserver::pki;
-use mainstay_client::{Auth, Client, Config};
+use mainstay_client::{Client, Config};
 use mainstay_network::NetworkConfig;
 use mainstay_nodeagent::{AgentConfig, RuntimeKind};
-use mainstay_proto::v1::EnrollKind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::join::{Joiner, TokenOption};
-use crate::kubeconfig::write_private;
+use crate::join::TokenOption;
 use crate::logging;
-
-/// Certificates with less than this left are replaced at the start, in seconds.
-const RENEW_BEFORE: i64 = 30 * 24 * 3600;
-/// An agent waits this long for a master that lets it in.
-const JOIN_PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// `mainstay agent`
 #[derive(Args, Clone)]
@@ -83,7 +76,7 @@ async fn serve(args: AgentArgs) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     let stop = CancellationToken::new();
     let work = async {
-        let config = credentials(&args).await?;
+        let config = credentials::obtain(&args).await?;
         work(&args, config, stop.clone()).await
     };
     tokio::pin!(work);
@@ -117,10 +110,11 @@ async fn work(args: &AgentArgs, config: Config, stop: CancellationToken) -> Resu
     }
     let proxy = async {
         if proxied {
-            mainstay_network::run(client, network, stop.clone()).await;
+            mainstay_network::run(client.clone(), network, stop.clone()).await;
         }
     };
-    let (outcome, ()) = tokio::join!(ended(agent, &stop), proxy);
+    let renewal = credentials::renew_forever(args.clone(), client.clone(), stop.clone());
+    let (outcome, (), ()) = tokio::join!(ended(agent, &stop), proxy, renewal);
     outcome.context("the agent failed")
 }
 
@@ -137,39 +131,4 @@ fn node_name(args: &AgentArgs) -> Result<String> {
     }
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").context("cannot tell the host's name")?;
     Ok(name.trim().to_lowercase())
-}
-
-/// The certificate of an earlier start, or a new one for the join token.
-async fn credentials(args: &AgentArgs) -> Result<Config> {
-    let dir = args.data_dir.join("pki");
-    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    if let Some(config) = stored(args, &dir) {
-        return Ok(config);
-    }
-    let Some(token) = args.token.read()? else {
-        bail!("this agent has no certificate yet and wants a join token: --token TOKEN, from `mainstay token create`");
-    };
-    let name = node_name(args)?;
-    let joiner =
-        Joiner { servers: &args.server, token: &token, kind: EnrollKind::Agent, name: &name, patience: JOIN_PATIENCE };
-    let enrolled = joiner.enrol().await?;
-    write_private(&dir.join("agent.key"), enrolled.key_pem.as_bytes())?;
-    write_private(&dir.join("ca.crt"), enrolled.answer.ca_pem.as_bytes())?;
-    write_private(&dir.join("agent.crt"), enrolled.answer.certificate_pem.as_bytes())?;
-    stored(args, &dir).context("the certificate that the cluster gave is not usable")
-}
-
-/// What an earlier start left, if it is good for a while.
-fn stored(args: &AgentArgs, dir: &Path) -> Option<Config> {
-    let read = |name: &str| std::fs::read_to_string(dir.join(name)).ok();
-    let (ca_pem, cert_pem, key_pem) = (read("ca.crt")?, read("agent.crt")?, read("agent.key")?);
-    let left = pki::expiry(&cert_pem).ok()?.as_second() - Timestamp::now().as_second();
-    if left < RENEW_BEFORE {
-        return None;
-    }
-    let mut config = Config::new(args.server.clone());
-    config.ca_pem = Some(ca_pem);
-    config.auth = Auth::Certificate { cert_pem, key_pem };
-    config.user_agent = "mainstay-agent".into();
-    Some(config)
 }

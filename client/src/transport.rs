@@ -56,7 +56,7 @@ struct Masters {
     /// Counts up with every failover; modulo the number of members it is the one in use.
     current: AtomicUsize,
     /// None for a service in this process.
-    config: Option<Config>,
+    config: Option<ArcSwap<Config>>,
     timeout: Duration,
     attempt_timeout: Duration,
 }
@@ -98,6 +98,7 @@ impl Transport {
     fn of(members: Vec<Member>, config: Option<Config>, timeout: Duration, attempt_timeout: Duration) -> Self {
         let members = ArcSwap::from_pointee(members);
         let current = AtomicUsize::new(0);
+        let config = config.map(ArcSwap::from_pointee);
         Transport { masters: Arc::new(Masters { members, current, config, timeout, attempt_timeout }) }
     }
 
@@ -107,17 +108,33 @@ impl Transport {
     /// [`Error::Config`] if an address cannot be used; the old list then stays.
     pub fn set_servers(&self, servers: &[String]) -> Result<()> {
         let Some(config) = &self.masters.config else { return Ok(()) };
+        let config = config.load_full();
         let old = self.masters.members.load_full();
         if servers.is_empty() || old.iter().map(|m| &m.url).eq(servers) {
             return Ok(());
         }
         let known = |url: &String| old.iter().find(|m| m.url == *url).cloned();
         let new: Vec<Member> =
-            servers.iter().map(|url| known(url).map_or_else(|| member(config, url), Ok)).collect::<Result<_>>()?;
+            servers.iter().map(|url| known(url).map_or_else(|| member(&config, url), Ok)).collect::<Result<_>>()?;
         let in_use = &old[self.masters.current.load(Ordering::Acquire) % old.len()].url;
         let position = new.iter().position(|m| m.url == *in_use).unwrap_or(0);
         self.masters.members.store(Arc::new(new));
         self.masters.current.store(position, Ordering::Release);
+        Ok(())
+    }
+
+    /// Shows other credentials from now on: calls go over new connections, and streams that are open go on over the old
+    /// ones.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if they cannot be used; the old ones then stay.
+    pub fn set_auth(&self, auth: Auth) -> Result<()> {
+        let Some(config) = &self.masters.config else { return Ok(()) };
+        let new = Config { auth, ..Config::clone(&config.load()) };
+        let urls = self.servers();
+        let members = urls.iter().map(|url| member(&new, url)).collect::<Result<Vec<_>>>()?;
+        config.store(Arc::new(new));
+        self.masters.members.store(Arc::new(members));
         Ok(())
     }
 

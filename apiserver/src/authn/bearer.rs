@@ -36,7 +36,7 @@ pub(super) fn join_token_user(reader: &dyn Reader, text: &str, now: Timestamp) -
     let secret = reader.get("", "secrets", "kube-system", &JoinToken::secret_name(&token.id))?;
     token.check(Some(&secret), TokenUse::Authentication, now).ok()?;
     let mut groups = vec!["system:bootstrappers".to_owned()];
-    groups.extend(extra_groups(&secret));
+    groups.extend(extra_groups(&secret)?);
     groups.push("system:authenticated".to_owned());
     Some(UserInfo { name: format!("system:bootstrap:{}", token.id), groups, ..UserInfo::default() })
 }

@@ -1,10 +1,13 @@
-//! Who is asking: client certificates, service-account tokens, the administrator's token, join tokens, impersonation, or nobody.
+//! Who is asking: client certificates, service-account tokens, the administrator's token, bootstrap tokens, tokens of OpenID
+//! Connect issuers, impersonation, or nobody.
 
 mod bearer;
 mod impersonation;
+mod oidc;
 mod token_request;
 mod tokens;
 
+pub use oidc::{OidcConfig, OidcError};
 pub use token_request::create as create_token;
 pub use tokens::{ISSUER, TokenError};
 
@@ -16,6 +19,7 @@ use jiff::Timestamp;
 use mainstay_api::status::Status;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// Someone who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +56,17 @@ impl UserInfo {
     }
 }
 
+/// Why an authenticator cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthnError {
+    /// The keys are not usable.
+    #[error(transparent)]
+    Pki(#[from] pki::PkiError),
+    /// An OpenID Connect issuer is not configured as it has to be.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
+}
+
 /// Tells from a request who asks.
 pub struct Authenticator {
     pki: Arc<MasterPki>,
@@ -59,36 +74,41 @@ pub struct Authenticator {
     admin_token: String,
     reader: Arc<dyn Reader>,
     authorizer: Arc<Authorizer>,
+    oidc: oidc::Issuers,
 }
 
 /// The connection was made by this client, and TLS has proved that it holds the certificate's key.
 type PeerCertificate<'a> = Option<&'a [u8]>;
 
 impl Authenticator {
-    /// An authenticator over these keys and this state.
+    /// An authenticator over these keys, this state and these OpenID Connect issuers.
     ///
     /// # Errors
-    /// When the CA's certificate does not parse.
-    pub fn new(pki: Arc<MasterPki>, reader: Arc<dyn Reader>, authorizer: Arc<Authorizer>) -> pki::PkiResult<Self> {
+    /// When the CA's certificate does not parse, or the configuration of an issuer is not usable.
+    pub fn new(
+        pki: Arc<MasterPki>,
+        reader: Arc<dyn Reader>,
+        authorizer: Arc<Authorizer>,
+        oidc: Vec<OidcConfig>,
+    ) -> Result<Self, AuthnError> {
         let (_, block) = x509_parser::pem::parse_x509_pem(pki.ca.cert_pem().as_bytes())
             .map_err(|e| pki::PkiError::Damaged { what: "the cluster CA's certificate".into(), why: e.to_string() })?;
         let admin_token = pki.admin_token();
-        Ok(Self { pki, ca_der: block.contents, admin_token, reader, authorizer })
+        let oidc = oidc::Issuers::new(oidc)?;
+        Ok(Self { pki, ca_der: block.contents, admin_token, reader, authorizer, oidc })
     }
 
-    /// Who asks, impersonation included. `peer_cert` is the leaf certificate (DER) that the client showed, if any.
+    /// Keeps what is fetched from elsewhere current until `stop`.
+    pub fn start(&self, stop: &CancellationToken) {
+        self.oidc.start(stop);
+    }
+
+    /// Who has sent a request. `peer_cert` is the leaf certificate (DER) that the client showed, if any.
     ///
     /// # Errors
-    /// 401 for bad credentials, 403 for impersonation that is not allowed, 400 for one that makes no sense.
-    pub fn authenticate(&self, parts: &Parts, peer_cert: PeerCertificate<'_>) -> Result<UserInfo, Status> {
-        let user = self.identify(parts, peer_cert, Timestamp::now())?;
-        let Some(wanted) = impersonation::wanted(&parts.headers)? else { return Ok(user) };
-        let request = RequestInfo::of(&parts.method, &parts.uri);
-        impersonation::check(&self.authorizer, &user, &wanted, &request)?;
-        Ok(wanted.into_user())
-    }
-
-    fn identify(&self, parts: &Parts, peer_cert: PeerCertificate<'_>, now: Timestamp) -> Result<UserInfo, Status> {
+    /// 401 for bad credentials.
+    pub async fn authenticate(&self, parts: &Parts, peer_cert: PeerCertificate<'_>) -> Result<UserInfo, Status> {
+        let now = Timestamp::now();
         let by_certificate = peer_cert.map(|der| pki::verify_client(&self.ca_der, der, now));
         if let Some(Ok(cert)) = by_certificate {
             return Ok(from_certificate(cert));
@@ -97,21 +117,42 @@ impl Authenticator {
             tracing::info!(%error, "refused a client certificate");
         }
         match bearer::token(&parts.headers) {
-            Some(token) => self.by_token(&token, now).map_err(|_| Status::unauthorized()),
+            Some(token) => self.by_token(&token, now).await.map_err(|error| {
+                tracing::info!(%error, "refused a bearer token");
+                Status::unauthorized()
+            }),
             None if by_certificate.is_some() => Err(Status::unauthorized()),
             None => Ok(UserInfo::anonymous()),
         }
     }
 
+    /// Whom `user` acts as, if the request's headers ask for somebody.
+    ///
+    /// # Errors
+    /// 403 for impersonation that is not allowed, 400 for one that makes no sense.
+    pub fn impersonate(
+        &self,
+        user: &UserInfo,
+        parts: &Parts,
+        request: &RequestInfo,
+    ) -> Result<Option<UserInfo>, Status> {
+        let Some(wanted) = impersonation::wanted(&parts.headers)? else { return Ok(None) };
+        impersonation::check(&self.authorizer, user, &wanted, request)?;
+        Ok(Some(wanted.into_user()))
+    }
+
     /// Who holds a bearer token for the API itself.
-    fn by_token(&self, token: &str, now: Timestamp) -> Result<UserInfo, TokenError> {
+    async fn by_token(&self, token: &str, now: Timestamp) -> Result<UserInfo, TokenError> {
         if same(token, &self.admin_token) {
             return Ok(UserInfo::admin());
         }
         if let Some(user) = bearer::join_token_user(self.reader.as_ref(), token, now) {
             return Ok(user);
         }
-        self.review_token(token, &[ISSUER], now).map(|(user, _)| user)
+        match self.review_token(token, &[ISSUER], now) {
+            Err(TokenError::Invalid) => self.oidc.authenticate(token, now).await,
+            judged => judged.map(|(user, _)| user),
+        }
     }
 
     /// Who holds a service-account token that is good for one of these audiences, and for which of them.
@@ -132,7 +173,7 @@ impl Authenticator {
         )
     }
 
-    /// Like [`Self::review_token`], but knows the administrator's token too.
+    /// Like [`Self::review_token`], but knows the administrator's token and those of other issuers too.
     ///
     /// # Errors
     /// Why the token is not accepted.
@@ -145,7 +186,10 @@ impl Authenticator {
         if same(token, &self.admin_token) && audiences.contains(&ISSUER) {
             return Ok((UserInfo::admin(), vec![ISSUER.to_owned()]));
         }
-        self.review_token(token, audiences, now)
+        match self.review_token(token, audiences, now) {
+            Err(TokenError::Invalid) => self.oidc.review(token, audiences, now),
+            judged => judged,
+        }
     }
 
     /// The keys that this authenticator trusts.

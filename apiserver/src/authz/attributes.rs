@@ -1,6 +1,7 @@
 //! What a request is about, as the authorizer sees it, from its method and path.
 
 use crate::authn::UserInfo;
+use crate::rest::path::RequestInfo as Routed;
 use http::{Method, Uri};
 
 /// A request to be decided.
@@ -123,21 +124,44 @@ impl RequestInfo {
     /// Takes a request line apart by Kubernetes' rules, whether or not such a resource exists.
     #[must_use]
     pub fn of(method: &Method, uri: &Uri) -> Self {
-        let path = uri.path();
         let verb = method.as_str().to_ascii_lowercase();
-        let plain = Self { verb, path: path.to_owned(), ..Self::default() };
+        let plain = Self { verb, path: uri.path().to_owned(), ..Self::default() };
+        // Escapes are undone first, as they are where requests are answered.
+        let path = unescape(uri.path());
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let (group, rest) = match parts.as_slice() {
             ["api", rest @ ..] if rest.len() >= 2 => ("", rest),
             ["apis", group, rest @ ..] if rest.len() >= 2 => (*group, rest),
             _ => return plain,
         };
-        let mut info = Self { is_resource: true, group: unescape(group), version: unescape(rest[0]), ..plain };
+        let mut info = Self { is_resource: true, group: group.to_owned(), version: rest[0].to_owned(), ..plain };
         info.set_verb(method);
         let rest = info.strip_legacy_prefix(&rest[1..]);
         info.set_target(rest);
         info.narrow(uri.query().unwrap_or_default());
         info
+    }
+
+    /// Takes over what the request will be answered as: whatever a path's taking apart comes to, that is what is judged.
+    #[must_use]
+    pub(crate) fn answered_as(self, routed: &Routed) -> Self {
+        if !routed.is_resource {
+            return self;
+        }
+        let Routed { group, version, resource, subresource, namespace, verb, .. } = routed.clone();
+        // A collection that is deleted is not narrowed by its selector.
+        let name = if verb == "deletecollection" { String::new() } else { routed.name.clone() };
+        Self {
+            is_resource: true,
+            verb: verb.to_owned(),
+            group,
+            version,
+            resource,
+            subresource,
+            namespace,
+            name,
+            ..self
+        }
     }
 
     /// The decision's input, asked by this user.
@@ -184,7 +208,7 @@ impl RequestInfo {
     fn set_target(&mut self, parts: &[&str]) {
         let parts = match parts {
             ["namespaces", namespace, rest @ ..] => {
-                self.namespace = unescape(namespace);
+                self.namespace = (*namespace).to_owned();
                 match rest {
                     [] | ["status" | "finalize", ..] => parts,
                     _ => rest,
@@ -192,7 +216,7 @@ impl RequestInfo {
             }
             _ => parts,
         };
-        let part = |index: usize| parts.get(index).map(|p| unescape(p)).unwrap_or_default();
+        let part = |index: usize| parts.get(index).copied().unwrap_or_default().to_owned();
         (self.resource, self.name, self.subresource) = (part(0), part(1), part(2));
     }
 

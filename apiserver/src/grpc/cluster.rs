@@ -150,8 +150,13 @@ impl Cluster for ClusterService {
     }
 
     async fn enroll(&self, request: Request<wire::EnrollRequest>) -> Reply<wire::EnrollResponse> {
-        let answer =
-            pki::enrol(&self.pki, &self.rest.engine.reader, self.masters(), &request.into_inner(), Timestamp::now());
+        let caller = user(request.extensions()).map_err(|status| super::status(&status))?;
+        let request = request.into_inner();
+        let answer = if request.token.is_empty() {
+            pki::renew_agent(&self.pki, &caller, self.masters(), &request)
+        } else {
+            pki::enrol(&self.pki, &self.rest.engine.reader, self.masters(), &request, Timestamp::now())
+        };
         told(answer.map_err(refused))
     }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod agents;
+mod asking;
 mod backup;
 mod cluster;
 mod masters;
@@ -21,6 +22,11 @@ use tonic::service::Routes;
 use crate::agents::Agents;
 use crate::pki::MasterPki;
 use crate::rest::Rest;
+
+pub(crate) use asking::Way;
+
+/// How the paths of the engine's methods begin.
+pub(crate) const OBJECTS: &str = "/mainstay.v1.Objects/";
 
 /// Bytes of a message at the most: a list of everything fits, as it would over REST.
 const MESSAGE_LIMIT: usize = 512 << 20;
@@ -42,6 +48,25 @@ pub(crate) fn status(status: &Status) -> tonic::Status {
     let mut metadata = MetadataMap::new();
     metadata.insert_bin(mainstay_proto::STATUS_TRAILER, MetadataValue::from_bytes(&status.to_json()));
     tonic::Status::with_metadata(code(status), status.message.to_string(), metadata)
+}
+
+/// The HTTP code of a gRPC code, for the audit log.
+pub(crate) fn http_code(code: i32) -> u16 {
+    use tonic::Code;
+    match Code::from(code) {
+        Code::Ok => 200,
+        Code::InvalidArgument => 400,
+        Code::Unauthenticated => 401,
+        Code::PermissionDenied => 403,
+        Code::NotFound => 404,
+        Code::AlreadyExists | Code::Aborted => 409,
+        Code::OutOfRange => 410,
+        Code::ResourceExhausted => 429,
+        Code::Unimplemented => 501,
+        Code::Unavailable => 503,
+        Code::DeadlineExceeded => 504,
+        _ => 500,
+    }
 }
 
 fn code(status: &Status) -> tonic::Code {

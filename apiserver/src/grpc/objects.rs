@@ -11,10 +11,11 @@ use mainstay_proto::v1::{
     WriteOptions as WireOptions,
 };
 use serde_json::json;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Streaming};
 
-use super::access::{authorize, call, options, respond, target, user};
-use crate::authn::UserInfo;
+use super::access::{options, respond, target};
+use super::asking::{Asking, Way};
 use crate::engine::{
     Answer, Body, Call, Change, DeleteOptions, ListOptions, Listing, Operation, PatchKind, Target, stored_to_request,
 };
@@ -30,23 +31,30 @@ fn answer(answer: Answer) -> ObjectResponse {
     ObjectResponse { object: answer.bytes, created: answer.created }
 }
 
-fn told<T>(result: ApiResult<Response<T>>) -> Reply<T> {
-    result.map_err(|status| super::status(&status))
-}
-
 impl ObjectsService {
-    async fn get_object(&self, request: Request<GetRequest>) -> ApiResult<Response<ObjectResponse>> {
-        let user = user(request.extensions())?;
-        let message = request.into_inner();
+    /// The call, its metadata and its message.
+    fn begin<T>(&self, request: Request<T>) -> Result<(Asking, MetadataMap, T), tonic::Status> {
+        let (metadata, extensions, message) = request.into_parts();
+        let asking = Asking::of(&self.rest, &extensions).map_err(|status| super::status(&status))?;
+        Ok((asking, metadata, message))
+    }
+
+    async fn in_time<T>(&self, answer: impl Future<Output = ApiResult<T>>) -> ApiResult<T> {
+        match tokio::time::timeout(self.rest.deadline, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Status::timeout("request did not complete within the allotted timeout", 0)),
+        }
+    }
+
+    async fn get_object(&self, asking: &Asking, message: GetRequest) -> ApiResult<Response<ObjectResponse>> {
         let target = target(&self.rest, message.r#ref)?;
-        authorize(&self.rest, &user, "get", &target, "")?;
+        asking.authorize("get", &target, "").await?;
         Ok(Response::new(answer(self.rest.engine.get(&target, &message.resource_version).await?)))
     }
 
-    async fn list_objects(&self, request: Request<ListRequest>) -> ApiResult<Response<ListResponse>> {
-        let user = user(request.extensions())?;
-        let (target, options) = self.list_call(request.into_inner())?;
-        authorize(&self.rest, &user, "list", &target, &options.field_selector)?;
+    async fn list_objects(&self, asking: &Asking, message: ListRequest) -> ApiResult<Response<ListResponse>> {
+        let (target, options) = self.list_call(message)?;
+        asking.authorize("list", &target, &options.field_selector).await?;
         let listing = self.rest.engine.list(&target, &options).await?;
         let listing = self.rest.engine.converted(&target.row, listing).await?;
         Ok(Response::new(listed(&target, &listing)?))
@@ -65,117 +73,145 @@ impl ObjectsService {
         Ok((target(&self.rest, message.r#ref)?, options))
     }
 
-    async fn create_object(&self, request: Request<CreateRequest>) -> ApiResult<Response<ObjectResponse>> {
-        let user = user(request.extensions())?;
-        let (metadata, _, message) = request.into_parts();
+    async fn create_object(
+        &self,
+        asking: &Asking,
+        metadata: &MetadataMap,
+        message: CreateRequest,
+    ) -> ApiResult<Response<ObjectResponse>> {
         let target = target(&self.rest, message.r#ref)?;
-        authorize(&self.rest, &user, "create", &target, "")?;
-        let mut call = call(user, &metadata, message.options.as_ref());
+        asking.authorize("create", &target, "").await?;
+        asking.sent(&message.object);
+        let mut call = asking.call(metadata, message.options.as_ref());
         let options = options(message.options, "CreateOptions", None)?;
         let result = self.rest.engine.create(&mut call, &target, Body::Json(message.object), &options).await?;
         Ok(respond(answer(result), &call))
     }
 
-    async fn update_object(&self, request: Request<UpdateRequest>) -> ApiResult<Response<ObjectResponse>> {
-        let user = user(request.extensions())?;
-        let (metadata, _, message) = request.into_parts();
+    async fn update_object(
+        &self,
+        asking: &Asking,
+        metadata: &MetadataMap,
+        message: UpdateRequest,
+    ) -> ApiResult<Response<ObjectResponse>> {
         let target = target(&self.rest, message.r#ref)?;
-        authorize(&self.rest, &user, "update", &target, "")?;
-        let mut call = call(user, &metadata, message.options.as_ref());
+        asking.authorize("update", &target, "").await?;
+        asking.sent(&message.object);
+        let mut call = asking.call(metadata, message.options.as_ref());
         let options = options(message.options, "UpdateOptions", None)?;
         let result = self.rest.engine.update(&mut call, &target, Body::Json(message.object), &options).await?;
         Ok(respond(answer(result), &call))
     }
 
-    async fn patch_object(&self, request: Request<PatchRequest>) -> ApiResult<Response<ObjectResponse>> {
-        let user = user(request.extensions())?;
-        let (metadata, _, message) = request.into_parts();
+    async fn patch_object(
+        &self,
+        asking: &Asking,
+        metadata: &MetadataMap,
+        message: PatchRequest,
+    ) -> ApiResult<Response<ObjectResponse>> {
         let target = target(&self.rest, message.r#ref.clone())?;
-        authorize(&self.rest, &user, "patch", &target, "")?;
-        let mut call = call(user, &metadata, message.options.as_ref());
+        asking.authorize("patch", &target, "").await?;
+        asking.sent(&message.patch);
+        let mut call = asking.call(metadata, message.options.as_ref());
         let options = options(message.options.clone(), "PatchOptions", None)?;
         let change = patch(&message)?;
         let result = self.rest.engine.modify(&mut call, &target, &change, &options).await?;
         Ok(respond(answer(result), &call))
     }
 
-    async fn apply_object(&self, request: Request<ApplyRequest>) -> ApiResult<Response<ObjectResponse>> {
-        let user = user(request.extensions())?;
-        let (metadata, _, message) = request.into_parts();
+    async fn apply_object(
+        &self,
+        asking: &Asking,
+        metadata: &MetadataMap,
+        message: ApplyRequest,
+    ) -> ApiResult<Response<ObjectResponse>> {
         let target = target(&self.rest, message.r#ref)?;
-        authorize(&self.rest, &user, "patch", &target, "")?;
-        let mut call = call(user, &metadata, message.options.as_ref());
+        asking.authorize("patch", &target, "").await?;
+        asking.sent(&message.object);
+        let mut call = asking.call(metadata, message.options.as_ref());
         let options = options(message.options, "PatchOptions", Some(message.force))?;
         let config = self.rest.engine.read_applied(&mut call, &target, &message.object, &options)?;
         let result = self.rest.engine.modify(&mut call, &target, &Change::Apply(config), &options).await?;
         Ok(respond(answer(result), &call))
     }
 
-    async fn delete_object(&self, request: Request<DeleteRequest>) -> ApiResult<Response<ObjectResponse>> {
-        let user = user(request.extensions())?;
-        let (metadata, _, message) = request.into_parts();
+    async fn delete_object(
+        &self,
+        asking: &Asking,
+        metadata: &MetadataMap,
+        message: DeleteRequest,
+    ) -> ApiResult<Response<ObjectResponse>> {
         let target = target(&self.rest, message.r#ref)?;
-        authorize(&self.rest, &user, "delete", &target, "")?;
-        let mut call = call(user, &metadata, message.options.as_ref());
+        asking.authorize("delete", &target, "").await?;
+        let mut call = asking.call(metadata, message.options.as_ref());
         let options = delete_options(&message.delete_options, message.options.as_ref())?;
         let result = self.rest.engine.delete(&mut call, &target, &options).await?;
         Ok(respond(answer(result), &call))
     }
 
-    async fn delete_objects(&self, request: Request<DeleteCollectionRequest>) -> ApiResult<Response<ListResponse>> {
-        let user = user(request.extensions())?;
-        let (metadata, _, message) = request.into_parts();
+    async fn delete_objects(
+        &self,
+        asking: &Asking,
+        metadata: &MetadataMap,
+        message: DeleteCollectionRequest,
+    ) -> ApiResult<Response<ListResponse>> {
         let (target, list) = self.list_call(message.list.unwrap_or_default())?;
-        authorize(&self.rest, &user, "deletecollection", &target, &list.field_selector)?;
-        let mut call = call(user, &metadata, message.options.as_ref());
+        asking.authorize("deletecollection", &target, &list.field_selector).await?;
+        let mut call = asking.call(metadata, message.options.as_ref());
         let options = delete_options(&message.delete_options, message.options.as_ref())?;
         let listing = self.rest.engine.delete_collection(&mut call, &target, &list, &options).await?;
         Ok(respond(listed(&target, &listing)?, &call))
     }
 
-    async fn transact(&self, request: Request<TxnRequest>) -> ApiResult<Response<TxnResponse>> {
-        let user = user(request.extensions())?;
-        let (metadata, _, message) = request.into_parts();
-        let mut call = call(user.clone(), &metadata, message.options.as_ref());
+    async fn transact(
+        &self,
+        asking: &Asking,
+        metadata: &MetadataMap,
+        message: TxnRequest,
+    ) -> ApiResult<Response<TxnResponse>> {
+        let mut call = asking.call(metadata, message.options.as_ref());
         let options = options(message.options, "PatchOptions", None)?;
         let mut operations = Vec::with_capacity(message.operations.len());
         for operation in message.operations {
-            operations.push(self.operation(&user, &mut call, operation)?);
+            operations.push(self.operation(asking, &mut call, operation).await?);
         }
         let (answers, revision) = self.rest.engine.transact(&mut call, &operations, &options).await?;
         let results = answers.into_iter().map(answer).collect();
         Ok(respond(TxnResponse { results, resource_version: revision.0.to_string() }, &call))
     }
 
-    fn operation(&self, user: &UserInfo, call: &mut Call, operation: TxnOperation) -> ApiResult<(Target, Operation)> {
+    async fn operation(
+        &self,
+        asking: &Asking,
+        call: &mut Call,
+        operation: TxnOperation,
+    ) -> ApiResult<(Target, Operation)> {
         let operation =
             operation.operation.ok_or_else(|| Status::bad_request("an operation of the transaction is empty"))?;
-        let allowed = |verb: &str, reference| -> ApiResult<Target> {
-            let target = target(&self.rest, reference)?;
-            authorize(&self.rest, user, verb, &target, "")?;
-            Ok(target)
+        let (verb, reference, body) = match &operation {
+            WireOperation::Create(one) => ("create", one.r#ref.clone(), &one.object),
+            WireOperation::Update(one) => ("update", one.r#ref.clone(), &one.object),
+            WireOperation::Patch(one) => ("patch", one.r#ref.clone(), &one.patch),
+            WireOperation::Apply(one) => ("patch", one.r#ref.clone(), &one.object),
+            WireOperation::Delete(one) => ("delete", one.r#ref.clone(), &one.delete_options),
         };
-        Ok(match operation {
-            WireOperation::Create(create) => {
-                (allowed("create", create.r#ref)?, Operation::Create(Body::Json(create.object)))
-            }
-            WireOperation::Update(update) => {
-                (allowed("update", update.r#ref)?, Operation::Update(Body::Json(update.object)))
-            }
-            WireOperation::Patch(message) => {
-                (allowed("patch", message.r#ref.clone())?, Operation::Change(patch(&message)?))
-            }
+        let target = target(&self.rest, reference)?;
+        asking.authorize(verb, &target, "").await?;
+        asking.sent(body);
+        let operation = match operation {
+            WireOperation::Create(create) => Operation::Create(Body::Json(create.object)),
+            WireOperation::Update(update) => Operation::Update(Body::Json(update.object)),
+            WireOperation::Patch(message) => Operation::Change(patch(&message)?),
             WireOperation::Apply(apply) => {
-                let target = allowed("patch", apply.r#ref)?;
                 let options = options(apply.options, "PatchOptions", Some(apply.force))?;
                 let config = self.rest.engine.read_applied(call, &target, &apply.object, &options)?;
-                (target, Operation::Change(Change::Apply(config)))
+                Operation::Change(Change::Apply(config))
             }
             WireOperation::Delete(delete) => {
-                let target = allowed("delete", delete.r#ref)?;
-                (target, Operation::Delete(delete_options(&delete.delete_options, delete.options.as_ref())?))
+                Operation::Delete(delete_options(&delete.delete_options, delete.options.as_ref())?)
             }
-        })
+        };
+        Ok((target, operation))
     }
 }
 
@@ -208,45 +244,64 @@ fn listed(target: &Target, listing: &Listing) -> ApiResult<ListResponse> {
 #[tonic::async_trait]
 impl Objects for ObjectsService {
     async fn get(&self, request: Request<GetRequest>) -> Reply<ObjectResponse> {
-        told(self.get_object(request).await)
+        let (asking, _, message) = self.begin(request)?;
+        let answer = self.in_time(self.get_object(&asking, message)).await;
+        asking.told(answer)
     }
 
     async fn list(&self, request: Request<ListRequest>) -> Reply<ListResponse> {
-        told(self.list_objects(request).await)
+        let (asking, _, message) = self.begin(request)?;
+        let answer = self.in_time(self.list_objects(&asking, message)).await;
+        asking.told(answer)
     }
 
     async fn create(&self, request: Request<CreateRequest>) -> Reply<ObjectResponse> {
-        told(self.create_object(request).await)
+        let (asking, metadata, message) = self.begin(request)?;
+        let answer = self.in_time(self.create_object(&asking, &metadata, message)).await;
+        asking.told(answer)
     }
 
     async fn update(&self, request: Request<UpdateRequest>) -> Reply<ObjectResponse> {
-        told(self.update_object(request).await)
+        let (asking, metadata, message) = self.begin(request)?;
+        let answer = self.in_time(self.update_object(&asking, &metadata, message)).await;
+        asking.told(answer)
     }
 
     async fn patch(&self, request: Request<PatchRequest>) -> Reply<ObjectResponse> {
-        told(self.patch_object(request).await)
+        let (asking, metadata, message) = self.begin(request)?;
+        let answer = self.in_time(self.patch_object(&asking, &metadata, message)).await;
+        asking.told(answer)
     }
 
     async fn apply(&self, request: Request<ApplyRequest>) -> Reply<ObjectResponse> {
-        told(self.apply_object(request).await)
+        let (asking, metadata, message) = self.begin(request)?;
+        let answer = self.in_time(self.apply_object(&asking, &metadata, message)).await;
+        asking.told(answer)
     }
 
     async fn delete(&self, request: Request<DeleteRequest>) -> Reply<ObjectResponse> {
-        told(self.delete_object(request).await)
+        let (asking, metadata, message) = self.begin(request)?;
+        let answer = self.in_time(self.delete_object(&asking, &metadata, message)).await;
+        asking.told(answer)
     }
 
     async fn delete_collection(&self, request: Request<DeleteCollectionRequest>) -> Reply<ListResponse> {
-        told(self.delete_objects(request).await)
+        let (asking, metadata, message) = self.begin(request)?;
+        let answer = self.in_time(self.delete_objects(&asking, &metadata, message)).await;
+        asking.told(answer)
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Reply<TxnResponse> {
-        told(self.transact(request).await)
+        let (asking, metadata, message) = self.begin(request)?;
+        let answer = self.in_time(self.transact(&asking, &metadata, message)).await;
+        asking.told(answer)
     }
 
     type WatchStream = super::watch::Updates;
 
     async fn watch(&self, request: Request<Streaming<WatchCommand>>) -> Reply<Self::WatchStream> {
-        let user = user(request.extensions()).map_err(|status| super::status(&status))?;
-        Ok(Response::new(super::watch::serve(self.rest.clone(), user, request.into_inner())))
+        let way = request.extensions().get::<Arc<Way>>().cloned();
+        let way = way.ok_or_else(|| super::status(&Status::unauthorized()))?;
+        Ok(Response::new(super::watch::serve(self.rest.clone(), way, request.into_inner())))
     }
 }

@@ -13,8 +13,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
-use super::access::{authorize, target};
-use crate::authn::UserInfo;
+use super::access::target;
+use super::asking::{Asking, Way};
 use crate::engine::{Target, WatchEventKind, WatchItem, WatchOptions, stored_to_request};
 use crate::rest::Rest;
 
@@ -27,13 +27,13 @@ pub(crate) type Updates = ReceiverStream<Result<WatchUpdate, tonic::Status>>;
 type Sender = mpsc::Sender<Result<WatchUpdate, tonic::Status>>;
 
 /// Serves the watches of one stream until the client ends it or the server stops.
-pub(crate) fn serve(rest: Arc<Rest>, user: UserInfo, commands: Streaming<WatchCommand>) -> Updates {
+pub(crate) fn serve(rest: Arc<Rest>, way: Arc<Way>, commands: Streaming<WatchCommand>) -> Updates {
     let (sender, updates) = mpsc::channel(QUEUE);
     tokio::spawn(async move {
         let all = rest.stop.child_token();
         let _ends_all = all.clone().drop_guard();
         tokio::select! {
-            () = run(rest, user, commands, &sender, &all) => {}
+            () = run(rest, way, commands, &sender, &all) => {}
             () = all.cancelled() => {}
             () = sender.closed() => {}
         }
@@ -43,7 +43,7 @@ pub(crate) fn serve(rest: Arc<Rest>, user: UserInfo, commands: Streaming<WatchCo
 
 async fn run(
     rest: Arc<Rest>,
-    user: UserInfo,
+    way: Arc<Way>,
     mut commands: Streaming<WatchCommand>,
     sender: &Sender,
     all: &CancellationToken,
@@ -57,7 +57,7 @@ async fn run(
                 if let Some(before) = running.insert(start.id, token.clone()) {
                     before.cancel();
                 }
-                tokio::spawn(one(rest.clone(), user.clone(), start, sender.clone(), token));
+                tokio::spawn(one(rest.clone(), way.clone(), start, sender.clone(), token));
             }
             Ok(Some(WatchCommand { command: Some(Command::Cancel(id)) })) => {
                 if let Some(token) = running.remove(&id) {
@@ -72,11 +72,11 @@ async fn run(
     }
 }
 
-async fn one(rest: Arc<Rest>, user: UserInfo, start: WatchStart, sender: Sender, token: CancellationToken) {
+async fn one(rest: Arc<Rest>, way: Arc<Way>, start: WatchStart, sender: Sender, token: CancellationToken) {
     let id = start.id;
     let ended = tokio::select! {
         () = token.cancelled() => None,
-        ended = follow(&rest, &user, start, &sender) => ended,
+        ended = follow(&rest, way, start, &sender) => ended,
     };
     token.cancel();
     if let Some(status) = ended {
@@ -88,12 +88,17 @@ async fn one(rest: Arc<Rest>, user: UserInfo, start: WatchStart, sender: Sender,
 }
 
 /// Runs a watch to its end: why it ended, or `None` if the client is gone.
-async fn follow(rest: &Rest, user: &UserInfo, start: WatchStart, sender: &Sender) -> Option<Status> {
+async fn follow(rest: &Arc<Rest>, way: Arc<Way>, start: WatchStart, sender: &Sender) -> Option<Status> {
     let id = start.id;
-    let (target, mut stream) = match open(rest, user, start).await {
+    let asking = Asking::by(rest, way);
+    let (target, mut stream) = match open(rest, &asking, start).await {
         Ok(opened) => opened,
-        Err(status) => return Some(status),
+        Err(status) => {
+            asking.refused(&status);
+            return Some(status);
+        }
     };
+    asking.began();
     loop {
         // Clients resume after the last event of an update.
         let Some(items) = stream.batch(BATCH).await else {
@@ -115,11 +120,11 @@ async fn follow(rest: &Rest, user: &UserInfo, start: WatchStart, sender: &Sender
     }
 }
 
-async fn open(rest: &Rest, user: &UserInfo, start: WatchStart) -> ApiResult<(Target, crate::engine::WatchStream)> {
+async fn open(rest: &Rest, asking: &Asking, start: WatchStart) -> ApiResult<(Target, crate::engine::WatchStream)> {
     let mut target = target(rest, start.r#ref)?;
     let named = std::mem::take(&mut target.name);
     let field_selector = if named.is_empty() { start.field_selector } else { format!("metadata.name={named}") };
-    authorize(rest, user, "watch", &Target { name: named, ..target.clone() }, &field_selector)?;
+    asking.authorize("watch", &Target { name: named, ..target.clone() }, &field_selector).await?;
     let options = WatchOptions {
         label_selector: start.label_selector,
         field_selector,

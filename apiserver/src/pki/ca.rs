@@ -10,16 +10,17 @@ use std::time::{Duration, SystemTime};
 
 /// How long the CA itself is good for.
 const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
-/// How long everything that it issues is good for.
-const LEAF_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How long everything that it issues is good for, unless it is told otherwise.
+pub const LEAF_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Clocks may differ by this much.
-const BACKDATE: Duration = Duration::from_secs(3600);
+pub(super) const BACKDATE: Duration = Duration::from_secs(3600);
 
 /// The cluster CA with its key.
 pub struct ClusterCa {
     cert_pem: String,
     key_pem: String,
     issuer: Issuer<'static, KeyPair>,
+    leaf_lifetime: Duration,
 }
 
 /// Who a certificate names: the user and the groups of Kubernetes.
@@ -122,14 +123,14 @@ impl Profile {
         names
     }
 
-    fn params(&self) -> PkiResult<CertificateParams> {
+    fn params(&self, lifetime: Duration) -> PkiResult<CertificateParams> {
         let mut params = CertificateParams::default();
         params.subject_alt_names = self.alternative_names().into_iter().map(subject_name).collect::<PkiResult<_>>()?;
         params.distinguished_name = distinguished(&self.identity());
         params.extended_key_usages = self.usages();
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
         params.use_authority_key_identifier_extension = true;
-        validity(&mut params, LEAF_LIFETIME);
+        validity(&mut params, lifetime);
         Ok(params)
     }
 }
@@ -162,7 +163,13 @@ impl ClusterCa {
         };
         let key = KeyPair::from_pem(&key_pem).map_err(damaged("the cluster CA's key"))?;
         let issuer = Issuer::from_ca_cert_pem(&cert_pem, key).map_err(damaged("the cluster CA's certificate"))?;
-        Ok(Self { cert_pem, key_pem, issuer })
+        Ok(Self { cert_pem, key_pem, issuer, leaf_lifetime: LEAF_LIFETIME })
+    }
+
+    /// The same, issuing certificates that are good for this long.
+    #[must_use]
+    pub fn with_leaf_lifetime(self, leaf_lifetime: Duration) -> Self {
+        Self { leaf_lifetime, ..self }
     }
 
     /// The certificate, for whoever has to trust the cluster.
@@ -183,7 +190,8 @@ impl ClusterCa {
     /// When key or signature cannot be made, or an address is not a valid name.
     pub fn issue(&self, profile: &Profile) -> PkiResult<Issued> {
         let key = KeyPair::generate().map_err(crypto("make a key"))?;
-        let cert = profile.params()?.signed_by(&key, &self.issuer).map_err(crypto("sign a certificate"))?;
+        let cert =
+            profile.params(self.leaf_lifetime)?.signed_by(&key, &self.issuer).map_err(crypto("sign a certificate"))?;
         Ok(Issued { cert_pem: cert.pem(), key_pem: key.serialize_pem() })
     }
 
@@ -194,7 +202,7 @@ impl ClusterCa {
     pub fn sign_request(&self, request_der: &[u8], profile: &Profile) -> PkiResult<String> {
         let mut request = CertificateSigningRequestParams::from_der(&request_der.into())
             .map_err(|error| PkiError::Damaged { what: "the certificate request".into(), why: error.to_string() })?;
-        request.params = profile.params()?;
+        request.params = profile.params(self.leaf_lifetime)?;
         Ok(request.signed_by(&self.issuer).map_err(crypto("sign a certificate"))?.pem())
     }
 }

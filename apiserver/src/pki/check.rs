@@ -40,6 +40,19 @@ pub fn expiry(pem: &str) -> PkiResult<Timestamp> {
     Ok(Timestamp::from_second(cert.validity().not_after.timestamp()).unwrap_or(Timestamp::MAX))
 }
 
+/// When the certificate of this PEM is to be replaced: when a quarter of its life is left.
+///
+/// # Errors
+/// When it does not parse.
+pub fn renewal(pem: &str) -> PkiResult<Timestamp> {
+    let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|e| damaged("a certificate", &e))?;
+    let cert = block.parse_x509().map_err(|e| damaged("a certificate", &e))?;
+    let (begin, end) = (cert.validity().not_before.timestamp(), cert.validity().not_after.timestamp());
+    let backdate = i64::try_from(super::ca::BACKDATE.as_secs()).unwrap_or_default();
+    let life = end - (begin + backdate).min(end);
+    Ok(Timestamp::from_second(end - life / 4).unwrap_or(Timestamp::MAX))
+}
+
 fn check_validity(cert: &X509Certificate<'_>, user: &str, now: Timestamp) -> PkiResult<()> {
     let validity = cert.validity();
     let when = if now.as_second() < validity.not_before.timestamp() {
@@ -102,6 +115,17 @@ mod tests {
         let later = Timestamp::now() + jiff::SignedDuration::from_hours(24 * 400);
         let error = verify_client(&der(ca.cert_pem()), &der(&issued.cert_pem), later).unwrap_err();
         assert!(error.to_string().contains("expired on"), "{error}");
+    }
+
+    #[test]
+    fn a_certificate_is_replaced_in_the_last_quarter_of_its_life() {
+        for days in [365, 1] {
+            let life = std::time::Duration::from_secs(days * 24 * 3600);
+            let ca = ClusterCa::create().unwrap().with_leaf_lifetime(life);
+            let issued = ca.issue(&Profile::Admin).unwrap();
+            let (due, end) = (renewal(&issued.cert_pem).unwrap(), expiry(&issued.cert_pem).unwrap());
+            assert_eq!(end.as_second() - due.as_second(), i64::try_from(days * 24 * 3600 / 4).unwrap());
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a master keeps in its `pki` folder, made on first use and renewed in time.
 
-use super::ca::{ClusterCa, Issued, Profile};
-use super::check::expiry;
+use super::ca::{ClusterCa, Issued, LEAF_LIFETIME, Profile};
+use super::check::renewal;
 use super::{PkiError, PkiResult, ServiceAccountKey, ServingCertificate};
 use crate::encryption::RootKeys;
 use arc_swap::ArcSwap;
@@ -11,9 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Certificates are renewed when less than this is left, in seconds.
-const RENEW_BEFORE: i64 = 90 * 24 * 3600;
+use std::time::Duration;
 
 /// The file of the root keys.
 const ENCRYPTION: &str = "encryption.key";
@@ -53,7 +51,15 @@ impl MasterPki {
     /// # Errors
     /// When keys cannot be made or files not written.
     pub fn create(dir: &Path, names: &MasterNames) -> PkiResult<Self> {
-        let ca = ClusterCa::create()?;
+        Self::create_for(dir, names, LEAF_LIFETIME)
+    }
+
+    /// The same, issuing certificates that are good for this long.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_for(dir: &Path, names: &MasterNames, lifetime: Duration) -> PkiResult<Self> {
+        let ca = ClusterCa::create()?.with_leaf_lifetime(lifetime);
         let service_account = ServiceAccountKey::create()?;
         Self::install(dir, names, ca, service_account, RootKeys::create())
     }
@@ -76,7 +82,7 @@ impl MasterPki {
         write(&dir.join("ca.crt"), ca.cert_pem(), false)?;
         // Last: its presence says that the rest is there.
         write(&dir.join("ca.key"), ca.key_pem(), true)?;
-        Self::load(dir, names)
+        Self::load_with(dir, names, ca)
     }
 
     /// Reads the folder; certificates that are missing, near their end or for other addresses are made anew.
@@ -84,7 +90,19 @@ impl MasterPki {
     /// # Errors
     /// When a file cannot be read, written, or parsed.
     pub fn load(dir: &Path, names: &MasterNames) -> PkiResult<Self> {
+        Self::load_for(dir, names, LEAF_LIFETIME)
+    }
+
+    /// The same, issuing certificates that are good for this long.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_for(dir: &Path, names: &MasterNames, lifetime: Duration) -> PkiResult<Self> {
         let ca = ClusterCa::from_pem(read(&dir.join("ca.crt"))?, read(&dir.join("ca.key"))?)?;
+        Self::load_with(dir, names, ca.with_leaf_lifetime(lifetime))
+    }
+
+    fn load_with(dir: &Path, names: &MasterNames, ca: ClusterCa) -> PkiResult<Self> {
         let service_account = ServiceAccountKey::from_pem(read(&dir.join("sa.key"))?)?;
         let encryption = RootKeys::parse(read(&dir.join(ENCRYPTION))?).map_err(|error| PkiError::Damaged {
             what: dir.join(ENCRYPTION).display().to_string(),
@@ -99,6 +117,15 @@ impl MasterPki {
     #[must_use]
     pub fn peer(&self) -> Arc<Issued> {
         self.peer.load_full()
+    }
+
+    /// When the next of this master's certificates is to be replaced.
+    ///
+    /// # Errors
+    /// When a file cannot be read or parsed.
+    pub fn next_renewal(dir: &Path) -> PkiResult<Timestamp> {
+        let due = |stem: &str| renewal(&read(&paths(dir, stem).0)?);
+        Ok(due("serving")?.min(due("peer")?))
     }
 
     /// Makes certificates anew that are near their end at `now`, and shows them from now on. Says whether the one for
@@ -140,11 +167,11 @@ fn current(
     now: Timestamp,
 ) -> PkiResult<Issued> {
     let (cert_path, key_path, names_path) = paths(dir, stem);
-    if let (Ok(cert_pem), Ok(key_pem), Ok(names)) = (read(&cert_path), read(&key_path), read(&names_path)) {
-        let left = expiry(&cert_pem)?.as_second() - now.as_second();
-        if left > RENEW_BEFORE && names == wanted {
-            return Ok(Issued { cert_pem, key_pem });
-        }
+    if let (Ok(cert_pem), Ok(key_pem), Ok(names)) = (read(&cert_path), read(&key_path), read(&names_path))
+        && names == wanted
+        && now < renewal(&cert_pem)?
+    {
+        return Ok(Issued { cert_pem, key_pem });
     }
     let issued = ca.issue(profile)?;
     write(&key_path, &issued.key_pem, true)?;

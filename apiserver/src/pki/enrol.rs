@@ -3,6 +3,7 @@
 use super::ca::Profile;
 use super::join::stored_token;
 use super::{JoinToken, MasterPki, PkiError, PkiResult, TokenUse, discovery_signature};
+use crate::authn::UserInfo;
 use crate::strategy::Reader;
 use jiff::Timestamp;
 use mainstay_proto::v1::{DiscoverRequest, DiscoverResponse, EnrollKind, EnrollRequest, EnrollResponse};
@@ -59,6 +60,26 @@ pub fn enrol(
         }
         EnrollKind::Unspecified => Err(PkiError::Token("was sent without saying what joins")),
     }
+}
+
+/// Gives an agent that shows the certificate of its node another one, for a new key.
+///
+/// # Errors
+/// When the caller is not that node, or the request is malformed.
+pub fn renew_agent(
+    pki: &MasterPki,
+    user: &UserInfo,
+    masters: Vec<String>,
+    request: &EnrollRequest,
+) -> PkiResult<EnrollResponse> {
+    let own =
+        user.name == format!("system:node:{}", request.name) && user.groups.iter().any(|group| group == "system:nodes");
+    if !own || request.kind() != EnrollKind::Agent {
+        return Err(PkiError::Token("is wanted from whoever is not that node yet"));
+    }
+    let profile = Profile::Agent { node: request.name.clone() };
+    let certificate_pem = pki.ca.sign_request(&request.csr, &profile)?;
+    Ok(EnrollResponse { certificate_pem, ca_pem: pki.ca.cert_pem().to_owned(), masters, ..EnrollResponse::default() })
 }
 
 fn check_name(name: &str) -> PkiResult<()> {

@@ -160,12 +160,25 @@ pub fn stored_token(secret: Option<&Value>, id: &str, purpose: TokenUse, now: Ti
     Ok(JoinToken { id: id.to_owned(), secret: field("token-secret").ok_or(unknown)? })
 }
 
-/// Extra groups of a caller that authenticates with a token.
+/// Extra groups of a caller that authenticates with a token; `None` if one of them is not a bootstrapper's, which makes the
+/// token useless.
 #[must_use]
-pub fn extra_groups(secret: &Value) -> Vec<String> {
-    let decoded = secret["data"]["auth-extra-groups"].as_str().and_then(|text| STANDARD.decode(text).ok());
-    let text = decoded.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-    text.split(',').filter(|group| group.starts_with("system:bootstrappers:")).map(str::to_owned).collect()
+pub fn extra_groups(secret: &Value) -> Option<Vec<String>> {
+    let Some(encoded) = secret["data"]["auth-extra-groups"].as_str() else { return Some(Vec::new()) };
+    let text = String::from_utf8(STANDARD.decode(encoded).ok()?).ok()?;
+    if text.is_empty() {
+        return Some(Vec::new());
+    }
+    text.split(',').map(|group| is_bootstrap_group(group).then(|| group.to_owned())).collect()
+}
+
+/// `system:bootstrappers:` and a name of small letters, digits, colons and dashes that ends in a letter or a digit.
+fn is_bootstrap_group(group: &str) -> bool {
+    let Some(name) = group.strip_prefix("system:bootstrappers:") else { return false };
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    name.len() <= 256
+        && name.bytes().all(|byte| plain(byte) || matches!(byte, b':' | b'-'))
+        && name.bytes().last().is_some_and(plain)
 }
 
 /// What signs the CA for a joiner: HMAC-SHA256 over nonce and CA, keyed with the token's secret.
@@ -215,6 +228,22 @@ mod tests {
         assert!(token.check(Some(&secret), TokenUse::Mastership, at(1)).is_err());
         let secret = token.to_secret(Admits::Masters, None, "test", now);
         assert!(token.check(Some(&secret), TokenUse::Mastership, at(1)).is_ok());
+    }
+
+    #[test]
+    fn extra_groups_are_bootstrappers_or_the_token_is_useless() {
+        let groups = |text: &str| extra_groups(&json!({"data": {"auth-extra-groups": STANDARD.encode(text)}}));
+        assert_eq!(groups("system:bootstrappers:a,system:bootstrappers:b:c-d").unwrap().len(), 2);
+        assert_eq!(groups(""), Some(Vec::new()));
+        assert_eq!(extra_groups(&json!({"data": {}})), Some(Vec::new()));
+        for wrong in [
+            "system:masters",
+            "system:bootstrappers:a,system:masters",
+            "system:bootstrappers:",
+            "system:bootstrappers:a-",
+        ] {
+            assert_eq!(groups(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -9,10 +9,10 @@ mod join;
 mod service_account;
 mod tls;
 
-pub use ca::{ClusterCa, Identity, Issued, Profile, new_request};
-pub use check::{ClientCertificate, expiry, verify_client};
+pub use ca::{ClusterCa, Identity, Issued, LEAF_LIFETIME, Profile, new_request};
+pub use check::{ClientCertificate, expiry, renewal, verify_client};
 pub use directory::{MasterNames, MasterPki};
-pub use enrol::{discover, enrol};
+pub use enrol::{discover, enrol, renew_agent};
 pub use join::{Admits, JoinToken, TokenUse, discovery_signature, extra_groups, stored_token, verify_discovery};
 pub use service_account::ServiceAccountKey;
 pub use tls::{ServingCertificate, client_config, install_provider, server_config, unverified_client_config};

@@ -1,5 +1,4 @@
-//! What every request passes before it is routed, in this order: panic guard, metrics, authentication, flow control,
-//! authorization, deadline.
+//! What every request passes before it is routed: panic guard, metrics, the [`crate::gate`], deadline.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -7,19 +6,24 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt, Full};
 use mainstay_api::status::{ApiResult, Status};
 use tonic::body::Body;
 
 use super::negotiate::Form;
 use super::path::RequestInfo;
 use super::query::Query;
-use super::{Identity, PeerCertificate, Rest, respond};
+use super::{Rest, respond};
+use crate::audit::{self, Content, Trail};
 use crate::authn::UserInfo;
-use crate::authz;
+use crate::authz::{self, AuthzAttributes};
+use crate::flow::{Class, Permit};
+use crate::gate::{Arrival, Caller};
 
-/// How long a request may take that is neither a watch nor a stream.
-const DEADLINE: Duration = Duration::from_secs(60);
+const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
+const FLOW_SCHEMA: HeaderName = HeaderName::from_static("x-kubernetes-pf-flowschema-uid");
+const PRIORITY_LEVEL: HeaderName = HeaderName::from_static("x-kubernetes-pf-prioritylevel-uid");
 
 /// A request that may be answered.
 pub(crate) struct Admitted {
@@ -42,6 +46,17 @@ impl Admitted {
     }
 }
 
+/// A request on its way through the filters.
+struct Passing {
+    parts: Parts,
+    info: RequestInfo,
+    query: Query,
+    /// What it is about, to those who judge.
+    asked: authz::RequestInfo,
+    /// A watch, or a stream to a node.
+    long: bool,
+}
+
 pub(crate) async fn run(rest: Arc<Rest>, request: Request<Body>) -> Response<Body> {
     let began = Instant::now();
     let method = request.method().clone();
@@ -58,44 +73,178 @@ pub(crate) async fn run(rest: Arc<Rest>, request: Request<Body>) -> Response<Bod
 
 async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
+    let arrival = Arrival::now(&parts);
     let query = Query::parse(parts.uri.query());
     let watching = query.get("watch").is_some_and(|_| query.flag("watch"));
     let field_name = pinned_name(&query);
     let info = RequestInfo::parse(&parts.method, parts.uri.path(), watching, field_name.as_deref());
-    let user = match identify(&rest, &parts) {
-        Ok(user) => user,
-        Err(status) => return respond::error(error_form(&parts), &status),
-    };
-    let streams = is_stream(&info, &query);
-    let permit = match rest.flow.admit(&user, streams).await {
-        Ok(permit) => permit,
-        Err(status) => return respond::error(error_form(&parts), &status),
-    };
-    if let Err(status) = authorize(&rest, &parts, &user) {
-        return respond::error(error_form(&parts), &status);
+    let asked = authz::RequestInfo::of(&parts.method, &parts.uri).answered_as(&info);
+    let long = is_stream(&info, &query);
+    let passing = Passing { parts, info, query, asked, long };
+    let (trail, mut response) = audited(rest, passing, body, &arrival).await;
+    if let Ok(id) = HeaderValue::from_str(&arrival.id) {
+        response.headers_mut().insert(AUDIT_ID, id);
     }
-    let request = Admitted { parts, body, info, query, user };
-    let response = if streams {
-        super::objects::route(rest, request).await
-    } else {
-        match deadline(&request.query) {
-            Ok(deadline) => in_time(deadline, super::objects::route(rest, request)).await,
-            Err(status) => respond::error(error_form(&request.parts), &status),
+    match trail {
+        Some((trail, long)) => close(trail, response, long).await,
+        None => response,
+    }
+}
+
+/// Authenticates, and answers between the first and the last event of the audit trail.
+async fn audited(
+    rest: Arc<Rest>,
+    passing: Passing,
+    body: Body,
+    arrival: &Arrival,
+) -> (Option<(Trail, bool)>, Response<Body>) {
+    let form = error_form(&passing.parts);
+    let begin =
+        |caller: &Caller| rest.gate.trail(&passing.parts, arrival, caller, &passing.asked.attributes(&caller.user));
+    let real = match rest.gate.authenticate(&passing.parts).await {
+        Ok(real) => real,
+        Err(status) => {
+            let nobody = Caller { user: UserInfo::default(), real: None };
+            let trail = begin(&nobody);
+            if let Some(trail) = trail {
+                trail.unauthenticated(Content::json(status.to_json().into()));
+            }
+            return (None, respond::error(form, &status));
         }
     };
+    let (caller, refusal) = match rest.gate.impersonate(real.clone(), &passing.parts, &passing.asked) {
+        Ok(caller) => (caller, None),
+        Err(status) => (Caller { user: real, real: None }, Some(status)),
+    };
+    let mut trail = begin(&caller);
+    let long = passing.long;
+    let response = match refusal {
+        Some(status) => respond::error(form, &status),
+        None => admitted(rest.clone(), passing, body, caller.user, trail.as_mut()).await,
+    };
+    (trail.map(|trail| (trail, long)), response)
+}
+
+/// Waits for the request's turn, authorizes it and has it answered.
+async fn admitted(
+    rest: Arc<Rest>,
+    passing: Passing,
+    body: Body,
+    user: UserInfo,
+    mut trail: Option<&mut Trail>,
+) -> Response<Body> {
+    let form = error_form(&passing.parts);
+    let attributes = passing.asked.attributes(&user);
+    let (class, permit) = turn(&rest, &passing, &attributes).await;
+    let permit = match permit {
+        Ok(permit) => permit,
+        Err(status) => return told(class, respond::error(form, &status)),
+    };
+    if let Err(status) = rest.gate.authorize(&attributes, trail.as_deref_mut()) {
+        return told(class, respond::error(form, &status));
+    }
+    let Passing { parts, info, query, long, .. } = passing;
+    let body = match kept(&parts, body, long, trail).await {
+        Ok(body) => body,
+        Err(status) => return told(class, respond::error(form, &status)),
+    };
+    let request = Admitted { parts, body, info, query, user };
+    let response = if long {
+        super::objects::route(rest, request).await
+    } else {
+        match deadline(&request.query, rest.deadline) {
+            Ok(deadline) => in_time(deadline, super::objects::route(rest, request)).await,
+            Err(status) => respond::error(form, &status),
+        }
+    };
+    // Of a watch, only its beginning was paid for.
     drop(permit);
+    told(class, response)
+}
+
+/// A watch waits for its turn to begin; streams to nodes do not.
+async fn turn(
+    rest: &Rest,
+    passing: &Passing,
+    attributes: &AuthzAttributes<'_>,
+) -> (Option<Class>, ApiResult<Option<Permit>>) {
+    if passing.long && passing.info.verb != "watch" {
+        return (None, Ok(None));
+    }
+    rest.gate.turn(attributes, || seats(rest, passing)).await
+}
+
+fn seats(rest: &Rest, passing: &Passing) -> u32 {
+    let info = &passing.info;
+    if info.verb != "list" {
+        return 1;
+    }
+    let limit = passing.query.text("limit").parse().unwrap_or(0);
+    rest.seats_of_list(&info.group, &info.version, &info.resource, limit)
+}
+
+/// Keeps the body for the audit trail, if that wants it.
+async fn kept(parts: &Parts, body: Body, long: bool, trail: Option<&mut Trail>) -> ApiResult<Body> {
+    let Some(trail) = trail.filter(|trail| !long && trail.wants_request()) else { return Ok(body) };
+    let bytes = super::objects::read(body).await?;
+    if !bytes.is_empty() {
+        let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let zipped = text(header::CONTENT_ENCODING) == "gzip";
+        trail.request(Content { bytes: bytes.clone(), media: text(header::CONTENT_TYPE).to_owned(), zipped });
+    }
+    Ok(Body::new(Full::new(bytes)))
+}
+
+/// Ends a trail with its answer; that of a long one ends when its body does.
+async fn close(trail: Trail, response: Response<Body>, long: bool) -> Response<Body> {
+    let code = response.status().as_u16();
+    if long && code < 400 {
+        let mut trail = trail;
+        trail.started(code);
+        return response.map(|body| audit::on_end(body, trail, code));
+    }
+    if !trail.wants_response(code) {
+        trail.complete(code, None);
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match body.collect().await {
+        Ok(collected) => {
+            let bytes = collected.to_bytes();
+            let zipped = text(header::CONTENT_ENCODING) == "gzip";
+            let content = Content { bytes: bytes.clone(), media: text(header::CONTENT_TYPE).to_owned(), zipped };
+            trail.complete(code, Some(content));
+            Response::from_parts(parts, Body::new(Full::new(bytes)))
+        }
+        Err(error) => {
+            trail.complete(code, None);
+            respond::error(Form::JSON, &Status::internal(error))
+        }
+    }
+}
+
+/// Tells how the request was classified.
+fn told(class: Option<Class>, mut response: Response<Body>) -> Response<Body> {
+    if let Some(class) = class {
+        for (name, uid) in [(FLOW_SCHEMA, &class.schema), (PRIORITY_LEVEL, &class.level)] {
+            if let Ok(value) = HeaderValue::from_str(uid) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+    }
     response
 }
 
 /// The time that a client gives its request; never more than the server does.
-fn deadline(query: &Query) -> ApiResult<Duration> {
+fn deadline(query: &Query, longest: Duration) -> ApiResult<Duration> {
     let text = query.text("timeout");
     if text.is_empty() {
-        return Ok(DEADLINE);
+        return Ok(longest);
     }
     let asked = super::query::go_duration(text)
         .map_err(|why| Status::bad_request(format!("invalid timeout specified in the request URL - {why}")))?;
-    Ok(if asked.is_zero() { DEADLINE } else { asked.min(DEADLINE) })
+    Ok(if asked.is_zero() { longest } else { asked.min(longest) })
 }
 
 async fn in_time(deadline: Duration, answer: impl Future<Output = Response<Body>>) -> Response<Body> {
@@ -105,20 +254,6 @@ async fn in_time(deadline: Duration, answer: impl Future<Output = Response<Body>
             respond::error(Form::JSON, &Status::timeout("request did not complete within the allotted timeout", 0))
         }
     }
-}
-
-/// Who asks: the identity given in the process, or what the request shows.
-pub(crate) fn identify(rest: &Rest, parts: &Parts) -> ApiResult<UserInfo> {
-    if let Some(Identity(user)) = parts.extensions.get::<Identity>() {
-        return Ok(user.clone());
-    }
-    let peer = parts.extensions.get::<PeerCertificate>();
-    rest.authenticator.authenticate(parts, peer.map(|peer| peer.0.as_ref()))
-}
-
-fn authorize(rest: &Rest, parts: &Parts, user: &UserInfo) -> ApiResult<()> {
-    let info = authz::RequestInfo::of(&parts.method, &parts.uri);
-    rest.authorizer.require(&info.attributes(user))
 }
 
 fn pinned_name(query: &Query) -> Option<String> {

@@ -68,6 +68,11 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
+    /// For counters of others.
+    pub(crate) fn registry(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+
     /// The text that Prometheus reads.
     pub(crate) fn render(&self, watchers: usize) -> String {
         self.watchers.set(i64::try_from(watchers).unwrap_or(i64::MAX));

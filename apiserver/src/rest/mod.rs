@@ -1,12 +1,11 @@
 //! The HTTP face: Kubernetes' REST API over the engine.
 //!
-//! A request passes authentication, flow control and authorization in that order, once, here; then it is routed to the
-//! engine, to discovery, or to one of the few paths besides.
+//! A request passes the [`crate::gate`] once, here; then it is routed to the engine, to discovery, or to one of the few paths
+//! besides.
 
 mod connect;
 mod discovery;
 mod filter;
-mod flow;
 mod health;
 mod metrics;
 pub(crate) mod negotiate;
@@ -18,17 +17,17 @@ mod respond;
 mod watching;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Request, Response};
 use tonic::body::Body;
 
 use crate::agents::Agents;
-use crate::authn::Authenticator;
 use crate::authz::Authorizer;
 use crate::engine::Engine;
+use crate::gate::Gate;
 
 pub(crate) use discovery::KUBERNETES_VERSION;
-pub(crate) use filter::identify;
 pub use metrics::Metrics;
 
 /// A request's identity when it comes from inside the process.
@@ -45,12 +44,14 @@ pub(crate) const BODY_LIMIT: usize = 3 << 20;
 /// Everything that answering needs.
 pub(crate) struct Rest {
     pub engine: Engine,
-    pub authenticator: Arc<Authenticator>,
+    /// What requests pass first.
+    pub gate: Gate,
     pub authorizer: Arc<Authorizer>,
     /// The way to the nodes.
     pub agents: Arc<Agents>,
-    pub flow: flow::Flow,
     pub metrics: Metrics,
+    /// How long a request may take that is neither a watch nor a stream.
+    pub deadline: Duration,
     /// Ends watches when the server stops.
     pub stop: tokio_util::sync::CancellationToken,
 }
@@ -59,13 +60,25 @@ impl Rest {
     /// Puts the face together.
     pub fn new(
         engine: Engine,
-        authenticator: Arc<Authenticator>,
-        authorizer: Arc<Authorizer>,
+        gate: Gate,
         agents: Arc<Agents>,
+        deadline: Duration,
         stop: tokio_util::sync::CancellationToken,
     ) -> Arc<Self> {
-        let (flow, metrics) = (flow::Flow::default(), Metrics::default());
-        Arc::new(Self { engine, authenticator, authorizer, agents, flow, metrics, stop })
+        let mut metrics = Metrics::default();
+        gate.flow.register(metrics.registry());
+        if let Some(audit) = &gate.audit {
+            audit.register(metrics.registry());
+        }
+        let authorizer = gate.authorizer.clone();
+        Arc::new(Self { engine, gate, authorizer, agents, metrics, deadline, stop })
+    }
+
+    /// How wide a list of a resource is that shows `limit` objects at the most (0: all).
+    pub fn seats_of_list(&self, group: &str, version: &str, resource: &str, limit: usize) -> u32 {
+        let Some(row) = self.engine.registry().find(group, version, resource) else { return 1 };
+        let objects = self.engine.caches().of(&row.storage_group, resource).snapshot().objects.len();
+        crate::flow::for_list(objects, limit)
     }
 
     /// Answers a request; never fails, never panics outward.

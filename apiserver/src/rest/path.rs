@@ -53,7 +53,7 @@ impl RequestInfo {
             _ => (rest, false),
         };
         info.place(rest);
-        info.set_verb(method, watching || legacy_watch, field_name);
+        info.set_verb(method, watching || legacy_watch, legacy_watch, field_name);
         info
     }
 
@@ -74,9 +74,11 @@ impl RequestInfo {
         self.rest = segments.get(segments_used + 3..).map(|rest| rest.join("/")).unwrap_or_default();
     }
 
-    fn set_verb(&mut self, method: &http::Method, watching: bool, field_name: Option<&str>) {
+    fn set_verb(&mut self, method: &http::Method, watching: bool, legacy_watch: bool, field_name: Option<&str>) {
         let collection = self.name.is_empty();
         self.verb = match *method {
+            // The old way to watch is no way to do anything else.
+            http::Method::POST | http::Method::PUT | http::Method::PATCH | http::Method::DELETE if legacy_watch => "",
             http::Method::POST => "create",
             http::Method::GET | http::Method::HEAD if collection && watching => "watch",
             http::Method::GET | http::Method::HEAD if collection => "list",

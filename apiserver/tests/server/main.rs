@@ -1,10 +1,14 @@
 //! A server in the test's process, asked as clients ask it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod audit;
 mod encryption;
+mod flow;
+mod https;
 mod refused_grpc;
 mod refused_rest;
 mod support;
+mod tokens;
 
 use mainstay_apiserver::authn::UserInfo;
 

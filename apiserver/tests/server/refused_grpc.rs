@@ -177,7 +177,13 @@ async fn what_needs_no_rights_needs_a_join_token() {
     for kind in [wire::EnrollKind::Agent, wire::EnrollKind::Master] {
         let token = "abcdef.0123456789abcdef".to_owned();
         let enroll = wire::EnrollRequest { token, kind: kind.into(), name: "n1".into(), ..Default::default() };
-        assert_eq!(client.enroll(enroll).await.unwrap_err().code(), Code::Unauthenticated);
+        assert_eq!(client.enroll(enroll.clone()).await.unwrap_err().code(), Code::Unauthenticated);
+        let renewal = wire::EnrollRequest { token: String::new(), ..enroll };
+        assert_eq!(client.enroll(renewal.clone()).await.unwrap_err().code(), Code::Unauthenticated);
+        let groups = vec!["system:nodes".into()];
+        let other = UserInfo { name: "system:node:n2".into(), groups, ..UserInfo::default() };
+        let mut other = ClusterClient::new(cluster.server.in_process(other));
+        assert_eq!(other.enroll(renewal).await.unwrap_err().code(), Code::Unauthenticated);
     }
     cluster.stop().await;
 }

@@ -163,3 +163,38 @@ async fn of_the_other_paths_strangers_see_health_and_version_only() {
     }
     cluster.stop().await;
 }
+
+/// Paths that could be read in two ways: what is judged has to be what is answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn odd_paths_are_judged_as_what_they_are_answered_as() {
+    let (cluster, _dir) = cluster().await;
+    let rule = serde_json::json!({"apiGroups": [""], "resources": ["pods", "configmaps"], "verbs": ["get", "watch"]});
+    let role = serde_json::json!({"metadata": {"name": "looker"}, "rules": [rule]});
+    let subject = serde_json::json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "nobody"});
+    let role_ref = serde_json::json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "looker"});
+    let binding = serde_json::json!({"metadata": {"name": "looker"}, "subjects": [subject], "roleRef": role_ref});
+    let rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    for (kind, object) in [("roles", role), ("rolebindings", binding)] {
+        let made = crate::support::send(&mut cluster.admin(), Method::POST, &format!("{rbac}/{kind}"), &object).await;
+        assert_eq!(made.0, 201, "{}", made.1);
+    }
+    let mut looker = cluster.server.in_process(member());
+    let place = "/api/v1/namespaces/default";
+    assert_eq!(answer(&mut looker, &Method::GET, &format!("{place}/pods/p")).await.0, 404, "the role is in force");
+    let odd = [
+        (Method::GET, format!("{place}/pods/p%2Flog")),
+        (Method::POST, format!("{place}/pods/p%2Fexec?command=sh")),
+        (Method::GET, format!("{place}%2Fsecrets%2Fs")),
+        (Method::GET, "/api/v1/namespaces/default%2Fsecrets/s".to_owned()),
+        (Method::GET, "/api/v1/namespaces/kube-system%2Fpods/p".to_owned()),
+        (Method::POST, "/api/v1/watch/namespaces/default/configmaps".to_owned()),
+        (Method::DELETE, "/api/v1/watch/namespaces/default/configmaps/kube-root-ca.crt".to_owned()),
+        (Method::PUT, "/api/v1/watch/namespaces/default/configmaps/kube-root-ca.crt".to_owned()),
+        (Method::PATCH, "/api/v1/watch/namespaces/default/configmaps/kube-root-ca.crt".to_owned()),
+        (Method::GET, "/api/v1/watch/namespaces/default/secrets".to_owned()),
+    ];
+    for (method, path) in odd {
+        assert_eq!(answer(&mut looker, &method, &path).await.0, 403, "{method} {path}");
+    }
+    cluster.stop().await;
+}

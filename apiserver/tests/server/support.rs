@@ -9,16 +9,21 @@ use http::{Method, Request};
 use http_body_util::BodyExt;
 use mainstay_apiserver::authn::UserInfo;
 use mainstay_apiserver::pki::{self, MasterNames, MasterPki};
-use mainstay_apiserver::{ApiServer, InProcess, ServerConfig, ServerError, admission};
+use mainstay_apiserver::{ApiServer, InProcess, SecurityConfig, ServerConfig, ServerError, admission};
 use mainstay_store::{PeerTls, Start, Store, StoreConfig, StoreError, Tuning};
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tonic::body::Body;
 use tower::Service;
+
+use crate::https::Client;
 
 /// A master that leads.
 pub(crate) struct Cluster {
     pub(crate) server: ApiServer,
     pub(crate) store: Store,
+    pub(crate) admin_token: String,
+    ca_pem: String,
 }
 
 /// A master with the objects that every cluster has, in a folder of its own.
@@ -56,7 +61,8 @@ impl Cluster {
         let pki = Arc::new(loaded.unwrap());
         let store = open(&store_config(dir, &pki)).await;
         let admission = admission::Config { default_toleration_seconds: 300 };
-        let mut config = ServerConfig { store: store.clone(), pki: pki.clone(), admission };
+        let security = SecurityConfig::default();
+        let mut config = ServerConfig { store: store.clone(), pki: pki.clone(), admission, security };
         change(&mut config);
         let server = match ApiServer::new(config).await {
             Ok(server) => server,
@@ -66,7 +72,7 @@ impl Cluster {
             }
         };
         store.leadership().wait_for(|now| now.acting).await.unwrap();
-        Ok(Self { server, store })
+        Ok(Self { server, store, admin_token: pki.admin_token(), ca_pem: pki.ca.cert_pem().to_owned() })
     }
 
     pub(crate) async fn stop(self) {
@@ -74,9 +80,27 @@ impl Cluster {
         self.store.shutdown().await;
     }
 
+    /// Serves on a port, for clients that show what they are.
+    pub(crate) async fn listen(&self) -> Client {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::new(listener.local_addr().unwrap(), &self.ca_pem);
+        let server = self.server.clone();
+        tokio::spawn(async move { server.serve(listener).await.unwrap() });
+        client
+    }
+
     /// The API for the administrator, in the process.
     pub(crate) fn admin(&self) -> InProcess {
         self.server.in_process(UserInfo::admin())
+    }
+}
+
+/// Waits until something holds.
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !holds().await {
+        assert!(Instant::now() < until, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -18,8 +18,10 @@ use crate::join::{Joiner, channel_to_any};
 /// How long a joining master waits for one that answers.
 const JOIN_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Between looks at the certificates' ends, which are months away when they are renewed.
-const RENEWAL_CHECK: Duration = Duration::from_secs(12 * 3600);
+/// Between looks at the clock, which may be set while certificates wait for their renewal.
+const LONGEST_SLEEP: Duration = Duration::from_secs(12 * 3600);
+/// After a renewal that failed, and between those of certificates that live for moments only.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Keys, and how the store begins if it is empty.
 pub(super) struct Keys {
@@ -36,12 +38,12 @@ pub(super) async fn obtain(args: &ServerArgs, token: Option<&JoinToken>) -> Resu
     // A master that lost its store but not its keys joins again, as one that lost both.
     let lost_store = !super::store_dir(&args.data_dir).join("identity.json").exists();
     if MasterPki::exists(&dir) && !(lost_store && !args.join.is_empty() && token.is_some()) {
-        let pki = MasterPki::load(&dir, &names)?;
+        let pki = MasterPki::load_for(&dir, &names, args.lifetime())?;
         return Ok(Keys { pki: Arc::new(pki), start: remembered(args)? });
     }
     std::fs::create_dir_all(&args.data_dir).with_context(|| format!("cannot make {}", args.data_dir.display()))?;
     if args.bootstrap {
-        let pki = MasterPki::create(&dir, &names)?;
+        let pki = MasterPki::create_for(&dir, &names, args.lifetime())?;
         return Ok(Keys { pki: Arc::new(pki), start: Start::Bootstrap });
     }
     if args.join.is_empty() {
@@ -68,9 +70,11 @@ pub(super) fn peer_tls(pki: &MasterPki) -> PeerTls {
 /// Makes certificates anew before they end, and shows them without a restart.
 pub(super) async fn renew_forever(args: ServerArgs, pki: Arc<MasterPki>, store: Store, stop: CancellationToken) {
     loop {
+        let due = MasterPki::next_renewal(&folder(&args)).unwrap_or(jiff::Timestamp::MIN);
+        let wait = Duration::try_from(due.duration_since(jiff::Timestamp::now())).unwrap_or_default();
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(RENEWAL_CHECK) => {}
+            () = tokio::time::sleep(wait.clamp(RENEWAL_PAUSE, LONGEST_SLEEP)) => {}
         }
         let renewed = pki.renew(&folder(&args), &names(&args), jiff::Timestamp::now()).map_err(anyhow::Error::from);
         let shown = renewed.and_then(|changed| match changed {
@@ -102,7 +106,7 @@ async fn join(
     let joiner =
         Joiner { servers: &args.join, token, kind: EnrollKind::Master, name: &args.name, patience: JOIN_PATIENCE };
     let answer = joiner.enrol().await?.answer;
-    let ca = ClusterCa::from_pem(answer.ca_pem, answer.ca_key_pem)?;
+    let ca = ClusterCa::from_pem(answer.ca_pem, answer.ca_key_pem)?.with_leaf_lifetime(args.lifetime());
     let service_account = ServiceAccountKey::from_pem(answer.service_account_key_pem)?;
     let encryption = RootKeys::parse(answer.encryption_keys)?;
     let pki = MasterPki::install(dir, names, ca, service_account, encryption)?;

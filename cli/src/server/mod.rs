@@ -4,6 +4,7 @@ mod keys;
 mod leading;
 mod listen;
 mod running;
+mod security;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -53,6 +54,11 @@ pub(crate) struct ServerArgs {
     /// How long pods stay on a node that is not ready or unreachable, in seconds
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     default_toleration_seconds: i64,
+    /// How long the certificates that this master issues are good for
+    #[arg(long, hide = true, value_name = "DURATION", value_parser = crate::verbs::wait::seconds)]
+    certificate_lifetime: Option<u64>,
+    #[command(flatten)]
+    security: security::SecurityArgs,
 }
 
 /// A part of the leader's work.
@@ -68,6 +74,10 @@ impl ServerArgs {
     /// Host by which others reach this master.
     fn host(&self) -> String {
         self.advertise.clone().unwrap_or_else(|| self.listen.ip().to_string())
+    }
+
+    fn lifetime(&self) -> Duration {
+        self.certificate_lifetime.map_or(mainstay_apiserver::pki::LEAF_LIFETIME, Duration::from_secs)
     }
 
     fn api_url(&self) -> String {

@@ -34,7 +34,8 @@ impl Running {
         listener: TcpListener,
     ) -> Result<Arc<Self>> {
         let admission = admission::Config { default_toleration_seconds: args.default_toleration_seconds };
-        let config = ServerConfig { store: store.clone(), pki: keys.pki.clone(), admission };
+        let security = args.security.config()?;
+        let config = ServerConfig { store: store.clone(), pki: keys.pki.clone(), admission, security };
         let api = ApiServer::new(config).await.context("the API server does not start")?;
         let server = api.clone();
         let serving = tokio::spawn(async move { server.serve(listener).await.context("the API server failed") });

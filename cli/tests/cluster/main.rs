@@ -9,5 +9,6 @@ mod kube_rs;
 mod kubectl;
 mod operations;
 mod python;
+mod security;
 mod support;
 mod verbs;
