@@ -83,6 +83,9 @@ pub enum Shown {
     Omitted,
     /// Printed as Kubernetes prints a value of this JSON type: strings quoted, structs as JSON.
     Value(Value),
+    /// Nothing is at this path, which prints as null; Kubernetes tells nothing from an empty list or map, so who knows the
+    /// request can say what it had there.
+    Absent(String),
     /// Printed as it is: for values whose Go form has no JSON counterpart (field order, internal types).
     Text(String),
 }
@@ -210,6 +213,7 @@ impl Shown {
     fn render(&self) -> Option<String> {
         match self {
             Shown::Omitted => None,
+            Shown::Absent(_) => Some("null".to_owned()),
             Shown::Text(text) => Some(text.clone()),
             Shown::Value(Value::String(text)) => Some(go_quote(text)),
             Shown::Value(Value::Number(number)) => Some(match number.as_f64() {

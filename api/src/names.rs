@@ -290,6 +290,38 @@ pub fn mask_trailing_dash(name: &str) -> String {
     name.to_owned()
 }
 
+/// Whether this is the name of an iSCSI node: `iqn.…`, `eui.…` or `naa.…`.
+#[must_use]
+pub fn is_iscsi_name(value: &str) -> bool {
+    let digits = |text: &str, count: usize| text.len() == count && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    match value.get(..3) {
+        Some("iqn") => is_iqn(value),
+        Some("eui") => value.get(4..).is_some_and(|rest| digits(rest, 16)),
+        Some("naa") => value.get(4..).is_some_and(|rest| digits(rest, 32)),
+        _ => false,
+    }
+}
+
+/// `iqn.2001-04.com.example:disk`.
+fn is_iqn(value: &str) -> bool {
+    let Some((head, target)) = value.split_once(':') else { return false };
+    let mut parts = head.splitn(3, '.');
+    let (scheme, month, authority) = (parts.next(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let dated = month.len() == 7
+        && month.bytes().enumerate().all(|(at, b)| if at == 4 { b == b'-' } else { b.is_ascii_digit() });
+    let named = !authority.is_empty() && authority.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    let free = !target.is_empty() && !target.bytes().any(|b| b",;*&$| \t\r\n".contains(&b));
+    scheme == Some("iqn") && dated && named && free
+}
+
+/// The name of a kernel parameter; its parts are joined with dots or slashes.
+#[must_use]
+pub fn is_sysctl_name(value: &str) -> Vec<String> {
+    const PART: &str = "[a-z0-9]([-_a-z0-9]*[a-z0-9])?";
+    let good = value.len() <= DNS_SUBDOMAIN_MAX && value.split(['.', '/']).all(scan::is_sysctl_part);
+    unless(good, || format!("must have at most {DNS_SUBDOMAIN_MAX} characters and match regex ^({PART}[\\./])*{PART}$"))
+}
+
 fn parent_folder_error(value: &str) -> Option<String> {
     match value {
         "." => Some("must not be '.'".to_owned()),

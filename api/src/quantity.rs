@@ -57,6 +57,19 @@ impl Quantity {
         parse::parse(text)
     }
 
+    /// The text that a JSON value is stored as: canonical, or as it was written where Kubernetes keeps that.
+    ///
+    /// # Errors
+    /// In Kubernetes' words, if it is not an amount.
+    pub fn stored_text(value: &Value) -> Result<String, ParseError> {
+        let read = Quantity::from_json(value)?;
+        let written = match value {
+            Value::String(text) => text.trim().to_owned(),
+            other => other.to_string(),
+        };
+        Ok(if parse::keeps(&written) { written } else { read.to_string() })
+    }
+
     /// Reads a JSON value: a string, a bare number, or null for zero.
     ///
     /// # Errors

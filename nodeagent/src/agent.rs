@@ -16,6 +16,7 @@ use crate::checkpoint::Checkpoint;
 use crate::cluster::Cluster;
 use crate::config::{AgentConfig, RuntimeKind};
 use crate::error::AgentError;
+use crate::lease::LeaseKeeper;
 use crate::machine::Machine;
 use crate::node::NodeKeeper;
 use crate::plan::Backoff;
@@ -50,6 +51,7 @@ pub async fn run(config: AgentConfig, stop: CancellationToken) -> Result<(), Age
         config: config.clone(),
     });
     let server = Server::new(Arc::clone(&shared), pods.clone());
+    tasks.spawn(LeaseKeeper::new(config.client.clone(), &config.node_name, node.clone()).run(stop.clone()));
     let keeper = NodeKeeper::new(Arc::clone(&shared), machine, node, Arc::clone(&changed));
     tasks.spawn(Session::new(&config, server, keeper.readiness()).run(stop.clone()));
     tasks.spawn(keeper.run(stop.clone()));

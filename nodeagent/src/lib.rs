@@ -9,6 +9,7 @@ mod cluster;
 mod config;
 mod error;
 mod images;
+mod lease;
 mod machine;
 mod node;
 mod plan;

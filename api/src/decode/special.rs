@@ -50,8 +50,8 @@ impl Walk {
     }
 
     fn quantity(&mut self, value: &Value) -> Value {
-        match Quantity::from_json(value) {
-            Ok(amount) => amount.to_string().into(),
+        match Quantity::stored_text(value) {
+            Ok(text) => text.into(),
             Err(error) => {
                 self.fault(error.to_string());
                 "0".into()

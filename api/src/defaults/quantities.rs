@@ -73,7 +73,10 @@ fn round_status(status: &mut Value) {
 
 fn round_map(amounts: &mut Value) {
     for amount in amounts.as_object_mut().into_iter().flat_map(Map::values_mut) {
-        if let Ok(read) = Quantity::from_json(amount) {
+        // What need not be rounded stays as it is written.
+        if let Ok(read) = Quantity::from_json(amount)
+            && read != read.round_up_to_milli()
+        {
             *amount = read.round_up_to_milli().to_string().into();
         }
     }
@@ -136,6 +139,12 @@ fn largest(into: &mut Amounts, other: &Amounts) {
             into.insert(name.clone(), *amount);
         }
     }
+}
+
+/// What the containers of a pod's spec ask for together, sidecars and the peaks of init containers included.
+#[must_use]
+pub fn container_requests(spec: &Value) -> BTreeMap<String, Quantity> {
+    aggregate(spec, "requests")
 }
 
 /// The larger of all containers together with the sidecars, and each init container with the sidecars before it.

@@ -25,6 +25,10 @@ pub(super) fn is_underscore_label(value: &str) -> bool {
     ends_well(value.as_bytes(), lower, |b| b == b'-' || b == b'_')
 }
 
+pub(super) fn is_sysctl_part(value: &str) -> bool {
+    ends_well(value.as_bytes(), lower, |b| b == b'-' || b == b'_')
+}
+
 pub(super) fn is_label_name(value: &str) -> bool {
     ends_well(value.as_bytes(), |b| b.is_ascii_alphanumeric(), |b| b"-_.".contains(&b))
 }

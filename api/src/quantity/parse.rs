@@ -45,6 +45,29 @@ pub(super) fn parse(text: &str) -> Result<Quantity, ParseError> {
     Ok(Quantity { nanos, format })
 }
 
+/// Whether a text is kept as it is written, though it may not be the canonical one: Kubernetes does not look further where
+/// the number can be no shorter.
+pub(super) fn keeps(text: &str) -> bool {
+    let Some((parts, scale)) = split(text).ok().and_then(|parts| scale(parts.suffix).map(|scale| (parts, scale)))
+    else {
+        return false;
+    };
+    let whole = parts.whole.trim_start_matches('0');
+    let whole = if whole.is_empty() { "0" } else { whole };
+    match scale {
+        Scale::Decimal(exponent) | Scale::Exponent(exponent) => {
+            let digits = format!("{whole}{}", parts.fraction);
+            let scale = i64::from(exponent) - i64::try_from(parts.fraction.len()).unwrap_or(i64::MAX);
+            let small = digits.len() <= 18 && scale >= -9;
+            small && scale % 3 == 0 && !digits.ends_with("000") && !digits.starts_with('0')
+        }
+        Scale::Binary(shift) => {
+            let room = 14_usize.checked_sub(shift as usize * 3 / 10).is_some_and(|room| whole.len() <= room);
+            parts.fraction.is_empty() && room && whole.parse::<u64>().is_ok_and(|number| number & 7 != 0)
+        }
+    }
+}
+
 fn split(text: &str) -> Result<Parts<'_>, ParseError> {
     let (negative, rest) = match text.as_bytes().first() {
         Some(b'-') => (true, &text[1..]),

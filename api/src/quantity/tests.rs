@@ -74,3 +74,21 @@ proptest! {
         prop_assert_eq!(first.to_string(), again.to_string());
     }
 }
+
+#[test]
+fn some_texts_stay_as_they_are_written() {
+    let stored = |text: &str| Quantity::stored_text(&text.into()).unwrap();
+    for text in ["+1", "1.125", "1E3", "01", "3Ki", "1500m", "128e6"] {
+        assert_eq!(stored(text), text);
+    }
+    for (text, canonical) in [
+        ("1000m", "1"),
+        ("0.125", "125m"),
+        ("1000000000", "1G"),
+        ("1.5Gi", "1536Mi"),
+        ("8192Ki", "8Mi"),
+        (".5", "500m"),
+    ] {
+        assert_eq!(stored(text), canonical);
+    }
+}

@@ -20,6 +20,8 @@ mod claim_resize;
 mod defaults;
 mod limit_ranger;
 mod namespace_lifecycle;
+mod node_restriction;
+mod pod_resize;
 mod pod_security;
 mod priority;
 mod resource_quota;
@@ -146,7 +148,7 @@ impl Chain {
         Self { plugins }
     }
 
-    /// The plugins that Kubernetes runs by default, in its order, without those that users configure.
+    /// The plugins that Kubernetes runs by default and NodeRestriction, in its order, without those that users configure.
     pub fn default_plugins(config: &Config, authorizer: &Arc<Authorizer>) -> Self {
         Self::with_extensions(config, authorizer, Vec::new())
     }
@@ -157,6 +159,7 @@ impl Chain {
             Box::new(namespace_lifecycle::NamespaceLifecycle),
             Box::new(limit_ranger::LimitRanger),
             Box::new(service_account::ServiceAccount),
+            Box::new(node_restriction::NodeRestriction),
             Box::new(defaults::TaintNodes),
             Box::new(pod_security::PodSecurity),
             Box::new(priority::Priority),
@@ -170,6 +173,7 @@ impl Chain {
             Box::new(certificates::CertificateSubjectRestriction),
             Box::new(defaults::DefaultIngressClass),
             Box::new(defaults::TopologyLabels),
+            Box::new(pod_resize::PodResize),
         ];
         plugins.extend(extensions);
         plugins.push(Box::new(resource_quota::ResourceQuota));

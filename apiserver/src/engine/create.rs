@@ -149,6 +149,7 @@ impl Engine {
             meta::validate_object_meta(object, target.row.resource.namespaced, &name_errors, &Path::new("metadata"));
         errors.extend(strategy.validate_create(&cx, object));
         let warnings = if errors.is_empty() { strategy.warnings(&cx, object, None) } else { Vec::new() };
+        call.empties.show(&mut errors);
         refuse(target, object, errors)?;
         warnings.into_iter().for_each(|warning| call.warn(warning));
         Ok(side)

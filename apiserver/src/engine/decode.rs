@@ -8,6 +8,7 @@ use mainstay_api::types::{self, Type};
 use mainstay_api::yaml::{self, Duplicates, YamlError};
 use serde_json::Value;
 
+use super::empties::Empties;
 use super::options::FieldValidation;
 use super::{Call, Engine, Target, WriteOptions};
 use super::{identity, json};
@@ -133,6 +134,7 @@ impl Engine {
             complain(call, duplicates.to_vec(), options).map_err(|why| said.refuse(expected, &value, &why))?;
             return Ok(value);
         };
+        call.empties = Empties::of(&value);
         let decoded = mainstay_api::decode::strict(object_type, &value);
         if let Some(error) = said.first_error(&decoded) {
             return Err(said.refuse(expected, &value, error));

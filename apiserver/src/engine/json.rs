@@ -133,9 +133,10 @@ impl Scanner<'_> {
     }
 
     fn odd(&self, context: &str) -> Scan {
-        match std::str::from_utf8(&self.bytes[self.at.min(self.bytes.len())..]).unwrap_or("\u{fffd}").chars().next() {
+        // Go looks at bytes, and shows each as the character of its number.
+        match self.bytes.get(self.at) {
             None => Err("unexpected end of JSON input".into()),
-            Some(c) => Err(format!("invalid character {} {context}", go_char(c))),
+            Some(byte) => Err(format!("invalid character {} {context}", go_char(char::from(*byte)))),
         }
     }
 
@@ -233,7 +234,13 @@ pub(crate) fn go_char(c: char) -> String {
     match c {
         '\'' => "'\\''".into(),
         '"' => "'\"'".into(),
-        c if c.is_control() => format!("'{}'", c.escape_default()),
+        '\u{7}' => "'\\a'".into(),
+        '\u{8}' => "'\\b'".into(),
+        '\u{b}' => "'\\v'".into(),
+        '\u{c}' => "'\\f'".into(),
+        '\n' | '\r' | '\t' | '\\' => format!("'{}'", c.escape_default()),
+        c if c.is_ascii_control() => format!("'\\x{:02x}'", u32::from(c)),
+        c if c.is_control() || matches!(c, '\u{a0}' | '\u{ad}') => format!("'\\u{:04x}'", u32::from(c)),
         c => format!("'{c}'"),
     }
 }

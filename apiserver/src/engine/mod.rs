@@ -10,6 +10,7 @@ mod create;
 mod decode;
 mod delete;
 mod delete_collection;
+mod empties;
 mod fields;
 mod identity;
 mod json;

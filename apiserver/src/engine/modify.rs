@@ -211,6 +211,7 @@ impl Engine {
         errors.extend(meta::validate_object_meta_update(new, old, &path));
         errors.extend(strategy.validate_update(&cx, new, old));
         let warnings = if errors.is_empty() { strategy.warnings(&cx, new, Some(old)) } else { Vec::new() };
+        call.empties.show(&mut errors);
         refuse(target, new, errors)?;
         warnings.into_iter().for_each(|warning| call.warn(warning));
         Ok(side)

@@ -78,12 +78,21 @@ pub struct Call {
     pub now: Timestamp,
     /// Texts for `Warning` headers.
     pub warnings: Vec<String>,
+    /// Where the request has empty lists and maps, which the stored form leaves out; errors show them.
+    pub(crate) empties: super::empties::Empties,
 }
 
 impl Call {
     /// A call made now.
     pub fn new(user: UserInfo, user_agent: impl Into<String>, term: Option<Term>) -> Self {
-        Self { user, user_agent: user_agent.into(), term, now: Timestamp::now(), warnings: Vec::new() }
+        Self {
+            user,
+            user_agent: user_agent.into(),
+            term,
+            now: Timestamp::now(),
+            warnings: Vec::new(),
+            empties: Default::default(),
+        }
     }
 
     /// Adds a warning unless it is there already.

@@ -26,6 +26,7 @@ pub(crate) mod validate;
 mod warnings;
 
 pub(crate) use kinds::admission::client_config;
+use kinds::certificates::signer_name;
 pub(crate) use kinds::pod::qos_class;
 pub use kinds::pod::{bind, set_condition};
 pub use registry::for_resource;

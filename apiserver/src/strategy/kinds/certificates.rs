@@ -146,7 +146,8 @@ fn request(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn signer_name(at: &At<'_>, errors: &mut Errors) {
+/// `example.com/signer`.
+pub(crate) fn signer_name(at: &At<'_>, errors: &mut Errors) {
     if at.str().is_empty() {
         errors.required(at, "");
         return;

@@ -6,6 +6,7 @@ use mainstay_api::field::{Error, Path};
 use mainstay_api::{names, types};
 use serde_json::Value;
 
+use crate::extension::expressions;
 use crate::strategy::internal;
 use crate::strategy::rules::{CHECK_FIRST, Rules};
 use crate::strategy::validate::{At, Errors, selectors};
@@ -196,10 +197,13 @@ fn device_request(at: &At<'_>, errors: &mut Errors) {
 
 fn selectors_of(list: &At<'_>, errors: &mut Errors) {
     at_most(list, SELECTORS_MAX, errors);
+    let env = expressions::device_environment();
     for selector in list.items() {
         let cel = selector.get("cel");
         if cel.is_null() {
             errors.required(&cel, "");
+        } else {
+            expressions::selects(&cel.get("expression"), &env, errors);
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::batch::prefixed_path;
 use crate::strategy::rules::{Rules, frozen_spec};
-use crate::strategy::validate::{At, Errors, ip, probes, selectors};
+use crate::strategy::validate::{At, Errors, ip, probes, selectors, shown};
 
 /// Ingresses.
 pub(crate) const INGRESS: Rules = Rules {
@@ -95,11 +95,8 @@ fn ingress(obj: &Value, errors: &mut Errors) {
         errors.0.push(Error::invalid(&path, annotation, "must match `ingressClassName` when both are specified"));
     }
     if spec.get("rules").is_empty() && spec.opt("defaultBackend").is_none() {
-        errors.0.push(Error::invalid(
-            &spec.path,
-            spec.value.get("rules").cloned().unwrap_or_default(),
-            "either `defaultBackend` or `rules` must be specified",
-        ));
+        let why = "either `defaultBackend` or `rules` must be specified";
+        errors.0.push(shown(Error::invalid(&spec.path, Value::Null, why), &spec.get("rules")));
     }
     if let Some(backend) = spec.opt("defaultBackend") {
         self::backend(&backend, errors);

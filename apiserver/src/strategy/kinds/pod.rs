@@ -6,11 +6,12 @@ mod qos;
 mod resize;
 mod status;
 
-use mainstay_api::field::{Error, ErrorList};
+use mainstay_api::field::ErrorList;
 use mainstay_api::{meta, time};
 use serde_json::{Value, json};
 
-use crate::strategy::validate::{At, Errors, pod_spec};
+use crate::strategy::validate::pod_spec::Owner;
+use crate::strategy::validate::{At, Errors, pod_annotations, pod_spec};
 use crate::strategy::{Context, Strategy, base, warnings};
 
 pub(crate) use qos::class as qos_class;
@@ -62,8 +63,7 @@ impl Strategy for Pod {
     fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
         let mut errors = Errors::default();
         let spec = At::spec(obj);
-        annotations(obj, &mut errors);
-        pod_spec::pod_spec(&spec, &mut errors);
+        spec_and_annotations(obj, &mut errors);
         if !spec.get("ephemeralContainers").is_empty() {
             // What is wrong with them does not matter as they may not be there at all.
             errors.0.retain(|error| !error.field.starts_with("spec.ephemeralContainers"));
@@ -72,6 +72,7 @@ impl Strategy for Pod {
         if !spec.get("schedulingGates").is_empty() && !spec.get("nodeName").str().is_empty() {
             errors.forbidden(&spec.get("nodeName"), "cannot be set until all schedulingGates have been cleared");
         }
+        pod_annotations::agree_with_fields(&annotations(obj), &spec, &mut errors);
         errors.0
     }
 
@@ -87,8 +88,8 @@ impl Strategy for Pod {
             "" => {
                 errors.extend(base::meta_update_errors(new, old));
                 errors.extend(base::meta_errors(cx, new, &|name, prefix| self.name_errors(name, prefix)));
-                annotations(new, &mut errors);
-                pod_spec::pod_spec(&At::spec(new), &mut errors);
+                spec_and_annotations(new, &mut errors);
+                pod_annotations::changes(&annotations(new), &annotations(old), &mut errors);
                 change::spec(new, old, &mut errors);
             }
             _ => {}
@@ -112,26 +113,15 @@ impl Strategy for Pod {
     }
 }
 
-/// Annotations that mean something.
-fn annotations(obj: &Value, errors: &mut Errors) {
-    const MIRROR: &str = "kubernetes.io/config.mirror";
-    const SECCOMP: &str = "seccomp.security.alpha.kubernetes.io/pod";
-    const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
-    let list = At::root(obj).get("metadata").get("annotations");
-    if let Some(mirror) = meta::annotation(obj, MIRROR)
-        && At::spec(obj).get("nodeName").is_empty()
-    {
-        let why = "must set spec.nodeName if mirror pod annotation is set";
-        errors.0.push(Error::invalid(&list.path.key(MIRROR), mirror, why));
-    }
-    for (key, value) in list.map() {
-        let value = value.as_str().unwrap_or_default();
-        let local = value.strip_prefix("localhost/").is_some_and(|path| !path.is_empty() && !path.starts_with('/'));
-        let known = local || matches!(value, "runtime/default" | "docker/default" | "unconfined");
-        if (key == SECCOMP || key.starts_with(SECCOMP_CONTAINER)) && !known {
-            errors.0.push(Error::invalid(&list.path.child(key), value, "must be a valid seccomp profile"));
-        }
-    }
+fn annotations(obj: &Value) -> At<'_> {
+    At::root(obj).get("metadata").get("annotations")
+}
+
+/// What a pod says, without what it said before.
+fn spec_and_annotations(obj: &Value, errors: &mut Errors) {
+    let spec = At::spec(obj);
+    pod_annotations::annotations(&annotations(obj), &spec, errors);
+    pod_spec::pod_spec(&spec, Owner::Pod(meta::name(obj)), errors);
 }
 
 /// Everything of the old object but for the metadata that a client may write.

@@ -4,8 +4,8 @@ use mainstay_api::field::Error;
 use mainstay_api::{names, time};
 use serde_json::Value;
 
-use crate::strategy::validate::volume_sources::{access_modes, claim_spec, positive, source};
-use crate::strategy::validate::{At, Errors, selectors};
+use crate::strategy::validate::volume_sources::{self, access_modes, claim_spec, positive, source};
+use crate::strategy::validate::{self, At, Errors, network_volumes, selectors};
 use crate::strategy::{Context, Strategy, base};
 
 /// Sources that a volume can have.
@@ -110,12 +110,26 @@ fn volume(obj: &Value, errors: &mut Errors) {
             None => errors.required(&affinity.get("required"), "must specify required node constraints"),
         }
     }
-    sources(&spec, errors);
+    sources(&spec, mainstay_api::meta::name(obj), errors);
     if spec.get("hostPath").get("path").str() == "/" && policy.str() == "Recycle" {
         errors.forbidden(&policy, "may not be 'recycle' for a hostPath mount of '/'");
     }
     errors.name_if_set(&spec.get("storageClassName"), names::is_dns1123_subdomain);
     errors.one_of_if_set(&spec.get("volumeMode"), &["Block", "Filesystem"]);
+    attributes_class(&spec, errors);
+}
+
+/// The class of a volume's attributes, which only CSI drivers know.
+fn attributes_class(spec: &At<'_>, errors: &mut Errors) {
+    let Some(class) = spec.opt("volumeAttributesClassName") else { return };
+    if class.str().is_empty() {
+        errors.required(&class, "an empty string is disallowed");
+    } else {
+        errors.each(&class, names::is_dns1123_subdomain(class.str()));
+    }
+    if spec.opt("csi").is_none() {
+        errors.required(&spec.get("csi"), "has to be specified when using volumeAttributesClassName");
+    }
 }
 
 fn capacity(at: &At<'_>, errors: &mut Errors) {
@@ -125,11 +139,7 @@ fn capacity(at: &At<'_>, errors: &mut Errors) {
     match at.opt("storage") {
         Some(_) if at.len() == 1 => {}
         _ => {
-            let mut error = Error::not_supported(&at.path, at.value.clone(), &["storage"]);
-            if at.is_null() {
-                error.value = mainstay_api::field::Shown::Text("null".to_owned());
-            }
-            errors.0.push(error);
+            errors.0.push(validate::shown(Error::not_supported(&at.path, at.value.clone(), &["storage"]), at));
         }
     }
     for (_, amount) in at.entries() {
@@ -137,22 +147,32 @@ fn capacity(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn sources(spec: &At<'_>, errors: &mut Errors) {
+fn sources(spec: &At<'_>, volume: &str, errors: &mut Errors) {
     let present = spec.present(SOURCES);
     for (index, name) in present.iter().enumerate() {
         let at = spec.get(name);
         if index > 0 {
+            let at = At::new(at.value, spec.path.child(volume_sources::refused_as(name)));
             errors.forbidden(&at, "may not specify more than 1 volume type");
         } else if *name == "csi" {
-            crate::strategy::validate::volume_sources::csi_driver_name(&at.get("driver"), errors);
+            volume_sources::csi_driver_name(&at.get("driver"), errors);
             errors.needed(&at.get("volumeHandle"));
+            network_volumes::persistent(name, &at, volume, errors);
         } else if *name == "local" {
             errors.needed(&at.get("path"));
-            if spec.opt("nodeAffinity").is_none() {
+            validate::volumes::no_backsteps(&at.get("path"), errors);
+            if spec.get("nodeAffinity").opt("required").is_none() {
                 errors.required(&spec.get("nodeAffinity"), "Local volume requires node affinity");
+            }
+        } else if *name == "iscsi" {
+            network_volumes::persistent(name, &at, volume, errors);
+            network_volumes::iscsi(&at, "must be valid format", errors);
+            if let Some(secret) = at.opt("secretRef") {
+                errors.needed(&secret.get("name"));
             }
         } else {
             source(name, &at, errors);
+            network_volumes::persistent(name, &at, volume, errors);
         }
     }
     if present.is_empty() {
@@ -174,6 +194,10 @@ fn changes(new: &Value, old: &Value, errors: &mut Errors) {
         let path = mainstay_api::field::Path::new("nodeAffinity");
         let why = "field is immutable, except for updating from beta label to GA";
         errors.0.push(Error::invalid(&path, affinity.value.clone(), why));
+    }
+    let class = (now.get("volumeAttributesClassName"), was.get("volumeAttributesClassName"));
+    if class.0.is_null() && !class.1.is_null() {
+        errors.forbidden(&class.0, "update from non-nil value to nil is forbidden");
     }
 }
 
@@ -277,7 +301,6 @@ fn claim_changes(new: &Value, old: &Value, errors: &mut Errors) {
     }
     if comparable != *was.value {
         errors.forbidden(&now, WHY);
-        return;
     }
     let size = |at: &At<'_>| at.get("resources").get("requests").get("storage").quantity();
     if size(&now) < size(&was) {
@@ -285,6 +308,16 @@ fn claim_changes(new: &Value, old: &Value, errors: &mut Errors) {
         if size(&now) < capacity || size(&now) == capacity {
             let at = now.get("resources").get("requests").get("storage");
             errors.forbidden(&at, "field can not be less than status.capacity");
+        }
+    }
+    let mode = At::new(now.get("volumeMode").value, mainstay_api::field::Path::new("volumeMode"));
+    errors.immutable(&mode, &was.get("volumeMode"));
+    let class = (now.get("volumeAttributesClassName"), was.get("volumeAttributesClassName"));
+    if !class.1.is_null() && class.0.value != class.1.value {
+        if class.0.is_null() {
+            errors.forbidden(&class.0, "update from non-nil value to nil is forbidden");
+        } else if class.0.str().is_empty() {
+            errors.forbidden(&class.0, "update from non-nil value to an empty string is forbidden");
         }
     }
 }

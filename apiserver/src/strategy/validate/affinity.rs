@@ -16,7 +16,7 @@ pub(crate) fn affinity(at: &At<'_>, errors: &mut Errors) {
         }
         for preferred in node.get(PREFERRED).items() {
             weight(&preferred, errors);
-            selectors::node_selector_term(&preferred.get("preference"), errors);
+            selectors::node_preference(&preferred.get("preference"), errors);
         }
     }
     for kind in ["podAffinity", "podAntiAffinity"] {
@@ -46,17 +46,26 @@ fn pod_term(term: &At<'_>, errors: &mut Errors) {
     let key = term.get("topologyKey");
     if key.str().is_empty() {
         errors.required(&key, "can not be empty");
-    } else {
-        errors.each(&key, names::is_qualified_name(key.str()));
     }
+    errors.each(&key, names::is_qualified_name(key.str()));
 }
 
+/// Keys of labels that become part of the selector, with the values that the pod's labels have.
 fn label_keys(term: &At<'_>, errors: &mut Errors) {
-    for field in ["matchLabelKeys", "mismatchLabelKeys"] {
-        let keys = term.get(field);
-        if !keys.is_empty() && term.opt("labelSelector").is_none() {
-            errors.forbidden(&keys, "must not be specified when labelSelector is not set");
-        }
+    let (same, other) = (term.get("matchLabelKeys"), term.get("mismatchLabelKeys"));
+    for keys in [&same, &other] {
         keys.items().for_each(|key| errors.each(&key, names::is_qualified_name(key.str())));
+    }
+    if term.opt("labelSelector").is_none() {
+        for keys in [&same, &other].into_iter().filter(|keys| !keys.is_empty()) {
+            errors.forbidden(keys, "must not be specified when labelSelector is not set");
+        }
+        return;
+    }
+    for (index, key) in same.strings().enumerate() {
+        if other.strings().any(|other| other == key) {
+            let why = "exists in both matchLabelKeys and mismatchLabelKeys";
+            errors.0.push(Error::invalid(&same.path.index(index), key, why));
+        }
     }
 }

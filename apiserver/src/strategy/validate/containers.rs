@@ -6,17 +6,24 @@ use mainstay_api::field::Error;
 use mainstay_api::names;
 
 use super::volume_mounts::{self, Volumes};
-use super::{At, Errors, env, probes, resources, security};
+use super::{At, Errors, env, pod_claims, probes, resources, security};
 
 const NOT_INIT: &str = "may not be set for init containers without restartPolicy=Always";
 
 /// The containers of a pod, of all three kinds.
-pub(crate) fn all(spec: &At<'_>, errors: &mut Errors) {
-    let volumes = volume_mounts::by_name(spec);
+pub(crate) fn all(spec: &At<'_>, volumes: &Volumes<'_>, errors: &mut Errors) {
     let grace = spec.get("terminationGracePeriodSeconds").int();
-    regular(spec, &volumes, grace, errors);
-    init(spec, &volumes, grace, errors);
-    ephemeral(spec, &volumes, errors);
+    regular(spec, volumes, grace, errors);
+    init(spec, volumes, grace, errors);
+    ephemeral(spec, volumes, errors);
+}
+
+/// What an image's name may be in a pod, and still be anything in a template.
+pub(crate) fn trimmed_image(container: &At<'_>, errors: &mut Errors) {
+    let image = container.get("image");
+    if image.str().trim() != image.str() {
+        errors.invalid(&image, "must not have leading or trailing whitespace");
+    }
 }
 
 fn regular(spec: &At<'_>, volumes: &Volumes<'_>, grace: i64, errors: &mut Errors) {
@@ -30,12 +37,13 @@ fn regular(spec: &At<'_>, volumes: &Volumes<'_>, grace: i64, errors: &mut Errors
         container(&at, spec, volumes, errors);
         unique_name(&at, &mut seen, errors);
         if let Some(lifecycle) = at.opt("lifecycle") {
-            probes::lifecycle(&lifecycle, grace, errors);
+            probes::lifecycle(&lifecycle, grace, spec, errors);
         }
         probes::probes(&at, errors);
         restart_policy(&at, errors);
     }
-    host_port_conflicts(&list, errors);
+    let ports = list.items().flat_map(|container| container.get("ports").items().collect::<Vec<_>>());
+    host_port_conflicts(ports, errors);
 }
 
 fn init(spec: &At<'_>, volumes: &Volumes<'_>, grace: i64, errors: &mut Errors) {
@@ -44,9 +52,12 @@ fn init(spec: &At<'_>, volumes: &Volumes<'_>, grace: i64, errors: &mut Errors) {
         container(&at, spec, volumes, errors);
         unique_name(&at, &mut seen, errors);
         restart_policy(&at, errors);
+        // They run one by one; errors call each of them the first.
+        let first = spec.get("initContainers").path.index(0).child("ports");
+        host_port_conflicts(At::new(at.get("ports").value, first).items(), errors);
         if at.get("restartPolicy").str() == "Always" {
             if let Some(lifecycle) = at.opt("lifecycle") {
-                probes::lifecycle(&lifecycle, grace, errors);
+                probes::lifecycle(&lifecycle, grace, spec, errors);
             }
             probes::probes(&at, errors);
         } else if at.opt("restartPolicy").is_none() || known_restart(&at) {
@@ -69,38 +80,45 @@ fn restart_policy(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-/// Fields of an ephemeral container that are not for it.
-const NOT_EPHEMERAL: &[(&str, &str)] = &[
-    ("ports", "cannot be set for an Ephemeral Container"),
-    ("resources", "cannot be set for an Ephemeral Container"),
-    ("livenessProbe", "cannot be set for an Ephemeral Container"),
-    ("readinessProbe", "cannot be set for an Ephemeral Container"),
-    ("startupProbe", "cannot be set for an Ephemeral Container"),
-    ("lifecycle", "cannot be set for an Ephemeral Container"),
-    ("resizePolicy", "cannot be set for an Ephemeral Container"),
+/// Fields of an ephemeral container that are not for it, in the order of the struct.
+const NOT_EPHEMERAL: &[&str] = &[
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
 ];
 
 fn ephemeral(spec: &At<'_>, volumes: &Volumes<'_>, errors: &mut Errors) {
-    let others = spec.get("containers");
-    let mut seen: HashSet<&str> =
-        others.items().chain(spec.get("initContainers").items()).map(|at| at.get("name").str()).collect();
+    const WHY: &str = "cannot be set for an Ephemeral Container";
+    let others: HashSet<&str> = ["containers", "initContainers"]
+        .iter()
+        .flat_map(|list| spec.get(list).items())
+        .map(|at| at.get("name").str())
+        .collect();
+    let mut seen = others.clone();
     for at in spec.get("ephemeralContainers").items() {
         container(&at, spec, volumes, errors);
+        trimmed_image(&at, errors);
         unique_name(&at, &mut seen, errors);
-        if let Some(target) = at.opt("targetContainerName")
-            && !target.str().is_empty()
-            && !others.items().any(|other| other.get("name").str() == target.str())
-        {
+        let target = at.get("targetContainerName");
+        if !target.str().is_empty() && !others.contains(target.str()) {
             errors.0.push(Error::not_found(&target.path, target.str()));
         }
-        for (field, why) in NOT_EPHEMERAL {
+        for field in NOT_EPHEMERAL {
             if let Some(field) = at.opt(field).filter(|field| !field.is_empty()) {
-                errors.forbidden(&field, *why);
+                errors.forbidden(&field, WHY);
             }
         }
         for mount in at.get("volumeMounts").items() {
-            if !mount.get("subPath").str().is_empty() {
-                errors.forbidden(&mount.get("subPath"), "cannot be set for an Ephemeral Container");
+            for field in ["subPath", "subPathExpr"] {
+                if !mount.get(field).str().is_empty() {
+                    errors.forbidden(&mount.get(field), WHY);
+                }
             }
         }
     }
@@ -117,11 +135,7 @@ fn unique_name<'a>(at: &At<'a>, seen: &mut HashSet<&'a str>, errors: &mut Errors
 fn container(at: &At<'_>, spec: &At<'_>, volumes: &Volumes<'_>, errors: &mut Errors) {
     errors.name(&at.get("name"), names::is_dns1123_label);
     let image = at.get("image");
-    if image.str().is_empty() {
-        errors.required(&image, "");
-    } else if image.str().trim() != image.str() {
-        errors.invalid(&image, "must not have leading or trailing whitespace");
-    }
+    errors.needed(&image);
     errors.one_of(&at.get("terminationMessagePolicy"), &["File", "FallbackToLogsOnError"]);
     ports(&at.get("ports"), errors);
     env::variables(&at.get("env"), errors);
@@ -130,8 +144,10 @@ fn container(at: &At<'_>, spec: &At<'_>, volumes: &Volumes<'_>, errors: &mut Err
     volume_mounts::devices(at, volumes, errors);
     errors.one_of(&at.get("imagePullPolicy"), &["Always", "IfNotPresent", "Never"]);
     resources::container_resources(&at.get("resources"), errors);
+    pod_claims::used(&at.get("resources").get("claims"), &spec.get("resourceClaims"), errors);
     resize_policy(&at.get("resizePolicy"), spec, errors);
-    security::container(&at.get("securityContext"), errors);
+    let host_users = spec.opt("hostUsers").is_none_or(|at| at.bool());
+    security::container(&at.get("securityContext"), host_users, errors);
 }
 
 fn ports(list: &At<'_>, errors: &mut Errors) {
@@ -158,9 +174,9 @@ fn ports(list: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn host_port_conflicts(list: &At<'_>, errors: &mut Errors) {
+fn host_port_conflicts<'a>(ports: impl Iterator<Item = At<'a>>, errors: &mut Errors) {
     let mut seen = HashSet::new();
-    for port in list.items().flat_map(|container| container.get("ports").items()) {
+    for port in ports {
         let host = port.get("hostPort");
         if host.int() == 0 {
             continue;

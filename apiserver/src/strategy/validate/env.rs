@@ -53,14 +53,14 @@ fn value_from(source: &At<'_>, has_value: bool, errors: &mut Errors) {
             let listed = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
             invalid(errors, listed);
         }
-        1 if has_value => invalid(errors, "may not be specified when `value` is not empty"),
+        _ if has_value => invalid(errors, "may not be specified when `value` is not empty"),
         1 => {}
         _ => invalid(errors, "may not have more than one field specified at a time"),
     }
 }
 
 fn key_ref(at: &At<'_>, errors: &mut Errors) {
-    errors.name_if_set(&at.get("name"), names::is_dns1123_subdomain);
+    errors.each(&at.get("name"), names::is_dns1123_subdomain(at.get("name").str()));
     errors.name(&at.get("key"), names::is_config_map_key);
 }
 
@@ -72,55 +72,63 @@ fn file_ref(at: &At<'_>, errors: &mut Errors) {
 
 /// A reference to one of these fields of the pod, or to one label or annotation.
 pub(crate) fn field_ref(at: &At<'_>, supported: &[&str], errors: &mut Errors) {
-    errors.needed(&at.get("apiVersion"));
+    for field in ["apiVersion", "fieldPath"] {
+        if at.get(field).str().is_empty() {
+            errors.required(&at.get(field), "");
+            return;
+        }
+    }
     let path = at.get("fieldPath");
-    if path.str().is_empty() {
-        errors.required(&path, "");
+    if at.get("apiVersion").str() != "v1" {
+        let version = at.get("apiVersion");
+        errors.invalid(&path, format!("error converting fieldPath: unsupported pod version: {}", version.str()));
         return;
     }
     let Some((field, key)) = subscript(path.str()) else {
-        if !known_field(path.str()) {
+        // This is what it was called once.
+        let known = if path.str() == "spec.host" { "spec.nodeName" } else { path.str() };
+        if !known_field(known) {
             errors.invalid(&path, format!("error converting fieldPath: field label not supported: {}", path.str()));
-        } else if !supported.contains(&path.str()) {
-            errors.unsupported(&path, supported);
+        } else if !supported.contains(&known) {
+            errors.0.push(Error::not_supported(&path.path, known, supported));
         }
         return;
     };
-    match field {
-        "metadata.annotations" => errors.each(&path, names::is_qualified_name(&key.to_lowercase())),
-        "metadata.labels" => errors.each(&path, names::is_qualified_name(key)),
-        _ => errors
-            .invalid(&path, format!("error converting fieldPath: field label does not support subscript: {field}")),
+    let lower = key.to_lowercase();
+    let key = match field {
+        "metadata.annotations" => lower.as_str(),
+        "metadata.labels" => key,
+        _ => {
+            let why = format!("error converting fieldPath: field label does not support subscript: {}", path.str());
+            errors.invalid(&path, why);
+            return;
+        }
+    };
+    for text in names::is_qualified_name(key) {
+        errors.0.push(Error::invalid(&at.path, key, text));
     }
 }
 
 /// `metadata.labels['x']` as field and key.
 fn subscript(path: &str) -> Option<(&str, &str)> {
     let (field, rest) = path.strip_suffix("']")?.split_once("['")?;
-    Some((field, rest))
+    (!field.is_empty()).then_some((field, rest))
 }
 
 fn known_field(path: &str) -> bool {
-    const MORE: &[&str] = &[
-        "metadata.annotations",
-        "metadata.labels",
-        "spec.restartPolicy",
-        "spec.schedulerName",
-        "status.phase",
-        "spec.host",
-    ];
+    const MORE: &[&str] =
+        &["metadata.annotations", "metadata.labels", "spec.restartPolicy", "spec.schedulerName", "status.phase"];
     ENV_FIELDS.contains(&path) || MORE.contains(&path)
 }
 
 /// A reference to a request or limit of a container.
 pub(crate) fn resource_ref(at: &At<'_>, in_volume: bool, errors: &mut Errors) {
-    if in_volume {
-        errors.needed(&at.get("containerName"));
-    }
     let resource = at.get("resource");
     let name = resource.str();
     let huge = name.starts_with("limits.hugepages-") || name.starts_with("requests.hugepages-");
-    if name.is_empty() {
+    if in_volume && at.get("containerName").str().is_empty() {
+        errors.required(&at.get("containerName"), "");
+    } else if name.is_empty() {
         errors.required(&resource, "");
     } else if !huge && !ENV_RESOURCES.contains(&name) {
         errors.unsupported(&resource, ENV_RESOURCES);
@@ -129,20 +137,25 @@ pub(crate) fn resource_ref(at: &At<'_>, in_volume: bool, errors: &mut Errors) {
 }
 
 fn divisor(at: &At<'_>, resource: &str, errors: &mut Errors) {
-    let Some(divisor) = at.opt("divisor") else { return };
-    let text = divisor.quantity().to_string();
-    let allowed: &[&str] = match resource.split_once('.').map_or("", |(_, name)| name) {
-        "cpu" => &["1m", "1"],
-        "" => return,
-        _ => &["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"],
+    const BYTES: &[&str] = &["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
+    let (allowed, what) = match resource.split_once('.').map_or("", |(_, name)| name) {
+        "cpu" => {
+            let text = at.get("divisor").quantity().to_string();
+            if !matches!(text.as_str(), "0" | "1m" | "1") {
+                let why = "only divisor's values 1m and 1 are supported with the cpu resource";
+                errors.0.push(Error::invalid(&at.get("divisor").path, resource, why));
+            }
+            return;
+        }
+        "memory" => (BYTES, "memory"),
+        "ephemeral-storage" => (BYTES, "local ephemeral storage"),
+        name if name.starts_with("hugepages-") => (BYTES, "hugepages"),
+        _ => return,
     };
+    let text = at.get("divisor").quantity().to_string();
     if text != "0" && !allowed.contains(&text.as_str()) {
-        let kind = if allowed.len() == 2 {
-            "only divisor's values 1m and 1 are supported with the cpu resource"
-        } else {
-            "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the memory resource"
-        };
-        errors.0.push(Error::invalid(&at.get("divisor").path, resource, kind));
+        let why = format!("only divisor's values {} are supported with the {what} resource", allowed.join(", "));
+        errors.0.push(Error::invalid(&at.get("divisor").path, resource, why));
     }
 }
 

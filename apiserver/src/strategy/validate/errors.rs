@@ -1,9 +1,15 @@
 use std::collections::HashSet;
 
-use mainstay_api::field::{Error, ErrorList};
+use mainstay_api::field::{Error, ErrorList, Shown};
 use mainstay_api::names;
+use serde_json::Value;
 
 use super::At;
+
+/// The error with the value at a place, which may be nothing.
+pub(crate) fn shown(error: Error, at: &At<'_>) -> Error {
+    if at.is_null() { Error { value: Shown::Absent(at.path.to_string()), ..error } } else { error }
+}
 
 /// Collects errors in the order in which they are found.
 #[derive(Default)]
@@ -17,7 +23,7 @@ impl Errors {
 
     /// Wrong, and shown.
     pub fn invalid(&mut self, at: &At<'_>, detail: impl Into<String>) {
-        self.0.push(Error::invalid(&at.path, at.value.clone(), detail));
+        self.0.push(shown(Error::invalid(&at.path, at.value.clone(), detail), at));
     }
 
     /// Not to be set.
@@ -32,7 +38,7 @@ impl Errors {
 
     /// None of the values that there are.
     pub fn unsupported(&mut self, at: &At<'_>, supported: &[&str]) {
-        self.0.push(Error::not_supported(&at.path, at.value.clone(), supported));
+        self.0.push(shown(Error::not_supported(&at.path, at.value.clone(), supported), at));
     }
 
     /// Further errors.
@@ -40,10 +46,11 @@ impl Errors {
         self.0.extend(errors);
     }
 
-    /// One error for each text.
+    /// One error for each text about a string; one that is missing is shown as the empty string that it stands for.
     pub fn each(&mut self, at: &At<'_>, texts: Vec<String>) {
+        let shown = if at.is_null() { Value::from("") } else { at.value.clone() };
         for text in texts {
-            self.invalid(at, text);
+            self.0.push(Error::invalid(&at.path, shown.clone(), text));
         }
     }
 
@@ -95,7 +102,9 @@ impl Errors {
 
     /// Is in a range.
     pub fn in_range(&mut self, at: &At<'_>, min: i64, max: i64) {
-        self.each(at, names::is_in_range(at.int(), min, max));
+        for text in names::is_in_range(at.int(), min, max) {
+            self.0.push(Error::invalid(&at.path, at.int(), text));
+        }
     }
 
     /// The elements of a list have different strings at `field` (the elements themselves if it is empty).

@@ -135,7 +135,7 @@ pub(crate) fn host_aliases(list: &At<'_>, errors: &mut Errors) {
     for at in list.items() {
         ip::address(&at.get("ip"), errors);
         for name in at.get("hostnames").items() {
-            errors.each(&At::new(name.value, at.path.child("hostnames")), names::is_dns1123_subdomain(name.str()));
+            errors.each(&name, names::is_dns1123_subdomain(name.str()));
         }
     }
 }
@@ -153,6 +153,7 @@ pub(crate) fn dns(spec: &At<'_>, errors: &mut Errors) {
                 &config.get("nameservers"),
                 "must provide at least one DNS nameserver when `dnsPolicy` is None",
             );
+            return;
         }
     }
     if config.is_null() {

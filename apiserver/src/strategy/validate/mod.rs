@@ -9,6 +9,11 @@ pub(crate) mod containers;
 pub(crate) mod env;
 pub(crate) mod gates;
 pub(crate) mod ip;
+pub(crate) mod network_volumes;
+pub(crate) mod pod_annotations;
+pub(crate) mod pod_claims;
+pub(crate) mod pod_os;
+pub(crate) mod pod_resources;
 pub(crate) mod pod_spec;
 pub(crate) mod probes;
 pub(crate) mod quantities;
@@ -21,4 +26,4 @@ pub(crate) mod volume_sources;
 pub(crate) mod volumes;
 
 pub(crate) use at::At;
-pub(crate) use errors::Errors;
+pub(crate) use errors::{Errors, shown};

@@ -2,16 +2,26 @@
 
 use mainstay_api::names;
 
-use super::{At, Errors, affinity, containers, gates, resources, security, selectors, volumes};
+use super::{
+    At, Errors, affinity, containers, gates, pod_claims, pod_os, pod_resources, resources, security, selectors, volumes,
+};
+
+/// Whose spec it is: a template leaves more open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner<'a> {
+    /// A pod of this name.
+    Pod(&'a str),
+    /// A template of pods.
+    Template,
+}
 
 /// The whole of a pod's spec.
-pub(crate) fn pod_spec(spec: &At<'_>, errors: &mut Errors) {
-    volumes::volumes(&spec.get("volumes"), errors);
-    containers::all(spec, errors);
-    if let Some(pod_resources) = spec.opt("resources") {
-        resources::container_resources(&pod_resources, errors);
-    }
-    host_network(spec, errors);
+pub(crate) fn pod_spec(spec: &At<'_>, owner: Owner<'_>, errors: &mut Errors) {
+    let mountable = volumes::volumes(&spec.get("volumes"), owner, errors);
+    pod_claims::claims(&spec.get("resourceClaims"), errors);
+    containers::all(spec, &mountable, errors);
+    pod_resources::pod(spec, errors);
+    host_network(spec, owner, errors);
     errors.one_of(&spec.get("restartPolicy"), &["Always", "OnFailure", "Never"]);
     errors.one_of(&spec.get("dnsPolicy"), &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]);
     selectors::labels(&spec.get("nodeSelector"), errors);
@@ -23,19 +33,38 @@ pub(crate) fn pod_spec(spec: &At<'_>, errors: &mut Errors) {
     gates::spread(&spec.get("topologySpreadConstraints"), errors);
     host_users(spec, errors);
     scalars(spec, errors);
+    pod_os::os(spec, errors);
+    if owner != Owner::Template {
+        only_pods(spec, errors);
+    }
 }
 
-/// With the host's network, the host's ports are the container's.
-fn host_network(spec: &At<'_>, errors: &mut Errors) {
+/// Rules that came when templates were stored that break them.
+fn only_pods(spec: &At<'_>, errors: &mut Errors) {
+    if spec.get("serviceAccountName").is_empty() {
+        for volume in spec.get("volumes").items() {
+            for source in volume.get("projected").get("sources").items() {
+                if let Some(token) = source.opt("serviceAccountToken") {
+                    errors.forbidden(&token, "must not be specified when serviceAccountName is not set");
+                }
+            }
+        }
+    }
+    for list in ["containers", "initContainers"] {
+        spec.get(list).items().for_each(|container| containers::trimmed_image(&container, errors));
+    }
+}
+
+/// With the host's network, the host's ports are the container's; those of a template may be filled in later.
+fn host_network(spec: &At<'_>, owner: Owner<'_>, errors: &mut Errors) {
     if !spec.get("hostNetwork").bool() {
         return;
     }
-    for kind in ["containers", "initContainers"] {
-        for port in spec.get(kind).items().flat_map(|container| container.get("ports").items()) {
-            let (own, host) = (port.get("containerPort"), port.get("hostPort"));
-            if own.int() != host.int() {
-                errors.invalid(&own, "must match `hostPort` when `hostNetwork` is true");
-            }
+    for port in spec.get("containers").items().flat_map(|container| container.get("ports").items()) {
+        let (own, host) = (port.get("containerPort").int(), port.get("hostPort"));
+        if own != host.int() && (owner != Owner::Template || host.int() != 0) {
+            let why = "must match `containerPort` when `hostNetwork` is true";
+            errors.0.push(mainstay_api::field::Error::invalid(&host.path, host.int(), why));
         }
     }
 }
@@ -44,9 +73,10 @@ fn host_users(spec: &At<'_>, errors: &mut Errors) {
     if spec.opt("hostUsers").is_none_or(|at| at.bool()) {
         return;
     }
-    for field in ["hostNetwork", "hostPID", "hostIPC"] {
+    // Two of them are called as they are inside Kubernetes.
+    for (field, shown) in [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")] {
         if spec.get(field).bool() {
-            errors.forbidden(&spec.get(field), "when `hostUsers` is false");
+            errors.forbidden(&At::new(spec.value, spec.path.child(shown)), "when `pod.Spec.HostUsers` is false");
         }
     }
 }
@@ -57,6 +87,12 @@ fn scalars(spec: &At<'_>, errors: &mut Errors) {
     if let Some(deadline) = spec.opt("activeDeadlineSeconds") {
         errors.in_range(&deadline, 1, i64::from(i32::MAX));
     }
+    if let Some(name) = spec.opt("hostnameOverride") {
+        errors.each(&name, names::is_dns1123_subdomain(name.str()));
+        if name.str().len() > 64 {
+            errors.0.push(mainstay_api::field::Error::too_long(&name.path, 64));
+        }
+    }
     errors.name_if_set(&spec.get("hostname"), names::is_dns1123_label);
     errors.name_if_set(&spec.get("subdomain"), names::is_dns1123_label);
     gates::tolerations(&spec.get("tolerations"), errors);
@@ -66,8 +102,6 @@ fn scalars(spec: &At<'_>, errors: &mut Errors) {
         errors.each(&class, names::is_dns1123_subdomain(class.str()));
     }
     errors.one_of_if_set(&spec.get("preemptionPolicy"), &["Never", "PreemptLowerPriority"]);
-    resources::amounts(&spec.get("overhead"), errors);
-    if let Some(os) = spec.opt("os") {
-        errors.one_of(&os.get("name"), &["linux", "windows"]);
-    }
+    let overhead = spec.get("overhead");
+    resources::amounts(&At::new(overhead.value, overhead.path.child("limits")), errors);
 }

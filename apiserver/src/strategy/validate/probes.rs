@@ -5,6 +5,45 @@ use serde_json::Value;
 
 use super::{At, Errors};
 
+/// The signals of Linux by name; those of real time count from both ends.
+const SIGNALS: &[&str] = &[
+    "SIGABRT",
+    "SIGALRM",
+    "SIGBUS",
+    "SIGCHLD",
+    "SIGCLD",
+    "SIGCONT",
+    "SIGFPE",
+    "SIGHUP",
+    "SIGILL",
+    "SIGINT",
+    "SIGIO",
+    "SIGIOT",
+    "SIGKILL",
+    "SIGPIPE",
+    "SIGPOLL",
+    "SIGPROF",
+    "SIGPWR",
+    "SIGQUIT",
+    "SIGRTMAX",
+    "SIGRTMIN",
+    "SIGSEGV",
+    "SIGSTKFLT",
+    "SIGSTOP",
+    "SIGSYS",
+    "SIGTERM",
+    "SIGTRAP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGUSR1",
+    "SIGUSR2",
+    "SIGVTALRM",
+    "SIGWINCH",
+    "SIGXCPU",
+    "SIGXFSZ",
+];
 const HANDLERS: &[&str] = &["exec", "httpGet", "tcpSocket", "grpc", "sleep"];
 
 /// What a container is asked for; `grace` is the pod's.
@@ -45,17 +84,19 @@ fn probe(probe: &At<'_>, errors: &mut Errors) {
 }
 
 /// The hooks of a container.
-pub(crate) fn lifecycle(lifecycle: &At<'_>, grace: i64, errors: &mut Errors) {
+pub(crate) fn lifecycle(lifecycle: &At<'_>, grace: i64, spec: &At<'_>, errors: &mut Errors) {
     const HOOKS: [&str; 4] = ["exec", "httpGet", "tcpSocket", "sleep"];
     for hook in ["postStart", "preStop"] {
         if let Some(hook) = lifecycle.opt(hook) {
             handler(&hook, &HOOKS, Some(grace), errors);
         }
     }
-    if let Some(signal) = lifecycle.opt("stopSignal")
-        && !signal.str().starts_with("SIG")
-    {
-        errors.invalid(&signal, "must be a valid signal");
+    if let Some(signal) = lifecycle.opt("stopSignal") {
+        match spec.get("os").get("name").str() {
+            "" => errors.forbidden(&signal, "may not be set for containers with empty `spec.os.name`"),
+            "windows" => errors.one_of_if_set(&signal, &["SIGKILL", "SIGTERM"]),
+            _ => errors.one_of_if_set(&signal, SIGNALS),
+        }
     }
 }
 

@@ -7,19 +7,27 @@ use super::{At, Errors};
 
 /// The `resources` of a container.
 pub(crate) fn container_resources(resources: &At<'_>, errors: &mut Errors) {
+    requirements(resources, container_amount, errors);
+}
+
+fn container_amount(name: &str, at: &At<'_>, errors: &mut Errors) {
+    container_resource_name(name, at, errors);
+    resource_amount(name, at, errors);
+}
+
+/// Requests and limits of which each is judged by itself as `judge` has it.
+pub(crate) fn requirements(resources: &At<'_>, judge: fn(&str, &At<'_>, &mut Errors), errors: &mut Errors) {
     let (limits, requests) = (resources.get("limits"), resources.get("requests"));
     let (mut limits_huge, mut limits_usual) = (false, false);
     for (name, at) in limits.entries() {
-        container_resource_name(name, &at, errors);
-        resource_amount(name, &at, errors);
+        judge(name, &at, errors);
         limits_huge |= is_hugepages(name);
         limits_usual |= matches!(name, "cpu" | "memory");
         whole_pages(name, &at, errors);
     }
     let (mut requests_huge, mut requests_usual) = (false, false);
     for (name, at) in requests.entries() {
-        container_resource_name(name, &at, errors);
-        resource_amount(name, &at, errors);
+        judge(name, &at, errors);
         request_and_limit(name, &at, &limits, &requests, errors);
         requests_huge |= is_hugepages(name);
         requests_usual |= matches!(name, "cpu" | "memory");
@@ -68,7 +76,6 @@ fn whole_pages(name: &str, at: &At<'_>, errors: &mut Errors) {
 /// A list of amounts alone, as in `overhead`.
 pub(crate) fn amounts(list: &At<'_>, errors: &mut Errors) {
     for (name, at) in list.entries() {
-        container_resource_name(name, &at, errors);
-        resource_amount(name, &at, errors);
+        container_amount(name, &at, errors);
     }
 }

@@ -16,13 +16,17 @@ pub(crate) fn pod(spec: &At<'_>, errors: &mut Errors) {
         user_or_group(&group, errors);
     }
     if spec.get("shareProcessNamespace").bool() && spec.get("hostPID").bool() {
-        errors.invalid(&spec.get("shareProcessNamespace"), "ShareProcessNamespace and HostPID cannot both be enabled");
+        // Inside Kubernetes the flag is part of the security context.
+        let at = context.path.child("shareProcessNamespace");
+        errors.0.push(Error::invalid(&at, true, "ShareProcessNamespace and HostPID cannot both be enabled"));
     }
-    errors.one_of_if_set(&context.get("fsGroupChangePolicy"), &["Always", "OnRootMismatch"]);
-    errors.one_of_if_set(&context.get("supplementalGroupsPolicy"), &["Merge", "Strict"]);
-    seccomp(&context.get("seccompProfile"), errors);
-    app_armor(&context.get("appArmorProfile"), errors);
     sysctls(spec, &context.get("sysctls"), errors);
+    errors.one_of_if_set(&context.get("fsGroupChangePolicy"), &["Always", "OnRootMismatch"]);
+    seccomp(&context.get("seccompProfile"), errors);
+    windows(&context.get("windowsOptions"), errors);
+    app_armor(&context.get("appArmorProfile"), errors);
+    errors.one_of_if_set(&context.get("supplementalGroupsPolicy"), &["Merge", "Strict"]);
+    errors.one_of_if_set(&context.get("seLinuxChangePolicy"), &["MountOption", "Recursive"]);
 }
 
 fn user_or_group(at: &At<'_>, errors: &mut Errors) {
@@ -32,32 +36,118 @@ fn user_or_group(at: &At<'_>, errors: &mut Errors) {
 }
 
 fn sysctls(spec: &At<'_>, list: &At<'_>, errors: &mut Errors) {
-    errors.unique(list, "name");
+    let mut seen = std::collections::HashSet::new();
     for at in list.items() {
         let name = at.get("name");
+        let texts = names::is_sysctl_name(name.str());
         if name.str().is_empty() {
             errors.required(&name, "");
-        } else if name.str().starts_with("net.") && spec.get("hostNetwork").bool() {
-            errors.invalid(&name, "may not be specified when 'hostNetwork' is true");
+        } else if !texts.is_empty() {
+            errors.each(&name, texts);
+        } else if seen.contains(name.str()) {
+            errors.duplicate(&name);
         }
+        for flag in ["hostNetwork", "hostIPC"] {
+            if spec.get(flag).bool() && namespace_of(name.str()) == flag {
+                errors.invalid(&name, format!("may not be specified when '{flag}' is true"));
+            }
+        }
+        seen.insert(name.str());
+    }
+}
+
+/// With which of the host's namespaces a kernel parameter would be the host's own.
+fn namespace_of(sysctl: &str) -> &'static str {
+    const IPC: &[&str] = &["kernel.sem"];
+    let name = sysctl.replace('/', ".");
+    if name.starts_with("net.") {
+        "hostNetwork"
+    } else if IPC.contains(&name.as_str())
+        || ["kernel.shm", "kernel.msg", "fs.mqueue."].iter().any(|p| name.starts_with(p))
+    {
+        "hostIPC"
+    } else {
+        ""
+    }
+}
+
+/// The options of a Windows container, or of all of a pod.
+fn windows(at: &At<'_>, errors: &mut Errors) {
+    let (name, content, user) =
+        (at.opt("gmsaCredentialSpecName"), at.opt("gmsaCredentialSpec"), at.opt("runAsUserName"));
+    if let Some(name) = name {
+        errors.each(&name, names::is_dns1123_subdomain(name.str()));
+    }
+    if let Some(content) = content {
+        if content.str().is_empty() {
+            errors.invalid(&content, "gmsaCredentialSpec cannot be an empty string");
+        } else if content.str().len() > 64 << 10 {
+            errors.0.push(Error::too_long(&content.path, 64 << 10));
+        }
+    }
+    if let Some(user) = user {
+        windows_user(&user, errors);
+    }
+}
+
+/// `DOMAIN\user`, the domain being optional.
+fn windows_user(at: &At<'_>, errors: &mut Errors) {
+    let text = at.str();
+    if text.is_empty() {
+        errors.invalid(at, "runAsUserName cannot be an empty string");
+        return;
+    }
+    if text.chars().any(char::is_control) {
+        errors.invalid(at, "runAsUserName cannot contain control characters");
+        return;
+    }
+    let parts: Vec<&str> = text.split('\\').collect();
+    let (domain, user) = match parts.as_slice() {
+        [user] => (None, *user),
+        [domain, user] => (Some(*domain), *user),
+        _ => {
+            errors.invalid(at, "runAsUserName cannot contain more than one backslash");
+            return;
+        }
+    };
+    if let Some(domain) = domain
+        && domain.len() >= 256
+    {
+        errors.invalid(at, "runAsUserName's Domain length must be under 256 characters");
+    }
+    if user.is_empty() {
+        errors.invalid(at, "runAsUserName's User cannot be empty");
+    } else if user.chars().count() > 104 {
+        errors.invalid(at, "runAsUserName's User length must not be longer than 104 characters");
+    }
+    if user.chars().all(|c| c == '.' || c == ' ') && !user.is_empty() {
+        errors.invalid(at, "runAsUserName's User cannot contain only periods or spaces");
+    }
+    if user.contains(['"', '/', '\\', '[', ']', ':', ';', '|', '=', ',', '+', '*', '?', '<', '>', '@']) {
+        let why = "runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]";
+        errors.invalid(at, why);
     }
 }
 
 /// The container's security context.
-pub(crate) fn container(context: &At<'_>, errors: &mut Errors) {
+pub(crate) fn container(context: &At<'_>, host_users: bool, errors: &mut Errors) {
     if context.is_null() {
         return;
     }
     for field in ["runAsUser", "runAsGroup"] {
         user_or_group(&context.get(field), errors);
     }
-    if let Some(proc_mount) = context.opt("procMount") {
-        errors.one_of_if_set(&proc_mount, &["Default", "Unmasked"]);
+    if let Some(mount) = context.opt("procMount") {
+        errors.one_of_if_set(&mount, &["Default", "Unmasked"]);
+        if host_users && mount.str() == "Unmasked" {
+            errors.invalid(&mount, "`hostUsers` must be false to use `Unmasked`");
+        }
     }
     seccomp(&context.get("seccompProfile"), errors);
     if context.opt("allowPrivilegeEscalation").is_some_and(|at| !at.bool()) {
         escalation(context, errors);
     }
+    windows(&context.get("windowsOptions"), errors);
     app_armor(&context.get("appArmorProfile"), errors);
 }
 
@@ -120,20 +210,20 @@ fn seccomp(profile: &At<'_>, errors: &mut Errors) {
         return;
     }
     let (kind, local) = (profile.get("type"), profile.get("localhostProfile"));
-    if kind.str() == "Localhost" {
-        if local.is_null() {
-            errors.required(&local, "must be set when seccomp type is Localhost");
-        } else {
-            volumes::local_path(&local, errors);
-        }
-    } else if !local.is_null() {
-        let shown = format!("{{\"Type\":{},\"LocalhostProfile\":{}}}", json!(kind.str()), local.value);
-        errors.0.push(Error::invalid_text(&local.path, shown, "can only be set when seccomp type is Localhost"));
-    }
     match kind.str() {
         "" => errors.required(&kind, "type is required when seccompProfile is set"),
         "Localhost" | "RuntimeDefault" | "Unconfined" => {}
         _ => errors.unsupported(&kind, &["Localhost", "RuntimeDefault", "Unconfined"]),
+    }
+    if kind.str() == "Localhost" {
+        if local.is_null() {
+            errors.required(&local, "must be set when seccomp type is Localhost");
+        } else {
+            volumes::descending_path(&local, errors);
+        }
+    } else if !local.is_null() {
+        let shown = format!("{{\"Type\":{},\"LocalhostProfile\":{}}}", json!(kind.str()), local.value);
+        errors.0.push(Error::invalid_text(&local.path, shown, "can only be set when seccomp type is Localhost"));
     }
 }
 

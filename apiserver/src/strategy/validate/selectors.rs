@@ -58,6 +58,17 @@ pub(crate) fn node_selector(at: &At<'_>, errors: &mut Errors) {
 
 /// Requirements that are and-ed.
 pub(crate) fn node_selector_term(term: &At<'_>, errors: &mut Errors) {
+    for at in term.get("matchExpressions").items() {
+        node_requirement(&at, errors);
+        for value in at.get("values").items() {
+            errors.each(&value, names::is_label_value(value.str()));
+        }
+    }
+    term.get("matchFields").items().for_each(|at| field_requirement(&at, errors));
+}
+
+/// Requirements that are only preferred: of these a value may be no label's.
+pub(crate) fn node_preference(term: &At<'_>, errors: &mut Errors) {
     term.get("matchExpressions").items().for_each(|at| node_requirement(&at, errors));
     term.get("matchFields").items().for_each(|at| field_requirement(&at, errors));
 }
@@ -79,9 +90,6 @@ fn node_requirement(at: &At<'_>, errors: &mut Errors) {
     }
     let key = at.get("key");
     errors.extend(meta::validate_label_name(key.str(), &key.path));
-    for value in values.items() {
-        errors.each(&value, names::is_label_value(value.str()));
-    }
 }
 
 fn field_requirement(at: &At<'_>, errors: &mut Errors) {

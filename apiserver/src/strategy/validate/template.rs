@@ -2,7 +2,8 @@
 
 use mainstay_api::meta;
 
-use super::{At, Errors, pod_spec};
+use super::pod_spec::Owner;
+use super::{At, Errors, pod_annotations, pod_spec};
 
 /// Labels, annotations and spec of a template.
 pub(crate) fn template(template: &At<'_>, errors: &mut Errors) {
@@ -12,7 +13,10 @@ pub(crate) fn template(template: &At<'_>, errors: &mut Errors) {
         metadata.get("annotations").value.as_object(),
         &template.path.child("annotations"),
     ));
-    pod_spec::pod_spec(&template.get("spec"), errors);
+    let annotations = At::new(metadata.get("annotations").value, template.path.child("annotations"));
+    pod_annotations::annotations(&annotations, &template.get("spec"), errors);
+    pod_spec::pod_spec(&template.get("spec"), Owner::Template, errors);
+    pod_annotations::agree_with_fields(&annotations, &template.get("spec"), errors);
     let ephemeral = template.get("spec").get("ephemeralContainers");
     if !ephemeral.is_empty() {
         errors.forbidden(&ephemeral, "ephemeral containers not allowed in pod template");

@@ -9,46 +9,49 @@ use super::{At, Errors, volumes};
 /// The pod's volumes by name.
 pub(crate) type Volumes<'a> = HashMap<&'a str, At<'a>>;
 
-/// The pod's volumes by name.
-pub(crate) fn by_name<'a>(spec: &At<'a>) -> Volumes<'a> {
-    spec.get("volumes").items().map(|volume| (volume.get("name").str(), volume)).collect()
-}
-
 /// `volumeMounts` of a container.
 pub(crate) fn mounts(container: &At<'_>, volumes: &Volumes<'_>, errors: &mut Errors) {
     let list = container.get("volumeMounts");
     let devices: HashMap<&str, &str> =
-        container.get("volumeDevices").items().map(|at| (at.get("devicePath").str(), at.get("name").str())).collect();
+        container.get("volumeDevices").items().map(|at| (at.get("name").str(), at.get("devicePath").str())).collect();
     let mut paths = HashSet::new();
     for mount in list.items() {
         let (name, path) = (mount.get("name"), mount.get("mountPath"));
         errors.needed(&name);
-        if !name.str().is_empty() && !volumes.contains_key(name.str()) {
+        let volume = volumes.get(name.str());
+        if volume.is_none() {
             errors.0.push(Error::not_found(&name.path, name.str()));
         }
         errors.needed(&path);
         if !paths.insert(path.str()) {
             errors.0.push(Error::invalid(&path.path, path.str(), "must be unique"));
         }
-        if devices.contains_key(path.str()) {
-            errors.invalid(&path, "must not already exist in volumeDevices");
+        if devices.contains_key(name.str()) {
+            errors.invalid(&name, "must not already exist in volumeDevices");
         }
-        sub_path(&mount, errors);
+        if devices.values().any(|device| *device == path.str()) {
+            errors.invalid(&path, "must not already exist as a path in volumeDevices");
+        }
+        sub_path(&mount, &list, volume.is_some_and(|volume| volume.opt("image").is_some()), errors);
         propagation(&mount, container, &list, errors);
         recursive(&mount, &list, errors);
     }
 }
 
-fn sub_path(mount: &At<'_>, errors: &mut Errors) {
+/// Where in the volume; bad paths are called after the list, not after the mount.
+fn sub_path(mount: &At<'_>, list: &At<'_>, image: bool, errors: &mut Errors) {
     let (path, expr) = (mount.get("subPath"), mount.get("subPathExpr"));
+    if image && !expr.str().is_empty() {
+        errors.invalid(&expr, "not allowed in image volume sources");
+    }
     if !path.str().is_empty() {
-        volumes::descending_path(&path, errors);
+        volumes::descending_path(&At::new(path.value, list.path.child("subPath")), errors);
     }
     if !expr.str().is_empty() {
         if !path.str().is_empty() {
             errors.invalid(&expr, "subPathExpr and subPath are mutually exclusive");
         }
-        volumes::descending_path(&expr, errors);
+        volumes::descending_path(&At::new(expr.value, list.path.child("subPathExpr")), errors);
     }
 }
 
@@ -59,7 +62,7 @@ fn propagation(mount: &At<'_>, container: &At<'_>, list: &At<'_>, errors: &mut E
         "None" | "HostToContainer" => {}
         "Bidirectional" if container.get("securityContext").get("privileged").bool() => {}
         "Bidirectional" => {
-            errors.forbidden(&at, "Bidirectional mount propagation is available only to privileged containers")
+            errors.forbidden(&at, "Bidirectional mount propagation is available only to privileged containers");
         }
         _ => errors.unsupported(&at, &["Bidirectional", "HostToContainer", "None"]),
     }
@@ -84,7 +87,8 @@ fn recursive(mount: &At<'_>, list: &At<'_>, errors: &mut Errors) {
 
 /// `volumeDevices` of a container.
 pub(crate) fn devices(container: &At<'_>, volumes: &Volumes<'_>, errors: &mut Errors) {
-    let mounted: HashSet<&str> = container.get("volumeMounts").items().map(|at| at.get("mountPath").str()).collect();
+    let mounted: HashMap<&str, &str> =
+        container.get("volumeMounts").items().map(|at| (at.get("name").str(), at.get("mountPath").str())).collect();
     let (mut paths, mut names) = (HashSet::new(), HashSet::new());
     for device in container.get("volumeDevices").items() {
         let (name, path) = (device.get("name"), device.get("devicePath"));
@@ -99,18 +103,23 @@ pub(crate) fn devices(container: &At<'_>, volumes: &Volumes<'_>, errors: &mut Er
                     "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode",
                 );
             }
-            None if !name.str().is_empty() => errors.0.push(Error::not_found(&name.path, name.str())),
+            None => errors.0.push(Error::not_found(&name.path, name.str())),
             _ => {}
         }
         errors.needed(&path);
-        if !path.str().is_empty() && !paths.insert(path.str()) {
+        if !path.str().is_empty() && paths.contains(path.str()) {
             errors.invalid(&path, "must be unique");
         }
-        if !path.str().is_empty() && path.str().split('/').any(|part| part == "..") {
+        if path.str().split('/').any(|part| part == "..") {
             errors.invalid(&path, "can not contain backsteps ('..')");
+        } else {
+            paths.insert(path.str());
         }
-        if mounted.contains(path.str()) {
-            errors.invalid(&path, "must not already exist in volumeMounts");
+        if mounted.contains_key(name.str()) {
+            errors.invalid(&name, "must not already exist in volumeMounts");
+        }
+        if mounted.values().any(|mount| *mount == path.str()) {
+            errors.invalid(&path, "must not already exist as a path in volumeMounts");
         }
     }
 }

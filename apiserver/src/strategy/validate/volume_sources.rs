@@ -1,8 +1,14 @@
 //! The sources of volumes, of pods and of persistent volumes.
 
-use mainstay_api::names;
+use std::collections::HashSet;
 
-use super::{At, Errors, env, selectors, volumes};
+use mainstay_api::field::{Error, Path};
+use mainstay_api::{meta, names};
+
+use super::{At, Errors, env, network_volumes, selectors, volumes};
+
+/// What is said of a volume name and a portal that together are too long.
+pub(crate) const ISCSI_TOO_LONG: &str = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
 
 /// The sources that a pod's volume can have, in the order in which they are looked at.
 pub(crate) const SOURCES: &[&str] = &[
@@ -57,8 +63,24 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("scaleIO", &["gateway", "system", "volumeName"]),
 ];
 
-/// The rules of one source.
+/// How errors call a source that may not be there beside another.
+pub(crate) fn refused_as(name: &str) -> &str {
+    match name {
+        "cephfs" => "cephFS",
+        // So it is written in Kubernetes.
+        "downwardAPI" => "downwarAPI",
+        name => name,
+    }
+}
+
+/// The rules of one source, of a pod's volume or of a persistent volume.
 pub(crate) fn source(name: &str, at: &At<'_>, errors: &mut Errors) {
+    let needed = NEEDED.iter().find(|(source, _)| *source == name).map_or(&[][..], |(_, fields)| fields);
+    let renamed = match name {
+        "gcePersistentDisk" => At::new(at.value, Path::new(&at.path.to_string().replace(name, "persistentDisk"))),
+        _ => at.clone(),
+    };
+    needed.iter().for_each(|field| errors.needed(&renamed.get(field)));
     match name {
         "emptyDir" => empty_dir(at, errors),
         "hostPath" => host_path(at, errors),
@@ -69,12 +91,9 @@ pub(crate) fn source(name: &str, at: &At<'_>, errors: &mut Errors) {
         "projected" => projected(at, errors),
         "csi" => csi(at, errors),
         "ephemeral" => ephemeral(at, errors),
-        "image" => errors.needed(&at.get("reference")),
-        "iscsi" => iscsi(at, errors),
-        _ => {
-            let needed = NEEDED.iter().find(|(source, _)| *source == name).map_or(&[][..], |(_, fields)| fields);
-            needed.iter().for_each(|field| errors.needed(&at.get(field)));
-        }
+        "image" => errors.one_of_if_set(&at.get("pullPolicy"), &["Always", "IfNotPresent", "Never"]),
+        "gitRepo" => volumes::descending_path(&at.get("directory"), errors),
+        _ => network_volumes::source(name, &renamed, errors),
     }
 }
 
@@ -89,18 +108,13 @@ fn empty_dir(at: &At<'_>, errors: &mut Errors) {
 pub(crate) fn host_path(at: &At<'_>, errors: &mut Errors) {
     const TYPES: &[&str] =
         &["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
-    const TYPE_NAMES: &[&str] =
-        &["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
     let path = at.get("path");
     if path.str().is_empty() {
         errors.required(&path, "");
         return;
     }
     volumes::no_backsteps(&path, errors);
-    let kind = at.get("type");
-    if !kind.is_null() && !TYPES.contains(&kind.str()) {
-        errors.unsupported(&kind, TYPE_NAMES);
-    }
+    errors.one_of_if_set(&at.get("type"), TYPES);
 }
 
 /// A network file system's server and path.
@@ -109,15 +123,7 @@ pub(crate) fn nfs(at: &At<'_>, errors: &mut Errors) {
     let path = at.get("path");
     errors.needed(&path);
     if !path.str().starts_with('/') {
-        errors.invalid(&path, "must be an absolute path");
-    }
-}
-
-fn iscsi(at: &At<'_>, errors: &mut Errors) {
-    errors.needed(&at.get("targetPortal"));
-    errors.needed(&at.get("iqn"));
-    if !(0..=255).contains(&at.get("lun").int()) {
-        errors.invalid(&at.get("lun"), "must be between 0 and 255, inclusive");
+        errors.each(&path, vec!["must be an absolute path".to_owned()]);
     }
 }
 
@@ -144,49 +150,74 @@ fn projected(at: &At<'_>, errors: &mut Errors) {
     const KINDS: &[&str] =
         &["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate"];
     volumes::file_mode(&at.get("defaultMode"), errors);
+    let mut paths = HashSet::new();
     for source in at.get("sources").items() {
         let present = source.present(KINDS);
-        for (index, kind) in present.iter().enumerate() {
-            let part = source.get(kind);
-            if index > 0 {
-                errors.forbidden(&At::new(part.value, source.path.clone()), "may not specify more than 1 volume type");
-                continue;
-            }
-            projected_source(kind, &part, at, errors);
+        for kind in &present {
+            projected_source(kind, &source.get(kind), at, &mut paths, errors);
+        }
+        if present.len() > 1 {
+            errors.forbidden(&source, "may not specify more than 1 volume type per source");
         }
     }
 }
 
-fn projected_source(kind: &str, part: &At<'_>, volume: &At<'_>, errors: &mut Errors) {
+fn projected_source<'a>(kind: &str, part: &At<'a>, volume: &At<'_>, paths: &mut HashSet<&'a str>, errors: &mut Errors) {
+    let taken = |shown: &str, errors: &mut Errors| {
+        errors.0.push(Error::invalid(&volume.path, shown, "conflicting duplicate paths"));
+    };
     match kind {
         "secret" | "configMap" => {
             errors.needed(&part.get("name"));
             items(part, errors);
+            let files = part.get("items");
+            for path in files.items().map(|item| item.get("path").str()).filter(|path| !path.is_empty()) {
+                if !paths.insert(path) {
+                    taken(part.get("name").str(), errors);
+                }
+            }
         }
         "downwardAPI" => {
-            part.get("items").items().for_each(|file| env::downward_file(&file, volume, errors));
-        }
-        "serviceAccountToken" => {
-            let seconds = part.get("expirationSeconds");
-            if seconds.int() < 600 {
-                errors.invalid(&seconds, "may not specify a duration less than 10 minutes");
-            } else if seconds.int() > 1 << 32 {
-                errors.invalid(&seconds, "may not specify a duration larger than 2^32 seconds");
+            for file in part.get("items").items() {
+                env::downward_file(&file, part, errors);
+                let path = file.get("path").str();
+                if !path.is_empty() && !paths.insert(path) {
+                    taken(path, errors);
+                }
             }
-            if part.get("path").str().is_empty() {
-                errors.required(&At::new(part.value, volume.path.child("path")), "");
-            } else {
-                volumes::local_path(&part.get("path"), errors);
+        }
+        "serviceAccountToken" => token(part, volume, errors),
+        "clusterTrustBundle" => {
+            network_volumes::trust_bundle(part, errors);
+            let path = part.get("path").str();
+            if !paths.insert(path) {
+                taken(path, errors);
             }
         }
         _ => volumes::local_path(&part.get("path"), errors),
     }
 }
 
+fn token(part: &At<'_>, volume: &At<'_>, errors: &mut Errors) {
+    let seconds = part.get("expirationSeconds");
+    if seconds.int() < 600 {
+        errors.invalid(&seconds, "may not specify a duration less than 10 minutes");
+    } else if seconds.int() > 1 << 32 {
+        errors.invalid(&seconds, "may not specify a duration larger than 2^32 seconds");
+    }
+    // The path is called after the volume, not after the source.
+    volumes::local_path(&At::new(part.get("path").value, volume.path.child("path")), errors);
+}
+
 fn csi(at: &At<'_>, errors: &mut Errors) {
     csi_driver_name(&at.get("driver"), errors);
     if let Some(reference) = at.opt("nodePublishSecretRef") {
-        errors.needed(&reference.get("name"));
+        let name = reference.get("name");
+        if name.str().is_empty() {
+            errors.required(&name, "");
+        } else {
+            errors.each(&At::new(name.value, at.path.child("name")), names::is_dns1123_subdomain(name.str()));
+        }
     }
 }
 
@@ -197,7 +228,7 @@ pub(crate) fn csi_driver_name(at: &At<'_>, errors: &mut Errors) {
         return;
     }
     if at.str().len() > 63 {
-        errors.0.push(mainstay_api::field::Error::too_long(&at.path, 63));
+        errors.0.push(Error::too_long(&at.path, 63));
     }
     errors.each(at, names::is_dns1123_subdomain(&at.str().to_lowercase()));
 }
@@ -207,7 +238,20 @@ fn ephemeral(at: &At<'_>, errors: &mut Errors) {
         errors.required(&at.get("volumeClaimTemplate"), "");
         return;
     };
+    template_metadata(&template.get("metadata"), errors);
     claim_spec(&template.get("spec"), errors);
+}
+
+/// The metadata of what is made from a template: labels and annotations alone.
+fn template_metadata(at: &At<'_>, errors: &mut Errors) {
+    let (labels, annotations) = (at.get("labels"), at.get("annotations"));
+    errors.extend(meta::validate_annotations(annotations.value.as_object(), &annotations.path));
+    selectors::labels(&labels, errors);
+    for field in ["name", "generateName", "namespace", "ownerReferences", "finalizers"] {
+        if !at.get(field).is_empty() {
+            errors.forbidden(&at.get(field), "cannot be set");
+        }
+    }
 }
 
 /// The modes of access that there are.
@@ -237,7 +281,7 @@ pub(crate) fn claim_spec(spec: &At<'_>, errors: &mut Errors) {
     }
     let (source, reference) = (spec.get("dataSource"), spec.get("dataSourceRef"));
     if !source.is_null() && !reference.is_null() && source.value != reference.value {
-        errors.0.push(mainstay_api::field::Error::invalid_text(&spec.path, "{}", "must match dataSourceRef"));
+        errors.0.push(Error::invalid_text(&spec.path, "{}", "must match dataSourceRef"));
     }
     if spec.opt("volumeAttributesClassName").is_some() {
         errors.name_if_set(&spec.get("volumeAttributesClassName"), names::is_dns1123_subdomain);
@@ -247,11 +291,13 @@ pub(crate) fn claim_spec(spec: &At<'_>, errors: &mut Errors) {
 fn data_source(at: &At<'_>, errors: &mut Errors) {
     errors.needed(&at.get("name"));
     errors.needed(&at.get("kind"));
-    let kind = at.get("kind").str();
-    if at.get("apiGroup").str().is_empty() && !kind.is_empty() && kind != "PersistentVolumeClaim" {
+    let (group, kind) = (at.get("apiGroup"), at.get("kind").str());
+    if group.str().is_empty() && kind != "PersistentVolumeClaim" {
         let detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
-        errors.0.push(mainstay_api::field::Error::invalid(&at.path, kind, detail));
+        errors.0.push(Error::invalid(&at.path, kind, detail));
     }
+    errors.name_if_set(&group, names::is_dns1123_subdomain);
+    errors.name_if_set(&at.get("namespace"), names::is_dns1123_label);
 }
 
 /// Known modes, the exclusive one alone.
@@ -261,7 +307,8 @@ pub(crate) fn access_modes(modes: &At<'_>, errors: &mut Errors) {
             errors.unsupported(&At::new(mode.value, modes.path.clone()), ACCESS_MODES);
         }
     }
-    if modes.len() > 1 && modes.strings().any(|mode| mode == "ReadWriteOncePod") {
+    let others = modes.strings().any(|mode| mode != "ReadWriteOncePod" && ACCESS_MODES.contains(&mode));
+    if others && modes.strings().any(|mode| mode == "ReadWriteOncePod") {
         errors.forbidden(modes, "may not use ReadWriteOncePod with other access modes");
     }
 }
@@ -270,6 +317,6 @@ pub(crate) fn access_modes(modes: &At<'_>, errors: &mut Errors) {
 pub(crate) fn positive(at: &At<'_>, errors: &mut Errors) {
     let quantity = at.quantity();
     if quantity.is_negative() || quantity.is_zero() {
-        errors.0.push(mainstay_api::field::Error::invalid(&at.path, quantity.to_string(), "must be greater than zero"));
+        errors.0.push(Error::invalid(&at.path, quantity.to_string(), "must be greater than zero"));
     }
 }

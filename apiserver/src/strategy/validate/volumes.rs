@@ -5,38 +5,82 @@ use std::collections::HashSet;
 use mainstay_api::field::Error;
 use mainstay_api::names;
 
+use super::pod_spec::Owner;
+use super::volume_mounts::Volumes;
 use super::volume_sources::{self, SOURCES};
 use super::{At, Errors};
 
-/// The list `volumes`.
-pub(crate) fn volumes(list: &At<'_>, errors: &mut Errors) {
-    let mut seen = HashSet::new();
+/// The list `volumes`; returns those that are in order, for only they can be mounted.
+pub(crate) fn volumes<'a>(list: &At<'a>, owner: Owner<'_>, errors: &mut Errors) -> Volumes<'a> {
+    let created = created_claims(list, owner);
+    let mut good = Volumes::new();
     for volume in list.items() {
-        source(&volume, errors);
+        let mut found = Errors::default();
+        source(&volume, owner, &mut found);
         let name = volume.get("name");
         if name.str().is_empty() {
-            errors.required(&name, "");
+            found.required(&name, "");
         } else {
-            let texts = names::is_dns1123_label(name.str());
-            let valid = texts.is_empty();
-            errors.each(&name, texts);
-            if valid && !seen.insert(name.str()) {
-                errors.duplicate(&name);
-            }
+            found.each(&name, names::is_dns1123_label(name.str()));
+        }
+        if good.contains_key(name.str()) {
+            found.duplicate(&name);
+        }
+        if found.0.is_empty() {
+            good.insert(name.str(), volume.clone());
+        }
+        errors.extend(found.0);
+        let claim = volume.get("persistentVolumeClaim").get("claimName");
+        if created.contains(claim.str()) {
+            errors.invalid(&claim, "must not reference a PVC that gets created for an ephemeral volume");
         }
     }
+    good
+}
+
+/// The names of the claims that the pod's own volumes bring about.
+fn created_claims(list: &At<'_>, owner: Owner<'_>) -> HashSet<String> {
+    let Owner::Pod(pod) = owner else { return HashSet::new() };
+    let ephemeral = list.items().filter(|volume| !pod.is_empty() && volume.opt("ephemeral").is_some());
+    ephemeral.map(|volume| format!("{pod}-{}", volume.get("name").str())).collect()
 }
 
 /// One source at the most; without one the volume has been defaulted to emptyDir.
-fn source(volume: &At<'_>, errors: &mut Errors) {
-    let present: Vec<&str> = SOURCES.iter().copied().filter(|name| volume.opt(name).is_some()).collect();
+fn source(volume: &At<'_>, owner: Owner<'_>, errors: &mut Errors) {
+    let present = volume.present(SOURCES);
     for (index, name) in present.iter().enumerate() {
         let at = volume.get(name);
         if index > 0 {
-            errors.forbidden(&at, "may not specify more than 1 volume type");
+            let shown = At::new(at.value, volume.path.child(volume_sources::refused_as(name)));
+            errors.forbidden(&shown, "may not specify more than 1 volume type");
         } else {
             volume_sources::source(name, &at, errors);
+            with_volume(name, &at, volume, owner, errors);
         }
+    }
+    if present.is_empty() {
+        errors.required(volume, "must specify a volume type");
+    }
+}
+
+/// The rules that need to know the volume's name, or the pod's.
+fn with_volume(source: &str, at: &At<'_>, volume: &At<'_>, owner: Owner<'_>, errors: &mut Errors) {
+    let name = volume.get("name");
+    match (source, owner) {
+        ("iscsi", _) if at.opt("initiatorName").is_some() => {
+            if name.str().len() + 1 + at.get("targetPortal").str().len() > 64 {
+                errors.invalid(&name, volume_sources::ISCSI_TOO_LONG);
+            }
+        }
+        ("ephemeral", Owner::Pod(pod)) if !pod.is_empty() && !name.str().is_empty() => {
+            let claim = format!("{pod}-{}", name.str());
+            for text in names::is_dns1123_subdomain(&claim) {
+                errors.invalid(&name, format!("PVC name \"{claim}\": {text}"));
+            }
+        }
+        // A template may leave the image to whoever makes pods of it.
+        ("image", Owner::Pod(_)) => errors.needed(&at.get("reference")),
+        _ => {}
     }
 }
 
@@ -47,7 +91,7 @@ pub(crate) fn local_path(at: &At<'_>, errors: &mut Errors) {
         return;
     }
     descending_path(at, errors);
-    if at.str().starts_with("..") && !at.str().starts_with("../") && at.str() != ".." {
+    if at.str().starts_with("..") && !at.str().starts_with("../") {
         errors.invalid(at, "must not start with '..'");
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::difference;
 use crate::strategy::internal;
-use crate::strategy::validate::{At, Errors, pod_spec};
+use crate::strategy::validate::{At, Errors, containers, gates};
 
 const IMMUTABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
@@ -17,22 +17,28 @@ pub(crate) fn spec(new: &Value, old: &Value, errors: &mut Errors) {
     }
     // Images are judged again where they may change.
     for list in ["containers", "initContainers"] {
-        for image in now.get(list).items().map(|container| container.get("image")).filter(At::is_empty) {
-            errors.required(&image, "");
+        for container in now.get(list).items() {
+            errors.needed(&container.get("image"));
+            containers::trimmed_image(&container, errors);
         }
     }
-    deadline(&now, &was, errors);
-    gates(&now, &was, errors);
+    if !deadline(&now, &was, errors) {
+        return;
+    }
     tolerations(&now, &was, errors);
+    scheduling_gates(&now, &was, errors);
     let gated = !was.get("schedulingGates").is_empty();
     if gated {
         node_selector(&now, &was, errors);
+        node_affinity(&now, &was, errors);
     }
     let mut comparable = now.value.clone();
     adopt(&mut comparable, &was, gated);
     if comparable != *was.value
         && errors.0.iter().all(|error| {
-            error.kind != mainstay_api::field::Kind::Forbidden && !error.field.starts_with("spec.nodeSelector")
+            error.kind != mainstay_api::field::Kind::Forbidden
+                && !error.field.starts_with("spec.nodeSelector")
+                && !error.field.starts_with("spec.affinity.nodeAffinity")
         })
     {
         errors.forbidden(&now, format!("{IMMUTABLE}\n{}", difference(&comparable, was.value)));
@@ -53,19 +59,28 @@ fn counts(now: &At<'_>, was: &At<'_>, errors: &mut Errors) -> bool {
     stop
 }
 
-fn deadline(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
+/// A deadline may come, and come earlier; false if there is no point in looking further.
+fn deadline(now: &At<'_>, was: &At<'_>, errors: &mut Errors) -> bool {
     let (new, old) = (now.get("activeDeadlineSeconds"), was.get("activeDeadlineSeconds"));
-    if old.is_null() {
-        return;
-    }
     if new.is_null() {
-        errors.0.push(Error::invalid(&new.path, Value::Null, "must not update from a positive integer to nil value"));
-    } else if new.int() > old.int() {
+        if !old.is_null() {
+            let why = "must not update from a positive integer to nil value";
+            errors.0.push(Error::invalid(&new.path, Value::Null, why));
+        }
+        return true;
+    }
+    if !(0..=i64::from(i32::MAX)).contains(&new.int()) {
+        errors.in_range(&new, 0, i64::from(i32::MAX));
+        return false;
+    }
+    let later = !old.is_null() && new.int() > old.int();
+    if later {
         errors.invalid(&new, "must be less than or equal to previous value");
     }
+    !later
 }
 
-fn gates(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
+fn scheduling_gates(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
     let before: Vec<&str> = was.get("schedulingGates").items().map(|gate| gate.get("name").str()).collect();
     for gate in now.get("schedulingGates").items() {
         let name = gate.get("name");
@@ -85,6 +100,7 @@ fn tolerations(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
             return;
         }
     }
+    gates::tolerations(&new, errors);
 }
 
 fn same_toleration(a: &Value, b: &Value) -> bool {
@@ -100,6 +116,35 @@ fn node_selector(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// The nodes that a gated pod may run on become fewer, not more.
+fn node_affinity(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
+    const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+    let terms = |spec: &At<'_>| -> Value {
+        spec.get("affinity").get("nodeAffinity").get(REQUIRED).get("nodeSelectorTerms").value.clone()
+    };
+    let path = now.get("affinity").get("nodeAffinity").get(REQUIRED).get("nodeSelectorTerms").path;
+    let (new, old) = (terms(now), terms(was));
+    let (new_list, old_list) = (At::new(&new, path.clone()), At::new(&old, path));
+    if old_list.is_empty() {
+        return;
+    }
+    if new_list.len() != old_list.len() {
+        errors.invalid(&new_list, "no additions/deletions to non-empty NodeSelectorTerms list are allowed");
+        return;
+    }
+    for (term, before) in new_list.items().zip(old_list.items()) {
+        let kept = |field: &str| {
+            let now: Vec<&Value> = term.get(field).items().map(|at| at.value).collect();
+            before.get(field).items().all(|at| now.contains(&at.value))
+        };
+        let nothing = before.get("matchExpressions").is_empty() && before.get("matchFields").is_empty();
+        let something = !term.get("matchExpressions").is_empty() || !term.get("matchFields").is_empty();
+        if !(kept("matchExpressions") && kept("matchFields")) || (nothing && something) {
+            errors.invalid(&term, "only additions are allowed (no mutations or deletions)");
+        }
+    }
+}
+
 /// Takes from the old spec what may change, so that the rest can be compared.
 fn adopt(spec: &mut Value, was: &At<'_>, gated: bool) {
     for kind in ["containers", "initContainers"] {
@@ -110,7 +155,8 @@ fn adopt(spec: &mut Value, was: &At<'_>, gated: bool) {
     }
     let mut free = vec!["activeDeadlineSeconds", "tolerations", "schedulingGates"];
     if gated {
-        free.extend(["nodeSelector", "affinity"]);
+        free.push("nodeSelector");
+        adopt_node_affinity(spec, was);
     }
     if was.get("terminationGracePeriodSeconds").int() < 0 && spec["terminationGracePeriodSeconds"] == 1 {
         free.push("terminationGracePeriodSeconds");
@@ -122,6 +168,24 @@ fn adopt(spec: &mut Value, was: &At<'_>, gated: bool) {
                 None => drop(map.remove(field)),
             }
         }
+    }
+}
+
+/// The affinity to other pods stays; with nothing but an affinity to nodes there may have been none.
+fn adopt_node_affinity(spec: &mut Value, was: &At<'_>) {
+    let old = was.get("affinity").get("nodeAffinity").value.clone();
+    let alone = |affinity: &Value| affinity.get("podAffinity").is_none() && affinity.get("podAntiAffinity").is_none();
+    let Some(map) = spec.as_object_mut() else { return };
+    if was.opt("affinity").is_none() && map.get("affinity").is_some_and(alone) {
+        map.remove("affinity");
+    } else if let Some(affinity) = map.get_mut("affinity").and_then(Value::as_object_mut) {
+        if old.is_null() {
+            affinity.remove("nodeAffinity");
+        } else {
+            affinity.insert("nodeAffinity".to_owned(), old);
+        }
+    } else if !old.is_null() {
+        map.insert("affinity".to_owned(), serde_json::json!({"nodeAffinity": old}));
     }
 }
 
@@ -143,8 +207,13 @@ fn container_difference(new: &Value, old: &Value) -> String {
 
 /// Ephemeral containers are added, never changed or removed.
 pub(crate) fn ephemeral(new: &Value, old: &Value, errors: &mut Errors) {
+    if mainstay_api::meta::annotation(old, "kubernetes.io/config.mirror").is_some() {
+        let nowhere = mainstay_api::field::Path::new("");
+        errors.0.push(Error::forbidden(&nowhere, "static pods do not support ephemeral containers"));
+        return;
+    }
     let (now, was) = (At::spec(new), At::spec(old));
-    pod_spec::pod_spec(&now, errors);
+    super::spec_and_annotations(new, errors);
     let list = now.get("ephemeralContainers");
     for before in was.get("ephemeralContainers").items() {
         let name = before.get("name").str();

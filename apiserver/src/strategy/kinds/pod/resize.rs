@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::qos;
 use crate::strategy::base;
-use crate::strategy::validate::{At, Errors, pod_spec};
+use crate::strategy::validate::{At, Errors};
 
 /// Takes nothing of the new object but resources and resize policies.
 pub(crate) fn prepare(new: &mut Value, old: &Value) {
@@ -40,7 +40,15 @@ fn take(container: &mut Value, asked: &Value) {
 
 /// The rules of a resize.
 pub(crate) fn validate(new: &Value, old: &Value, errors: &mut Errors) {
-    pod_spec::pod_spec(&At::spec(new), errors);
+    let windows = At::spec(old).get("os").get("name").str() == "windows";
+    let mirror = mainstay_api::meta::annotation(old, "kubernetes.io/config.mirror").is_some();
+    for (is, why) in [(mirror, "static pods cannot be resized"), (windows, "windows pods cannot be resized")] {
+        if is {
+            errors.0.push(Error::forbidden(&mainstay_api::field::Path::new(""), why));
+            return;
+        }
+    }
+    super::spec_and_annotations(new, errors);
     if !errors.0.is_empty() {
         return;
     }

@@ -4,7 +4,7 @@ use mainstay_api::field::Error;
 use serde_json::Value;
 
 use crate::strategy::base;
-use crate::strategy::validate::{At, Errors, ip};
+use crate::strategy::validate::{At, Errors, ip, pod_annotations};
 
 /// Keeps what a status write may leave out.
 pub(crate) fn prepare(new: &mut Value, old: &Value) {
@@ -20,6 +20,7 @@ pub(crate) fn prepare(new: &mut Value, old: &Value) {
 /// The rules of a status.
 pub(crate) fn validate(new: &Value, old: &Value, errors: &mut Errors) {
     let (status, before) = (At::root(new).get("status"), At::root(old).get("status"));
+    pod_annotations::conditions(&status.get("conditions"), errors);
     if before.get("qosClass").str() != status.get("qosClass").str() && !before.get("qosClass").is_empty() {
         errors.invalid(&status.get("qosClass"), "field is immutable");
     }
@@ -33,9 +34,14 @@ pub(crate) fn validate(new: &Value, old: &Value, errors: &mut Errors) {
         errors.invalid(&status.get("observedGeneration"), "must be a non-negative integer");
     }
     regressions(new, &status, &before, errors);
-    for field in ["podIPs", "hostIPs"] {
-        addresses(&status.get(field), errors);
+    addresses(&status.get("podIPs"), errors);
+    let (host, hosts) = (status.get("hostIP"), status.get("hostIPs"));
+    if let Some(first) = hosts.items().next().map(|at| at.get("ip"))
+        && first.str() != host.str()
+    {
+        errors.invalid(&first, "must be equal to `hostIP`");
     }
+    addresses(&hosts, errors);
     if let Some(list) = status.opt("conditions") {
         errors.unique(&list, "type");
     }

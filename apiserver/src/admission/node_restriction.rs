@@ -1,0 +1,368 @@
+//! What the agent of a node may write beyond what its role lets it: its own node, its own pods, and what belongs to them.
+
+use async_trait::async_trait;
+use mainstay_api::meta;
+use mainstay_api::status::ApiResult;
+use serde_json::{Map, Value};
+
+use super::{Attributes, Operation, Plugin};
+
+const MIRROR: &str = "kubernetes.io/config.mirror";
+/// Labels below these domains belong to Kubernetes.
+const RESERVED: [&str; 2] = ["kubernetes.io", "k8s.io"];
+/// Of these an agent may set its own.
+const OWN_LABELS: [&str; 11] = [
+    "kubernetes.io/hostname",
+    "kubernetes.io/arch",
+    "kubernetes.io/os",
+    "beta.kubernetes.io/arch",
+    "beta.kubernetes.io/os",
+    "beta.kubernetes.io/instance-type",
+    "node.kubernetes.io/instance-type",
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region",
+];
+/// And all below these.
+const OWN_DOMAINS: [&str; 2] = ["kubelet.kubernetes.io", "node.kubernetes.io"];
+
+/// NodeRestriction. It changes nothing, but refuses before others change anything.
+pub(crate) struct NodeRestriction;
+
+#[async_trait]
+impl Plugin for NodeRestriction {
+    fn name(&self) -> &'static str {
+        "NodeRestriction"
+    }
+
+    async fn mutate(&self, request: &mut Attributes<'_>) -> ApiResult<()> {
+        let in_group = request.user.groups.iter().any(|group| group == "system:nodes");
+        let Some(node) = request.user.name.strip_prefix("system:node:").filter(|_| in_group) else { return Ok(()) };
+        if node.is_empty() {
+            let user = &request.user.name;
+            return Err(request.forbidden(format!("could not determine node from user {user:?}")));
+        }
+        judge(request, node).map_err(|why| request.forbidden(why))
+    }
+}
+
+/// Why a request of this node's agent is refused.
+type Verdict = Result<(), String>;
+
+fn judge(request: &Attributes<'_>, node: &str) -> Verdict {
+    let row = request.resource;
+    match (row.group.as_str(), row.resource.as_str(), request.subresource) {
+        ("", "pods", "") => pod(request, node),
+        ("", "pods", "status") => pod_status(request, node),
+        ("", "pods", "eviction") => eviction(request, node),
+        ("", "pods", other) => {
+            Err(format!("unexpected pod subresource {other:?}, only 'status' and 'eviction' are allowed"))
+        }
+        ("", "nodes", _) => own_node(request, node),
+        ("", "persistentvolumeclaims", "status") => claim_status(request, node),
+        ("", "persistentvolumeclaims", _) => Err("may only update PVC status".to_owned()),
+        ("", "serviceaccounts", "token") => token(request, node),
+        ("coordination.k8s.io", "leases", _) => lease(request, node),
+        ("storage.k8s.io", "csinodes", _) => {
+            named(request, node, "can only access CSINode with the same name as the requesting node")
+        }
+        ("resource.k8s.io", "resourceslices", "") => slice(request, node),
+        _ => Ok(()),
+    }
+}
+
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn check(good: bool, why: impl FnOnce() -> String) -> Verdict {
+    if good { Ok(()) } else { Err(why()) }
+}
+
+fn pod(request: &Attributes<'_>, node: &str) -> Verdict {
+    match (request.operation, &request.object, &request.old_object) {
+        (Operation::Create, Some(pod), _) => mirror(request, pod, node),
+        (Operation::Delete, _, Some(pod)) => check(text(pod, "/spec/nodeName") == node, || {
+            format!("node {node:?} can only delete pods with spec.nodeName set to itself")
+        }),
+        (Operation::Delete, ..) => Ok(()),
+        (operation, ..) => Err(format!(
+            "unexpected operation {:?}, node {node:?} can only create and delete mirror pods",
+            words(operation)
+        )),
+    }
+}
+
+fn words(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Create => "CREATE",
+        Operation::Update => "UPDATE",
+        Operation::Delete => "DELETE",
+        Operation::Connect => "CONNECT",
+    }
+}
+
+/// A pod that only shows what the agent runs by itself.
+fn mirror(request: &Attributes<'_>, pod: &Value, node: &str) -> Verdict {
+    check(meta::annotation(pod, MIRROR).is_some(), || {
+        format!("pod does not have {MIRROR:?} annotation, node {node:?} can only create mirror pods")
+    })?;
+    check(text(pod, "/spec/nodeName") == node, || {
+        format!("node {node:?} can only create pods with spec.nodeName set to itself")
+    })?;
+    owner(request, pod, node)?;
+    check(text(pod, "/spec/serviceAccountName").is_empty(), || {
+        format!("node {node:?} can not create pods that reference a service account")
+    })?;
+    let spec = pod.get("spec").unwrap_or(&Value::Null);
+    for (what, keys) in [
+        ("secrets", &["secretKeyRef", "secretRef", "secret", "imagePullSecrets"][..]),
+        ("configmaps", &["configMapKeyRef", "configMapRef", "configMap"][..]),
+        ("persistentvolumeclaims", &["persistentVolumeClaim", "ephemeral"][..]),
+        ("serviceaccounts", &["serviceAccountToken"][..]),
+        ("resourceclaims", &["resourceClaims"][..]),
+    ] {
+        check(!mentions(spec, keys), || format!("node {node:?} can not create pods that reference {what}"))?;
+    }
+    Ok(())
+}
+
+/// Whether one of these members occurs anywhere with something in it.
+fn mentions(value: &Value, keys: &[&str]) -> bool {
+    match value {
+        Value::Object(map) => map.iter().any(|(key, inner)| {
+            let something = !inner.is_null() && inner.as_array().is_none_or(|list| !list.is_empty());
+            keys.contains(&key.as_str()) && something || mentions(inner, keys)
+        }),
+        Value::Array(list) => list.iter().any(|inner| mentions(inner, keys)),
+        _ => false,
+    }
+}
+
+fn owner(request: &Attributes<'_>, pod: &Value, node: &str) -> Verdict {
+    let itself = || format!("node {node:?} can only create pods with an owner reference set to itself");
+    let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let [owner] = owners else {
+        return Err(match owners.len() {
+            0 => itself(),
+            _ => format!("node {node:?} can only create pods with a single owner reference set to itself"),
+        });
+    };
+    check(owner["apiVersion"] == "v1" && owner["kind"] == "Node" && owner["name"] == node, itself)?;
+    check(owner["controller"] == true, || {
+        format!("node {node:?} can only create pods with a controller owner reference set to itself")
+    })?;
+    check(owner["blockOwnerDeletion"] != true, || {
+        format!("node {node:?} must not set blockOwnerDeletion on an owner reference")
+    })?;
+    let Some(own) = request.reader.get("", "nodes", "", node) else {
+        return Err(format!("node {node:?} not found"));
+    };
+    let (expected, found) = (meta::uid(&own), text(owner, "/uid"));
+    check(expected == found, || format!("node {node:?} UID mismatch: expected {expected} got {found}"))
+}
+
+fn pod_status(request: &Attributes<'_>, node: &str) -> Verdict {
+    let (Operation::Update, Some(new), Some(old)) = (request.operation, &request.object, &request.old_object) else {
+        return Err(format!("unexpected operation {:?}", words(request.operation)));
+    };
+    check(text(old, "/spec/nodeName") == node, || {
+        format!("node {node:?} can only update pod status for pods with spec.nodeName set to itself")
+    })?;
+    let same = |pointer: &str| new.pointer(pointer) == old.pointer(pointer);
+    check(meta::labels(new) == meta::labels(old), || format!("node {node:?} cannot update labels through pod status"))?;
+    check(same("/status/resourceClaimStatuses"), || format!("node {node:?} cannot update resource claim statuses"))?;
+    check(same("/status/extendedResourceClaimStatus"), || {
+        format!("node {node:?} cannot update extended resource claim statuses")
+    })
+}
+
+fn eviction(request: &Attributes<'_>, node: &str) -> Verdict {
+    check(request.operation == Operation::Create, || format!("unexpected operation {}", words(request.operation)))?;
+    let pod = request.reader.get("", "pods", request.namespace, request.name);
+    let Some(pod) = pod else { return Err(format!("pods {:?} not found", request.name)) };
+    check(text(&pod, "/spec/nodeName") == node, || {
+        format!("node {node} can only evict pods with spec.nodeName set to itself")
+    })
+}
+
+fn own_node(request: &Attributes<'_>, node: &str) -> Verdict {
+    let object = request.object.as_ref();
+    let name = match request.name {
+        "" => object.map(meta::name).unwrap_or_default(),
+        name => name,
+    };
+    check(name == node, || format!("node {node:?} is not allowed to modify node {name:?}"))?;
+    match (request.operation, object, &request.old_object) {
+        (Operation::Create, Some(new), _) => {
+            check(new.pointer("/spec/configSource").is_none(), || {
+                format!("node {node:?} is not allowed to create pods with a non-nil configSource")
+            })?;
+            let wrong = not_own(meta::labels(new), None);
+            check(wrong.is_empty(), || {
+                format!("node {node:?} is not allowed to set the following labels: {}", wrong.join(", "))
+            })
+        }
+        (Operation::Update, Some(new), Some(old)) => changed_node(new, old, node),
+        _ => Ok(()),
+    }
+}
+
+fn changed_node(new: &Value, old: &Value, node: &str) -> Verdict {
+    let changed = |pointer: &str| new.pointer(pointer) != old.pointer(pointer);
+    let source = "/spec/configSource";
+    check(new.pointer(source).is_none() || !changed(source), || {
+        format!("node {node:?} is not allowed to update configSource to a new non-nil configSource")
+    })?;
+    check(!changed("/spec/taints"), || format!("node {node:?} is not allowed to modify taints"))?;
+    let wrong = not_own(meta::labels(new), meta::labels(old));
+    check(wrong.is_empty(), || format!("is not allowed to modify labels: {}", wrong.join(", ")))?;
+    check(!changed("/metadata/ownerReferences"), || format!("node {node:?} is not allowed to modify ownerReferences"))
+}
+
+/// Labels that have changed and are not the agent's to change, sorted.
+fn not_own(new: Option<&Map<String, Value>>, old: Option<&Map<String, Value>>) -> Vec<String> {
+    let value = |map: Option<&Map<String, Value>>, key: &str| map.and_then(|map| map.get(key)).cloned();
+    let keys: std::collections::BTreeSet<&String> =
+        new.into_iter().chain(old).flat_map(|labels| labels.keys()).collect();
+    let changed = keys.into_iter().filter(|key| value(new, key) != value(old, key));
+    changed.filter(|key| !is_own(key)).cloned().collect()
+}
+
+fn is_own(label: &str) -> bool {
+    let Some((domain, _)) = label.split_once('/') else { return true };
+    let below = |of: &str| domain == of || domain.ends_with(&format!(".{of}"));
+    if domain == "node-restriction.kubernetes.io" || below("node-restriction.kubernetes.io") {
+        return false;
+    }
+    let reserved = RESERVED.iter().any(|of| below(of));
+    !reserved || OWN_LABELS.contains(&label) || OWN_DOMAINS.iter().any(|of| below(of))
+}
+
+/// How much of the volume there is, and how it grows, is all that an agent says of a claim.
+fn claim_status(request: &Attributes<'_>, node: &str) -> Verdict {
+    let (Operation::Update, Some(new), Some(old)) = (request.operation, &request.object, &request.old_object) else {
+        return Err(format!("unexpected operation {:?}", words(request.operation)));
+    };
+    let rest = |claim: &Value| {
+        let mut claim = claim.clone();
+        if let Some(status) = claim.get_mut("status").and_then(Value::as_object_mut) {
+            for field in ["capacity", "conditions", "allocatedResources", "allocatedResourceStatuses"] {
+                status.remove(field);
+            }
+        }
+        if let Some(metadata) = claim.get_mut("metadata").and_then(Value::as_object_mut) {
+            for field in ["managedFields", "resourceVersion"] {
+                metadata.remove(field);
+            }
+        }
+        claim
+    };
+    check(rest(new) == rest(old), || {
+        format!("node {node:?} is not allowed to update fields other than status.quantity and status.conditions")
+    })
+}
+
+/// A token is for a pod that runs here.
+fn token(request: &Attributes<'_>, node: &str) -> Verdict {
+    let (Operation::Create, Some(asked)) = (request.operation, &request.object) else { return Ok(()) };
+    let bound = asked.pointer("/spec/boundObjectRef").unwrap_or(&Value::Null);
+    let is_pod = bound["apiVersion"] == "v1" && bound["kind"] == "Pod" && !text(bound, "/name").is_empty();
+    check(is_pod, || "node requested token not bound to a pod".to_owned())?;
+    check(!text(bound, "/uid").is_empty(), || "node requested token with a pod binding without a uid".to_owned())?;
+    let name = text(bound, "/name");
+    let Some(pod) = request.reader.get("", "pods", request.namespace, name) else {
+        return Err(format!("pod {name:?} not found"));
+    };
+    check(meta::uid(&pod) == text(bound, "/uid"), || {
+        format!(
+            "the UID in the bound object reference ({}) does not match the UID in record. The object might have been deleted and then recreated",
+            text(bound, "/uid")
+        )
+    })?;
+    check(text(&pod, "/spec/nodeName") == node, || {
+        "node requested token bound to a pod scheduled on a different node".to_owned()
+    })?;
+    audience(asked, &pod)
+}
+
+/// At most one audience, and one that the pod has a volume for.
+fn audience(asked: &Value, pod: &Value) -> Verdict {
+    let audiences = asked.pointer("/spec/audiences").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let Some(audience) = audiences.first().and_then(Value::as_str).filter(|audience| !audience.is_empty()) else {
+        return Ok(());
+    };
+    check(audiences.len() == 1, || "node may only request 0 or 1 audiences".to_owned())?;
+    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
+    let sources = volumes.flat_map(|v| v.pointer("/projected/sources").and_then(Value::as_array).into_iter().flatten());
+    let mut wanted = sources.filter_map(|source| source.pointer("/serviceAccountToken/audience")?.as_str());
+    check(wanted.any(|own| own == audience), || format!("audience {audience:?} not found in pod spec volume"))
+}
+
+fn lease(request: &Attributes<'_>, node: &str) -> Verdict {
+    check(request.namespace == "kube-node-lease", || {
+        "can only access leases in the \"kube-node-lease\" system namespace".to_owned()
+    })?;
+    named(request, node, "can only access node lease with the same name as the requesting node")
+}
+
+/// The object is called like the node.
+fn named(request: &Attributes<'_>, node: &str, why: &str) -> Verdict {
+    let name = match request.name {
+        "" => request.object.as_ref().map(meta::name).unwrap_or_default(),
+        name => name,
+    };
+    check(name == node, || why.to_owned())
+}
+
+/// The devices of a node are announced by its own agent.
+fn slice(request: &Attributes<'_>, node: &str) -> Verdict {
+    let object = match request.operation {
+        Operation::Delete => request.old_object.as_ref(),
+        _ => request.object.as_ref(),
+    };
+    let of = object.map(|slice| text(slice, "/spec/nodeName")).unwrap_or_default();
+    let what = words(request.operation).to_lowercase();
+    check(object.is_none() || of == node, || {
+        format!("can only {what} ResourceSlice with the same NodeName as the requesting node")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn labels_of_kubernetes_are_not_the_agents() {
+        for own in
+            ["disk", "example.com/x", "kubernetes.io/hostname", "node.kubernetes.io/x", "a.kubelet.kubernetes.io/x"]
+        {
+            assert!(is_own(own), "{own}");
+        }
+        for other in ["kubernetes.io/x", "x.k8s.io/y", "node-restriction.kubernetes.io/z"] {
+            assert!(!is_own(other), "{other}");
+        }
+        let labels = |value: Value| value.as_object().cloned();
+        let (new, old) = (labels(json!({"kubernetes.io/a": "1", "b": "2"})), labels(json!({"x.k8s.io/y": "3"})));
+        assert_eq!(not_own(new.as_ref(), old.as_ref()), ["kubernetes.io/a", "x.k8s.io/y"]);
+    }
+
+    #[test]
+    fn a_reference_is_found_wherever_it_is() {
+        let spec = json!({"containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "s"}}}]}]});
+        assert!(mentions(&spec, &["secretKeyRef"]));
+        assert!(!mentions(&spec, &["configMapKeyRef"]));
+    }
+
+    #[test]
+    fn a_token_is_for_one_audience_of_the_pod() {
+        let pod =
+            json!({"spec": {"volumes": [{"projected": {"sources": [{"serviceAccountToken": {"audience": "a"}}]}}]}});
+        assert_eq!(audience(&json!({"spec": {"audiences": ["a"]}}), &pod), Ok(()));
+        assert!(audience(&json!({"spec": {"audiences": ["b"]}}), &pod).is_err());
+        assert!(audience(&json!({"spec": {"audiences": ["a", "b"]}}), &pod).is_err());
+    }
+}
