@@ -2,6 +2,7 @@
 //! Prose descriptions are not carried.
 
 mod operation;
+pub mod protobuf;
 mod schema;
 
 use std::fmt::Write;

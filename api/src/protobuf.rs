@@ -5,7 +5,7 @@
 
 mod embedded;
 mod read;
-mod wire;
+pub(crate) mod wire;
 mod write;
 
 use serde_json::{Value, json};

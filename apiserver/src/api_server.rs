@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::{self, Chain};
 use crate::agents::{Agents, NodeLiveness};
+use crate::aggregation::{Aggregator, aggregator};
 use crate::audit::{Audit, AuditConfig};
 use crate::authn::{Authenticator, AuthnError, OidcConfig, UserInfo};
 use crate::authz::Authorizer;
@@ -130,7 +131,9 @@ impl ApiServer {
         tokio::spawn(crate::custom::controller::run(engine.clone(), stop.clone()));
         let agents = Agents::new(plain, config.pki.clone());
         let gate = Gate { authenticator, authorizer, audit, flow };
-        let rest = Rest::new(engine.clone(), gate, agents.clone(), request_timeout, stop.clone());
+        let aggregator = Aggregator::new(&config.pki)?;
+        let rest = Rest::new(engine.clone(), gate, agents.clone(), aggregator, request_timeout, stop.clone());
+        tokio::spawn(aggregator::run(rest.clone(), stop.clone()));
         tokio::spawn(agents.clone().report_forever(stop.clone()));
         let grpc = crate::grpc::routes(&rest, &agents, &config.pki);
         let dispatch = Dispatch { rest, grpc };

@@ -96,31 +96,31 @@ impl<'a> Reader<'a> {
 
 /// Writes fields one after the other.
 #[derive(Default)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     out: Vec<u8>,
 }
 
 impl Writer {
-    pub(super) fn with_prefix(prefix: &[u8]) -> Self {
+    pub(crate) fn with_prefix(prefix: &[u8]) -> Self {
         Self { out: prefix.to_vec() }
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.out
     }
 
-    pub(super) fn bytes(&mut self, number: u16, bytes: &[u8]) {
+    pub(crate) fn bytes(&mut self, number: u16, bytes: &[u8]) {
         self.key(number, 2);
         self.raw_varint(bytes.len() as u64);
         self.out.extend_from_slice(bytes);
     }
 
-    pub(super) fn integer(&mut self, number: u16, value: i64) {
+    pub(crate) fn integer(&mut self, number: u16, value: i64) {
         self.key(number, 0);
         self.raw_varint(value.cast_unsigned());
     }
 
-    pub(super) fn double(&mut self, number: u16, value: f64) {
+    pub(crate) fn double(&mut self, number: u16, value: f64) {
         self.key(number, 1);
         self.out.extend_from_slice(&value.to_le_bytes());
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
 use mainstay_store::Term;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{API_SERVICES, GROUP, local};
 use crate::authn::UserInfo;
@@ -18,6 +18,7 @@ use crate::strategy::Reader;
 /// # Errors
 /// The first write that is refused.
 pub(crate) async fn pass(engine: &Engine, term: Term) -> ApiResult<()> {
+    say_how_to_authenticate(engine, term).await?;
     let wanted = local::wanted(&engine.registry.all());
     for (name, object) in &wanted {
         if engine.reader.get(GROUP, API_SERVICES, "", name).is_none() {
@@ -32,6 +33,36 @@ pub(crate) async fn pass(engine: &Engine, term: Term) -> ApiResult<()> {
         }
     }
     Ok(())
+}
+
+/// What servers of other groups read to know whom they may believe who asks.
+async fn say_how_to_authenticate(engine: &Engine, term: Term) -> ApiResult<()> {
+    const NAMESPACE: &str = "kube-system";
+    const NAME: &str = "extension-apiserver-authentication";
+    let there =
+        |resource: &str, namespace: &str, name: &str| engine.reader.get("", resource, namespace, name).is_some();
+    if there("configmaps", NAMESPACE, NAME) || !there("namespaces", "", NAMESPACE) {
+        return Ok(());
+    }
+    let ca = engine.authenticator.pki().ca.cert_pem();
+    let object = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME, "namespace": NAMESPACE},
+        "data": {
+            "client-ca-file": ca,
+            "requestheader-client-ca-file": ca,
+            "requestheader-allowed-names": json!([super::aggregator::CLIENT]).to_string(),
+            "requestheader-username-headers": "[\"X-Remote-User\"]",
+            "requestheader-uid-headers": "[\"X-Remote-Uid\"]",
+            "requestheader-group-headers": "[\"X-Remote-Group\"]",
+            "requestheader-extra-headers-prefix": "[\"X-Remote-Extra-\"]",
+        },
+    });
+    let row = engine.registry.find("", "v1", "configmaps");
+    let row = row.ok_or_else(|| Status::internal("ConfigMaps are not served"))?;
+    let target = Target { row, namespace: NAMESPACE.into(), name: String::new(), subresource: String::new() };
+    let body = Body::Json(object.to_string().into());
+    let made = engine.create(&mut call(term), &target, body, &WriteOptions::default()).await;
+    unless(made.map(drop), 409)
 }
 
 fn target(engine: &Engine, name: &str, subresource: &str) -> ApiResult<Target> {
@@ -56,7 +87,11 @@ async fn delete(engine: &Engine, term: Term, name: &str) -> ApiResult<()> {
     unless(gone.map(drop), 404)
 }
 
-async fn tell(engine: &Engine, term: Term, name: &str, status: Value) -> ApiResult<()> {
+/// Writes the status of an APIService.
+///
+/// # Errors
+/// What the write is refused with, but for an APIService that is gone.
+pub(super) async fn tell(engine: &Engine, term: Term, name: &str, status: Value) -> ApiResult<()> {
     let change = Change::Edit(Arc::new(move |object: &mut Value| {
         object["status"] = status.clone();
         Ok(())

@@ -1,9 +1,15 @@
 //! APIServices: what each group and version is served by. Those that this server serves itself are registered by the
-//! leader and always available.
+//! leader and always available. Those of other servers are asked what they have, by every master, and requests for them
+//! are passed on (`rest/aggregated.rs`); the leader writes down whether they can be reached.
 
+pub(crate) mod aggregator;
+pub(crate) mod backend;
 pub(crate) mod controller;
 mod local;
+pub(crate) mod remote;
 mod rules;
+
+pub(crate) use aggregator::Aggregator;
 
 pub(crate) use rules::API_SERVICE;
 

@@ -206,27 +206,35 @@ fn dial_words(error: &std::io::Error) -> String {
 }
 
 fn tls_config(bundle: &str) -> Result<rustls::ClientConfig, String> {
+    let pem = base64::engine::general_purpose::STANDARD.decode(bundle).map_err(|error| error.to_string())?;
+    let verifier = server_verifier(&pem)?;
+    let builder = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+}
+
+/// What verifies a server by a bundle of certificates, PEM; an empty one is what the system trusts.
+pub(crate) fn server_verifier(bundle: &[u8]) -> Result<Arc<dyn ServerCertVerifier>, String> {
+    let system;
     let pem = if bundle.is_empty() {
-        std::fs::read(SYSTEM_ROOTS).unwrap_or_default()
+        system = std::fs::read(SYSTEM_ROOTS).unwrap_or_default();
+        system.as_slice()
     } else {
-        base64::engine::general_purpose::STANDARD.decode(bundle).map_err(|error| error.to_string())?
+        bundle
     };
     let certificates: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
+        CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).collect();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates.iter().cloned());
     if roots.is_empty() {
         return Err("tls: failed to verify certificate: x509: certificate signed by unknown authority".to_owned());
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
         .map_err(|error| error.to_string())?;
-    let verifier = Arc::new(Trusting { inner, bundle: certificates });
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    Ok(Arc::new(Trusting { inner, bundle: certificates }))
 }
 
 /// Verifies as usual, and takes a server's certificate that is itself in the bundle, as Go does: bundles of

@@ -17,6 +17,7 @@ mod webhooks;
 
 use std::sync::Arc;
 
+pub(crate) use client::server_verifier;
 use mainstay_api::meta;
 use serde_json::Value;
 

@@ -16,6 +16,7 @@ pub use enrol::{discover, enrol, renew_agent};
 pub use join::{Admits, JoinToken, TokenUse, discovery_signature, extra_groups, stored_token, verify_discovery};
 pub use service_account::ServiceAccountKey;
 pub use tls::{ServingCertificate, client_config, install_provider, server_config, unverified_client_config};
+pub(crate) use tls::{any_server, client_config_with};
 
 /// What can go wrong with keys and certificates; each text says what to do about it.
 #[derive(Debug, thiserror::Error)]

@@ -89,6 +89,29 @@ pub fn client_config(ca_pem: &str, identity: Option<&Issued>) -> PkiResult<rustl
     }
 }
 
+/// The client side that trusts whom `verifier` trusts, and shows `identity`.
+///
+/// # Errors
+/// When the certificate or its key is not usable.
+pub(crate) fn client_config_with(
+    verifier: Arc<dyn ServerCertVerifier>,
+    identity: &Issued,
+) -> PkiResult<rustls::ClientConfig> {
+    let (chain, key) = parse(identity)?;
+    rustls::ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| tls("start TLS", &e))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_client_auth_cert(chain, key)
+        .map_err(|e| tls("use the client certificate", &e))
+}
+
+/// Takes any server for what it says it is: for those that users say not to verify.
+pub(crate) fn any_server() -> Arc<dyn ServerCertVerifier> {
+    Arc::new(AnyServer { algorithms: aws_lc_rs::default_provider().signature_verification_algorithms })
+}
+
 type Parsed = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 fn parse(issued: &Issued) -> PkiResult<Parsed> {

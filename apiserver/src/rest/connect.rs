@@ -18,6 +18,7 @@ use super::query::Query;
 use crate::authz::AuthzAttributes;
 use crate::engine::Target;
 use relay::Place;
+pub(super) use relay::dial;
 
 /// What the agent reads of a log's query.
 const LOG_OPTIONS: [&str; 7] =

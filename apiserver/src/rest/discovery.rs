@@ -11,6 +11,7 @@ use super::Rest;
 use super::filter::Admitted;
 use super::negotiate::{self, Form, Media, SERVED};
 use super::respond;
+use crate::aggregation::remote::Remote;
 
 /// The Kubernetes version that is served.
 pub const KUBERNETES_VERSION: &str = "v1.36.1";
@@ -20,11 +21,24 @@ pub(crate) async fn route(rest: &Rest, request: Admitted) -> Response<Body> {
     if let Some(response) = super::health::route(rest, &request) {
         return response;
     }
+    if let Some(remote) = remote(rest, &request) {
+        return super::aggregated::proxy(rest, &remote, request).await;
+    }
     let form = super::filter::error_form(&request.parts);
     match answer(rest, &request) {
         Ok(response) => response,
         Err(status) => respond::error(form, &status),
     }
+}
+
+/// The other server that a path of one group and version is for.
+fn remote(rest: &Rest, request: &Admitted) -> Option<Remote> {
+    let place = request.info.path.trim_matches('/').strip_prefix("apis/")?;
+    let (group, version) = place.split_once('/').filter(|(_, version)| !version.contains('/'))?;
+    if rest.engine.registry().has_version(group, version) {
+        return None;
+    }
+    Remote::find(&rest.engine.reader, group, version)
 }
 
 fn answer(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
@@ -68,6 +82,7 @@ fn rows(rest: &Rest) -> Vec<Resource> {
     let mut custom: Vec<Resource> = all.iter().filter(|row| row.custom).map(|row| row.resource.clone()).collect();
     custom.sort_by(|a, b| (&a.group, &a.version, &a.resource).cmp(&(&b.group, &b.version, &b.resource)));
     rows.extend(custom);
+    rows.extend(rest.aggregator.rows());
     rows
 }
 

@@ -3,6 +3,7 @@
 //! A request passes the [`crate::gate`] once, here; then it is routed to the engine, to discovery, or to one of the few paths
 //! besides.
 
+mod aggregated;
 mod connect;
 mod discovery;
 mod filter;
@@ -23,10 +24,12 @@ use http::{Request, Response};
 use tonic::body::Body;
 
 use crate::agents::Agents;
+use crate::aggregation::Aggregator;
 use crate::authz::Authorizer;
 use crate::engine::Engine;
 use crate::gate::Gate;
 
+pub(crate) use aggregated::discover;
 pub(crate) use discovery::KUBERNETES_VERSION;
 pub use metrics::Metrics;
 
@@ -49,6 +52,8 @@ pub(crate) struct Rest {
     pub authorizer: Arc<Authorizer>,
     /// The way to the nodes.
     pub agents: Arc<Agents>,
+    /// What other servers serve.
+    pub aggregator: Aggregator,
     pub metrics: Metrics,
     /// How long a request may take that is neither a watch nor a stream.
     pub deadline: Duration,
@@ -62,6 +67,7 @@ impl Rest {
         engine: Engine,
         gate: Gate,
         agents: Arc<Agents>,
+        aggregator: Aggregator,
         deadline: Duration,
         stop: tokio_util::sync::CancellationToken,
     ) -> Arc<Self> {
@@ -71,7 +77,7 @@ impl Rest {
             audit.register(metrics.registry());
         }
         let authorizer = gate.authorizer.clone();
-        Arc::new(Self { engine, gate, authorizer, agents, metrics, deadline, stop })
+        Arc::new(Self { engine, gate, authorizer, agents, aggregator, metrics, deadline, stop })
     }
 
     /// How wide a list of a resource is that shows `limit` objects at the most (0: all).

@@ -14,6 +14,7 @@ use super::negotiate::{self, Form, Media, Shape};
 use super::query::Query;
 use super::respond::{self, Include};
 use super::{BODY_LIMIT, Rest};
+use crate::aggregation::remote::Remote;
 use crate::engine::{
     Answer, Body as ObjectBody, Call, Change, DeleteOptions, ListOptions, PatchKind, RawOptions, Target,
 };
@@ -27,7 +28,10 @@ pub(crate) async fn route(rest: Arc<Rest>, request: Admitted) -> Response<Body> 
     let form = super::filter::error_form(&request.parts);
     let Some(row) = rest.engine.registry().find(&request.info.group, &request.info.version, &request.info.resource)
     else {
-        return nothing_here(&rest, &request, form);
+        return match Remote::find(&rest.engine.reader, &request.info.group, &request.info.version) {
+            Some(remote) => super::aggregated::proxy(&rest, &remote, request).await,
+            None => nothing_here(&rest, &request, form),
+        };
     };
     let warning = deprecation(&row);
     let mut response = match dispatch(&rest, request, row).await {

@@ -1,4 +1,4 @@
-//! The OpenAPI documents, as JSON: made from the rows that are served at the time.
+//! The OpenAPI documents, as JSON or in gnostic's protobuf: made from the rows that are served at the time.
 
 use http::{Response, header};
 use mainstay_api::openapi;
@@ -24,13 +24,13 @@ pub(crate) fn answer(request: &Admitted, rows: &[Resource], place: &[&str]) -> A
         // Kubernetes leaves the index's type to Go's guess.
         ["v3"] => Ok(document(request, "text/plain; charset=utf-8", &openapi::v3_index(rows))),
         ["v3", place @ ..] => {
-            takes_json(request)?;
+            let form = form(request, "v3")?;
             let found = openapi::v3_group_version(rows, &place.join("/"));
-            Ok(found.map_or_else(nothing, |value| document(request, JSON, &value)))
+            Ok(found.map_or_else(nothing, |value| answer_in(request, &form, &value, openapi::protobuf::v3)))
         }
         ["v2"] => {
-            takes_json(request)?;
-            Ok(document(request, JSON, &openapi::v2(rows)))
+            let form = form(request, "v2")?;
+            Ok(answer_in(request, &form, &openapi::v2(rows), openapi::protobuf::v2))
         }
         _ => Ok(respond::text(404, "404 page not found\n")),
     }
@@ -46,26 +46,51 @@ fn nothing() -> Response<Body> {
     response
 }
 
-fn takes_json(request: &Admitted) -> ApiResult<()> {
-    if accepts_json(request.header(header::ACCEPT).unwrap_or_default()) {
-        Ok(())
-    } else {
-        Err(Status::not_acceptable(&[JSON]))
+/// What a document is served as.
+#[derive(Debug, PartialEq, Eq)]
+enum Form {
+    Json,
+    Protobuf(String),
+}
+
+fn answer_in(request: &Admitted, form: &Form, value: &Value, encode: fn(&Value) -> Vec<u8>) -> Response<Body> {
+    match form {
+        Form::Json => document(request, JSON, value),
+        Form::Protobuf(media) => super::discovery::tagged(request, media, encode(value).into()),
     }
 }
 
-fn accepts_json(accept: &str) -> bool {
+fn form(request: &Admitted, edition: &str) -> ApiResult<Form> {
+    let accept = request.header(header::ACCEPT).unwrap_or_default();
+    accepted(accept, edition).ok_or_else(|| Status::not_acceptable(&[JSON]))
+}
+
+/// The first that the client takes. Protobuf is asked for by a name that is not the one it is served under.
+fn accepted(accept: &str, edition: &str) -> Option<Form> {
+    let name = |mark: char| format!("application/com.github.proto-openapi.spec.{edition}{mark}v1.0+protobuf");
+    if accept.is_empty() {
+        return Some(Form::Json);
+    }
     let mut types = accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim());
-    accept.is_empty() || types.any(|media| matches!(media, JSON | "application/*" | "*/*"))
+    types.find_map(|media| match media {
+        JSON | "application/*" | "*/*" => Some(Form::Json),
+        media if media == name('@') || media == name('.') => Some(Form::Protobuf(name('.'))),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::accepts_json;
+    use super::{Form, accepted};
 
     #[test]
-    fn json_is_all_there_is() {
-        assert!(accepts_json("") && accepts_json("*/*") && accepts_json("application/json;q=0.5, text/html"));
-        assert!(!accepts_json("application/com.github.proto-openapi.spec.v2@v1.0+protobuf"));
+    fn json_or_protobuf() {
+        for accept in ["", "*/*", "text/html, application/json;q=0.5"] {
+            assert_eq!(accepted(accept, "v2"), Some(Form::Json), "{accept}");
+        }
+        let served = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+        let asked = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+        assert_eq!(accepted(asked, "v2"), Some(Form::Protobuf(served.to_owned())));
+        assert_eq!(accepted(asked, "v3"), None);
     }
 }

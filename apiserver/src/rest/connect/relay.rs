@@ -164,7 +164,7 @@ pub(super) async fn send(rest: &Rest, node: &str, request: Request<Body>) -> Api
 }
 
 /// A connection that a node makes to an address.
-pub(super) async fn dial(rest: &Rest, node: &str, host: &str, port: u16) -> ApiResult<Upgraded> {
+pub(in crate::rest) async fn dial(rest: &Rest, node: &str, host: &str, port: u16) -> ApiResult<Upgraded> {
     let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, "tcp")];
     let headers = headers.map(|(name, value)| (name, http::HeaderValue::from_static(value)));
     let place = Place { node, path: format!("/dial/{host}/{port}") };

@@ -67,10 +67,10 @@ fn source(volume: &At<'_>, owner: Owner<'_>, errors: &mut Errors) {
 fn with_volume(source: &str, at: &At<'_>, volume: &At<'_>, owner: Owner<'_>, errors: &mut Errors) {
     let name = volume.get("name");
     match (source, owner) {
-        ("iscsi", _) if at.opt("initiatorName").is_some() => {
-            if name.str().len() + 1 + at.get("targetPortal").str().len() > 64 {
-                errors.invalid(&name, volume_sources::ISCSI_TOO_LONG);
-            }
+        ("iscsi", _)
+            if at.opt("initiatorName").is_some() && name.str().len() + 1 + at.get("targetPortal").str().len() > 64 =>
+        {
+            errors.invalid(&name, volume_sources::ISCSI_TOO_LONG);
         }
         ("ephemeral", Owner::Pod(pod)) if !pod.is_empty() && !name.str().is_empty() => {
             let claim = format!("{pod}-{}", name.str());
