@@ -159,6 +159,15 @@ impl Engine {
         outcome.map(drop)
     }
 
+    /// Both phases for a stream to an object; `asked` is what is asked of the stream.
+    pub(crate) async fn admit_connect(&self, call: &mut Call, target: &Target, asked: Value) -> ApiResult<()> {
+        let mut attributes = self.attributes(call, target, Operation::Connect, Value::Null, false);
+        attributes.object = Some(asked);
+        let (outcome, warnings) = self.admit_both(attributes).await;
+        warnings.into_iter().for_each(|warning| call.warn(warning));
+        outcome.map(drop)
+    }
+
     async fn admit_both(&self, mut attributes: Attributes<'_>) -> (ApiResult<Value>, Vec<String>) {
         let outcome = match self.admission.mutate(&mut attributes).await {
             Ok(()) => self.admission.validate(&mut attributes).await,

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use http::{Response, StatusCode, header};
 use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::status::{ApiResult, Status};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tonic::body::Body;
 
 use super::Rest;
 use super::filter::Admitted;
 use super::query::Query;
 use crate::authz::AuthzAttributes;
-use crate::engine::Target;
+use crate::engine::{Call, Target};
 use relay::Place;
 pub(super) use relay::dial;
 
@@ -68,6 +68,8 @@ fn no_content() -> ApiResult<Response<Body>> {
 
 async fn command(rest: &Arc<Rest>, request: Admitted, target: &Target) -> ApiResult<Response<Body>> {
     may_connect(rest, &request, target)?;
+    let kind = if target.subresource == "exec" { "PodExecOptions" } else { "PodAttachOptions" };
+    admit(rest, caller(&request), target, asked(kind, &request.query)).await?;
     let Admitted { parts, query, .. } = request;
     let pod = object(rest, target).await?;
     let container = format!("/{}", container(&pod, &target.name, query.text("container"))?);
@@ -78,6 +80,7 @@ async fn command(rest: &Arc<Rest>, request: Admitted, target: &Target) -> ApiRes
 
 async fn port_forward(rest: &Arc<Rest>, request: Admitted, target: &Target) -> ApiResult<Response<Body>> {
     may_connect(rest, &request, target)?;
+    admit(rest, caller(&request), target, asked("PodPortForwardOptions", &request.query)).await?;
     let Admitted { parts, query, .. } = request;
     let pod = object(rest, target).await?;
     let node = host(&pod, &target.name)?;
@@ -92,6 +95,42 @@ fn may_connect(rest: &Rest, request: &Admitted, target: &Target) -> ApiResult<()
     }
     let attributes = AuthzAttributes::resource(&request.user, "create", "", "pods", &target.namespace, &target.name);
     rest.authorizer.require(&attributes.with_subresource(&target.subresource))
+}
+
+/// Admission of a stream, to which what is asked of the stream is the object.
+async fn admit(rest: &Rest, mut call: Call, target: &Target, asked: Value) -> ApiResult<()> {
+    rest.engine.admit_connect(&mut call, target, asked).await
+}
+
+/// A call of whoever makes a request.
+fn caller(request: &Admitted) -> Call {
+    Call::new(request.user.clone(), request.user_agent(), None)
+}
+
+/// The query of a stream as the object that it stands for.
+fn asked(kind: &str, query: &Query) -> Value {
+    let mut object = json!({"apiVersion": "v1", "kind": kind});
+    for flag in ["stdin", "stdout", "stderr", "tty"] {
+        if query.flag(flag) {
+            object[flag] = true.into();
+        }
+    }
+    let all = |name: &str| -> Vec<String> {
+        query.pairs().iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
+    };
+    if let Some(container) = all("container").pop() {
+        object["container"] = container.into();
+    }
+    let command = all("command");
+    if !command.is_empty() {
+        object["command"] = command.into();
+    }
+    let ports: Vec<i64> =
+        all("ports").iter().flat_map(|list| list.split(',')).filter_map(|port| port.parse().ok()).collect();
+    if !ports.is_empty() {
+        object["ports"] = ports.into();
+    }
+    object
 }
 
 /// The object itself, as it is now.

@@ -7,7 +7,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{Response, StatusCode, header};
 use http_body_util::Full;
+use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
+use mainstay_api::types::go_order;
+use mainstay_api::types::{self, Type};
 use serde_json::{Value, json};
 use tonic::body::Body;
 
@@ -73,11 +76,10 @@ pub(crate) fn error(form: Form, status: &Status) -> Response<Body> {
 /// A value in a form's media type.
 pub(crate) fn encode(form: Form, value: &Value) -> ApiResult<Bytes> {
     let bytes = match form.media {
-        Media::Json if form.pretty => {
-            let mut text = serde_json::to_vec_pretty(value).map_err(Status::internal)?;
-            text.push(b'\n');
-            text
-        }
+        Media::Json if form.pretty => match type_of(value) {
+            Some(of) => go_order::pretty(of, value).into_bytes(),
+            None => serde_json::to_vec_pretty(value).map_err(Status::internal)?,
+        },
         Media::Json => {
             let mut text = serde_json::to_vec(value).map_err(Status::internal)?;
             text.push(b'\n');
@@ -87,6 +89,12 @@ pub(crate) fn encode(form: Form, value: &Value) -> ApiResult<Bytes> {
         Media::Protobuf => mainstay_api::protobuf::encode(value).map_err(Status::internal)?,
     };
     Ok(bytes.into())
+}
+
+/// The type of an object of a built-in kind.
+fn type_of(value: &Value) -> Option<&'static Type> {
+    let (group, version) = meta::split_api_version(meta::api_version(value))?;
+    types::type_of(group, version, meta::kind(value))
 }
 
 /// One object.

@@ -106,27 +106,22 @@ struct Feed {
 }
 
 impl Feed {
-    /// The next bytes; `None` at the end.
+    /// The next bytes, which never end inside a revision: who resumes after what he has got misses nothing of it. `None` at
+    /// the end.
     async fn frame(&mut self) -> Option<Bytes> {
-        let item = match &mut self.stream {
+        let items = match &mut self.stream {
             Err(status) => {
                 let status = status.take()?;
                 return Some(self.encode("ERROR", status.to_value()));
             }
             Ok(stream) => tokio::select! {
-                item = stream.next() => item?,
+                items = stream.batch(BATCH) => items?,
                 () = tokio::time::sleep_until(self.until) => return None,
                 () = self.stop.cancelled() => return None,
             },
         };
         let mut out = BytesMut::new();
-        let item = self.engine.converted_item(&self.target.row, item).await;
-        self.write(&mut out, item);
-        let more = match &mut self.stream {
-            Ok(stream) => stream.drain(BATCH),
-            Err(_) => Vec::new(),
-        };
-        for item in more {
+        for item in items {
             let item = self.engine.converted_item(&self.target.row, item).await;
             self.write(&mut out, item);
         }

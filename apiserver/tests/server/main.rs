@@ -1,6 +1,7 @@
 //! A server in the test's process, asked as clients ask it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod aggregated;
 mod audit;
 mod encryption;
 mod flow;

@@ -59,6 +59,13 @@ pub(super) async fn answer(rest: &Rest, request: Admitted, target: &Target) -> A
     }
     named_target.name = name.name.to_owned();
     let object = super::object(rest, &named_target).await?;
+    let kind = match target.resource() {
+        "nodes" => "NodeProxyOptions",
+        "pods" => "PodProxyOptions",
+        _ => "ServiceProxyOptions",
+    };
+    let place = Target { subresource: "proxy".into(), ..named_target };
+    super::admit(rest, super::caller(&request), &place, super::asked(kind, &request.query)).await?;
     let place = match target.resource() {
         "nodes" => node_place(&object, name.port)?,
         "pods" => pod_place(&object, &name)?,

@@ -151,6 +151,9 @@ fn numbers(spec: &At<'_>, errors: &mut Errors) {
     ] {
         errors.non_negative(&spec.get(field));
     }
+    if spec.opt("maxFailedIndexes").is_some() && spec.opt("backoffLimitPerIndex").is_none() {
+        errors.required(&spec.get("backoffLimitPerIndex"), "when maxFailedIndexes is specified");
+    }
     if let Some(manager) = spec.opt("managedBy") {
         prefixed_path(&manager, errors);
         if manager.str().len() > 63 {
@@ -167,6 +170,10 @@ fn numbers(spec: &At<'_>, errors: &mut Errors) {
         errors.one_of_if_set(&replacement, &["Failed", "TerminatingOrFailed"]);
     }
     pods(&spec.get("template"), errors);
+    let restarts = spec.get("template").get("spec").get("restartPolicy");
+    if spec.opt("podFailurePolicy").is_some() && matches!(restarts.str(), "OnFailure") {
+        errors.invalid(&restarts, "only \"Never\" is supported when podFailurePolicy is specified");
+    }
 }
 
 fn pods(pods: &At<'_>, errors: &mut Errors) {

@@ -12,16 +12,7 @@ pub(crate) fn completion(spec: &At<'_>, errors: &mut Errors) {
         errors.unsupported(&mode, &["NonIndexed", "Indexed"]);
     }
     if mode.str() == "Indexed" {
-        if spec.opt("completions").is_none() {
-            errors.required(&spec.get("completions"), "when completion mode is Indexed");
-        }
-        let (parallelism, completions) = (spec.get("parallelism").int(), spec.get("completions").int());
-        if parallelism > 100_000 && completions > 100_000 {
-            errors.invalid(
-                &spec.get("parallelism"),
-                "must be less than or equal to 100000 when completion mode is Indexed",
-            );
-        }
+        indexed(spec, errors);
         return;
     }
     for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
@@ -31,62 +22,101 @@ pub(crate) fn completion(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// The bounds of a job with an index for each pod.
+fn indexed(spec: &At<'_>, errors: &mut Errors) {
+    const MANY: i64 = 100_000;
+    const FEW: i64 = 10_000;
+    let (parallelism, completions) = (spec.get("parallelism"), spec.get("completions"));
+    let failed = spec.get("maxFailedIndexes");
+    if completions.is_null() {
+        errors.required(&completions, "when completion mode is Indexed");
+    }
+    if parallelism.int() > MANY {
+        let why = format!("must be less than or equal to {MANY} when completion mode is Indexed");
+        errors.invalid(&parallelism, why);
+    }
+    if !completions.is_null() && failed.int() > completions.int() {
+        errors.invalid(&failed, "must be less than or equal to completions");
+    }
+    if completions.int() > MANY && spec.opt("backoffLimitPerIndex").is_some() {
+        if failed.is_null() {
+            errors.required(&failed, &format!("must be specified when completions is above {MANY}"));
+        }
+        let why = format!(
+            "must be less than or equal to {FEW} when completions are above {MANY} and used with backoff limit per index"
+        );
+        for at in [&parallelism, &failed].into_iter().filter(|at| at.int() > FEW) {
+            errors.invalid(at, why.clone());
+        }
+    }
+}
+
 /// `podFailurePolicy`.
 pub(crate) fn failure_policy(spec: &At<'_>, errors: &mut Errors) {
-    const ACTIONS: &[&str] = &["Count", "FailIndex", "FailJob", "Ignore"];
     let Some(policy) = spec.opt("podFailurePolicy") else { return };
-    if spec.get("template").get("spec").get("restartPolicy").str() != "Never" {
-        let at = policy;
-        errors.0.push(Error::invalid_text(&at.path, "null", "only allowed when restartPolicy is Never"));
-        return;
-    }
     let pod = spec.get("template").get("spec");
     let containers: Vec<&str> = ["containers", "initContainers"]
         .iter()
         .flat_map(|list| pod.get(list).items())
         .map(|at| at.get("name").str())
         .collect();
-    if policy.get("rules").len() > 20 {
-        errors.0.push(Error::too_many(
-            &policy.get("rules").path,
-            policy.get("rules").len().try_into().unwrap_or(i64::MAX),
-            20,
-        ));
+    let rules = policy.get("rules");
+    at_most(&rules, 20, errors);
+    let per_index = spec.opt("backoffLimitPerIndex").is_some();
+    rules.items().for_each(|rule| failure_rule(&rule, per_index, &containers, errors));
+}
+
+fn at_most(list: &At<'_>, max: i64, errors: &mut Errors) {
+    let found = i64::try_from(list.len()).unwrap_or(i64::MAX);
+    if found > max {
+        errors.0.push(Error::too_many(&list.path, found, max));
     }
-    for rule in policy.get("rules").items() {
-        errors.one_of(&rule.get("action"), ACTIONS);
-        let (codes, conditions) = (rule.opt("onExitCodes"), rule.get("onPodConditions"));
-        if let Some(codes) = &codes {
-            exit_codes(codes, &containers, errors);
-        }
-        for condition in conditions.items() {
-            let kind = condition.get("type");
-            errors.each(&kind, names::is_qualified_name(kind.str()));
-            errors.one_of(&condition.get("status"), &["False", "True", "Unknown"]);
-        }
-        match (codes.is_some(), !conditions.is_empty()) {
-            (true, true) => errors.0.push(
-                Error::invalid(&rule.path, "", "specifying both OnExitCodes and OnPodConditions is not supported")
-                    .without_value(),
-            ),
-            (false, false) => errors.0.push(
-                Error::invalid(&rule.path, "", "specifying one of OnExitCodes and OnPodConditions is required")
-                    .without_value(),
-            ),
-            _ => {}
-        }
+}
+
+/// One of these, with all of them told where it is missing.
+fn one_of(at: &At<'_>, supported: &[&str], errors: &mut Errors) {
+    if at.str().is_empty() {
+        let quoted: Vec<String> = supported.iter().map(|value| format!("\"{value}\"")).collect();
+        errors.required(at, &format!("valid values: [{}]", quoted.join(" ")));
+    } else if !supported.contains(&at.str()) {
+        errors.unsupported(at, supported);
     }
+}
+
+fn failure_rule(rule: &At<'_>, per_index: bool, containers: &[&str], errors: &mut Errors) {
+    let action = rule.get("action");
+    if action.str() == "FailIndex" && !per_index {
+        errors.invalid(&action, "requires the backoffLimitPerIndex to be set");
+    }
+    one_of(&action, &["Count", "FailIndex", "FailJob", "Ignore"], errors);
+    let (codes, conditions) = (rule.opt("onExitCodes"), rule.get("onPodConditions"));
+    if let Some(codes) = &codes {
+        exit_codes(codes, containers, errors);
+    }
+    at_most(&conditions, 20, errors);
+    for condition in conditions.items() {
+        let kind = condition.get("type");
+        errors.each(&kind, names::is_qualified_name(kind.str()));
+        one_of(&condition.get("status"), &["False", "True", "Unknown"], errors);
+    }
+    let why = match (codes.is_some(), !conditions.is_empty()) {
+        (true, true) => "specifying both OnExitCodes and OnPodConditions is not supported",
+        (false, false) => "specifying one of OnExitCodes and OnPodConditions is required",
+        _ => return,
+    };
+    errors.0.push(Error::invalid(&rule.path, "", why).without_value());
 }
 
 fn exit_codes(at: &At<'_>, containers: &[&str], errors: &mut Errors) {
     let (operator, container, values) = (at.get("operator"), at.get("containerName"), at.get("values"));
-    errors.one_of(&operator, &["In", "NotIn"]);
+    one_of(&operator, &["In", "NotIn"], errors);
     if !container.is_null() && !containers.contains(&container.str()) {
         errors.invalid(&container, "must be one of the container or initContainer names in the pod template");
     }
     if values.is_empty() {
         errors.0.push(Error::invalid(&values.path, serde_json::json!([]), "at least one value is required"));
     }
+    at_most(&values, 255, errors);
     let mut seen = std::collections::HashSet::new();
     let mut last = None;
     let mut ordered = true;
