@@ -2,49 +2,8 @@
 
 use std::time::Duration;
 
+pub use mainstay_history::call::{Action, Call, Outcome};
 use parking_lot::Mutex;
-
-/// One call of a client on one register.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// Which register.
-    pub register: u32,
-    /// What was asked.
-    pub action: Action,
-    /// What came of it.
-    pub outcome: Outcome,
-    /// When it was sent, since the run began.
-    pub sent: Duration,
-    /// When the answer came, or the client gave up.
-    pub answered: Duration,
-}
-
-/// What a client may do to a register. Values are unique within a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// What is its value?
-    Read,
-    /// If it holds `expected`, set it to `new`.
-    CompareAndSet {
-        /// The value that the client saw last.
-        expected: u64,
-        /// The value that nobody else writes.
-        new: u64,
-    },
-}
-
-/// How a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// A read's value.
-    Value(u64),
-    /// The write is acknowledged.
-    Done,
-    /// The write was refused because the register held something else.
-    Refused,
-    /// No answer, or an error that leaves it open whether the write took effect.
-    Unknown,
-}
 
 /// The calls of a run, collected from all clients.
 #[derive(Debug, Default)]

@@ -31,9 +31,13 @@ const ARROWS: &[(&str, &[&str])] = &[
             "mainstay-store",
         ],
     ),
-    ("mainstay-chaos", &["mainstay", "mainstay-api", "mainstay-client", "mainstay-proto"]),
+    ("mainstay-chaos", &["mainstay", "mainstay-api", "mainstay-client", "mainstay-history", "mainstay-proto"]),
+    ("mainstay-history", &[]),
     ("xtask", &[]),
 ];
+
+/// The same for tests only.
+const TEST_ARROWS: &[(&str, &str)] = &[("mainstay-store", "mainstay-history")];
 
 /// Fails with every forbidden dependency, development ones included, and with every crate that has no row.
 pub fn check() -> Result<()> {
@@ -64,7 +68,11 @@ fn violations(metadata: &Value) -> Vec<String> {
             continue;
         };
         let dependencies = package["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
-        for dependency in dependencies.iter().filter_map(|d| d["name"].as_str()) {
+        let in_production = |d: &&Value| {
+            let arrow = (name, d["name"].as_str().unwrap_or_default());
+            d["kind"] != "dev" || !TEST_ARROWS.contains(&arrow)
+        };
+        for dependency in dependencies.iter().filter(in_production).filter_map(|d| d["name"].as_str()) {
             if members.contains(&dependency) && dependency != name && !targets.contains(&dependency) {
                 wrong.push(format!("{name} -> {dependency}"));
             }
@@ -75,7 +83,7 @@ fn violations(metadata: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::violations;
 
@@ -87,6 +95,18 @@ mod tests {
             {"name": "mainstay-proto", "dependencies": []},
         ]});
         assert_eq!(violations(&metadata), ["mainstay-api -> mainstay-store"]);
+    }
+
+    #[test]
+    fn what_tests_may_use_is_forbidden_elsewhere() {
+        let with = |kind: Value| {
+            json!({"packages": [
+                {"name": "mainstay-store", "dependencies": [{"name": "mainstay-history", "kind": kind}]},
+                {"name": "mainstay-history", "dependencies": []},
+            ]})
+        };
+        assert_eq!(violations(&with(json!("dev"))), [""; 0]);
+        assert_eq!(violations(&with(Value::Null)), ["mainstay-store -> mainstay-history"]);
     }
 
     #[test]

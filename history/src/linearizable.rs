@@ -8,8 +8,8 @@ use todc_utils::linearizability::WGLChecker;
 use todc_utils::linearizability::history::{Action as Step, History as Steps};
 use todc_utils::specifications::Specification;
 
-use super::Violation;
-use crate::history::{Action, Call, Outcome};
+use crate::Violation;
+use crate::call::{Action, Call, Outcome};
 
 /// The value of a register before any write.
 pub const INITIAL: u64 = 0;
@@ -32,6 +32,8 @@ impl Specification for Register {
             (Action::CompareAndSet { expected, new }, Outcome::Done) => (expected == *state, new),
             (Action::CompareAndSet { expected, .. }, Outcome::Refused) => (expected != *state, *state),
             (Action::CompareAndSet { expected, new }, _) => (true, if expected == *state { new } else { *state }),
+            (Action::Set(_), Outcome::Refused) => (true, *state),
+            (Action::Set(new), _) => (true, new),
         }
     }
 }
@@ -60,6 +62,8 @@ fn resolve(calls: &[&Call]) -> Vec<Call> {
     let succeeded = |call: &&&Call| matches!(call.outcome, Outcome::Value(_) | Outcome::Done);
     let last_success = calls.iter().filter(succeeded).map(|call| call.sent).max().unwrap_or_default();
     let late_refusal = calls.iter().any(|call| call.outcome == Outcome::Refused && call.answered >= last_success);
+    // What was set may have been overwritten before anybody saw it.
+    let sets = calls.iter().any(|call| matches!(call.action, Action::Set(_)));
     let mut seen: BTreeMap<u64, Duration> = BTreeMap::new();
     for call in calls {
         let value = match (call.action, call.outcome) {
@@ -77,7 +81,7 @@ fn resolve(calls: &[&Call]) -> Vec<Call> {
                 let answered = if *first < call.sent { call.answered } else { *first };
                 Some(Call { outcome: Outcome::Done, answered, ..(*call).clone() })
             }
-            None => late_refusal.then(|| (*call).clone()),
+            None => (late_refusal || sets).then(|| (*call).clone()),
         },
         _ => Some((*call).clone()),
     });
@@ -174,6 +178,20 @@ mod tests {
         assert_eq!(check(&calls), []);
         let read = call(40, 50, Action::Read, Outcome::Value(0));
         assert_eq!(check(&[&calls[..], &[read]].concat()).len(), 1, "then it did not happen before the refusal");
+    }
+
+    #[test]
+    fn a_deletion_sets_back_and_what_was_refused_changes_nothing() {
+        let calls = [
+            call(0, 10, Action::Set(1), Outcome::Done),
+            call(11, 12, Action::Set(2), Outcome::Refused),
+            call(20, 30, Action::Read, Outcome::Value(1)),
+            call(31, 40, Action::Set(INITIAL), Outcome::Done),
+            call(41, 50, cas(INITIAL, 3), Outcome::Done),
+        ];
+        assert_eq!(check(&calls), []);
+        let stale = call(60, 70, Action::Read, Outcome::Value(1));
+        assert_eq!(check(&[&calls[..], &[stale]].concat()).len(), 1);
     }
 
     #[test]
