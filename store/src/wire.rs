@@ -153,19 +153,38 @@ pub(crate) fn entry_to_pb(entry: &RaftEntry) -> Result<pb::LogEntry, Malformed> 
         EntryPayload::Normal(command) => Payload::Batch(command.0.clone()),
         EntryPayload::Membership(membership) => Payload::Membership(serde_json::to_vec(membership)?.into()),
     };
-    Ok(pb::LogEntry { id: Some(log_id_to_pb(&entry.log_id)), payload: Some(payload) })
+    let checksum = entry_checksum(&entry.log_id, &payload);
+    Ok(pb::LogEntry { id: Some(log_id_to_pb(&entry.log_id)), payload: Some(payload), checksum })
+}
+
+/// Never 0, which is what entries of versions without checksums have.
+fn entry_checksum(id: &LogId, payload: &pb::log_entry::Payload) -> u32 {
+    use pb::log_entry::Payload;
+    let (kind, bytes): (u8, &[u8]) = match payload {
+        Payload::Blank(_) => (0, &[]),
+        Payload::Batch(bytes) => (1, bytes),
+        Payload::Membership(json) => (2, json),
+    };
+    let mut head = [kind; 17];
+    head[1..9].copy_from_slice(&id.committed_leader_id().term.to_be_bytes());
+    head[9..].copy_from_slice(&id.index.to_be_bytes());
+    crc32c::crc32c_append(crc32c::crc32c(&head), bytes).max(1)
 }
 
 pub(crate) fn entry_from_pb(entry: pb::LogEntry) -> Result<RaftEntry, Malformed> {
     use pb::log_entry::Payload;
     let id = entry.id.ok_or_else(|| Malformed("log entry without id".to_owned()))?;
-    let payload = match entry.payload {
-        Some(Payload::Blank(_)) => EntryPayload::Blank,
-        Some(Payload::Batch(bytes)) => EntryPayload::Normal(Command(bytes)),
-        Some(Payload::Membership(json)) => EntryPayload::Membership(serde_json::from_slice::<Membership>(&json)?),
-        None => return Err(Malformed(format!("log entry {} without payload", id.index))),
+    let log_id = log_id_from_pb(id);
+    let payload = entry.payload.ok_or_else(|| Malformed(format!("log entry {} without payload", id.index)))?;
+    if entry.checksum != 0 && entry.checksum != entry_checksum(&log_id, &payload) {
+        return Err(Malformed(format!("log entry {} does not have its checksum", id.index)));
+    }
+    let payload = match payload {
+        Payload::Blank(_) => EntryPayload::Blank,
+        Payload::Batch(bytes) => EntryPayload::Normal(Command(bytes)),
+        Payload::Membership(json) => EntryPayload::Membership(serde_json::from_slice::<Membership>(&json)?),
     };
-    Ok(RaftEntry { log_id: log_id_from_pb(id), payload })
+    Ok(RaftEntry { log_id, payload })
 }
 
 /// As stored in the log.
@@ -222,6 +241,17 @@ mod tests {
             prop_assert_eq!(batch.proposed_at_ms, 7);
             prop_assert_eq!(txn_from_pb(batch.txns.remove(0)), txn);
         }
+    }
+
+    #[test]
+    fn a_changed_entry_is_noticed_and_one_without_checksum_is_not() {
+        let payload = EntryPayload::Normal(Command(Bytes::from_static(b"x")));
+        let mut encoded = entry_to_pb(&RaftEntry { log_id: log_id(3, 7), payload }).unwrap();
+        encoded.payload = Some(pb::log_entry::Payload::Batch(Bytes::from_static(b"y")));
+        let error = entry_from_pb(encoded.clone()).unwrap_err();
+        assert_eq!(error.to_string(), "undecodable: log entry 7 does not have its checksum");
+        encoded.checksum = 0;
+        assert!(entry_from_pb(encoded).is_ok());
     }
 
     #[test]

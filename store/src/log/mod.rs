@@ -3,17 +3,22 @@
 //! A RocksDB of its own, one column family: `e` + index (big endian) → entry, `v` → vote, `p` → purge mark, `c` →
 //! committed hint. One thread writes it ([`writer`]): what has queued up becomes one synced batch in order of arrival.
 //! Recent entries stay in memory ([`cache`]), where replication and apply read them; entries that are not on disk yet are
-//! only there. At recovery a torn tail of the write-ahead log is dropped (it was never acknowledged); damage in the
-//! middle is an error, never a silent loss.
+//! only there. At the start a torn tail of the write-ahead log is dropped (it was never acknowledged). Damage anywhere else
+//! is an error, never a silent loss: [`wal`] looks through the write-ahead log, [`verify`] through all entries, each of
+//! which has a checksum of its own from the master that sent it on.
 
 mod cache;
+#[cfg(test)]
+mod damage_test;
 mod keys;
 mod offline;
+mod verify;
+mod wal;
 mod writer;
 
 use std::fmt::Debug;
 use std::ops::{Bound, Range, RangeBounds};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -31,6 +36,7 @@ use crate::raft_types::{LogId, RaftEntry, TypeConfig, Vote};
 use crate::wire;
 use cache::Cache;
 pub(crate) use offline::OfflineLog;
+pub(crate) use writer::Writing;
 use writer::{Job, Jobs};
 
 /// Bytes sent to a follower in one message, roughly.
@@ -65,18 +71,19 @@ impl Appended {
 
 impl LogStore {
     /// Opens or creates the log of member `me` in `dir`.
-    pub(crate) fn open(dir: &Path, data_dir: &Path, cache_bytes: usize, me: u64) -> Result<Self, StoreError> {
+    pub(crate) fn open(
+        dir: &Path,
+        data_dir: &Path,
+        cache_bytes: usize,
+        me: u64,
+        writing: Writing,
+    ) -> Result<Self, StoreError> {
         let explain = |error: rocksdb::Error| StoreError::from_rocksdb(&error, dir, data_dir);
-        let db = Arc::new(DB::open(&options(), dir).map_err(explain)?);
-        let damaged = |error: wire::Malformed| StoreError::Corrupt {
-            path: PathBuf::from(dir),
-            data_dir: data_dir.to_path_buf(),
-            detail: error.to_string(),
-        };
+        let db = Arc::new(DB::open(&options(dir, data_dir)?, dir).map_err(explain)?);
         let purged = read_log_id(&db, keys::PURGED).map_err(to_store(dir))?;
-        let last = last_entry(&db).map_err(explain)?.map(wire::decode_entry).transpose().map_err(damaged)?;
-        let cache = Arc::new(Mutex::new(Cache::new(cache_bytes, last.map(|entry| entry.log_id), purged)));
-        let jobs = Jobs::start(db.clone(), cache.clone()).map_err(|error| StoreError::io(dir, &error))?;
+        let last = verify::entries(&db, purged).map_err(|damage| damage.named(dir, data_dir))?;
+        let cache = Arc::new(Mutex::new(Cache::new(cache_bytes, last, purged)));
+        let jobs = Jobs::start(db.clone(), cache.clone(), writing).map_err(|error| StoreError::io(dir, &error))?;
         Ok(Self { db, cache, jobs, me, leads: Arc::default(), appended: Arc::default() })
     }
 
@@ -89,6 +96,17 @@ impl LogStore {
     pub(crate) fn size(&self) -> u64 {
         let size = |name: &str| self.db.property_int_value(name).ok().flatten().unwrap_or(0);
         size("rocksdb.total-sst-files-size") + size("rocksdb.cur-size-all-mem-tables")
+    }
+
+    /// Whether nothing was ever written here.
+    pub(crate) fn is_new(&self) -> Result<bool, StoreError> {
+        let vote = self.db.get(keys::VOTE).map_err(|error| StoreError::Io(error.to_string()))?;
+        Ok(vote.is_none() && self.cache.lock().last().is_none())
+    }
+
+    /// The id up to which entries were cut off.
+    pub(crate) fn purged(&self) -> Option<LogId> {
+        self.cache.lock().purged()
     }
 
     async fn send_and_wait(
@@ -140,16 +158,20 @@ impl LogStore {
     }
 }
 
-fn options() -> Options {
+/// How to open the database in `dir`, once its write-ahead logs have been looked through.
+fn options(dir: &Path, data_dir: &Path) -> Result<Options, StoreError> {
+    wal::check(dir, data_dir)?;
     let mut options = Options::default();
-    options.create_if_missing(true);
+    options.create_if_missing(!crate::state::holds_data(dir));
+    // A log file that is gone is noticed.
+    options.set_track_and_verify_wals_in_manifest(true);
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     // Most entries are purged before their memtable is flushed and never become files.
     options.set_write_buffer_size(16 << 20);
     options.set_max_write_buffer_number(3);
     options.set_max_total_wal_size(128 << 20);
     crate::state::small_footprint(&mut options);
-    options
+    Ok(options)
 }
 
 fn to_store(dir: &Path) -> impl Fn(std::io::Error) -> StoreError + '_ {

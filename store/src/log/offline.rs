@@ -21,7 +21,8 @@ pub(crate) struct OfflineLog {
 impl OfflineLog {
     /// Opens or creates the log in `dir`.
     pub(crate) fn open(dir: &Path, data_dir: &Path) -> Result<Self, StoreError> {
-        let db = DB::open(&options(), dir).map_err(|error| StoreError::from_rocksdb(&error, dir, data_dir))?;
+        let db =
+            DB::open(&options(dir, data_dir)?, dir).map_err(|error| StoreError::from_rocksdb(&error, dir, data_dir))?;
         Ok(Self { db, dir: dir.to_path_buf() })
     }
 

@@ -22,6 +22,16 @@ use crate::wire;
 /// Jobs merged into one batch at the most.
 const MERGED_JOBS: usize = 256;
 
+/// Who writes the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Writing {
+    /// A thread, and whoever brings something while it is idle.
+    Thread,
+    /// A task with a disk that takes its time; a simulated crash ends it at any point.
+    #[cfg(test)]
+    Task,
+}
+
 type Done = oneshot::Sender<Result<(), std::io::Error>>;
 
 pub(super) enum Job {
@@ -35,26 +45,53 @@ pub(super) enum Job {
 #[derive(Clone)]
 pub(super) struct Jobs {
     writer: Arc<Writer>,
-    queue: Sender<Job>,
+    queue: Queue,
     /// Jobs that were sent and are not done yet.
     pending: Arc<AtomicUsize>,
 }
 
+#[derive(Clone)]
+enum Queue {
+    Thread(Sender<Job>),
+    #[cfg(test)]
+    Task(tokio::sync::mpsc::UnboundedSender<Job>),
+}
+
 impl Jobs {
     /// Starts the thread.
-    pub(super) fn start(db: Arc<DB>, cache: Arc<Mutex<Cache>>) -> std::io::Result<Self> {
-        let (queue, exit) = channel();
+    pub(super) fn start(db: Arc<DB>, cache: Arc<Mutex<Cache>>, writing: Writing) -> std::io::Result<Self> {
         let writer = Arc::new(Writer { path: db.path().to_path_buf(), db, cache, committed: Mutex::new(None) });
         let pending = Arc::new(AtomicUsize::new(0));
         let (on_thread, left) = (writer.clone(), pending.clone());
-        std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || on_thread.run(&exit, &left))?;
+        let queue = match writing {
+            Writing::Thread => {
+                let (queue, exit) = channel();
+                std::thread::Builder::new().name("raft-log".to_owned()).spawn(move || on_thread.run(&exit, &left))?;
+                Queue::Thread(queue)
+            }
+            #[cfg(test)]
+            Writing::Task => {
+                let (queue, exit) = tokio::sync::mpsc::unbounded_channel();
+                tokio::spawn(crate::simulation::disk::write(exit, move |jobs| {
+                    let done = jobs.len();
+                    on_thread.write(jobs.into_iter());
+                    left.fetch_sub(done, Ordering::AcqRel);
+                }));
+                Queue::Task(queue)
+            }
+        };
         Ok(Self { writer, queue, pending })
     }
 
     /// Queues a job.
     pub(super) fn send(&self, job: Job) -> std::io::Result<()> {
         self.pending.fetch_add(1, Ordering::AcqRel);
-        self.queue.send(job).map_err(|_| to_io("the log's writer is gone"))
+        let gone = |()| to_io("the log's writer is gone");
+        match &self.queue {
+            Queue::Thread(queue) => queue.send(job).map_err(|_| gone(())),
+            #[cfg(test)]
+            Queue::Task(queue) => queue.send(job).map_err(|_| gone(())),
+        }
     }
 
     /// Writes the id with whatever is written next.
@@ -69,7 +106,7 @@ impl Jobs {
 
     /// Does a job at once if nothing is queued before it. Only the one who sends all jobs may call this.
     pub(super) fn do_or_send(&self, job: Job) -> std::io::Result<()> {
-        if self.pending.load(Ordering::Acquire) > 0 {
+        if self.pending.load(Ordering::Acquire) > 0 || !matches!(self.queue, Queue::Thread(_)) {
             return self.send(job);
         }
         self.writer.write(std::iter::once(job));
@@ -127,7 +164,12 @@ impl Writer {
     fn commit(&self, batch: WriteBatch) -> Result<(), String> {
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.db.write_opt(batch, &options).map_err(|error| format!("{}: {error}", self.path.display()))
+        #[cfg(test)]
+        options.set_sync(!crate::planted::planted(crate::planted::Bug::AckBeforeSync));
+        self.db.write_opt(batch, &options).map_err(|error| format!("{}: {error}", self.path.display()))?;
+        #[cfg(test)]
+        crate::simulation::disk::note_synced(&self.path);
+        Ok(())
     }
 
     fn report(&self, waiters: Vec<Waiter>, result: &Result<(), String>) {

@@ -51,9 +51,15 @@ pub(crate) fn small_footprint(options: &mut Options) {
     options.set_max_manifest_file_size(16 << 20);
 }
 
-fn options(cache: &Cache) -> Options {
+/// Whether a database that was written to is in `dir`: without its `CURRENT` RocksDB would begin a new one over it.
+pub(crate) fn holds_data(dir: &Path) -> bool {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter_map(|path| path.extension().map(|end| end == "log" || end == "sst")).any(|data| data)
+}
+
+fn options(cache: &Cache, dir: &Path) -> Options {
     let mut options = Options::default();
-    options.create_if_missing(true);
+    options.create_if_missing(!holds_data(dir));
     options.set_write_buffer_size(16 << 20);
     options.set_max_write_buffer_number(3);
     options.set_level_compaction_dynamic_level_bytes(true);
@@ -72,7 +78,8 @@ impl StateDb {
     /// Opens or creates the database in `dir`.
     pub(crate) fn open(dir: &Path, data_dir: &Path) -> Result<Self, StoreError> {
         let cache = Cache::new_lru_cache(8 << 20);
-        let db = DB::open(&options(&cache), dir).map_err(|error| StoreError::from_rocksdb(&error, dir, data_dir))?;
+        let db =
+            DB::open(&options(&cache, dir), dir).map_err(|error| StoreError::from_rocksdb(&error, dir, data_dir))?;
         let removal = Removal::new(dir.to_path_buf(), false);
         Ok(Self { db, dir: dir.to_path_buf(), data_dir: data_dir.to_path_buf(), removal })
     }

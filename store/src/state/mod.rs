@@ -37,7 +37,7 @@ use crate::query::{ListQuery, Page};
 use crate::raft_types::LogId;
 use crate::types::{Entry, Event, Freshness, Guard, Revision, Txn, TxnOutcome};
 pub(crate) use checkpoint::{Checkpoint, Dirs, sync_dir, write_durably};
-pub(crate) use db::{StateDb, small_footprint};
+pub(crate) use db::{StateDb, holds_data, small_footprint};
 pub(crate) use machine::StateMachine;
 use marks::Marks;
 pub(crate) use marks::{Mark, Verdict, compare};
