@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::too_many_lines)]
 
 mod cluster;
+mod disks;
 mod faults;
 mod recovery;
 mod single;

@@ -35,6 +35,41 @@ async fn a_backup_made_while_serving_becomes_a_new_cluster() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_was_interrupted_goes_on_where_it_was() {
+    let cluster = Cluster::new();
+    let store = cluster.first("a").await;
+    for number in 0..200 {
+        commit(&store, put(format!("k{number}"), "v".repeat(4 << 10))).await;
+    }
+    let backup = store.backup_file().await.unwrap();
+    // Writes meanwhile do not reach it.
+    commit(&store, put("later", "v")).await;
+    let copy = cluster.dir("copy");
+    std::fs::write(&copy, []).unwrap();
+    // Each turn is another connection: it knows how much it has, and takes an odd part of the rest.
+    loop {
+        let has = std::fs::read(&copy).unwrap();
+        let piece = backup.read(has.len() as u64, 77_777).unwrap();
+        if piece.is_empty() {
+            break;
+        }
+        std::fs::write(&copy, [has, piece].concat()).unwrap();
+    }
+    assert_eq!(std::fs::metadata(&copy).unwrap().len(), backup.size());
+    assert_eq!(&mainstay_store::verify_backup(&copy).unwrap(), backup.info());
+    let left_overs = || std::fs::read_dir(cluster.dir("a").join("checkpoints")).unwrap().count();
+    assert_eq!(left_overs(), 1);
+    drop(backup);
+    assert_eq!(left_overs(), 0);
+    store.shutdown().await;
+    mainstay_store::restore(&copy, &cluster.dir("r"), "r").unwrap();
+    let restored = cluster.first("r").await;
+    assert!(restored.get(b"k199", Freshness::Consistent).await.unwrap().0.is_some());
+    assert!(restored.get(b"later", Freshness::Consistent).await.unwrap().0.is_none());
+    restored.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_survivor_of_three_becomes_a_cluster_again() {
     let cluster = Cluster::new();
