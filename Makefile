@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 ENV := . .ci/env.sh &&
 
-.PHONY: help deps build demo test fmt clippy arrows unit integration corpus chaos-short chaos-long doc bench crash
+.PHONY: help deps build demo test fmt clippy arrows unit integration corpus chaos-short chaos-long doc bench crash sim
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ chaos-long: deps ## An hour of faults: every scenario, and the rest of the time 
 
 crash: deps ## Kill members of the store at random points, hundreds of times
 	@$(ENV) MAINSTAY_CRASH_ROUNDS=$${ROUNDS:-200} cargo test -p mainstay --test cluster crash:: -- --nocapture
+
+sim: deps ## The store under simulation, a seed after the other: SEEDS=1000, FIRST=1; SEED=7 repeats one
+	@$(ENV) $(if $(SEED),MAINSTAY_SIM_SEED=$(SEED),MAINSTAY_SIM_FIRST=$${FIRST:-1} MAINSTAY_SIM_SEEDS=$${SEEDS:-1000}) \
+		cargo test -p mainstay-store --lib simulation::tests::every_property -- --nocapture
 
 bench: deps ## Store and API benchmarks, with etcd beside it
 	@$(ENV) cargo build --release -p mainstay && "$$CARGO_TARGET_DIR/release/mainstay" bench store --vs-etcd

@@ -36,6 +36,10 @@ mod watch;
 mod wire;
 
 #[cfg(test)]
+mod planted;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod storage_suite;
 
 pub use backup::{BackupFile, BackupInfo, verify_backup};

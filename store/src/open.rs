@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
-use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,10 +14,11 @@ use crate::config::{Start, StoreConfig, Tuning};
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::identity::Identity;
-use crate::log::LogStore;
+use crate::log::{LogStore, Writing};
 use crate::membership::Change;
 use crate::node::Node;
 use crate::peer::connect::Connections;
+use crate::peer::net::{Listener, Net, TlsNet};
 use crate::peer::network::NetworkFactory;
 use crate::peer::server;
 use crate::peer::tls::TlsConfigs;
@@ -32,16 +32,31 @@ const LOCKED: Duration = Duration::from_secs(2);
 /// How long to wait for what was known before a restart.
 const RECOVERY: Duration = Duration::from_secs(5);
 
+/// What a master stands on; tests stand it on something else.
+pub(crate) struct Ground {
+    /// `None`: TCP with mutual TLS.
+    pub(crate) net: Option<Arc<dyn Net>>,
+    pub(crate) writing: Writing,
+}
+
+impl Ground {
+    /// The real one.
+    pub(crate) fn real() -> Self {
+        Self { net: None, writing: Writing::Thread }
+    }
+}
+
 /// Opens the directory, starts Raft and the listener, and begins or resumes as the configuration says.
-pub(crate) async fn open(config: StoreConfig) -> Result<Arc<Node>, StoreError> {
+pub(crate) async fn open(config: StoreConfig, ground: Ground) -> Result<Arc<Node>, StoreError> {
     config.check()?;
     std::fs::create_dir_all(&config.data_dir).map_err(|error| StoreError::io(&config.data_dir, &error))?;
     let identity = Identity::load_or_create(&config)?;
     let tls = TlsConfigs::new(&config.tls)?;
-    let (log, state, machine) = open_storage(&config.data_dir, &config.tuning, identity.id).await?;
-    let listener = listen(&config).await?;
-    let me = member(&config, &identity, &listener)?;
-    let connections = Connections::new(tls.client.clone());
+    let net = ground.net.unwrap_or_else(|| Arc::new(TlsNet::new(&tls)));
+    let (log, state, machine) = open_storage(&config.data_dir, &config.tuning, identity.id, ground.writing).await?;
+    let listener = listen(&config, net.as_ref()).await?;
+    let me = member(&config, &identity, listener.as_ref())?;
+    let connections = Connections::new(net);
     let network = NetworkFactory { connections: connections.clone() };
     let raft = Raft::new(me.id, Arc::new(raft_config(&config.tuning)?), network, log.clone(), machine)
         .await
@@ -76,7 +91,7 @@ pub(crate) async fn open(config: StoreConfig) -> Result<Arc<Node>, StoreError> {
     tasks.spawn(upkeep::cut_log(node.clone()));
     tasks.spawn(upkeep::compact(node.clone()));
     tasks.spawn(consistency::watch(node.clone()));
-    if let Err(error) = begin(&node, listener, tls, config.start).await {
+    if let Err(error) = begin(&node, listener, config.start).await {
         stop(&node).await;
         return Err(error);
     }
@@ -88,11 +103,12 @@ async fn open_storage(
     data_dir: &Path,
     tuning: &Tuning,
     me: u64,
+    writing: Writing,
 ) -> Result<(LogStore, Arc<State>, StateMachine), StoreError> {
     let deadline = tokio::time::Instant::now() + LOCKED;
     let log_dir = data_dir.join("log");
     let log = loop {
-        match LogStore::open(&log_dir, data_dir, tuning.log_cache_bytes, me) {
+        match LogStore::open(&log_dir, data_dir, tuning.log_cache_bytes, me, writing) {
             Err(StoreError::InUse { .. }) if tokio::time::Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -106,18 +122,37 @@ async fn open_storage(
             }
             opened => {
                 let (state, machine) = opened?;
+                belong_together(&log, &state, data_dir)?;
                 return Ok((log, state, machine));
             }
         }
     }
 }
 
-async fn listen(config: &StoreConfig) -> Result<TcpListener, StoreError> {
-    let listener = TcpListener::bind(config.peer_listen).await;
+/// The log goes on where the state is, or before: a part that is gone must not be taken for one that never was.
+fn belong_together(log: &LogStore, state: &State, data_dir: &Path) -> Result<(), StoreError> {
+    let applied = state.applied().log;
+    let damaged = |part: &str, detail: String| {
+        Err(StoreError::Corrupt { path: data_dir.join(part), data_dir: data_dir.to_path_buf(), detail })
+    };
+    if log.is_new()? && applied.is_some() {
+        return damaged("log", "it is empty, and the state is not".to_owned());
+    }
+    match log.purged() {
+        Some(purged) if applied < Some(purged) => {
+            let has = applied.map_or_else(|| "nothing".to_owned(), |id| id.to_string());
+            damaged("state", format!("it has {has}, and the log begins after {purged}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn listen(config: &StoreConfig, net: &dyn Net) -> Result<Box<dyn Listener>, StoreError> {
+    let listener = net.listen(config.peer_listen).await;
     listener.map_err(|error| StoreError::Io(format!("cannot listen for peers on {}: {error}", config.peer_listen)))
 }
 
-fn member(config: &StoreConfig, identity: &Identity, listener: &TcpListener) -> Result<MemberInfo, StoreError> {
+fn member(config: &StoreConfig, identity: &Identity, listener: &dyn Listener) -> Result<MemberInfo, StoreError> {
     let peer_address = if config.peer_address.is_empty() {
         listener.local_addr().map_err(|error| StoreError::Io(error.to_string()))?.to_string()
     } else {
@@ -147,14 +182,14 @@ fn raft_config(tuning: &Tuning) -> Result<Config, StoreError> {
     config.validate().map_err(|error| StoreError::Config(error.to_string()))
 }
 
-async fn begin(node: &Arc<Node>, listener: TcpListener, tls: TlsConfigs, start: Start) -> Result<(), StoreError> {
+async fn begin(node: &Arc<Node>, listener: Box<dyn Listener>, start: Start) -> Result<(), StoreError> {
     let fatal = |error: &dyn std::fmt::Display| StoreError::Io(error.to_string());
     let known = node.raft.is_initialized().await.map_err(|error| fatal(&error))?;
     if known && node.membership().voter_ids().count() > 1 {
         // Before the crash this master may have granted a lease that still runs: do not vote until it is over.
         tokio::time::sleep(node.tuning.election_max).await;
     }
-    node.tasks.spawn(server::serve(node.clone(), listener, tls.server));
+    node.tasks.spawn(server::serve(node.clone(), listener));
     match start {
         _ if known => resume(node).await,
         Start::Bootstrap => {
@@ -228,7 +263,7 @@ pub(crate) async fn stop(node: &Node) {
         tracing::warn!("some tasks did not end in time");
     }
     let db = node.state.db();
-    match tokio::task::spawn_blocking(move || db.flush()).await {
+    match crate::thread::blocking(move || db.flush()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "cannot flush the state; the log has it"),
         Err(error) => tracing::warn!(%error, "cannot flush the state; the log has it"),

@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mainstay_proto::raft as pb;
 use openraft::errors::{ClientWriteError, RaftError};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use crate::cluster::MemberInfo;
+use crate::cluster::{Leadership, MemberInfo};
 use crate::error::StoreError;
 use crate::node::Node;
 use crate::peer::connect::{Lane, never_sent};
@@ -187,7 +187,9 @@ fn route(node: &Node) -> Route {
 
 /// Brings a batch to wherever the leader is, however often that changes.
 async fn deliver(node: &Node, mut batch: Vec<Proposal>) {
+    let mut leadership = node.leadership.clone();
     loop {
+        leadership.mark_unchanged();
         batch.retain(|proposal| !proposal.verdict.is_closed());
         if batch.is_empty() {
             return;
@@ -197,7 +199,7 @@ async fn deliver(node: &Node, mut batch: Vec<Proposal>) {
             Route::To(leader) => forward(node, &leader, own(batch)).await,
             Route::Nowhere => own(batch),
         };
-        if !batch.is_empty() && pause(node).await.is_err() {
+        if !batch.is_empty() && pause(node, &mut leadership).await.is_err() {
             batch.drain(..).for_each(|proposal| proposal.answer(Err(StoreError::Shutdown)));
         }
     }
@@ -211,8 +213,7 @@ fn own(batch: Vec<Proposal>) -> Vec<Proposal> {
 }
 
 /// A little while, or until something changes about the leader.
-async fn pause(node: &Node) -> Result<(), StoreError> {
-    let mut leadership = node.leadership.clone();
+async fn pause(node: &Node, leadership: &mut watch::Receiver<Leadership>) -> Result<(), StoreError> {
     tokio::select! {
         () = node.stop.cancelled() => return Err(StoreError::Shutdown),
         _ = leadership.changed() => {}
@@ -363,6 +364,10 @@ pub(crate) fn verdict_to_pb(verdict: &Verdict) -> pb::Outcome {
 
 /// Milliseconds since 1970, for the age of history.
 pub(crate) fn now_ms() -> u64 {
+    #[cfg(test)]
+    if let Some(now) = crate::simulation::now_ms() {
+        return now;
+    }
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

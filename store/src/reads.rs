@@ -48,11 +48,12 @@ pub(crate) async fn run(node: Arc<Node>, mut queue: mpsc::Receiver<Reader>) {
 /// The index to wait for, asked until the read timeout.
 async fn ask(node: &Node) -> Result<u64, StoreError> {
     let deadline = Instant::now() + node.tuning.read_timeout;
+    let mut leadership = node.leadership.clone();
     loop {
+        leadership.mark_unchanged();
         if let Some(index) = ask_once(node).await {
             return Ok(index);
         }
-        let mut leadership = node.leadership.clone();
         tokio::select! {
             () = node.stop.cancelled() => return Err(StoreError::Shutdown),
             () = tokio::time::sleep_until(deadline) => return Err(StoreError::NoLeader),
@@ -81,6 +82,10 @@ async fn ask_once(node: &Node) -> Option<u64> {
 
 /// The index if this master leads and can prove it.
 pub(crate) async fn as_leader(node: &Node) -> Option<u64> {
+    #[cfg(test)]
+    if crate::planted::planted(crate::planted::Bug::StaleRead) {
+        return node.state.applied().log.map(|id| id.index);
+    }
     let policy = if node.tuning.lease_reads { ReadPolicy::LeaseRead } else { ReadPolicy::ReadIndex };
     let proof = tokio::time::timeout(ASK, node.raft.get_read_linearizer(policy)).await;
     match proof {

@@ -4,7 +4,7 @@ use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
 
-use crate::log::LogStore;
+use crate::log::{LogStore, Writing};
 use crate::raft_types::TypeConfig;
 use crate::state::{State, StateMachine};
 
@@ -14,7 +14,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
         let temp = TempDir::new().unwrap();
         // No room in memory: reads have to be served from disk as well.
-        let log = LogStore::open(&temp.path().join("log"), temp.path(), 0, 1).unwrap();
+        let log = LogStore::open(&temp.path().join("log"), temp.path(), 0, 1, Writing::Thread).unwrap();
         let (_, machine) = State::open(temp.path(), 1 << 20).unwrap();
         Ok((temp, log, machine))
     }

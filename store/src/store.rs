@@ -15,10 +15,10 @@ use crate::config::{PeerTls, StoreConfig};
 use crate::error::StoreError;
 use crate::membership::Change;
 use crate::node::Node;
-use crate::open;
+use crate::open::{self, Ground};
 use crate::proposer::now_ms;
 use crate::query::{ListQuery, Page};
-use crate::thread::StoreThread;
+use crate::thread::{StoreThread, blocking};
 use crate::types::{Entry, Freshness, Revision, Txn, TxnOutcome};
 use crate::watch::Watch;
 use crate::wire;
@@ -43,8 +43,15 @@ impl Store {
     pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
         let thread = if config.tuning.own_thread { StoreThread::start(&config.name)? } else { StoreThread::current() };
         let thread = Arc::new(thread);
-        let node = thread.run(open::open(config)).await??;
+        let node = thread.run(open::open(config, Ground::real())).await??;
         Ok(Self { node, thread })
+    }
+
+    /// The same on another ground, and on the caller's runtime.
+    #[cfg(test)]
+    pub(crate) async fn open_on(config: StoreConfig, ground: Ground) -> Result<Self, StoreError> {
+        let node = open::open(config, ground).await?;
+        Ok(Self { node, thread: Arc::new(StoreThread::current()) })
     }
 
     /// Does something that sends messages on the store's own thread, whose connections it uses.
@@ -95,7 +102,7 @@ impl Store {
     pub async fn list(&self, query: ListQuery) -> Result<Page, StoreError> {
         self.freshen(query.fresh).await?;
         let state = self.node.state.clone();
-        let listing = tokio::task::spawn_blocking(move || state.list(&query));
+        let listing = blocking(move || state.list(&query));
         listing.await.map_err(|error| StoreError::Io(error.to_string()))?
     }
 
@@ -183,7 +190,7 @@ impl Store {
     pub async fn backup(&self, to: &Path) -> Result<BackupInfo, StoreError> {
         self.node.catch_up().await?;
         let (state, to) = (self.node.state.clone(), to.to_path_buf());
-        let written = tokio::task::spawn_blocking(move || {
+        let written = blocking(move || {
             let (checkpoint, revision) = state.copy()?;
             let info = BackupInfo { revision, made_at_ms: now_ms() };
             backup::write(&checkpoint, &info, &to)?;

@@ -13,6 +13,17 @@ use crate::error::StoreError;
 /// What runs on the thread and its helpers may take this long to end.
 const END_LIMIT: Duration = Duration::from_secs(2);
 
+/// Does work that waits for the disk where it holds nobody up; in a simulation at once, so that it repeats.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    #[cfg(test)]
+    if turmoil::in_simulation() {
+        return Ok(work());
+    }
+    tokio::task::spawn_blocking(work).await
+}
+
 /// Ends with its handle; what still runs on it is dropped then, and waited for: the databases have to be closed before
 /// the process ends, or RocksDB aborts it.
 #[derive(Debug)]

@@ -48,7 +48,7 @@ pub(crate) async fn compact(node: Arc<Node>) {
     while tick(&node, node.tuning.compact_every).await {
         let db = node.state.db();
         let before = now_ms().saturating_sub(kept);
-        match tokio::task::spawn_blocking(move || db.compact(before)).await {
+        match crate::thread::blocking(move || db.compact(before)).await {
             Ok(Ok(Some(floor))) => tracing::debug!(floor = floor.0, "history compacted"),
             Ok(Ok(None)) => {}
             Ok(Err(error)) => tracing::error!(%error, "cannot compact history"),

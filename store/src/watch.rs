@@ -44,6 +44,8 @@ impl Watch {
             return Err(StoreError::Compacted { oldest: floor });
         }
         let applied = state.follow();
+        #[cfg(test)]
+        let after = Revision(after.0 + u64::from(crate::planted::planted(crate::planted::Bug::GapOnResume)));
         Ok(Self { state, applied, stop, prefix, cursor: after })
     }
 

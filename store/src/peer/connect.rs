@@ -7,11 +7,9 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use mainstay_proto::raft::peer_client::PeerClient;
 use parking_lot::Mutex;
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
+
+use super::net::Net;
 
 /// What a connection is for. Heartbeats and snapshots do not wait behind replication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,13 +31,13 @@ const KEEPALIVE: Duration = Duration::from_secs(1);
 /// All connections of a master.
 #[derive(Clone)]
 pub(crate) struct Connections {
-    tls: Arc<ClientConfig>,
+    net: Arc<dyn Net>,
     open: Arc<Mutex<HashMap<(String, Lane), Channel>>>,
 }
 
 impl Connections {
-    pub(crate) fn new(tls: Arc<ClientConfig>) -> Self {
-        Self { tls, open: Arc::default() }
+    pub(crate) fn new(net: Arc<dyn Net>) -> Self {
+        Self { net, open: Arc::default() }
     }
 
     /// A client of the master at `address` (`host:port`); connects when used.
@@ -50,9 +48,11 @@ impl Connections {
     }
 
     fn channel(&self, address: &str) -> Channel {
-        let tls = TlsConnector::from(self.tls.clone());
-        let target = address.to_owned();
-        let connector = tower::service_fn(move |_: Uri| connect(tls.clone(), target.clone()));
+        let (net, target) = (self.net.clone(), address.to_owned());
+        let connector = tower::service_fn(move |_: Uri| {
+            let connecting = net.connect(target.clone());
+            async { Ok::<_, std::io::Error>(TokioIo::new(connecting.await?)) }
+        });
         // The connector dials the address and does TLS; the URI only fills the request's authority.
         Endpoint::from_static("http://master.mainstay.internal")
             .connect_timeout(CONNECT_TIMEOUT)
@@ -63,16 +63,6 @@ impl Connections {
             .initial_connection_window_size(16 << 20)
             .connect_with_connector_lazy(connector)
     }
-}
-
-async fn connect(
-    tls: TlsConnector,
-    address: String,
-) -> std::io::Result<TokioIo<tokio_rustls::client::TlsStream<TcpStream>>> {
-    let stream = TcpStream::connect(&address).await?;
-    stream.set_nodelay(true)?;
-    let name = ServerName::try_from("master.mainstay.internal").map_err(std::io::Error::other)?;
-    Ok(TokioIo::new(tls.connect(name, stream).await?))
 }
 
 /// Whether a call failed before it reached the other side, so that nothing can have happened there.

@@ -11,33 +11,28 @@ use mainstay_proto::raft as pb;
 use mainstay_proto::raft::peer_server::{Peer, PeerServer};
 use openraft::raft::TransferLeaderRequest;
 use openraft::raft::{AppendEntriesRequest, StreamAppendError, StreamAppendResult, VoteRequest};
-use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::connect::MAX_MESSAGE;
+use super::net::{Connecting, Listener};
 use super::transfer;
 use crate::node::Node;
 use crate::raft_types::TypeConfig;
 use crate::wire::{self, Malformed};
 
-/// A peer that does not finish its handshake in this time is dropped.
-const HANDSHAKE: Duration = Duration::from_secs(2);
 /// A silent connection is asked for a sign of life, and closed without one.
 const KEEPALIVE: Duration = Duration::from_secs(2);
 
 /// Serves until the node stops; then connections are closed, so that peers notice at once.
-pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener, tls: Arc<ServerConfig>) {
-    let tls = TlsAcceptor::from(tls);
+pub(crate) async fn serve(node: Arc<Node>, listener: Box<dyn Listener>) {
     loop {
         let stream = tokio::select! {
             () = node.stop.cancelled() => return,
             stream = listener.accept() => stream,
         };
         match stream {
-            Ok((stream, _)) => {
-                node.tasks.spawn(serve_connection(node.clone(), tls.clone(), stream));
+            Ok(connecting) => {
+                node.tasks.spawn(serve_connection(node.clone(), connecting));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a peer");
@@ -47,12 +42,10 @@ pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener, tls: Arc<Serve
     }
 }
 
-async fn serve_connection(node: Arc<Node>, tls: TlsAcceptor, stream: TcpStream) {
+async fn serve_connection(node: Arc<Node>, connecting: Connecting) {
     let stop = node.stop.clone();
     let served = async {
-        stream.set_nodelay(true)?;
-        let handshake = tokio::time::timeout(HANDSHAKE, tls.accept(stream));
-        let stream = handshake.await.map_err(|_| std::io::Error::other("no handshake in time"))??;
+        let stream = connecting.await?;
         let service = PeerServer::new(PeerService { node })
             .max_decoding_message_size(MAX_MESSAGE)
             .max_encoding_message_size(MAX_MESSAGE);

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::raft_types::{Snapshot, SnapshotMeta, Vote};
 use crate::state::{Checkpoint, Dirs};
+use crate::thread::blocking;
 use crate::wire::{self, Malformed};
 
 /// Bytes in a piece.
@@ -23,46 +24,86 @@ const AHEAD: usize = 8;
 pub(super) fn send(target: u64, vote: &Vote, snapshot: Snapshot) -> impl Stream<Item = pb::SnapshotPart> + use<> {
     let (parts, queue) = mpsc::channel(AHEAD);
     let ballot = wire::vote_to_pb(vote);
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = read_all(target, ballot, &snapshot, &parts) {
+    // Ends with the stream.
+    tokio::spawn(async move {
+        if let Err(error) = read_all(target, ballot, snapshot, &parts).await {
             tracing::warn!(%error, target, "cannot send the snapshot");
         }
     });
     tokio_stream::wrappers::ReceiverStream::new(queue)
 }
 
-fn read_all(
+async fn read_all(
     target: u64,
     ballot: pb::Ballot,
-    snapshot: &Snapshot,
+    snapshot: Snapshot,
     parts: &mpsc::Sender<pb::SnapshotPart>,
 ) -> std::io::Result<()> {
     use pb::snapshot_part::Part;
-    let push = |part: Part| {
+    let push = async |part: Part| {
         let gone = |_| std::io::Error::other("the receiver is gone");
-        parts.blocking_send(pb::SnapshotPart { part: Some(part) }).map_err(gone)
+        parts.send(pb::SnapshotPart { part: Some(part) }).await.map_err(gone)
     };
     let meta = serde_json::to_vec(&snapshot.meta)?.into();
-    push(Part::Head(pb::SnapshotHead { target, vote: Some(ballot), meta }))?;
-    let dir = snapshot.snapshot.dir().map(Path::to_path_buf).unwrap_or_default();
-    let mut files = Vec::new();
-    for name in snapshot.snapshot.files()? {
-        let mut file = File::open(dir.join(&name))?;
-        let (mut size, mut crc32c) = (0, 0);
-        loop {
-            let mut piece = Vec::with_capacity(PIECE);
-            (&mut file).take(PIECE as u64).read_to_end(&mut piece)?;
-            size += piece.len() as u64;
-            crc32c = crc32c::crc32c_append(crc32c, &piece);
-            let end = piece.len() < PIECE;
-            push(Part::Chunk(pb::SnapshotChunk { file: name.clone(), data: piece.into() }))?;
-            if end {
-                break;
-            }
+    push(Part::Head(pb::SnapshotHead { target, vote: Some(ballot), meta })).await?;
+    let mut pieces = Pieces::of(snapshot.snapshot)?;
+    // A piece at a time: no thread is held while the network takes its time.
+    loop {
+        let (rest, piece) = blocking(move || {
+            let piece = pieces.next();
+            (pieces, piece)
+        })
+        .await?;
+        pieces = rest;
+        match piece? {
+            Some(chunk) => push(Part::Chunk(chunk)).await?,
+            None => break,
         }
-        files.push(pb::SnapshotFile { name, size, crc32c });
     }
-    push(Part::Manifest(pb::SnapshotManifest { files }))
+    push(Part::Manifest(pb::SnapshotManifest { files: pieces.read })).await
+}
+
+/// A snapshot's files, read piece by piece.
+struct Pieces {
+    snapshot: Checkpoint,
+    ahead: std::vec::IntoIter<String>,
+    open: Option<(pb::SnapshotFile, File)>,
+    /// Those that have been read.
+    read: Vec<pb::SnapshotFile>,
+}
+
+impl Pieces {
+    fn of(snapshot: Checkpoint) -> std::io::Result<Self> {
+        let ahead = snapshot.files()?.into_iter();
+        Ok(Self { snapshot, ahead, open: None, read: Vec::new() })
+    }
+
+    /// The next one; `None` at the end. A file ends with a piece that is not full.
+    fn next(&mut self) -> std::io::Result<Option<pb::SnapshotChunk>> {
+        let (mut sum, mut file) = match self.open.take() {
+            Some(open) => open,
+            None => match self.ahead.next() {
+                Some(name) => self.begin(name)?,
+                None => return Ok(None),
+            },
+        };
+        let mut piece = Vec::with_capacity(PIECE);
+        (&mut file).take(PIECE as u64).read_to_end(&mut piece)?;
+        sum.size += piece.len() as u64;
+        sum.crc32c = crc32c::crc32c_append(sum.crc32c, &piece);
+        let chunk = pb::SnapshotChunk { file: sum.name.clone(), data: piece.into() };
+        if chunk.data.len() < PIECE {
+            self.read.push(sum)
+        } else {
+            self.open = Some((sum, file))
+        }
+        Ok(Some(chunk))
+    }
+
+    fn begin(&self, name: String) -> std::io::Result<(pb::SnapshotFile, File)> {
+        let file = File::open(self.snapshot.dir().unwrap_or(Path::new("")).join(&name))?;
+        Ok((pb::SnapshotFile { name, size: 0, crc32c: 0 }, file))
+    }
 }
 
 /// Receives into a new directory; returns once everything has arrived, is checked and on disk.
@@ -79,7 +120,7 @@ pub(super) async fn receive(
     while let Some(part) = parts.next().await {
         match part?.part {
             Some(Part::Chunk(chunk)) => {
-                received = tokio::task::spawn_blocking({
+                received = blocking({
                     let dir = dir.clone();
                     move || received.add(&dir, &chunk.file, &chunk.data)
                 })
@@ -88,7 +129,7 @@ pub(super) async fn receive(
                 .map_err(internal)?;
             }
             Some(Part::Manifest(manifest)) => {
-                let done = tokio::task::spawn_blocking(move || received.finish(&dir, &manifest));
+                let done = blocking(move || received.finish(&dir, &manifest));
                 done.await.map_err(internal)?.map_err(internal)?;
                 return Ok(Snapshot { meta, snapshot: checkpoint });
             }

@@ -132,6 +132,8 @@ impl StateMachine {
 }
 
 fn apply_batch(applier: &mut Applier<'_, StateDb>, batch: pb::Batch, term: Term) -> Result<Outcomes, StoreError> {
+    #[cfg(test)]
+    let batch = crate::simulation::disordered(batch);
     let outcomes = batch.txns.into_iter().map(|txn| applier.apply(wire::txn_from_pb(txn), term));
     Ok(Outcomes(outcomes.collect::<Result<_, _>>()?))
 }
@@ -157,7 +159,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Flush {
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, std::io::Error> {
         let db = self.db.clone();
-        tokio::task::spawn_blocking(move || db.flush()).await.map_err(to_io)?.map_err(to_io)?;
+        crate::thread::blocking(move || db.flush()).await.map_err(to_io)?.map_err(to_io)?;
         Ok(Snapshot { meta: self.meta.clone(), snapshot: Checkpoint::flushed() })
     }
 }
