@@ -9,6 +9,7 @@ use ::cel::parser::Parser;
 mod call;
 mod check;
 mod cost;
+mod depth;
 mod eval;
 mod kube;
 mod lists;
@@ -103,6 +104,10 @@ impl Program {
     /// # Errors
     /// In cel-go's words, for syntax and types.
     pub fn compile(text: &str, env: &Env) -> Result<Self, CompileError> {
+        if depth::exceeds(text) {
+            let why = format!("expression recursion limit exceeded: {}", depth::LIMIT);
+            return Err(CompileError(located(text, (1, 1), &why)));
+        }
         let parser = Parser::new().enable_optional_syntax(true).enable_ident_escape_syntax(true);
         let (expression, source) = parser.parse_with_source_info(text).map_err(|errors| {
             let all = errors.errors.iter().map(|error| located(text, error.pos, &error.msg));

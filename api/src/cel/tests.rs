@@ -13,7 +13,7 @@ impl Scope for Vars {
     }
 }
 
-fn run(text: &str, x: Value) -> Result<Val, String> {
+pub(super) fn run(text: &str, x: Value) -> Result<Val, String> {
     let env = Env::new([("x".to_owned(), Type::Dyn)]);
     let program = Program::compile(text, &env).map_err(|error| error.to_string())?;
     let scope = Vars(HashMap::from([("x", Val::from_json(&x))]));
