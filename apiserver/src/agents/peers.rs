@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::{Agents, Tunnel};
-use crate::pki;
+use crate::pki::{self, Issued};
 
 /// How often the leader is told.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 impl Agents {
     /// Tells the leader, over and over, whom this master hears; ends with `stop`.
     pub async fn report_forever(self: Arc<Self>, stop: CancellationToken) {
-        let mut channel: Option<(String, Channel)> = None;
+        let mut channel: Option<(String, Arc<Issued>, Channel)> = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -39,10 +39,15 @@ impl Agents {
             }
             let leader = self.store.leadership().borrow().leader.clone();
             let Some(leader) = leader.filter(|leader| leader.id != self.store.me().id) else { continue };
-            if channel.as_ref().is_none_or(|(url, _)| *url != leader.api_url) {
-                channel = self.channel(&leader.api_url).ok().map(|channel| (leader.api_url.clone(), channel));
+            // A certificate that was renewed is shown before the old one ends.
+            let shown = self.pki.peer();
+            let stale =
+                |(url, with, _): &(String, Arc<Issued>, Channel)| *url != leader.api_url || !Arc::ptr_eq(with, &shown);
+            if channel.as_ref().is_none_or(stale) {
+                let opened = self.channel(&leader.api_url).ok();
+                channel = opened.map(|channel| (leader.api_url.clone(), shown, channel));
             }
-            let Some((_, open)) = &channel else { continue };
+            let Some((_, _, open)) = &channel else { continue };
             let call = MastersClient::new(open.clone());
             if let Err(error) = self.tell(call).await {
                 tracing::debug!(%error, "telling the leader of sessions");

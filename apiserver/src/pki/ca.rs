@@ -1,6 +1,9 @@
 //! The certificate authority: which certificates there are, and what each of them says.
 
 use super::{PkiError, PkiResult, crypto};
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
@@ -182,6 +185,13 @@ impl ClusterCa {
     #[must_use]
     pub fn key_pem(&self) -> &str {
         &self.key_pem
+    }
+
+    /// The administrator's bearer token: the same on all masters, since it derives from the CA's key.
+    #[must_use]
+    pub fn admin_token(&self) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.key_pem.trim().as_bytes());
+        URL_SAFE_NO_PAD.encode(hmac::sign(&key, b"mainstay administrator token").as_ref())
     }
 
     /// A new key and its certificate.

@@ -5,9 +5,6 @@ use super::check::renewal;
 use super::{PkiError, PkiResult, ServiceAccountKey, ServingCertificate};
 use crate::encryption::RootKeys;
 use arc_swap::ArcSwap;
-use aws_lc_rs::hmac;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,6 +41,14 @@ impl MasterPki {
     #[must_use]
     pub fn exists(dir: &Path) -> bool {
         dir.join("ca.key").exists()
+    }
+
+    /// The cluster's authority as a master's folder holds it; the master's own certificates are left alone.
+    ///
+    /// # Errors
+    /// When a file cannot be read or parsed.
+    pub fn authority(dir: &Path) -> PkiResult<ClusterCa> {
+        ClusterCa::from_pem(read(&dir.join("ca.crt"))?, read(&dir.join("ca.key"))?)
     }
 
     /// Keys of a new cluster.
@@ -98,8 +103,7 @@ impl MasterPki {
     /// # Errors
     /// As there.
     pub fn load_for(dir: &Path, names: &MasterNames, lifetime: Duration) -> PkiResult<Self> {
-        let ca = ClusterCa::from_pem(read(&dir.join("ca.crt"))?, read(&dir.join("ca.key"))?)?;
-        Self::load_with(dir, names, ca.with_leaf_lifetime(lifetime))
+        Self::load_with(dir, names, Self::authority(dir)?.with_leaf_lifetime(lifetime))
     }
 
     fn load_with(dir: &Path, names: &MasterNames, ca: ClusterCa) -> PkiResult<Self> {
@@ -141,11 +145,10 @@ impl MasterPki {
         Ok(changed)
     }
 
-    /// The administrator's bearer token: the same on all masters, since it derives from the CA's key.
+    /// The administrator's bearer token.
     #[must_use]
     pub fn admin_token(&self) -> String {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.ca.key_pem().trim().as_bytes());
-        URL_SAFE_NO_PAD.encode(hmac::sign(&key, b"mainstay administrator token").as_ref())
+        self.ca.admin_token()
     }
 }
 

@@ -15,6 +15,8 @@ use crate::verbs::wait;
 
 /// A megabyte, as sizes of log files are given in.
 const MEGABYTE: u64 = 1 << 20;
+/// What a processor does at once without making everybody wait.
+const SEATS_PER_PROCESSOR: u32 = 16;
 /// The size of a log file if none is given, in megabytes.
 const LOG_SIZE: u64 = 100;
 
@@ -66,12 +68,13 @@ pub(crate) struct SecurityArgs {
     /// Days to keep old log files; 0: for ever
     #[arg(long, value_name = "DAYS", default_value_t = 0, help_heading = "Audit log")]
     audit_log_maxage: u32,
-    /// Requests that run at once, shared out by priority and fairness together with the mutating ones
-    #[arg(long, value_name = "N", default_value_t = 400, help_heading = "Flow control")]
-    max_requests_inflight: u32,
+    /// Requests that run at once, shared out by priority and fairness together with the mutating ones; if neither is
+    /// given, 16 for each processor and 600 at the most
+    #[arg(long, value_name = "N", help_heading = "Flow control")]
+    max_requests_inflight: Option<u32>,
     /// Mutating requests that run at once; with both 0, nothing is limited
-    #[arg(long, value_name = "N", default_value_t = 200, help_heading = "Flow control")]
-    max_mutating_requests_inflight: u32,
+    #[arg(long, value_name = "N", help_heading = "Flow control")]
+    max_mutating_requests_inflight: Option<u32>,
     /// How long a request may take that is neither a watch nor a stream, for example 60s
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = wait::seconds, help_heading = "Flow control")]
     request_timeout: u64,
@@ -80,16 +83,28 @@ pub(crate) struct SecurityArgs {
 impl SecurityArgs {
     /// Reads the files that are named.
     pub(super) fn config(&self) -> Result<SecurityConfig> {
-        let seats = self.max_requests_inflight.saturating_add(self.max_mutating_requests_inflight);
         Ok(SecurityConfig {
             oidc: match &self.authentication_config {
                 Some(path) => OidcConfig::read_file(path)?,
                 None => self.oidc()?.into_iter().collect(),
             },
             audit: self.audit()?,
-            flow: FlowConfig { seats },
+            flow: FlowConfig { seats: self.seats() },
             request_timeout: Duration::from_secs(self.request_timeout.max(1)),
         })
+    }
+
+    /// More at once than the processors can do only lets a flood slow down everybody else.
+    fn seats(&self) -> u32 {
+        let given = [self.max_requests_inflight, self.max_mutating_requests_inflight];
+        if given.iter().any(Option::is_some) {
+            return given.into_iter().flatten().fold(0, u32::saturating_add);
+        }
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        u32::try_from(processors)
+            .unwrap_or(u32::MAX)
+            .saturating_mul(SEATS_PER_PROCESSOR)
+            .min(FlowConfig::default().seats)
     }
 
     fn oidc(&self) -> Result<Option<OidcConfig>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use mainstay_apiserver::pki::{MasterNames, MasterPki, Profile};
+use mainstay_apiserver::pki::{MasterPki, Profile};
 
 use super::file::ClusterFile;
 use super::progress::Progress;
@@ -66,14 +66,12 @@ async fn masters(keeper: &Arc<Keeper>, file: &ClusterFile, progress: &Progress) 
 fn credentials(keeper: &Arc<Keeper>) -> Result<()> {
     let file = keeper.file();
     let first = &file.masters[0];
-    let host = first.listen.rsplit_once(':').map_or("127.0.0.1", |(host, _)| host);
-    let names = MasterNames { name: first.name.clone(), addresses: vec![host.to_owned()] };
-    let pki = MasterPki::load(&first.data_dir.join("pki"), &names)?;
-    let identity = pki.ca.issue(&Profile::Admin)?;
-    write_private(&file.ca, pki.ca.cert_pem().as_bytes())?;
-    let kubeconfig = Kubeconfig { servers: &file.urls(), ca_pem: pki.ca.cert_pem(), identity: &identity };
+    let ca = MasterPki::authority(&first.data_dir.join("pki"))?;
+    let identity = ca.issue(&Profile::Admin)?;
+    write_private(&file.ca, ca.cert_pem().as_bytes())?;
+    let kubeconfig = Kubeconfig { servers: &file.urls(), ca_pem: ca.cert_pem(), identity: &identity };
     kubeconfig.write(&keeper.dir().join("kubeconfig"))?;
-    keeper.change(|file| file.token = pki.admin_token())
+    keeper.change(|file| file.token = ca.admin_token())
 }
 
 /// The workers' token, which does not admit masters; made once.
