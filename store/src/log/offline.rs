@@ -53,7 +53,9 @@ impl OfflineLog {
         let entry = RaftEntry { log_id: id, payload: EntryPayload::Membership(membership) };
         let entry = wire::entry_to_pb(&entry).map_err(|error| self.failed(error))?;
         let mut batch = WriteBatch::default();
-        if self.last()?.is_none() {
+        if self.last()? < Some(after) {
+            // The state is ahead, by a snapshot; older entries would leave a hole before the new one.
+            batch.delete_range(keys::ENTRIES, keys::ENTRIES_END);
             batch.put(keys::PURGED, wire::log_id_to_pb(&after).encode_to_vec());
         }
         batch.put(keys::entry(id.index), entry.encode_to_vec());
