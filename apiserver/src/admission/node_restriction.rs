@@ -43,8 +43,19 @@ impl Plugin for NodeRestriction {
             let user = &request.user.name;
             return Err(request.forbidden(format!("could not determine node from user {user:?}")));
         }
+        if is_stale(request) {
+            return Ok(());
+        }
         judge(request, node).map_err(|why| request.forbidden(why))
     }
+}
+
+/// Whether a change is based on an older object than there is: it will be refused as a conflict, which the agent knows to
+/// mend, and what others changed meanwhile is not the agent's doing.
+fn is_stale(request: &Attributes<'_>) -> bool {
+    let version = |object: &Option<Value>| object.as_ref().map(meta::resource_version).unwrap_or_default().to_owned();
+    let based_on = version(&request.object);
+    request.old_object.is_some() && !based_on.is_empty() && based_on != version(&request.old_object)
 }
 
 /// Why a request of this node's agent is refused.
