@@ -59,7 +59,7 @@ pub struct Scenario {
     /// Each master has a disk of its own, which can be broken; wants root.
     #[serde(default)]
     pub disks: bool,
-    /// Masters' clocks can be set; wants libfaketime.
+    /// Masters' clocks can be set; wants a C compiler.
     #[serde(default)]
     pub clocks: bool,
     /// Instead of in their order, steps are chosen by the seed until this much time is over, in minutes.

@@ -36,12 +36,10 @@ pub enum Undo {
         /// Which.
         file: PathBuf,
     },
-    /// A file says again what it should.
-    Write {
-        /// Which.
+    /// A clock is right again.
+    Clock {
+        /// Where it is written how wrong it is.
         file: PathBuf,
-        /// What.
-        text: String,
     },
     /// The rules of network faults go.
     Rules {
@@ -89,10 +87,8 @@ impl Undo {
                 }
                 _ => Ok(()),
             },
-            Undo::Write { file, text } if file.exists() => {
-                std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
-            }
-            Undo::Write { .. } => Ok(()),
+            Undo::Clock { file } if file.exists() => crate::fault::set_clock(file, 0),
+            Undo::Clock { .. } => Ok(()),
             Undo::Rules { netns } => remove_rules(netns),
             Undo::Thaw { mount } => thaw(mount),
             Undo::Unmount { mount } => unmount(mount),

@@ -9,7 +9,7 @@ pub mod pressure;
 mod process;
 mod rolling;
 
-pub(crate) use clock::environment as clock_environment;
+pub(crate) use clock::{environment as clock_environment, set as set_clock};
 pub(crate) use disk::{make as make_disks, mount_image};
 pub(crate) use process::node_addresses;
 
