@@ -227,6 +227,21 @@ impl Cluster {
         self.run_within(COMMAND_LIMIT, arguments, false).await
     }
 
+    /// Copies what the processes have written.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn keep_logs(&self, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        let logs = self.dir.join("logs");
+        for entry in std::fs::read_dir(&logs).with_context(|| format!("reading {}", logs.display()))? {
+            let entry = entry.with_context(|| format!("reading {}", logs.display()))?;
+            let target = folder.join(entry.file_name());
+            std::fs::copy(entry.path(), &target).with_context(|| format!("writing {}", target.display()))?;
+        }
+        Ok(())
+    }
+
     /// Removes a cluster that was started here.
     ///
     /// # Errors

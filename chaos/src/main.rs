@@ -78,6 +78,9 @@ struct RunArgs {
     /// Fetch this page all the time and count failures
     #[arg(long, value_name = "URL")]
     curl: Option<String>,
+    /// Keep the logs of all processes in this folder, to look into what went wrong
+    #[arg(long, value_name = "DIR")]
+    logs: Option<PathBuf>,
     /// Write the report as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -147,6 +150,9 @@ async fn run_scenario(args: RunArgs) -> Result<bool> {
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted; faults are undone")),
         _ = terminate.recv() => Err(anyhow::anyhow!("told to end; faults are undone")),
     };
+    if let Some(folder) = &args.logs {
+        cluster.keep_logs(folder)?;
+    }
     cluster.remove().await?;
     let (report, timeline) = outcome.with_context(|| format!("scenario {} with seed {seed}", scenario.name))?;
     println!("{}", report.table());
