@@ -10,9 +10,10 @@ use rocksdb::WriteBatch;
 
 use super::apply::Applier;
 use super::checkpoint::Checkpoint;
-use super::db::{Progress, StateDb, encode_applied, put_events};
+use super::db::StateDb;
 use super::keys;
 use super::marks::Mark;
+use super::progress::{Progress, encode_applied};
 use super::{Applied, State};
 use crate::error::{StoreError, to_io};
 use crate::raft_types::{LogId, Outcomes, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
@@ -39,7 +40,7 @@ impl StateMachine {
     }
 
     /// Applies one step: one write, then the events, then the answers.
-    fn apply_step(&mut self, step: Vec<EntryResponder<TypeConfig>>) -> Result<(), StoreError> {
+    pub(crate) fn apply_step(&mut self, step: Vec<EntryResponder<TypeConfig>>) -> Result<(), StoreError> {
         let db = self.state.db();
         let mut applier = Applier::new(db.as_ref(), self.progress.revision, self.progress.checksum);
         let mut marks = Vec::new();
@@ -75,7 +76,7 @@ impl StateMachine {
                 None => batch.delete(keys::data(key)),
             }
         }
-        put_events(&mut batch, &changes);
+        db.put_events(&mut batch, &changes);
         batch.put(keys::APPLIED, encode_applied(self.progress.applied, self.progress.revision, self.progress.checksum));
         db.write(batch)?;
         self.state.marks.lock().extend(marks);

@@ -1,7 +1,7 @@
 //! The replicated state.
 //!
-//! A RocksDB without a write-ahead log (the Raft log is it), one column family, so that a flush takes a consistent
-//! prefix of what was applied:
+//! A RocksDB without a write-ahead log (the Raft log is it). Its two column families are flushed together, so that a flush
+//! takes a consistent prefix of what was applied; events (`h`) are in one of their own ([`columns`] says why):
 //!
 //! | key | value |
 //! |---|---|
@@ -19,10 +19,14 @@
 
 mod apply;
 mod checkpoint;
+mod columns;
 mod db;
+mod history;
 mod keys;
 mod machine;
 mod marks;
+mod progress;
+mod reading;
 mod ring;
 
 use std::path::Path;
@@ -37,7 +41,8 @@ use crate::query::{ListQuery, Page};
 use crate::raft_types::LogId;
 use crate::types::{Entry, Event, Freshness, Guard, Revision, Txn, TxnOutcome};
 pub(crate) use checkpoint::{Checkpoint, Dirs, sync_dir, write_durably};
-pub(crate) use db::{StateDb, holds_data, small_footprint};
+pub(crate) use columns::small_footprint;
+pub(crate) use db::{StateDb, holds_data};
 pub(crate) use machine::StateMachine;
 use marks::Marks;
 pub(crate) use marks::{Mark, Verdict, compare};

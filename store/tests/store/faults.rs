@@ -133,7 +133,7 @@ async fn spoil(data_dir: &Path) {
     let current = std::fs::read_to_string(data_dir.join("state/CURRENT")).unwrap();
     let state = data_dir.join("state").join(current.trim());
     let db = loop {
-        match rocksdb::DB::open_default(&state) {
+        match rocksdb::DB::open_cf(&rocksdb::Options::default(), &state, ["default", "history"]) {
             Ok(db) => break db,
             Err(error) if error.to_string().contains("lock") => tokio::time::sleep(Duration::from_millis(20)).await,
             Err(error) => panic!("{error}"),

@@ -1,0 +1,93 @@
+//! The column families of the state's database and how RocksDB treats them.
+//!
+//! Events are written once, in the order of their keys, and go in whole files; values are overwritten again and again.
+//! Apart from each other, compaction moves files of events without reading them and has only values to merge. Both are
+//! flushed together, so that a crash leaves one moment of both.
+
+use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, Options};
+
+/// Values that are read again soon: what a write replaces, what is listed.
+const CACHE_BYTES: usize = 32 << 20;
+/// Of each column; all are flushed when one is full.
+const WRITE_BUFFER_BYTES: usize = 32 << 20;
+
+/// A column family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Column {
+    /// Values, marks and what has been applied.
+    Data,
+    /// Events by revision.
+    History,
+}
+
+impl Column {
+    pub(super) const ALL: [Self; 2] = [Self::Data, Self::History];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Data => rocksdb::DEFAULT_COLUMN_FAMILY_NAME,
+            Self::History => "history",
+        }
+    }
+}
+
+/// Keeps a database's memory and its side files small.
+pub(crate) fn small_footprint(options: &mut Options) {
+    options.set_max_background_jobs(2);
+    options.set_max_open_files(256);
+    options.set_keep_log_file_num(2);
+    options.set_max_log_file_size(1 << 20);
+    options.set_log_level(rocksdb::LogLevel::Warn);
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+    options.set_max_manifest_file_size(16 << 20);
+}
+
+/// Of the database as a whole; `create` allows a new one where none is.
+pub(super) fn options(create: bool) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(create);
+    options.create_missing_column_families(true);
+    options.set_atomic_flush(true);
+    options.set_bytes_per_sync(1 << 20);
+    small_footprint(&mut options);
+    options
+}
+
+/// The columns with their options.
+pub(super) fn descriptors() -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(CACHE_BYTES);
+    let columns = [(Column::Data, data(&cache)), (Column::History, history(&cache))];
+    columns.into_iter().map(|(column, options)| ColumnFamilyDescriptor::new(column.name(), options)).collect()
+}
+
+fn column() -> Options {
+    let mut options = Options::default();
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    options.set_max_write_buffer_number(3);
+    options.set_level_compaction_dynamic_level_bytes(true);
+    options
+}
+
+fn data(cache: &Cache) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_bloom_filter(10.0, false);
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    let mut options = column();
+    options.set_block_based_table_factory(&table);
+    // Each compaction of the first level rewrites the next one, which holds most of the data: rather seldom.
+    options.set_level_zero_file_num_compaction_trigger(8);
+    options
+}
+
+/// Read from front to back only.
+fn history(cache: &Cache) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_block_size(64 << 10);
+    let mut options = column();
+    options.set_block_based_table_factory(&table);
+    options
+}
