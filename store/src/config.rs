@@ -91,8 +91,8 @@ pub struct Tuning {
     pub snapshot_log_bytes: u64,
     /// Log entries after which the same happens.
     pub snapshot_log_entries: u64,
-    /// Log entries that stay for followers that lag a little.
-    pub log_entries_kept: u64,
+    /// Bytes of the log that stay for followers that lag a little.
+    pub log_bytes_kept: u64,
     /// Free bytes on the data disk below which puts are refused.
     pub disk_low_bytes: u64,
     /// Whether the store runs on a thread of its own, apart from what else the process does, or on the caller's runtime.
@@ -118,9 +118,9 @@ impl Default for Tuning {
             compact_every: Duration::from_secs(30),
             ring_bytes: 8 << 20,
             log_cache_bytes: 4 << 20,
-            snapshot_log_bytes: 64 << 20,
+            snapshot_log_bytes: 16 << 20,
             snapshot_log_entries: 20_000,
-            log_entries_kept: 2_000,
+            log_bytes_kept: 16 << 20,
             disk_low_bytes: 256 << 20,
             own_thread: true,
             lease_reads: true,

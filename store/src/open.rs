@@ -171,10 +171,9 @@ fn raft_config(tuning: &Tuning) -> Result<Config, StoreError> {
         // For a whole snapshot.
         install_snapshot_timeout: 600_000,
         max_payload_entries: 256,
-        // `upkeep` decides when.
+        // `upkeep` decides when, and what of the log goes.
         snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: tuning.log_entries_kept,
-        purge_batch_size: 1024,
+        max_in_snapshot_log_to_keep: u64::MAX,
         enable_pre_vote: Some(true),
         enable_leader_restore: Some(false),
         ..Config::default()

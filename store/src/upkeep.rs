@@ -1,14 +1,23 @@
 //! Regular chores: measuring the disk, flushing the state so that the log can be cut, dropping old history.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::async_runtime::watch::WatchReceiver as _;
+use openraft::errors::Fatal;
 use tokio::time::MissedTickBehavior;
 
+use crate::log::Appended;
 use crate::node::Node;
 use crate::proposer::now_ms;
+use crate::raft_types::TypeConfig;
 
 const TICK: Duration = Duration::from_secs(1);
+/// How often the log's growth is looked at; at full speed it grows by some ten megabytes in that time.
+const CUT_TICK: Duration = Duration::from_millis(200);
+/// Parts of the kept bytes that are told apart.
+const GRAINS: u64 = 16;
 
 /// Measures free space every second; a leader asks the other masters for theirs.
 pub(crate) async fn watch_disk(node: Arc<Node>) {
@@ -25,19 +34,54 @@ async fn others_low(node: &Node) -> bool {
     futures::future::join_all(asked).await.contains(&true)
 }
 
-/// Lets openraft flush the state and cut the log once enough has been appended.
+/// Flushes the state once enough has been appended, then cuts the log behind it, but for what followers that lag a little
+/// still need. What is cut before RocksDB writes its memtable to a file is never written to one.
 pub(crate) async fn cut_log(node: Arc<Node>) {
-    let appended = node.log.appended();
-    let mut done = (0, 0);
-    while tick(&node, TICK).await {
-        let now = appended.read();
-        let (bytes, entries) = (now.0 - done.0, now.1 - done.1);
-        if bytes < node.tuning.snapshot_log_bytes && entries < node.tuning.snapshot_log_entries {
-            continue;
+    let mut growth = Growth::default();
+    let mut flushed = node.log.appended();
+    let mut cut = 0;
+    while tick(&node, CUT_TICK).await {
+        let now = node.log.appended();
+        growth.record(now, node.tuning.log_bytes_kept);
+        let (bytes, entries) = (now.bytes - flushed.bytes, now.entries - flushed.entries);
+        if bytes >= node.tuning.snapshot_log_bytes || entries >= node.tuning.snapshot_log_entries {
+            flushed = now;
+            report("flush the state", node.raft.trigger().snapshot().await);
         }
-        done = now;
-        if let Err(error) = node.raft.trigger().snapshot().await {
-            tracing::debug!(%error, "cannot cut the log");
+        let upto = growth.dispensable.min(flushed_index(&node));
+        if upto > cut {
+            cut = upto;
+            report("cut the log", node.raft.trigger().purge_log(upto).await);
+        }
+    }
+}
+
+fn report(what: &str, outcome: Result<(), Fatal<TypeConfig>>) {
+    if let Err(error) = outcome {
+        tracing::debug!(%error, what, "refused");
+    }
+}
+
+/// The last entry whose effects are on disk.
+fn flushed_index(node: &Node) -> u64 {
+    node.raft.metrics().borrow_watched().snapshot.as_ref().map_or(0, |id| id.index)
+}
+
+/// How the log grew of late, to tell which entries lie further back than the bytes to be kept.
+#[derive(Default)]
+struct Growth {
+    seen: VecDeque<Appended>,
+    /// Entries up to this index are not needed any more.
+    dispensable: u64,
+}
+
+impl Growth {
+    fn record(&mut self, now: Appended, kept: u64) {
+        if self.seen.back().is_none_or(|last| last.bytes + kept / GRAINS < now.bytes) {
+            self.seen.push_back(now);
+        }
+        while let Some(old) = self.seen.pop_front_if(|old| old.bytes + kept <= now.bytes) {
+            self.dispensable = old.last;
         }
     }
 }
@@ -64,5 +108,31 @@ async fn tick(node: &Node, every: Duration) -> bool {
     tokio::select! {
         () = node.stop.cancelled() => false,
         _ = interval.tick() => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_behind_the_kept_bytes_is_dispensable() {
+        let mut growth = Growth::default();
+        for step in 1..=10 {
+            growth.record(Appended { bytes: step * 100, entries: step, last: step }, 350);
+        }
+        assert_eq!(growth.dispensable, 6, "1000 - 350 bytes were appended with entry 6 at the latest");
+        growth.record(Appended { bytes: 1000, entries: 10, last: 10 }, 350);
+        assert_eq!(growth.dispensable, 6);
+    }
+
+    #[test]
+    fn steps_that_are_small_beside_the_kept_bytes_are_not_told_apart() {
+        let mut growth = Growth::default();
+        for step in 1..=10_000 {
+            growth.record(Appended { bytes: step, entries: step, last: step }, 1_600);
+        }
+        assert!(growth.seen.len() <= 17, "{} samples", growth.seen.len());
+        assert!((8_300..=8_400).contains(&growth.dispensable), "{}", growth.dispensable);
     }
 }

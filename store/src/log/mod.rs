@@ -20,7 +20,7 @@ use std::fmt::Debug;
 use std::ops::{Bound, Range, RangeBounds};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use mainstay_proto::raft as pb;
@@ -51,22 +51,16 @@ pub(crate) struct LogStore {
     me: u64,
     /// This master leads, as far as the votes that were saved say.
     leads: Arc<AtomicBool>,
-    /// Bytes and entries appended since the process began; drives snapshots.
-    appended: Arc<Appended>,
+    appended: Arc<Mutex<Appended>>,
 }
 
-/// Counters that only grow.
-#[derive(Debug, Default)]
+/// What was appended since the process began; says when to cut the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Appended {
-    bytes: AtomicU64,
-    entries: AtomicU64,
-}
-
-impl Appended {
-    /// Bytes and entries appended so far.
-    pub(crate) fn read(&self) -> (u64, u64) {
-        (self.bytes.load(Ordering::Relaxed), self.entries.load(Ordering::Relaxed))
-    }
+    pub(crate) bytes: u64,
+    pub(crate) entries: u64,
+    /// Index of the last entry.
+    pub(crate) last: u64,
 }
 
 impl LogStore {
@@ -87,9 +81,9 @@ impl LogStore {
         Ok(Self { db, cache, jobs, me, leads: Arc::default(), appended: Arc::default() })
     }
 
-    /// Counters for the snapshot policy.
-    pub(crate) fn appended(&self) -> Arc<Appended> {
-        self.appended.clone()
+    /// What was appended so far.
+    pub(crate) fn appended(&self) -> Appended {
+        *self.appended.lock()
     }
 
     /// Bytes on disk, write-ahead log not counted.
@@ -166,10 +160,10 @@ fn options(dir: &Path, data_dir: &Path) -> Result<Options, StoreError> {
     // A log file that is gone is noticed.
     options.set_track_and_verify_wals_in_manifest(true);
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    // Most entries are purged before their memtable is flushed and never become files.
-    options.set_write_buffer_size(16 << 20);
+    // Entries are cut long before their memtable is full; what was cut by then never becomes a file.
+    options.set_write_buffer_size(64 << 20);
     options.set_max_write_buffer_number(3);
-    options.set_max_total_wal_size(128 << 20);
+    options.set_max_total_wal_size(256 << 20);
     crate::state::small_footprint(&mut options);
     Ok(options)
 }
@@ -273,8 +267,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     {
         let entries: Vec<RaftEntry> = entries.into_iter().collect();
         let bytes: usize = entries.iter().map(cache::weight).sum();
-        self.appended.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.appended.entries.fetch_add(entries.len() as u64, Ordering::Relaxed);
+        if let Some(last) = entries.last() {
+            let mut appended = self.appended.lock();
+            appended.bytes += bytes as u64;
+            appended.entries += entries.len() as u64;
+            appended.last = last.log_id.index;
+        }
         {
             let mut cache = self.cache.lock();
             entries.iter().for_each(|entry| cache.push(entry.clone()));

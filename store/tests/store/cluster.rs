@@ -123,7 +123,7 @@ async fn a_wiped_master_comes_back_by_snapshot_under_a_new_id() {
     let mut cluster = Cluster::new();
     // Cut the log early, so that the newcomer cannot be fed from it.
     cluster.tuning.snapshot_log_entries = 50;
-    cluster.tuning.log_entries_kept = 5;
+    cluster.tuning.log_bytes_kept = 1000;
     let [a, b_store, c] = cluster.three().await;
     let old_id = c.me().id;
     c.shutdown().await;
