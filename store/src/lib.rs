@@ -9,6 +9,8 @@
 //! write-ahead log, named by `state/CURRENT`), `incoming/` and `checkpoints/` (snapshots on their way).
 
 mod backup;
+#[doc(hidden)]
+pub mod bench;
 mod cluster;
 mod config;
 mod consistency;
