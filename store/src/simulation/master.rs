@@ -31,7 +31,7 @@ fn tuning() -> Tuning {
         ring_bytes: 4 << 10,
         log_cache_bytes: 2 << 10,
         snapshot_log_entries: 150,
-        log_entries_kept: 20,
+        log_bytes_kept: 4 << 10,
         disk_low_bytes: 0,
         own_thread: false,
         ..Tuning::default()
