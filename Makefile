@@ -39,5 +39,8 @@ sim: deps ## The store under simulation, a seed after the other: SEEDS=1000, FIR
 	@$(ENV) $(if $(SEED),MAINSTAY_SIM_SEED=$(SEED),MAINSTAY_SIM_FIRST=$${FIRST:-1} MAINSTAY_SIM_SEEDS=$${SEEDS:-1000}) \
 		cargo test -p mainstay-store --lib simulation::tests::every_property -- --nocapture
 
-bench: deps ## Store and API benchmarks, with etcd beside it
-	@$(ENV) cargo build --release -p mainstay && "$$CARGO_TARGET_DIR/release/mainstay" bench store --vs-etcd
+bench: deps ## Store, watch and inner-loop benchmarks, with etcd beside them
+	@$(ENV) cargo build --release -p mainstay && etcd=$$(.ci/etcd) \
+		&& "$$CARGO_TARGET_DIR/release/mainstay" bench store --vs-etcd --etcd "$$etcd" \
+		&& "$$CARGO_TARGET_DIR/release/mainstay" bench watch --vs-etcd --etcd "$$etcd" --clients 16 \
+		&& cargo bench -p mainstay-store

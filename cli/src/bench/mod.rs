@@ -82,6 +82,9 @@ pub(crate) struct ServersArgs {
     /// The etcd executable
     #[arg(long, value_name = "FILE", default_value = "etcd")]
     etcd: std::path::PathBuf,
+    /// Keys of 1 KiB that are there before anything is measured; reads choose from them
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    keys: u64,
     /// Where the members keep their data; a temporary folder if absent
     #[arg(long, value_name = "DIR")]
     dir: Option<std::path::PathBuf>,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::StoreArgs;
 use super::load;
 use super::rows::{self, Row};
-use super::system::{self, Client, READ_KEYS, System};
+use super::system::{self, Client, System};
 
 /// Starts the systems, loads them in turns, prints the rows.
 pub(super) async fn run(args: &StoreArgs) -> Result<()> {
@@ -24,7 +24,7 @@ pub(super) async fn run(args: &StoreArgs) -> Result<()> {
 
 async fn measure(system: &System, op: &'static str, clients: usize, args: &StoreArgs) -> Result<Row> {
     let value = Bytes::from(vec![b'v'; args.load.value_bytes]);
-    let put = op == "put";
+    let (put, keys) = (op == "put", args.servers.keys);
     // Writes go to the first member (the store's leader), reads to all of them.
     let targets: Vec<Client> = if put { system.clients[0].clone() } else { system.interleaved() };
     let measured = load::run(clients, args.load.length(), move |client, sequence| {
@@ -34,7 +34,7 @@ async fn measure(system: &System, op: &'static str, clients: usize, args: &Store
             if put {
                 target.put(system::put_request(sequence, value)).await.context("put")?;
             } else {
-                target.range(system::range_request(sequence % READ_KEYS)).await.context("get")?;
+                target.range(system::range_request(sequence % keys)).await.context("get")?;
             }
             Ok(())
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
 use mainstay_apiserver::pki::{ClusterCa, Profile};
 use mainstay_proto::etcd::kv_client::KvClient;
 use mainstay_proto::etcd::maintenance_client::MaintenanceClient;
@@ -24,8 +25,8 @@ const CONNECTIONS: usize = 8;
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// Bound of one call.
 const CALL_LIMIT: Duration = Duration::from_secs(5);
-/// Keys that reads choose from.
-pub(super) const READ_KEYS: u64 = 1000;
+/// Puts under way while keys are put before a measurement.
+const FILLING: usize = 256;
 
 /// A client of one member.
 pub(super) type Client = KvClient<Channel>;
@@ -66,6 +67,9 @@ pub(super) async fn start(args: &ServersArgs) -> Result<Systems> {
     let mut all = vec![mainstay(dir).await?];
     if args.vs_etcd {
         all.push(etcd_system(&args.etcd, dir).await?);
+    }
+    for system in &all {
+        fill(system, args.keys).await.with_context(|| format!("filling {}", system.name))?;
     }
     Ok(Systems { all, _temporary: temporary })
 }
@@ -177,7 +181,7 @@ async fn connect(address: SocketAddr) -> Result<Vec<Client>> {
     Ok((0..CONNECTIONS).map(|_| KvClient::new(endpoint.connect_lazy())).collect())
 }
 
-/// Waits until every member takes a write, and puts the keys that reads choose from.
+/// Waits until every member takes a write.
 async fn answering(system: &System) -> Result<()> {
     let until = tokio::time::Instant::now() + START_LIMIT;
     for of_member in &system.clients {
@@ -188,12 +192,18 @@ async fn answering(system: &System) -> Result<()> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    let mut client = system.clients[0][0].clone();
-    let value = Bytes::from(vec![b'v'; 1024]);
-    for sequence in 0..READ_KEYS {
-        client.put(put_request(sequence, value.clone())).await.context("filling")?;
-    }
     Ok(())
+}
+
+/// Puts the keys that reads choose from, 1 KiB each.
+async fn fill(system: &System, keys: u64) -> Result<()> {
+    let value = Bytes::from(vec![b'v'; 1024]);
+    let clients = system.clients[0].iter().cycle();
+    let puts = futures::stream::iter((0..keys).zip(clients)).map(|(sequence, client)| {
+        let (mut client, value) = (client.clone(), value.clone());
+        async move { client.put(put_request(sequence, value)).await.map(drop) }
+    });
+    puts.buffer_unordered(FILLING).try_collect().await.context("put")
 }
 
 /// Addresses on loopback that are free now; their listeners are held until all are chosen.
