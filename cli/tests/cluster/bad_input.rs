@@ -226,14 +226,16 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_refuses_writes_and_loses_nothing() {
-    let Some(disk) = SmallDisk::mount(700) else {
+    let Some(disk) = SmallDisk::mount(1200) else {
         println!("skipped: mounting a file system of its own wants root");
         return;
     };
     let cluster = TestCluster::up_in(disk.0.path(), 0, &[]);
     cluster.mainstay(&["create", "configmap", "before"]);
     let filler = disk.0.path().join("filler");
-    let filled = run(Command::new("fallocate").args(["-l", "600M"]).arg(&filler));
+    let space = nix::sys::statvfs::statvfs(disk.0.path()).unwrap();
+    let left = space.blocks_available() * space.fragment_size() - (100 << 20);
+    let filled = run(Command::new("fallocate").args(["-l", &left.to_string()]).arg(&filler));
     assert!(filled.status.success(), "{}", text(&filled.stderr));
 
     let create = |name: &str| cluster.client(MAINSTAY.as_ref(), &["create", "configmap", name], "");

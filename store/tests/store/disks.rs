@@ -42,7 +42,7 @@ impl Mounted {
     /// ext4 in the file `image`, which is made if it is not there.
     fn image(image: &Path) -> Option<Self> {
         if !image.exists() {
-            fs::File::create(image).unwrap().set_len(64 << 20).unwrap();
+            fs::File::create(image).unwrap().set_len(256 << 20).unwrap();
             let made = Command::new("mkfs.ext4").args(["-q", "-J", "size=4"]).arg(image).status();
             assert!(made.unwrap().success(), "mkfs.ext4");
         }
