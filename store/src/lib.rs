@@ -18,6 +18,7 @@ mod disk;
 mod error;
 mod identity;
 mod leadership;
+mod lease;
 mod log;
 mod membership;
 mod node;

@@ -238,6 +238,7 @@ impl Node {
         }
         let target = self.successor(name).await?;
         tracing::info!(to = target.name, "handing leadership over");
+        self.lease.give_up();
         self.raft.trigger().transfer_leader(target.id).await.map_err(refused)?;
         let me = self.me.id;
         let moved = leadership.wait_for(|now| now.leader.as_ref().is_some_and(|leader| leader.id != me));

@@ -11,6 +11,7 @@ use crate::cluster::{Leadership, MemberInfo};
 use crate::config::Tuning;
 use crate::disk::Disk;
 use crate::error::StoreError;
+use crate::lease::Lease;
 use crate::log::LogStore;
 use crate::peer::connect::Connections;
 use crate::peer::tls::OwnCertificate;
@@ -25,6 +26,7 @@ pub(crate) struct Node {
     pub(crate) started_ms: u64,
     pub(crate) tuning: Tuning,
     pub(crate) raft: Raft,
+    pub(crate) lease: Lease,
     pub(crate) log: LogStore,
     pub(crate) state: Arc<State>,
     pub(crate) connections: Connections,
@@ -57,11 +59,24 @@ impl Node {
 
     /// The index for a consistent read, if this master leads.
     pub(crate) async fn read_index_as_leader(&self) -> Option<u64> {
-        reads::as_leader(self).await
+        match self.leads_for_certain() {
+            Some(index) => Some(index),
+            None => reads::as_leader(self).await,
+        }
+    }
+
+    /// What this master has applied, if no master can have acknowledged more.
+    fn leads_for_certain(&self) -> Option<u64> {
+        let applied = self.state.applied().log;
+        let covers = self.tuning.lease_reads && self.lease.covers(applied);
+        applied.filter(|_| covers).map(|id| id.index)
     }
 
     /// Returns once this master has applied every write acknowledged before the call.
     pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
+        if self.leads_for_certain().is_some() {
+            return Ok(());
+        }
         let (reader, index) = oneshot::channel();
         let queued = self.readers.try_send(reader);
         queued.map_err(|error| match error {

@@ -14,6 +14,7 @@ use crate::config::{Start, StoreConfig, Tuning};
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::identity::Identity;
+use crate::lease::Lease;
 use crate::log::{LogStore, Writing};
 use crate::membership::Change;
 use crate::node::Node;
@@ -65,12 +66,14 @@ pub(crate) async fn open(config: StoreConfig, ground: Ground) -> Result<Arc<Node
     let (leadership_out, leadership) = watch::channel(Leadership::default());
     let (proposals, proposal_queue) = Proposals::new(config.tuning.queue, config.tuning.txn_bytes);
     let (readers, reader_queue) = reads::queue();
+    let election_max = config.tuning.election_max;
     let node = Arc::new(Node {
         me,
         started_ms: proposer::now_ms(),
         disk: Disk::new(&config.data_dir, config.tuning.disk_low_bytes),
         tuning: config.tuning,
         raft: raft.clone(),
+        lease: Lease::new(&raft, election_max),
         log,
         state,
         connections,
