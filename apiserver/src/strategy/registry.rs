@@ -68,6 +68,7 @@ fn core(resource: &str) -> Rules {
     match resource {
         "configmaps" => config::CONFIG_MAP,
         "secrets" => config::SECRET,
+        "serviceaccounts" => config::SERVICE_ACCOUNT,
         "endpoints" => discovery::ENDPOINTS,
         "events" => events::CORE,
         "limitranges" => quota::LIMITS,

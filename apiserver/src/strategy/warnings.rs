@@ -1,51 +1,100 @@
-//! Texts for Warning headers about pods and their templates.
+//! Texts for Warning headers: what is taken, but will not do what it looks like.
 
-use std::collections::{HashMap, HashSet};
+mod address;
+mod labels;
+pub(crate) mod objects;
+mod spec;
+#[cfg(test)]
+mod tests;
+mod volumes;
 
+use mainstay_api::field::go_quote;
 use mainstay_api::{meta, names};
 use serde_json::Value;
 
-use super::validate::At;
+use super::validate::{At, pod_annotations};
 
-/// Warnings of a pod.
-pub(crate) fn pod(new: &Value, old: Option<&Value>) -> Vec<String> {
-    if old.is_some_and(|old| old.get("spec") == new.get("spec")) {
-        return Vec::new();
-    }
+/// Warnings of a new pod; people rarely change pods, so no change is looked at.
+pub(crate) fn pod(new: &Value) -> Vec<String> {
     let mut warnings = Vec::new();
-    if old.is_none() {
-        let texts = names::is_dns1123_label(meta::name(new));
-        if !texts.is_empty() && !meta::name(new).is_empty() {
-            warnings.push(format!("metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [{}]", texts.join(" ")));
-        }
+    let texts = names::is_dns1123_label(meta::name(new));
+    if !texts.is_empty() && !meta::name(new).is_empty() {
+        warnings.push(format!("metadata.name: this is used in the Pod's hostname, which can result in surprising behavior; a DNS label is recommended: [{}]", texts.join(" ")));
     }
-    spec(&At::spec(new), &At::root(new).get("metadata"), &mut warnings);
+    app_armor(new, &mut warnings);
+    spec::spec(&At::spec(new), &At::root(new).get("metadata"), false, &mut warnings);
     warnings
 }
 
-/// Warnings of the template at `path`, and of a name that becomes part of the pods' names.
+/// Annotations of a pod about AppArmor: they have become a field of the container, or cannot.
+fn app_armor(pod: &Value, out: &mut Vec<String>) {
+    let annotations = At::root(pod).get("metadata").get("annotations");
+    let whole = At::spec(pod).get("securityContext").get("appArmorProfile");
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        for at in At::spec(pod).get(list).items() {
+            let key = format!("{}{}", spec::APP_ARMOR, at.get("name").str());
+            let own = at.get("securityContext").get("appArmorProfile");
+            let Some(said) = annotations.opt(&key) else { continue };
+            let became = match pod_annotations::app_armor_profile(said.str()) {
+                None => own.is_null(),
+                Some(profile) => *own.value == profile && profile != *whole.value,
+            };
+            if became {
+                out.push(format!("{}: {}", annotations.path.key(&key), spec::APP_ARMOR_TEXT));
+            }
+        }
+    }
+}
+
+/// Warnings of the template at `path`, if anything that is wanted has changed.
 pub(crate) fn template(path: &str, new: &Value, old: Option<&Value>) -> Vec<String> {
     let pointer = format!("/{}", path.replace('.', "/"));
-    if old.is_some_and(|old| old.pointer(&pointer) == new.pointer(&pointer)) {
+    let moved = |old: &Value| match meta::generation(new) {
+        0 => old.pointer(&pointer) != new.pointer(&pointer),
+        now => now != meta::generation(old),
+    };
+    if old.is_some_and(|old| !moved(old)) {
         return Vec::new();
-    }
-    let mut warnings = Vec::new();
-    if old.is_none() && path != "template" {
-        warnings.extend(pod_name_part(meta::name(new)));
     }
     let mut at = At::root(new);
     for step in path.split('.') {
         at = at.get(step);
     }
-    spec(&at.get("spec"), &at.get("metadata"), &mut warnings);
+    let mut warnings = Vec::new();
+    spec::spec(&at.get("spec"), &at.get("metadata"), true, &mut warnings);
     warnings
+}
+
+/// Warnings of a workload of which the name becomes part of the names of its pods, and of its template.
+pub(crate) fn workload(path: &str, new: &Value, old: Option<&Value>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if old.is_none() {
+        let texts = names::is_dns1123_label(meta::name(new));
+        if !texts.is_empty() {
+            warnings.push(format!("metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{}]", texts.join(" ")));
+        }
+    }
+    warnings.extend(indexes(path, new));
+    warnings.extend(template(path, new, old));
+    warnings
+}
+
+/// A job of very many pods with an index each.
+fn indexes(path: &str, new: &Value) -> Option<String> {
+    let job = path.strip_suffix(".template")?;
+    let at = job.split('.').fold(At::root(new), |at, step| at.get(step));
+    let many = at.get("completionMode").str() == "Indexed"
+        && at.get("completions").int() > 100_000
+        && at.get("parallelism").int() > 10_000;
+    many.then(|| format!("{job}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail"))
 }
 
 /// Warnings of a StatefulSet.
 pub(crate) fn stateful_set(new: &Value, old: Option<&Value>) -> Vec<String> {
     let mut warnings = template("spec.template", new, old);
-    let limit = At::spec(new).get("revisionHistoryLimit");
-    if limit.int() < 0 {
+    let spec = At::spec(new);
+    spec.get("volumeClaimTemplates").items().for_each(|claim| volumes::claim(&claim.get("spec"), &mut warnings));
+    if spec.get("revisionHistoryLimit").int() < 0 {
         warnings.push(
             "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"
                 .to_owned(),
@@ -54,126 +103,15 @@ pub(crate) fn stateful_set(new: &Value, old: Option<&Value>) -> Vec<String> {
     warnings
 }
 
-fn pod_name_part(name: &str) -> Option<String> {
-    let texts = names::is_dns1123_label(name);
-    (!texts.is_empty()).then(|| format!("metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{}]", texts.join(" ")))
-}
-
-/// Volumes that do nothing any more, by field.
-const DEAD_VOLUMES: &[(&str, &str)] = &[
-    ("photonPersistentDisk", "deprecated in v1.11, non-functional in v1.16+"),
-    ("gitRepo", "deprecated in v1.11, and disabled by default in v1.33+"),
-    ("scaleIO", "deprecated in v1.16, non-functional in v1.22+"),
-    ("flocker", "deprecated in v1.22, non-functional in v1.25+"),
-    ("storageos", "deprecated in v1.22, non-functional in v1.25+"),
-    ("quobyte", "deprecated in v1.22, non-functional in v1.25+"),
-    ("glusterfs", "deprecated in v1.25, non-functional in v1.26+"),
-    ("rbd", "deprecated in v1.28, non-functional in v1.31+"),
-    ("cephfs", "deprecated in v1.28, non-functional in v1.31+"),
-];
-
-/// Node labels that have other names now.
-const OLD_LABELS: &[(&str, &str)] = &[
-    ("beta.kubernetes.io/arch", "deprecated since v1.14; use \"kubernetes.io/arch\" instead"),
-    ("beta.kubernetes.io/os", "deprecated since v1.14; use \"kubernetes.io/os\" instead"),
-    (
-        "failure-domain.beta.kubernetes.io/region",
-        "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead",
-    ),
-    ("failure-domain.beta.kubernetes.io/zone", "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead"),
-    ("beta.kubernetes.io/instance-type", "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead"),
-];
-
-fn spec(spec: &At<'_>, metadata: &At<'_>, out: &mut Vec<String>) {
-    for (key, at) in spec.get("nodeSelector").entries() {
-        if let Some((_, text)) = OLD_LABELS.iter().find(|(old, _)| *old == key) {
-            out.push(format!("{}: {text}", at.path));
-        }
-    }
-    annotations(metadata, out);
-    volumes(spec, out);
-    for (index, secret) in spec.get("imagePullSecrets").items().enumerate() {
-        if secret.get("name").str().is_empty() {
-            out.push(format!(
-                "{}: invalid empty name \"\"",
-                spec.path.child("imagePullSecrets").index(index).child("name")
-            ));
-        }
-    }
-    for list in ["initContainers", "containers"] {
-        spec.get(list).items().for_each(|container| self::container(&container, out));
-    }
-    ports(spec, out);
-}
-
-fn annotations(metadata: &At<'_>, out: &mut Vec<String>) {
-    let path = metadata.path.child("annotations");
-    for key in metadata.get("annotations").map().keys() {
-        let of_pod = key == "seccomp.security.alpha.kubernetes.io/pod";
-        if of_pod || key.starts_with("container.seccomp.security.alpha.kubernetes.io/") {
-            out.push(format!("{}: non-functional in v1.27+; use the \"seccompProfile\" field instead", path.key(key)));
-        }
-    }
-}
-
-fn volumes(spec: &At<'_>, out: &mut Vec<String>) {
-    for volume in spec.get("volumes").items() {
-        for (field, text) in DEAD_VOLUMES {
-            if let Some(source) = volume.opt(field) {
-                out.push(format!("{}: {text}", source.path));
-            }
-        }
-        if let Some(projected) = volume.opt("projected")
-            && projected.get("sources").items().all(|source| source.is_empty())
-        {
-            out.push(format!("volume \"{}\" (Projected) has no sources provided", volume.get("name").str()));
-        }
-    }
-}
-
-fn container(container: &At<'_>, out: &mut Vec<String>) {
-    for list in ["limits", "requests"] {
-        for (name, at) in container.get("resources").get(list).entries() {
-            // Kubernetes counts thousandths in 64 bits, in which amounts beyond them look broken as well.
-            let fractional = matches!(name, "memory" | "ephemeral-storage")
-                && (!at.quantity().is_integer() || !at.quantity().fits_i64());
-            if fractional {
-                out.push(format!(
-                    "{}: fractional byte value \"{}\" is invalid, must be an integer",
-                    at.path,
-                    at.quantity()
-                ));
-            }
-        }
-    }
-    let mut seen = HashSet::new();
-    for variable in container.get("env").items() {
-        let name = variable.get("name").str();
-        if !seen.insert(name) && !variable.get("value").str().contains(&format!("$({name})")) {
-            out.push(format!(
-                "{}: hides previous definition of \"{name}\", which may be dropped when using apply",
-                variable.path
-            ));
-        }
-    }
-}
-
-/// The same port twice in the containers of a pod.
-fn ports(spec: &At<'_>, out: &mut Vec<String>) {
-    for container in spec.get("containers").items() {
-        let mut seen: HashMap<(i64, &str, i64, &str), String> = HashMap::new();
-        for port in container.get("ports").items() {
-            let key = (
-                port.get("containerPort").int(),
-                port.get("protocol").str(),
-                port.get("hostPort").int(),
-                port.get("hostIP").str(),
-            );
-            if let Some(first) = seen.get(&key) {
-                out.push(format!("{}: duplicate port definition with {first}", port.path));
-            } else {
-                seen.insert(key, port.path.to_string());
-            }
-        }
+/// An amount of bytes that is no whole number.
+fn quantity(list: &At<'_>, resource: &str, out: &mut Vec<String>) {
+    let at = list.get(resource);
+    // Kubernetes counts thousandths in 64 bits, in which amounts beyond them look broken as well.
+    if !at.is_null() && (!at.quantity().is_integer() || !at.quantity().fits_i64()) {
+        out.push(format!(
+            "{}: fractional byte value {} is invalid, must be an integer",
+            list.path.key(resource),
+            go_quote(&at.quantity().to_string())
+        ));
     }
 }

@@ -17,7 +17,7 @@ pub(crate) const DEPLOYMENT: Rules = Rules {
     check: |_, obj, errors| deployment(obj, errors),
     change: |_, new, old, errors| frozen_spec(new, old, &["selector"], errors),
     status: |_, new, old, errors| deployment_status(new, old, errors),
-    warn: |new, old| warnings::template("spec.template", new, old),
+    warn: |new, old| warnings::workload("spec.template", new, old),
     ..Rules::PLAIN
 };
 
@@ -28,7 +28,7 @@ pub(crate) const REPLICA_SET: Rules = Rules {
     status: |_, new, _, errors| {
         replica_status(new, &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"], errors)
     },
-    warn: |new, old| warnings::template("spec.template", new, old),
+    warn: |new, old| warnings::workload("spec.template", new, old),
     ..Rules::PLAIN
 };
 
@@ -47,7 +47,11 @@ pub(crate) const DAEMON_SET: Rules = Rules {
     change: |_, new, old, errors| daemon_set_change(new, old, errors),
     status: |_, new, _, errors| daemon_set_status(new, errors),
     settle: count_templates,
-    warn: |new, old| warnings::template("spec.template", new, old),
+    warn: |new, old| {
+        let template = |obj: &Value| obj.pointer("/spec/template").cloned();
+        let changed = old.is_none_or(|old| template(new) != template(old));
+        if changed { warnings::template("spec.template", new, old) } else { Vec::new() }
+    },
     ..Rules::PLAIN
 };
 
@@ -57,7 +61,7 @@ pub(crate) const REPLICATION_CONTROLLER: Rules = Rules {
     status: |_, new, _, errors| {
         replica_status(new, &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"], errors)
     },
-    warn: |new, old| warnings::template("spec.template", new, old),
+    warn: |new, old| warnings::workload("spec.template", new, old),
     parts: &[Part::Meta, Part::Check, Part::MetaUpdate, Part::Check, Part::Change],
     ..Rules::PLAIN
 };

@@ -1,6 +1,7 @@
 //! Jobs and CronJobs.
 
 mod cron;
+mod indexes;
 mod policies;
 mod status;
 
@@ -74,7 +75,7 @@ impl Strategy for Job {
     }
 
     fn warnings(&self, cx: &Context<'_>, new: &Value, old: Option<&Value>) -> Vec<String> {
-        if cx.subresource.is_empty() { warnings::template("spec.template", new, old) } else { Vec::new() }
+        if cx.subresource.is_empty() { warnings::workload("spec.template", new, old) } else { Vec::new() }
     }
 }
 
@@ -236,7 +237,7 @@ fn changes(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
 /// CronJobs.
 pub(crate) const CRON_JOB: Rules = Rules {
     check: |_, obj, errors| cron_job(obj, errors),
-    warn: |new, old| warnings::template("spec.jobTemplate.spec.template", new, old),
+    warn: |new, old| warnings::workload("spec.jobTemplate.spec.template", new, old),
     names: |name, prefix| {
         let mut texts = crate::strategy::rules::subdomain(name, prefix);
         if texts.is_empty() && name.len() > 52 {

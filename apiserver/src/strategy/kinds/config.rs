@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::strategy::rules::{self, Rules};
 use crate::strategy::validate::{At, Errors};
+use crate::strategy::warnings::objects;
 
 const SIZE_MAX: usize = 1024 * 1024;
 
@@ -34,6 +35,9 @@ pub(crate) const SECRET: Rules = Rules {
     parts: rules::CHANGE_FIRST,
     ..Rules::PLAIN
 };
+
+/// ServiceAccounts.
+pub(crate) const SERVICE_ACCOUNT: Rules = Rules { warn: objects::service_account, ..Rules::PLAIN };
 
 /// What a server would complain of that was given this certificate and key.
 fn tls_warning(secret: &Value) -> Option<String> {

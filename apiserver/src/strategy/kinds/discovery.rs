@@ -1,14 +1,17 @@
 //! Endpoints and EndpointSlices.
 
+use mainstay_api::field::Error;
 use mainstay_api::names;
 use serde_json::Value;
 
 use crate::strategy::rules::{Part, Rules};
 use crate::strategy::validate::{At, Errors, ip};
+use crate::strategy::warnings::objects;
 
 /// Endpoints.
 pub(crate) const ENDPOINTS: Rules = Rules {
     check: |_, obj, errors| endpoints(obj, errors),
+    warn: |new, _| objects::endpoints(new),
     parts: &[Part::MetaUpdate, Part::Meta, Part::Check, Part::Change],
     ..Rules::PLAIN
 };
@@ -16,6 +19,7 @@ pub(crate) const ENDPOINTS: Rules = Rules {
 /// EndpointSlices.
 pub(crate) const SLICE: Rules = Rules {
     check: |_, obj, errors| slice(obj, None, errors),
+    warn: |new, _| objects::slice(new),
     parts: &[Part::MetaUpdate, Part::Change],
     // The topology of old is what the fields for it cannot say, and nothing a new object may carry.
     settle: |new, old| {
@@ -59,6 +63,9 @@ fn endpoints(obj: &Value, errors: &mut Errors) {
             }
             errors.in_range_port(&port.get("port"));
             errors.one_of(&port.get("protocol"), PROTOCOLS);
+            if let Some(app) = port.opt("appProtocol") {
+                errors.each(&app, names::is_qualified_name(app.str()));
+            }
         }
     }
 }
@@ -69,6 +76,9 @@ fn slice(obj: &Value, old: Option<&Value>, errors: &mut Errors) {
     let kind = root.get("addressType");
     ports(&root.get("ports"), errors);
     errors.one_of(&kind, &["FQDN", "IPv4", "IPv6"]);
+    if !few(&root.get("endpoints"), 1000, errors) {
+        return;
+    }
     if matches!(kind.str(), "FQDN" | "IPv4" | "IPv6") {
         let before = old.and_then(|old| old.get("endpoints")).and_then(Value::as_array);
         let known = |endpoint: &At<'_>| before.is_some_and(|before| before.contains(endpoint.value));
@@ -82,15 +92,11 @@ fn endpoint(at: &At<'_>, kind: &str, errors: &mut Errors) {
     if addresses.is_empty() {
         errors.required(&addresses, "must contain at least 1 address");
     } else if addresses.len() > 100 {
-        errors.0.push(mainstay_api::field::Error::too_many(
-            &addresses.path,
-            addresses.len().try_into().unwrap_or(i64::MAX),
-            100,
-        ));
+        errors.0.push(Error::too_many(&addresses.path, addresses.len().try_into().unwrap_or(i64::MAX), 100));
     }
     for address in addresses.items() {
         if kind == "FQDN" {
-            errors.each(&address, names::is_dns1123_subdomain(address.str()));
+            domain(&address, errors);
             continue;
         }
         let Some(parsed) = ip::address(&address, errors) else { continue };
@@ -107,9 +113,56 @@ fn endpoint(at: &At<'_>, kind: &str, errors: &mut Errors) {
     if let Some(host) = at.opt("hostname") {
         errors.each(&host, names::is_dns1123_label(host.str()));
     }
+    if let Some(hints) = at.opt("hints") {
+        self::hints(&hints.get("forZones"), names::is_label_value, errors);
+        self::hints(&hints.get("forNodes"), names::is_dns1123_subdomain, errors);
+    }
+}
+
+/// A name of a machine with all of its domain.
+fn domain(at: &At<'_>, errors: &mut Errors) {
+    let name = at.str().strip_suffix('.').unwrap_or(at.str());
+    let texts = names::is_dns1123_subdomain(name);
+    if at.str().is_empty() {
+        errors.required(at, "");
+    } else if !texts.is_empty() {
+        errors.0.push(Error::invalid(&at.path, name, texts.join(",")));
+    } else if !name.contains('.') {
+        errors.0.push(Error::invalid(
+            &at.path,
+            name,
+            "should be a domain with at least two segments separated by dots",
+        ));
+    }
+}
+
+/// Whether a list is no longer than it may be.
+fn few(list: &At<'_>, most: i64, errors: &mut Errors) -> bool {
+    let found = i64::try_from(list.len()).unwrap_or(i64::MAX);
+    if found > most {
+        errors.0.push(Error::too_many(&list.path, found, most));
+    }
+    found <= most
+}
+
+/// For whom an endpoint is meant.
+fn hints(list: &At<'_>, rule: fn(&str) -> Vec<String>, errors: &mut Errors) {
+    if !few(list, 8, errors) {
+        return;
+    }
+    let mut seen = std::collections::HashSet::new();
+    for name in list.items().map(|hint| hint.get("name")) {
+        if !seen.insert(name.str()) {
+            errors.duplicate(&name);
+        }
+        errors.each(&name, rule(name.str()));
+    }
 }
 
 fn ports(list: &At<'_>, errors: &mut Errors) {
+    if !few(list, 20_000, errors) {
+        return;
+    }
     let mut seen = std::collections::HashSet::new();
     for port in list.items() {
         let name = port.get("name");
@@ -117,7 +170,7 @@ fn ports(list: &At<'_>, errors: &mut Errors) {
             errors.each(&name, names::is_dns1123_label(name.str()));
         }
         if !seen.insert(name.str()) {
-            errors.0.push(mainstay_api::field::Error::duplicate(&name.path, name.str()));
+            errors.0.push(Error::duplicate(&name.path, name.str()));
         }
         errors.one_of(&port.get("protocol"), PROTOCOLS);
         if let Some(app) = port.opt("appProtocol") {

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::batch::prefixed_path;
 use crate::strategy::rules::{Rules, frozen_spec};
 use crate::strategy::validate::{At, Errors, ip, probes, selectors, shown};
+use crate::strategy::warnings::objects;
 
 /// Ingresses.
 pub(crate) const INGRESS: Rules = Rules {
@@ -36,7 +37,11 @@ pub(crate) const INGRESS_CLASS: Rules = Rules {
 };
 
 /// NetworkPolicies.
-pub(crate) const NETWORK_POLICY: Rules = Rules { check: |_, obj, errors| network_policy(obj, errors), ..Rules::PLAIN };
+pub(crate) const NETWORK_POLICY: Rules = Rules {
+    check: |_, obj, errors| network_policy(obj, errors),
+    warn: |new, _| objects::network_policy(new),
+    ..Rules::PLAIN
+};
 
 /// ServiceCIDRs.
 pub(crate) const SERVICE_CIDR: Rules = Rules {

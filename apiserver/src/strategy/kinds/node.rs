@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::strategy::rules::{CHECK_FIRST, Rules};
 use crate::strategy::validate::{At, Errors, gates, ip};
+use crate::strategy::warnings::objects;
 use crate::strategy::{Context, base};
 
 /// Nodes. Unlike others they keep the status that their creator gives them.
@@ -30,15 +31,7 @@ impl crate::strategy::Strategy for Node {
     }
 
     fn warnings(&self, _cx: &Context<'_>, new: &Value, _old: Option<&Value>) -> Vec<String> {
-        let spec = At::spec(new);
-        let mut warnings = Vec::new();
-        if spec.opt("configSource").is_some() {
-            warnings.push("spec.configSource: the feature is no longer supported".to_owned());
-        }
-        if !spec.get("externalID").str().is_empty() {
-            warnings.push("spec.externalID: this field is deprecated, and is unused by Kubernetes".to_owned());
-        }
-        warnings
+        objects::node(new)
     }
 }
 

@@ -35,6 +35,7 @@ impl Strategy for Pod {
         base::prepare_create(cx, obj);
         base::set(obj, "/status", status);
         merge_label_keys(obj);
+        copy_app_armor(obj);
     }
 
     fn prepare_update(&self, cx: &Context<'_>, new: &mut Value, old: &Value) {
@@ -97,8 +98,8 @@ impl Strategy for Pod {
         errors.0
     }
 
-    fn warnings(&self, cx: &Context<'_>, new: &Value, old: Option<&Value>) -> Vec<String> {
-        if cx.subresource == "status" { Vec::new() } else { warnings::pod(new, old) }
+    fn warnings(&self, _cx: &Context<'_>, new: &Value, old: Option<&Value>) -> Vec<String> {
+        if old.is_some() { Vec::new() } else { warnings::pod(new) }
     }
 
     fn delete_grace(&self, _cx: &Context<'_>, obj: &Value, requested: Option<i64>) -> Option<i64> {
@@ -171,6 +172,29 @@ fn add_requirements(term: &mut Value, labels: &serde_json::Map<String, Value>) {
     let slot = selector.entry("matchExpressions").or_insert_with(|| Value::Array(Vec::new()));
     if let Some(list) = slot.as_array_mut() {
         list.extend(added);
+    }
+}
+
+/// An annotation about a container's AppArmor profile becomes the field that has followed it, unless that says something
+/// or the pod as a whole says the same.
+fn copy_app_armor(obj: &mut Value) {
+    if obj.pointer("/spec/os/name").and_then(Value::as_str) == Some("windows") {
+        return;
+    }
+    let whole = obj.pointer("/spec/securityContext/appArmorProfile").cloned();
+    let annotations = meta::annotations(obj).cloned().unwrap_or_default();
+    for list in ["initContainers", "containers"] {
+        let containers = obj.pointer_mut(&format!("/spec/{list}")).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            let key = format!("{}{}", pod_annotations::APP_ARMOR, At::root(container).get("name").str());
+            let said = annotations.get(&key).and_then(Value::as_str);
+            let unset = container.pointer("/securityContext/appArmorProfile").is_none_or(Value::is_null);
+            let profile =
+                said.and_then(pod_annotations::app_armor_profile).filter(|profile| Some(profile) != whole.as_ref());
+            if let Some(profile) = profile.filter(|_| unset) {
+                base::set(container, "/securityContext/appArmorProfile", profile);
+            }
+        }
     }
 }
 

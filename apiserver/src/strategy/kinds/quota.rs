@@ -55,9 +55,11 @@ fn quota(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     amounts(&spec.get("hard"), errors);
     scopes(&spec, errors);
-    for expression in spec.get("scopeSelector").get("matchExpressions").items() {
-        scope_requirement(&expression, &spec, errors);
-    }
+    let expressions = spec.get("scopeSelector").get("matchExpressions");
+    expressions.items().for_each(|expression| scope_requirement(&expression, &spec, errors));
+    let set: BTreeSet<&str> = expressions.items().map(|at| at.get("scopeName").str()).collect();
+    let shown = At::new(spec.get("scopes").value, spec.get("scopeSelector").path.child("matchExpressions"));
+    conflicts(&set, &shown, errors);
 }
 
 fn scopes(spec: &At<'_>, errors: &mut Errors) {
@@ -76,9 +78,14 @@ fn scopes(spec: &At<'_>, errors: &mut Errors) {
             errors.invalid(&list, "unsupported scope applied to resource");
         }
     }
+    conflicts(&set, &list, errors);
+}
+
+/// Scopes that no object is in both of.
+fn conflicts(set: &BTreeSet<&str>, shown: &At<'_>, errors: &mut Errors) {
     for pair in [["BestEffort", "NotBestEffort"], ["Terminating", "NotTerminating"]] {
         if pair.iter().all(|scope| set.contains(scope)) {
-            errors.invalid(&list, "conflicting scopes");
+            errors.invalid(shown, "conflicting scopes");
         }
     }
 }
@@ -115,6 +122,10 @@ fn scope_requirement(at: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
     let (name, operator, values) = (under("scopeName"), under("operator"), under("values"));
     if !SCOPES.contains(&name.str()) {
         errors.invalid(&name, "unsupported scope");
+    }
+    let flag = !matches!(name.str(), "PriorityClass" | "VolumeAttributesClass") && SCOPES.contains(&name.str());
+    if flag && operator.str() != "Exists" {
+        errors.invalid(&operator, "must be 'Exist' only operator when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity");
     }
     match operator.str() {
         "In" | "NotIn" if values.is_empty() => {
@@ -153,12 +164,16 @@ fn limit_type(at: &At<'_>, errors: &mut Errors) {
 fn limit_item(item: &At<'_>, errors: &mut Errors) {
     let kind = item.get("type").str();
     let lists: &[&str] = &["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"];
+    limit_names(item, &["max", "min"], errors);
     if kind == "Pod" {
         for list in ["default", "defaultRequest"] {
             if !item.get(list).is_empty() {
                 errors.forbidden(&item.get(list), "may not be specified when `type` is 'Pod'");
             }
         }
+    }
+    if kind != "Pod" {
+        limit_names(item, &["default", "defaultRequest"], errors);
     }
     if kind == "PersistentVolumeClaim"
         && item.get("min").opt("storage").is_none()
@@ -169,12 +184,26 @@ fn limit_item(item: &At<'_>, errors: &mut Errors) {
             "either minimum or maximum storage value is required, but neither was provided",
         );
     }
+    for (name, at) in item.get("maxLimitRequestRatio").entries() {
+        quantities::resource_name(name, &at, errors);
+    }
     let keys: BTreeSet<&String> = lists
         .iter()
         .filter(|list| kind != "Pod" || !list.starts_with("default"))
         .flat_map(|list| item.get(list).map().keys())
         .collect();
     keys.into_iter().for_each(|name| limit_order(item, name, errors));
+}
+
+/// Pods and containers are limited in what containers have.
+fn limit_names(item: &At<'_>, lists: &[&str], errors: &mut Errors) {
+    let judge = match item.get("type").str() {
+        "Pod" | "Container" => quantities::container_resource_name,
+        _ => quantities::resource_name,
+    };
+    for list in lists {
+        item.get(list).entries().for_each(|(name, at)| judge(name, &at, errors));
+    }
 }
 
 /// minimum ≤ default request ≤ default ≤ maximum.
@@ -225,5 +254,18 @@ fn limit_order(item: &At<'_>, name: &str, errors: &mut Errors) {
         && ratio.milli_value() < 1000
     {
         wrong("maxLimitRequestRatio", ratio, format!("ratio {ratio} is less than 1"));
+    }
+    if let (Some(ratio), Some(min), Some(max)) = (&ratio, &min, &max) {
+        let most = max.as_f64() / min.as_f64();
+        if ratio.as_f64() > most {
+            wrong("maxLimitRequestRatio", ratio, format!("ratio {ratio} is greater than max/min = {most:.6}"));
+        }
+    }
+    if let (Some(default), Some(request)) = (&default, &request)
+        && default != request
+        && (quantities::is_extended(name) || quantities::is_hugepages(name))
+    {
+        let detail = format!("default value {default} must equal to defaultRequest value {request} in {name}");
+        wrong("defaultRequest", request, detail);
     }
 }

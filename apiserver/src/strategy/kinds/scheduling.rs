@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::strategy::base;
 use crate::strategy::rules::Rules;
 use crate::strategy::validate::{At, Errors, gates, resources, selectors};
+use crate::strategy::warnings::objects;
 
 const USER_MAX: i64 = 1_000_000_000;
 /// The classes that the system has itself, with their values.
@@ -27,6 +28,7 @@ pub(crate) const PRIORITY_CLASS: Rules = Rules {
 /// RuntimeClasses.
 pub(crate) const RUNTIME_CLASS: Rules = Rules {
     check: |_, obj, errors| runtime_class(obj, errors),
+    warn: |new, _| objects::runtime_class(new),
     change: |_, new, old, errors| errors.immutable(&At::root(new).get("handler"), &At::root(old).get("handler")),
     ..Rules::PLAIN
 };

@@ -10,6 +10,7 @@ use mainstay_api::status::ApiResult;
 use serde_json::Value;
 
 use crate::strategy::validate::{At, Errors};
+use crate::strategy::warnings::objects;
 use crate::strategy::{Context, SideWrite, Strategy, base, rules};
 
 /// Services.
@@ -66,22 +67,8 @@ impl Strategy for Service {
         errors.0
     }
 
-    fn warnings(&self, _cx: &Context<'_>, new: &Value, _old: Option<&Value>) -> Vec<String> {
-        let spec = At::spec(new);
-        let mut warnings = Vec::new();
-        if !spec.get("externalIPs").is_empty() {
-            warnings
-                .push("spec.externalIPs is deprecated and may no longer be implemented in some clusters".to_owned());
-        }
-        if !spec.get("loadBalancerIP").str().is_empty() && spec.get("type").str() != "LoadBalancer" {
-            warnings.push("spec.loadBalancerIP is ignored when spec.type is not \"LoadBalancer\"".to_owned());
-        }
-        if spec.get("type").str() == "ExternalName"
-            && spec.get("externalName").str().parse::<std::net::IpAddr>().is_ok()
-        {
-            warnings.push("spec.externalName is an IP address".to_owned());
-        }
-        warnings
+    fn warnings(&self, cx: &Context<'_>, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        if cx.subresource == "status" { objects::service_status(new) } else { objects::service(new) }
     }
 
     fn name_errors(&self, name: &str, prefix: bool) -> Vec<String> {

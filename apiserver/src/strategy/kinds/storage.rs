@@ -1,5 +1,7 @@
 //! StorageClasses, VolumeAttributesClasses, VolumeAttachments, CSI objects.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use mainstay_api::field::Error;
 use mainstay_api::names;
 use serde_json::Value;
@@ -7,10 +9,12 @@ use serde_json::Value;
 use crate::strategy::rules::{self, Rules, frozen_spec};
 use crate::strategy::validate::volume_sources::csi_driver_name;
 use crate::strategy::validate::{At, Errors, quantities, selectors};
+use crate::strategy::warnings::objects;
 
 /// StorageClasses.
 pub(crate) const CLASS: Rules = Rules {
     check: |_, obj, errors| class(obj, errors),
+    warn: |new, _| objects::storage_class(new),
     change: |_, new, old, errors| {
         let (new, old) = (At::root(new), At::root(old));
         for field in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
@@ -73,6 +77,7 @@ pub(crate) const NODE: Rules = Rules { check: |_, obj, errors| node(obj, errors)
 
 /// CSIStorageCapacities.
 pub(crate) const CAPACITY: Rules = Rules {
+    warn: |new, _| objects::storage_capacity(new),
     check: |_, obj, errors| {
         let root = At::root(obj);
         errors.name(&root.get("storageClassName"), names::is_dns1123_subdomain);
@@ -108,14 +113,33 @@ fn class(obj: &Value, errors: &mut Errors) {
     } else {
         errors.one_of_if_set(&mode, &["Immediate", "WaitForFirstConsumer"]);
     }
-    for topology in root.get("allowedTopologies").items() {
-        for expression in topology.get("matchLabelExpressions").items() {
+    topologies(&root.get("allowedTopologies"), errors);
+}
+
+/// Where volumes of a class may be: no term twice, and in a term no key twice.
+fn topologies(list: &At<'_>, errors: &mut Errors) {
+    let mut seen: Vec<BTreeMap<&str, BTreeSet<&str>>> = Vec::new();
+    for topology in list.items() {
+        let expressions = topology.get("matchLabelExpressions");
+        let mut term = BTreeMap::new();
+        for expression in expressions.items() {
             let (key, values) = (expression.get("key"), expression.get("values"));
-            if values.is_empty() {
-                errors.required(&values, "");
+            errors.needed(&values);
+            let mut set = BTreeSet::new();
+            for value in values.items() {
+                if !set.insert(value.str()) {
+                    errors.duplicate(&value);
+                }
             }
             errors.extend(mainstay_api::meta::validate_label_name(key.str(), &key.path));
+            if term.insert(key.str(), set).is_some() {
+                errors.duplicate(&key);
+            }
         }
+        if seen.contains(&term) {
+            errors.0.push(Error::duplicate(&expressions.path, ""));
+        }
+        seen.push(term);
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::strategy::validate::volume_sources::{self, access_modes, claim_spec, positive, source};
 use crate::strategy::validate::{self, At, Errors, network_volumes, selectors};
+use crate::strategy::warnings::objects;
 use crate::strategy::{Context, Strategy, base};
 
 /// Sources that a volume can have.
@@ -83,12 +84,7 @@ impl Strategy for Volume {
     }
 
     fn warnings(&self, cx: &Context<'_>, new: &Value, _old: Option<&Value>) -> Vec<String> {
-        if !cx.subresource.is_empty() {
-            return Vec::new();
-        }
-        let recycled = At::spec(new).get("persistentVolumeReclaimPolicy").str() == "Recycle";
-        let text = "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.";
-        recycled.then(|| text.to_owned()).into_iter().collect()
+        if cx.subresource.is_empty() { objects::volume(new) } else { Vec::new() }
     }
 }
 
@@ -240,6 +236,10 @@ impl Strategy for Claim {
             claim_changes(new, old, &mut errors);
         }
         errors.0
+    }
+
+    fn warnings(&self, cx: &Context<'_>, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        if cx.subresource.is_empty() { objects::claim(new) } else { Vec::new() }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use mainstay_api::field::Error;
 use mainstay_api::names;
+use serde_json::Value;
 
 use super::volume_mounts::{self, Volumes};
 use super::{At, Errors, env, pod_claims, probes, resources, security};
@@ -75,8 +76,39 @@ fn known_restart(at: &At<'_>) -> bool {
 }
 
 fn restart_policy(at: &At<'_>, errors: &mut Errors) {
-    if at.opt("restartPolicy").is_some() && !known_restart(at) {
-        errors.unsupported(&at.get("restartPolicy"), &["Always", "Never", "OnFailure"]);
+    let (policy, rules) = (at.get("restartPolicy"), at.get("restartPolicyRules"));
+    if policy.is_null() && !rules.is_empty() {
+        errors.required(&policy, "must specify restartPolicy when restart rules are used");
+    }
+    if !policy.is_null() && !known_restart(at) {
+        errors.unsupported(&policy, &["Always", "Never", "OnFailure"]);
+    }
+    at_most(&rules, 20, errors);
+    rules.items().for_each(|rule| restart_rule(&rule, errors));
+}
+
+/// What happens to a container that ends with certain codes.
+fn restart_rule(rule: &At<'_>, errors: &mut Errors) {
+    const ACTIONS: &[&str] = &["Restart", "RestartAllContainers"];
+    let action = rule.get("action");
+    if !ACTIONS.contains(&action.str()) {
+        errors.unsupported(&At::new(&Value::from(action.str()), action.path), ACTIONS);
+    }
+    let Some(codes) = rule.opt("exitCodes") else {
+        errors.required(&rule.get("exitCodes"), "must be specified");
+        return;
+    };
+    let operator = codes.get("operator");
+    if !matches!(operator.str(), "In" | "NotIn") {
+        errors.unsupported(&At::new(&Value::from(operator.str()), operator.path), &["In", "NotIn"]);
+    }
+    at_most(&codes.get("values"), 255, errors);
+}
+
+fn at_most(list: &At<'_>, max: i64, errors: &mut Errors) {
+    let found = i64::try_from(list.len()).unwrap_or(i64::MAX);
+    if found > max {
+        errors.0.push(Error::too_many(&list.path, found, max));
     }
 }
 

@@ -9,7 +9,8 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 const SECCOMP: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
-const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+/// What the annotations about containers' AppArmor profiles start with.
+pub(crate) const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
 
 /// The annotations of a pod or of a template.
 pub(crate) fn annotations(list: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
@@ -60,6 +61,19 @@ fn app_armor(at: &At<'_>, container: &str, spec: &At<'_>, errors: &mut Errors) {
     if !matches!(profile, "" | "runtime/default" | "unconfined") && !profile.starts_with("localhost/") {
         let why = format!("invalid AppArmor profile name: {}", mainstay_api::field::go_quote(profile));
         errors.invalid(at, why);
+    }
+}
+
+/// The field that an annotation about AppArmor stands for, if it makes sense.
+pub(crate) fn app_armor_profile(annotation: &str) -> Option<serde_json::Value> {
+    match annotation {
+        "unconfined" => Some(serde_json::json!({"type": "Unconfined"})),
+        "runtime/default" => Some(serde_json::json!({"type": "RuntimeDefault"})),
+        _ => {
+            let local = annotation.strip_prefix("localhost/")?;
+            let good = !local.is_empty() && local.trim() == local && local.len() <= 4095;
+            good.then(|| serde_json::json!({"type": "Localhost", "localhostProfile": local}))
+        }
     }
 }
 

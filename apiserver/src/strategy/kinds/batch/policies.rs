@@ -3,6 +3,7 @@
 use mainstay_api::field::Error;
 use mainstay_api::names;
 
+use super::indexes;
 use crate::strategy::validate::{At, Errors};
 
 /// Indexed jobs, and what only they can have.
@@ -146,11 +147,31 @@ pub(crate) fn success_policy(spec: &At<'_>, errors: &mut Errors) {
         errors
             .required(&policy.get("rules"), "at least one rules must be specified when the successPolicy is specified");
     }
-    for rule in policy.get("rules").items() {
-        if rule.opt("succeededCount").is_none() && rule.opt("succeededIndexes").is_none() {
-            errors.required(&rule, "at least one of succeededCount or succeededIndexes must be specified");
+    at_most(&policy.get("rules"), 20, errors);
+    policy.get("rules").items().for_each(|rule| success_rule(&rule, spec.get("completions").int(), errors));
+}
+
+fn success_rule(rule: &At<'_>, completions: i64, errors: &mut Errors) {
+    let (count, indexes) = (rule.get("succeededCount"), rule.get("succeededIndexes"));
+    if count.is_null() && indexes.is_null() {
+        errors.required(rule, "at least one of succeededCount or succeededIndexes must be specified");
+    }
+    let named = indexes::count(indexes.str(), completions);
+    if let Err(why) = &named {
+        errors.invalid(&indexes, format!("error parsing succeededIndexes: {why}"));
+    }
+    if count.is_null() {
+        return;
+    }
+    errors.non_negative(&count);
+    let mut bound = |most: i64, what: &str| {
+        if count.int() > most {
+            errors.invalid(&count, format!("must be less than or equal to {most} (the number of {what})"));
         }
-        errors.non_negative(&rule.get("succeededCount"));
+    };
+    bound(completions, "specified completions");
+    if !indexes.is_null() {
+        bound(named.unwrap_or_default(), "indexes in the specified succeededIndexes field");
     }
 }
 

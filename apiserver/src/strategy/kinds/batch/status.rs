@@ -29,15 +29,38 @@ pub(crate) fn validate(new: &Value, old: &Value, errors: &mut Errors) {
     if failed && !condition("FailureTarget") {
         conditions(&status, "cannot set Failed=True condition without the FailureTarget=true condition", errors);
     }
-    if complete && failed {
-        conditions(&status, "cannot set Complete=True and Failed=true conditions", errors);
+    let (met, target) = (condition("SuccessCriteriaMet"), condition("FailureTarget"));
+    for (both, what) in [
+        (complete && failed, "Complete=True and Failed=true"),
+        (complete && target, "Complete=True and FailureTarget=true"),
+        (met && failed, "SuccessCriteriaMet=True and Failed=true"),
+        (met && target, "SuccessCriteriaMet=True and FailureTarget=true"),
+    ] {
+        if both {
+            conditions(&status, &format!("cannot set {what} conditions"), errors);
+        }
     }
-    if (complete || failed) && status.get("active").int() > 0 {
-        errors.invalid(&status.get("active"), "active>0 is invalid for finished job");
+    if complete || failed {
+        finished(&status, errors);
+    }
+    if status.get("ready").int() > status.get("active").int() {
+        errors.invalid(&status.get("ready"), "cannot set more ready pods than active");
     }
     let start = (status.get("startTime"), before.get("startTime"));
     if !start.1.is_null() && start.0.value != start.1.value && !At::spec(new).get("suspend").bool() {
         errors.invalid(&start.0, "field is immutable for unsuspended job once set");
+    }
+}
+
+/// A job that has ended has begun, and nothing of it runs.
+fn finished(status: &At<'_>, errors: &mut Errors) {
+    if status.opt("startTime").is_none() {
+        errors.required(&status.get("startTime"), "startTime is required for finished job");
+    }
+    for field in ["active", "terminating"] {
+        if status.get(field).int() > 0 {
+            errors.invalid(&status.get(field), format!("{field}>0 is invalid for finished job"));
+        }
     }
 }
 

@@ -15,12 +15,13 @@ const ONLY_BALANCED: &str = "may only be used when `type` is 'LoadBalancer'";
 pub(crate) fn service(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     let kind = kind(obj);
+    topology_annotations(obj, errors);
     let ports = spec.get("ports");
     if ports.is_empty() && !is_headless(obj) && kind != "ExternalName" {
         errors.required(&ports, "");
     }
     by_type(&spec, kind, obj, errors);
-    port_list(&ports, kind, errors);
+    port_list(&ports, errors);
     selectors::labels(&spec.get("selector"), errors);
     affinity(&spec, errors);
     for address in spec.get("externalIPs").items() {
@@ -33,12 +34,34 @@ pub(crate) fn service(obj: &Value, errors: &mut Errors) {
     } else if kind.is_empty() {
         errors.required(&spec.get("type"), "");
     }
-    balanced(&spec, kind, errors);
+    node_ports(&ports, kind, errors);
+    duplicates(&ports, errors);
+    balanced(obj, kind, errors);
     traffic(&spec, obj, errors);
     load_balancer(&At::root(obj).get("status").get("loadBalancer"), errors);
 }
 
+/// The old annotation and the new one say the same.
+fn topology_annotations(obj: &Value, errors: &mut Errors) {
+    const MODE: &str = "service.kubernetes.io/topology-mode";
+    const HINTS: &str = "service.kubernetes.io/topology-aware-hints";
+    let annotations = At::root(obj).get("metadata").get("annotations");
+    if let (Some(mode), Some(hints)) = (annotations.opt(MODE), annotations.opt(HINTS))
+        && mode.str() != hints.str()
+    {
+        let why = format!("must match annotations[{HINTS}] when both are specified");
+        errors.0.push(Error::invalid(&annotations.path.key(MODE), mode.str(), why));
+    }
+}
+
 fn by_type(spec: &At<'_>, kind: &str, obj: &Value, errors: &mut Errors) {
+    const KUBELET: i64 = 10250;
+    let published =
+        spec.get("ports").items().filter(|port| kind == "LoadBalancer" && port.get("port").int() == KUBELET);
+    for port in published {
+        let why = format!("may not expose port {KUBELET} externally since it is used by kubelet");
+        errors.0.push(Error::invalid(&port.path, KUBELET, why));
+    }
     match kind {
         "LoadBalancer" | "NodePort" if is_headless(obj) => {
             let detail = format!("may not be set to 'None' for {kind} services");
@@ -59,7 +82,7 @@ fn external_name(spec: &At<'_>, errors: &mut Errors) {
         }
     }
     let name = spec.get("externalName");
-    let text = name.str().trim_end_matches('.');
+    let text = name.str().strip_suffix('.').unwrap_or(name.str());
     if text.is_empty() {
         errors.required(&name, "");
     } else {
@@ -69,12 +92,15 @@ fn external_name(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn port_list(ports: &At<'_>, kind: &str, errors: &mut Errors) {
+fn port_list(ports: &At<'_>, errors: &mut Errors) {
     let needs_name = ports.len() > 1;
     let mut names_seen = HashSet::new();
     for port in ports.items() {
         port_fields(&port, needs_name, &mut names_seen, errors);
     }
+}
+
+fn node_ports(ports: &At<'_>, kind: &str, errors: &mut Errors) {
     if kind == "ClusterIP" {
         for port in ports.items() {
             let node = port.get("nodePort");
@@ -83,7 +109,6 @@ fn port_list(ports: &At<'_>, kind: &str, errors: &mut Errors) {
             }
         }
     }
-    duplicates(ports, errors);
 }
 
 fn port_fields<'a>(port: &At<'a>, needs_name: bool, seen: &mut HashSet<&'a str>, errors: &mut Errors) {
@@ -146,8 +171,13 @@ fn affinity(spec: &At<'_>, errors: &mut Errors) {
         "ClientIP" => {
             let config = spec.get("sessionAffinityConfig");
             let seconds = config.get("clientIP").get("timeoutSeconds");
+            const WHY: &str = "when session affinity type is ClientIP";
             if config.is_null() {
-                errors.required(&config, "when session affinity type is ClientIP");
+                errors.required(&config, WHY);
+            } else if config.opt("clientIP").is_none() {
+                errors.required(&config.get("clientIP"), WHY);
+            } else if seconds.is_null() {
+                errors.required(&seconds, WHY);
             } else if seconds.int() <= 0 || seconds.int() > 86_400 {
                 errors.invalid(&seconds, "must be greater than 0 and less than 86400");
             }
@@ -156,16 +186,16 @@ fn affinity(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn balanced(spec: &At<'_>, kind: &str, errors: &mut Errors) {
-    let balanced = kind == "LoadBalancer";
+fn balanced(obj: &Value, kind: &str, errors: &mut Errors) {
+    let (spec, balanced) = (At::spec(obj), kind == "LoadBalancer");
     let ranges = At::new(spec.get("loadBalancerSourceRanges").value, spec.path.child("LoadBalancerSourceRanges"));
     if !ranges.is_empty() {
         if !balanced {
             errors.forbidden(&ranges, ONLY_BALANCED);
         }
-        for range in ranges.items() {
-            ip::network(&range, errors);
-        }
+        ranges.items().for_each(|range| trimmed_network(&range.path, range.str(), errors));
+    } else {
+        annotated_ranges(obj, balanced, errors);
     }
     if spec.opt("allocateLoadBalancerNodePorts").is_some() && !balanced {
         errors.forbidden(&spec.get("allocateLoadBalancerNodePorts"), ONLY_BALANCED);
@@ -177,6 +207,26 @@ fn balanced(spec: &At<'_>, kind: &str, errors: &mut Errors) {
             errors.forbidden(&class, ONLY_BALANCED);
         }
     }
+}
+
+/// Who may come in, as it was said before there was a field for it.
+fn annotated_ranges(obj: &Value, balanced: bool, errors: &mut Errors) {
+    const KEY: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+    let annotations = At::root(obj).get("metadata").get("annotations");
+    let Some(ranges) = annotations.opt(KEY) else { return };
+    let path = annotations.path.key(KEY);
+    if !balanced {
+        errors.forbidden(&At::new(ranges.value, path.clone()), ONLY_BALANCED);
+    }
+    for range in ranges.str().trim().split(',').filter(|_| !ranges.str().trim().is_empty()) {
+        trimmed_network(&path, range, errors);
+    }
+}
+
+/// Blanks around these have always been let through.
+fn trimmed_network(path: &mainstay_api::field::Path, range: &str, errors: &mut Errors) {
+    let trimmed = Value::from(range.trim());
+    ip::network(&At::new(&trimmed, path.clone()), errors);
 }
 
 fn traffic(spec: &At<'_>, obj: &Value, errors: &mut Errors) {
