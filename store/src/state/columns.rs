@@ -66,6 +66,9 @@ fn column() -> Options {
     options.set_write_buffer_size(WRITE_BUFFER_BYTES);
     options.set_max_write_buffer_number(3);
     options.set_level_compaction_dynamic_level_bytes(true);
+    // When it happens depends on real time, and what a snapshot sends on whether it has: a seed would not repeat.
+    #[cfg(test)]
+    options.set_disable_auto_compactions(turmoil::in_simulation());
     options
 }
 
