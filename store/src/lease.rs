@@ -34,6 +34,10 @@ impl Lease {
 
     /// Whether this master, which has applied `applied`, has applied every write that was acknowledged before the call.
     pub(crate) fn covers(&self, applied: Option<LogId>) -> bool {
+        #[cfg(test)]
+        if crate::planted::planted(crate::planted::Bug::StaleRead) {
+            return self.metrics.borrow_watched().state == ServerState::Leader;
+        }
         let term = applied.map_or(0, |id| id.committed_leader_id().term);
         held(&self.metrics.borrow_watched(), term, self.length) && self.handed_over.load(Ordering::SeqCst) != term
     }

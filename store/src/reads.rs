@@ -82,10 +82,6 @@ async fn ask_once(node: &Node) -> Option<u64> {
 
 /// The index if this master leads and can prove it.
 pub(crate) async fn as_leader(node: &Node) -> Option<u64> {
-    #[cfg(test)]
-    if crate::planted::planted(crate::planted::Bug::StaleRead) {
-        return node.state.applied().log.map(|id| id.index);
-    }
     let policy = if node.tuning.lease_reads { ReadPolicy::LeaseRead } else { ReadPolicy::ReadIndex };
     let proof = tokio::time::timeout(ASK, node.raft.get_read_linearizer(policy)).await;
     match proof {
