@@ -4,7 +4,7 @@ use mainstay_api::status::ApiResult;
 
 use super::commit::Answer;
 use super::decode::Body;
-use super::{Call, Engine, Target, WriteOptions};
+use super::{Call, Engine, Target, WriteOptions, managed};
 use crate::authn::create_token;
 use crate::authz::reviews::{self, Review};
 
@@ -17,7 +17,8 @@ impl Engine {
         body: Body,
         options: &WriteOptions,
     ) -> ApiResult<Answer> {
-        let object = self.read_body(call, target, body, options)?;
+        let mut object = self.read_body(call, target, body, options)?;
+        managed::track(call, target, None, &mut object, options);
         let object = self.admit_asked(call, target, object, options).await?;
         let review = Review {
             authorizer: &self.authorizer,

@@ -166,6 +166,18 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Value, String> {
         StatusCode::UNAUTHORIZED => "the server has asked for the client to provide credentials".to_owned(),
         StatusCode::FORBIDDEN => "unknown".to_owned(),
         StatusCode::BAD_REQUEST => "the server rejected our request for an unknown reason".to_owned(),
+        StatusCode::METHOD_NOT_ALLOWED => "the server does not allow this method on the requested resource".to_owned(),
+        StatusCode::NOT_ACCEPTABLE | StatusCode::UNSUPPORTED_MEDIA_TYPE => "unknown".to_owned(),
+        StatusCode::CONFLICT => "the server reported a conflict".to_owned(),
+        StatusCode::UNPROCESSABLE_ENTITY => "the server rejected our request due to an error in our request".to_owned(),
+        StatusCode::TOO_MANY_REQUESTS => {
+            "the server has received too many requests and has asked us to try again later".to_owned()
+        }
+        StatusCode::SERVICE_UNAVAILABLE => "the server is currently unable to handle the request".to_owned(),
+        StatusCode::GATEWAY_TIMEOUT => {
+            "the server was unable to return a response in the time allotted, but may still be processing the request"
+                .to_owned()
+        }
         status if status.is_server_error() => {
             "an error on the server (\"unknown\") has prevented the request from succeeding".to_owned()
         }

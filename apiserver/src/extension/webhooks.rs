@@ -63,7 +63,7 @@ fn failed(hook: &Value, why: &str) -> Status {
 
 impl Chosen<'_> {
     /// Calls the webhook; `None` if it failed and may be ignored.
-    async fn ask(&self, request: &Attributes<'_>) -> ApiResult<Option<Verdict>> {
+    async fn ask(&self, request: &Attributes<'_>, mutating: bool) -> ApiResult<Option<Verdict>> {
         self.check_dry_run(request)?;
         let seconds = self.hook.get("timeoutSeconds").and_then(Value::as_u64).unwrap_or(DEFAULT_TIMEOUT);
         let versions = list(self.hook, "/admissionReviewVersions").iter().filter_map(Value::as_str);
@@ -75,7 +75,7 @@ impl Chosen<'_> {
         let answer = client::call(config, &body, Duration::from_secs(seconds), request.reader).await;
         let verdict = answer
             .map_err(|why| format!("failed to call webhook: {why}"))
-            .and_then(|answer| verdict(&answer, version, &uid));
+            .and_then(|answer| verdict(&answer, version, &uid, mutating));
         match verdict {
             Ok(verdict) => Ok(Some(verdict)),
             Err(why) if ignores_failure(self.hook) => {
@@ -96,7 +96,7 @@ impl Chosen<'_> {
     }
 }
 
-fn verdict(answer: &Value, version: &str, uid: &str) -> Result<Verdict, String> {
+fn verdict(answer: &Value, version: &str, uid: &str, mutating: bool) -> Result<Verdict, String> {
     let found = text(answer, "/apiVersion");
     let wanted = format!("admission.k8s.io/{version}");
     if text(answer, "/kind") != "AdmissionReview" || found != wanted {
@@ -106,22 +106,41 @@ fn verdict(answer: &Value, version: &str, uid: &str) -> Result<Verdict, String> 
         ));
     }
     let Some(response) = answer.get("response").filter(|response| response.is_object()) else {
-        return Err("failed to call webhook: webhook response was absent".to_owned());
+        return Err("received invalid webhook response: webhook response was absent".to_owned());
     };
     let own = text(response, "/uid");
     if own != uid {
         return Err(format!("received invalid webhook response: expected response.uid=\"{uid}\", got \"{own}\""));
     }
-    let patch = patch_of(response)?;
+    if version == "v1" {
+        well_formed(response, mutating).map_err(|why| format!("received invalid webhook response: {why}"))?;
+    }
+    let allowed = response["allowed"] == true;
+    // Nobody looks at what a refusal would have changed.
+    let patch = if allowed && mutating { patch_of(response, version)? } else { None };
     Ok(Verdict {
-        allowed: response["allowed"] == true,
+        allowed,
         status: response.get("status").cloned().unwrap_or_default(),
         patch,
         warnings: list(response, "/warnings").iter().filter_map(Value::as_str).map(str::to_owned).collect(),
     })
 }
 
-fn patch_of(response: &Value) -> Result<Option<Value>, String> {
+/// A patch comes with its type, and only from those that are asked for one.
+fn well_formed(response: &Value, mutating: bool) -> Result<(), String> {
+    let (patch, kind) = (!text(response, "/patch").is_empty(), response.get("patchType").and_then(Value::as_str));
+    let why = match (mutating, patch, kind) {
+        (true, true, None) => "webhook returned response.patch but not response.patchType",
+        (true, false, Some(_)) => "webhook returned response.patchType but not response.patch",
+        (true, true, Some("")) => "webhook returned invalid response.patchType of \"\"",
+        (false, true, _) => "validating webhook may not return response.patch",
+        (false, false, Some(_)) => "validating webhook may not return response.patchType",
+        _ => return Ok(()),
+    };
+    Err(why.to_owned())
+}
+
+fn patch_of(response: &Value, version: &str) -> Result<Option<Value>, String> {
     let encoded = text(response, "/patch");
     if encoded.is_empty() {
         return Ok(None);
@@ -135,9 +154,8 @@ fn patch_of(response: &Value) -> Result<Option<Value>, String> {
     }
     match text(response, "/patchType") {
         "JSONPatch" => Ok(Some(patch)),
-        other => Err(format!(
-            "received invalid webhook response: webhook returned response.patchType = \"{other}\", expected \"JSONPatch\""
-        )),
+        _ if version == "v1beta1" => Ok(Some(patch)),
+        other => Err(format!("unsupported patch type {}", mainstay_api::field::go_quote(other))),
     }
 }
 
@@ -208,12 +226,19 @@ impl MutatingWebhooks {
     /// Whether the hook was called.
     async fn one(&self, hook: &Value, request: &mut Attributes<'_>) -> ApiResult<bool> {
         let Some(chosen) = choose(&self.0, hook, request)? else { return Ok(false) };
-        let Some(verdict) = chosen.ask(request).await? else { return Ok(true) };
+        let Some(verdict) = chosen.ask(request, true).await? else { return Ok(true) };
         warn(request, &verdict);
         if !verdict.allowed {
             return Err(denied(hook, &verdict));
         }
-        let Some(patch) = verdict.patch else { return Ok(true) };
+        let Some(patch) = verdict.patch.filter(|patch| patch.as_array().is_some_and(|list| !list.is_empty())) else {
+            return Ok(true);
+        };
+        if request.operation == Operation::Delete {
+            let name = text(hook, "/name");
+            let why = "attempted to modify the object, which is not supported for this operation";
+            return Err(Status::internal(format!("admission webhook \"{name}\" {why}")));
+        }
         let Some(object) = request.object.clone().filter(|_| may_change(request)) else {
             return Ok(true);
         };
@@ -240,7 +265,7 @@ impl Plugin for ValidatingWebhooks {
             chosen.extend(choose(&self.0, hook, request)?);
         }
         // They are asked at once, and the first in order that refuses counts.
-        let asked = futures::future::join_all(chosen.iter().map(|chosen| chosen.ask(request))).await;
+        let asked = futures::future::join_all(chosen.iter().map(|chosen| chosen.ask(request, false))).await;
         let mut refusal = None;
         for (chosen, verdict) in chosen.iter().zip(asked) {
             let refused = match verdict {
@@ -268,6 +293,7 @@ mod tests {
             &json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "response": response}),
             "v1",
             "u",
+            true,
         )
     }
 
@@ -287,6 +313,17 @@ mod tests {
         assert!(
             answer(&response).err().unwrap().contains("cannot unmarshal object into Go value of type jsonpatch.Patch")
         );
+    }
+
+    #[test]
+    fn a_patch_comes_with_its_type_and_from_who_may_change() {
+        let with = |mutating: bool, response: Value| super::well_formed(&response, mutating).err().unwrap_or_default();
+        assert_eq!(with(true, json!({"patchType": "JSONPatch", "patch": "W10="})), "");
+        assert!(with(true, json!({"patch": "W10="})).contains("not response.patchType"));
+        assert!(with(true, json!({"patchType": "JSONPatch"})).contains("not response.patch"));
+        assert!(with(false, json!({"patchType": "JSONPatch", "patch": "W10="})).contains("may not return"));
+        let refusal = json!({"uid": "u", "allowed": false, "patchType": "Odd", "patch": "e30="});
+        assert!(!answer(&refusal).unwrap().allowed);
     }
 
     #[test]

@@ -5,13 +5,14 @@ use mainstay_api::resource::Resource;
 use mainstay_api::{meta, names};
 use serde_json::Value;
 
-use super::Context;
+use super::{Context, features};
 
 /// Drops the fields that only a subresource may write.
 pub(crate) fn prepare_create(cx: &Context<'_>, obj: &mut Value) {
     for path in &cx.resource.reset {
         remove(obj, path);
     }
+    features::drop_disabled(&cx.resource.group, &cx.resource.resource, obj, None);
 }
 
 /// Keeps what this endpoint may not write, then moves the generation.
@@ -26,6 +27,7 @@ pub(crate) fn prepare_update(cx: &Context<'_>, new: &mut Value, old: &Value) {
     for path in reset {
         keep(new, old, path);
     }
+    features::drop_disabled(&cx.resource.group, &cx.resource.resource, new, Some(old));
     // Whoever writes the status does not change what is wanted, even if annotations count as that.
     if cx.subresource != "status" {
         move_generation(cx.resource, new, old);

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::authn::UserInfo;
 
 pub(crate) mod base;
+mod features;
 mod go_json;
 mod internal;
 mod kinds;

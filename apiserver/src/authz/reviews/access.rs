@@ -13,15 +13,44 @@ const GROUP: &str = "authorization.k8s.io";
 pub(super) fn subject(object: Value, review: &Review<'_>) -> ApiResult<Value> {
     let mut errors = attribute_errors(&object["spec"]);
     errors.extend(user_errors(&object["spec"]));
+    errors.extend(metadata_errors(&object, "must be empty"));
     refuse_if(errors)?;
     let status = decide(&object["spec"], &named_user(&object["spec"]), review);
-    Ok(answer(&object, json!({}), object["spec"].clone(), status))
+    Ok(answer(&object, kept(&object), object["spec"].clone(), status))
 }
 
 pub(super) fn own(object: Value, review: &Review<'_>) -> ApiResult<Value> {
-    refuse_if(attribute_errors(&object["spec"]))?;
+    let mut errors = attribute_errors(&object["spec"]);
+    errors.extend(metadata_errors(&object, "must be empty"));
+    refuse_if(errors)?;
     let status = decide(&object["spec"], review.user, review);
-    Ok(answer(&object, json!({}), object["spec"].clone(), status))
+    Ok(answer(&object, kept(&object), object["spec"].clone(), status))
+}
+
+/// What of a question's metadata is in the answer: who has written it.
+fn kept(object: &Value) -> Value {
+    let fields = object.pointer("/metadata/managedFields");
+    fields.map_or_else(|| json!({}), |fields| json!({"managedFields": fields}))
+}
+
+/// A question has no name, no labels, nothing; all that was said is shown.
+fn metadata_errors(object: &Value, why: &str) -> ErrorList {
+    let nothing = |(name, value): (&String, &Value)| {
+        matches!(name.as_str(), "managedFields" | "namespace" | "creationTimestamp")
+            || value.is_null()
+            || value.as_str() == Some("")
+    };
+    let metadata = object["metadata"].as_object();
+    let Some(of) = mainstay_api::types::by_name("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta") else {
+        return ErrorList::new();
+    };
+    match metadata.filter(|metadata| !metadata.iter().all(nothing)) {
+        Some(_) => {
+            let shown = mainstay_api::types::go_order::compact(of, &object["metadata"]);
+            vec![Error::invalid_text(&Path::new("metadata"), shown, why)]
+        }
+        None => ErrorList::new(),
+    }
 }
 
 pub(super) fn local(object: Value, review: &Review<'_>) -> ApiResult<Value> {
@@ -39,6 +68,7 @@ pub(super) fn local(object: Value, review: &Review<'_>) -> ApiResult<Value> {
         errors.extend(attribute_errors(spec));
     }
     errors.extend(user_errors(spec));
+    errors.extend(metadata_errors(&object, "must be empty except for namespace"));
     let asked = spec["resourceAttributes"]["namespace"].as_str().unwrap_or_default();
     if spec["resourceAttributes"].is_object() && asked != review.namespace {
         let at = path.child("resourceAttributes").child("namespace");
@@ -46,7 +76,9 @@ pub(super) fn local(object: Value, review: &Review<'_>) -> ApiResult<Value> {
     }
     refuse_if(errors)?;
     let status = decide(spec, &named_user(spec), review);
-    Ok(answer(&object, json!({"namespace": review.namespace}), spec.clone(), status))
+    let mut metadata = kept(&object);
+    metadata["namespace"] = review.namespace.into();
+    Ok(answer(&object, metadata, spec.clone(), status))
 }
 
 fn refuse_if(errors: ErrorList) -> ApiResult<()> {

@@ -306,7 +306,11 @@ fn stateful_strategy(spec: &At<'_>, errors: &mut Errors) {
                 at_most_all(&unavailable, errors);
             }
         }
-        _ => errors.invalid(&strategy, "must be 'RollingUpdate' or 'OnDelete'"),
+        kind => {
+            let shown = if rolling.is_null() { "null".to_owned() } else { internal_rolling(&rolling) };
+            let text = format!("{{\"Type\":{},\"RollingUpdate\":{shown}}}", json!(kind));
+            errors.0.push(Error::invalid_text(&strategy.path, text, "must be 'RollingUpdate' or 'OnDelete'"));
+        }
     }
 }
 

@@ -229,9 +229,14 @@ fn changes(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
             errors.0.push(Error::invalid_text(&template.path, shown, "field is immutable"));
         }
     }
-    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
+    errors.immutable(&now.get("completionMode"), &was.get("completionMode"));
+    let policy = "podFailurePolicy";
+    errors.immutable_struct(&now.get(policy), &was.get(policy), "io.k8s.api.batch.v1.PodFailurePolicy");
+    for field in ["backoffLimitPerIndex", "managedBy"] {
         errors.immutable(&now.get(field), &was.get(field));
     }
+    let policy = "successPolicy";
+    errors.immutable_struct(&now.get(policy), &was.get(policy), "io.k8s.api.batch.v1.SuccessPolicy");
 }
 
 /// CronJobs.

@@ -27,7 +27,12 @@ pub(crate) const NEW: Rules = Rules {
         }
         for (field, shown) in FROZEN {
             let at = At::new(new.get(field).value, new.path.child(shown));
-            errors.immutable(&at, &old.get(field));
+            match *field {
+                "involvedObject" | "related" => {
+                    errors.immutable_struct(&at, &old.get(field), "io.k8s.api.core.v1.ObjectReference");
+                }
+                _ => errors.immutable(&at, &old.get(field)),
+            }
         }
     },
     parts: &[Part::Check, Part::MetaUpdate, Part::Change],

@@ -67,9 +67,33 @@ fn queuing(at: &At<'_>, errors: &mut Errors) {
             errors.0.push(Error::invalid(&at.path, at.int(), "must be positive"));
         }
     }
-    if at.get("handSize").int() > at.get("queues").int() && at.get("queues").int() > 0 {
-        errors.invalid(&at.get("handSize"), "should not be greater than queues");
+    let (queues, hand) = (at.get("queues"), at.get("handSize"));
+    if queues.int() > MOST_QUEUES {
+        errors.invalid(&queues, format!("must not be greater than {MOST_QUEUES}"));
     }
+    if hand.int() > queues.int() {
+        errors.invalid(&hand, format!("should not be greater than queues ({})", queues.int()));
+    } else if hand.int() > 0 && entropy(queues.int(), hand.int()) > f64::from(HASH_BITS) {
+        errors.invalid(
+            &hand,
+            format!(
+                "required entropy bits of deckSize {} and handSize {} should not be greater than {HASH_BITS}",
+                queues.int(),
+                hand.int()
+            ),
+        );
+    }
+}
+
+const MOST_QUEUES: i64 = 10_000_000;
+/// So many bits of a flow's hash deal its hand.
+const HASH_BITS: i32 = 60;
+
+/// Bits that it takes to deal a hand from this many queues.
+fn entropy(queues: i64, hand: i64) -> f64 {
+    let dealt = 0..hand.min(i64::from(HASH_BITS) * 2);
+    let left = dealt.filter_map(|dealt| i32::try_from(queues - dealt).ok());
+    left.map(|left| f64::from(left.max(1)).log2()).sum::<f64>().ceil()
 }
 
 fn schema(obj: &Value, errors: &mut Errors) {
@@ -260,5 +284,17 @@ fn url_pattern(at: &At<'_>, errors: &mut Errors) {
         errors.invalid(at, "must not contain double slash");
     } else if inner.contains('*') {
         errors.invalid(at, "wildcard can only do suffix matching");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HASH_BITS, entropy};
+
+    #[test]
+    fn a_hand_is_dealt_from_the_bits_of_a_hash() {
+        assert!(entropy(64, 8) <= f64::from(HASH_BITS));
+        assert!(entropy(64, 20) > f64::from(HASH_BITS));
+        assert!(entropy(1, 1) <= 0.0);
     }
 }

@@ -82,7 +82,10 @@ pub(crate) const IP_ADDRESS: Rules = Rules {
             errors.each(&namespace, names::is_path_segment(namespace.str(), false));
         }
     },
-    change: |_, new, old, errors| frozen_spec(new, old, &["parentRef"], errors),
+    change: |_, new, old, errors| {
+        let (now, was) = (At::spec(new).get("parentRef"), At::spec(old).get("parentRef"));
+        errors.immutable_struct(&now, &was, "io.k8s.api.networking.v1.ParentReference");
+    },
     names: |name, _| ip::canonical(name),
     ..Rules::PLAIN
 };

@@ -60,6 +60,7 @@ fn sync_cidrs(obj: &mut Value) {
 fn node(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     taints(&spec.get("taints"), errors);
+    capacity(obj, errors);
     for cidr in spec.get("podCIDRs").items() {
         ip::network(&cidr, errors);
     }

@@ -7,7 +7,7 @@ use mainstay_api::names;
 use mainstay_api::quantity::Quantity;
 use serde_json::Value;
 
-use crate::strategy::rules::{Part, Rules, frozen_spec};
+use crate::strategy::rules::{Part, Rules};
 use crate::strategy::validate::{At, Errors, quantities};
 
 /// ResourceQuotas.
@@ -19,7 +19,8 @@ pub(crate) const QUOTA: Rules = Rules {
         if sorted(new) != sorted(old) {
             errors.invalid(&At::spec(new).get("scopes"), "field is immutable");
         }
-        frozen_spec(new, old, &["scopeSelector"], errors);
+        let (now, was) = (At::spec(new).get("scopeSelector"), At::spec(old).get("scopeSelector"));
+        errors.immutable_struct(&now, &was, "io.k8s.api.core.v1.ScopeSelector");
     },
     status: |_, new, _, errors| {
         let status = At::root(new).get("status");

@@ -50,7 +50,9 @@ pub(crate) const ATTRIBUTES_CLASS: Rules = Rules {
 /// VolumeAttachments.
 pub(crate) const ATTACHMENT: Rules = Rules {
     check: |_, obj, errors| attachment(obj, errors),
-    change: |_, new, old, errors| errors.immutable(&At::spec(new), &At::spec(old)),
+    change: |_, new, old, errors| {
+        errors.immutable_struct(&At::spec(new), &At::spec(old), "io.k8s.api.storage.v1.VolumeAttachmentSpec");
+    },
     ..Rules::PLAIN
 };
 

@@ -1,10 +1,11 @@
 use std::collections::HashSet;
 
 use mainstay_api::field::{Error, ErrorList, Shown};
-use mainstay_api::names;
+use mainstay_api::{names, types};
 use serde_json::Value;
 
 use super::At;
+use crate::strategy::internal;
 
 /// The error with the value at a place, which may be nothing.
 pub(crate) fn shown(error: Error, at: &At<'_>) -> Error {
@@ -115,6 +116,17 @@ impl Errors {
             if !key.str().is_empty() && !seen.insert(key.str().to_owned()) {
                 self.duplicate(&key);
             }
+        }
+    }
+
+    /// Has not changed; a change is shown as Kubernetes prints its internal struct of the type.
+    pub fn immutable_struct(&mut self, new: &At<'_>, old: &At<'_>, type_name: &str) {
+        match types::by_name(type_name) {
+            Some(of) if new.value != old.value && !new.is_null() => {
+                let shown = internal::line(of, new.value);
+                self.0.push(Error::invalid_text(&new.path, shown, "field is immutable"));
+            }
+            _ => self.immutable(new, old),
         }
     }
 

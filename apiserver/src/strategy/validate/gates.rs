@@ -127,7 +127,19 @@ fn spread_details(at: &At<'_>, errors: &mut Errors) {
     for policy in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
         errors.one_of_if_set(&at.get(policy), &["Honor", "Ignore"]);
     }
+    spread_keys(at, errors);
     selectors::label_selector(&at.get("labelSelector"), errors);
+}
+
+/// Keys of labels of which the pod's own values become part of the selector.
+fn spread_keys(at: &At<'_>, errors: &mut Errors) {
+    let keys = at.get("matchLabelKeys");
+    if !keys.is_empty() && at.opt("labelSelector").is_none() {
+        errors.forbidden(&keys, "must not be specified when labelSelector is not set");
+    }
+    for key in keys.items() {
+        errors.extend(meta::validate_label_name(key.str(), &key.path));
+    }
 }
 
 /// `hostAliases`.

@@ -140,7 +140,11 @@ fn node_affinity(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
         let nothing = before.get("matchExpressions").is_empty() && before.get("matchFields").is_empty();
         let something = !term.get("matchExpressions").is_empty() || !term.get("matchFields").is_empty();
         if !(kept("matchExpressions") && kept("matchFields")) || (nothing && something) {
-            errors.invalid(&term, "only additions are allowed (no mutations or deletions)");
+            const WHY: &str = "only additions are allowed (no mutations or deletions)";
+            match mainstay_api::types::by_name("io.k8s.api.core.v1.NodeSelectorTerm") {
+                Some(of) => errors.0.push(Error::invalid_text(&term.path, internal::line(of, term.value), WHY)),
+                None => errors.invalid(&term, WHY),
+            }
         }
     }
 }

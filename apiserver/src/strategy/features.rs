@@ -1,0 +1,114 @@
+//! Fields of features that are switched off in Kubernetes 1.36 by default: nobody can set them, and who had them set
+//! before keeps them.
+
+use serde_json::Value;
+
+/// Where a kind that has pods in it has their spec.
+fn pod_spec(resource: &str) -> Option<&'static str> {
+    match resource {
+        "pods" => Some("/spec"),
+        "podtemplates" => Some("/template/spec"),
+        "deployments" | "replicasets" | "statefulsets" | "daemonsets" | "replicationcontrollers" | "jobs" => {
+            Some("/spec/template/spec")
+        }
+        "cronjobs" => Some("/spec/jobTemplate/spec/template/spec"),
+        _ => None,
+    }
+}
+
+/// Drops such fields of a written object, unless the old one has them.
+pub(super) fn drop_disabled(group: &str, resource: &str, new: &mut Value, old: Option<&Value>) {
+    if !matches!(group, "" | "apps" | "batch") {
+        return;
+    }
+    let Some(pointer) = pod_spec(resource) else { return };
+    let had = |used: fn(&Value) -> bool| old.and_then(|old| old.pointer(pointer)).is_some_and(used);
+    let (signals, bundles, groups) = (had(has_signal), had(has_bundle), had(has_group));
+    let Some(spec) = new.pointer_mut(pointer) else { return };
+    if !signals {
+        containers_mut(spec).for_each(drop_signal);
+    }
+    if !bundles {
+        sources_mut(spec).for_each(|source| SOURCES.iter().for_each(|field| remove(source, field)));
+    }
+    if !groups {
+        remove(spec, "schedulingGroup");
+    }
+    if resource == "statefulsets" {
+        const UNAVAILABLE: &str = "/spec/updateStrategy/rollingUpdate/maxUnavailable";
+        if old.is_none_or(|old| old.pointer(UNAVAILABLE).is_none())
+            && let Some(rolling) = new.pointer_mut("/spec/updateStrategy/rollingUpdate")
+        {
+            remove(rolling, "maxUnavailable");
+        }
+    }
+}
+
+const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
+/// Sources of projected volumes that are switched off.
+const SOURCES: [&str; 2] = ["clusterTrustBundle", "podCertificate"];
+
+fn containers_mut(spec: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let lists = spec.as_object_mut().into_iter().flatten().filter(|(name, _)| CONTAINERS.contains(&name.as_str()));
+    lists.filter_map(|(_, list)| list.as_array_mut()).flatten()
+}
+
+fn sources_mut(spec: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let volumes = spec.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten();
+    volumes.filter_map(|volume| volume.pointer_mut("/projected/sources")?.as_array_mut()).flatten()
+}
+
+fn remove(at: &mut Value, field: &str) {
+    if let Some(map) = at.as_object_mut() {
+        map.remove(field);
+    }
+}
+
+/// A lifecycle of nothing but a signal is none.
+fn drop_signal(container: &mut Value) {
+    let Some(lifecycle) = container.get_mut("lifecycle").and_then(Value::as_object_mut) else { return };
+    if lifecycle.remove("stopSignal").is_some() && lifecycle.is_empty() {
+        remove(container, "lifecycle");
+    }
+}
+
+fn has_signal(spec: &Value) -> bool {
+    let lists = CONTAINERS.iter().filter_map(|list| spec.get(*list)?.as_array()).flatten();
+    lists.into_iter().any(|container| container.pointer("/lifecycle/stopSignal").is_some())
+}
+
+fn has_bundle(spec: &Value) -> bool {
+    let volumes = spec.get("volumes").and_then(Value::as_array).into_iter().flatten();
+    let mut sources = volumes.filter_map(|volume| volume.pointer("/projected/sources")?.as_array()).flatten();
+    sources.any(|source| SOURCES.iter().any(|field| source.get(*field).is_some()))
+}
+
+fn has_group(spec: &Value) -> bool {
+    spec.get("schedulingGroup").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::drop_disabled;
+
+    #[test]
+    fn only_who_had_it_keeps_it() {
+        let container = json!({"name": "c", "lifecycle": {"stopSignal": "SIGTERM"}});
+        let pod = json!({"spec": {"containers": [container], "schedulingGroup": {"podGroupName": "g"}}});
+        let mut new = pod.clone();
+        drop_disabled("", "pods", &mut new, None);
+        assert_eq!(new, json!({"spec": {"containers": [{"name": "c"}]}}));
+        let mut kept = pod.clone();
+        drop_disabled("", "pods", &mut kept, Some(&pod));
+        assert_eq!(kept, pod);
+    }
+
+    #[test]
+    fn a_stateful_set_takes_its_pods_down_one_by_one() {
+        let mut set = json!({"spec": {"updateStrategy": {"rollingUpdate": {"partition": 1, "maxUnavailable": 2}}}});
+        drop_disabled("apps", "statefulsets", &mut set, None);
+        assert_eq!(set, json!({"spec": {"updateStrategy": {"rollingUpdate": {"partition": 1}},}}));
+    }
+}
