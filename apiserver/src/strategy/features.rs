@@ -22,6 +22,14 @@ pub(super) fn drop_disabled(group: &str, resource: &str, new: &mut Value, old: O
         return;
     }
     let Some(pointer) = pod_spec(resource) else { return };
+    if resource == "statefulsets" {
+        const UNAVAILABLE: &str = "/spec/updateStrategy/rollingUpdate/maxUnavailable";
+        if old.is_none_or(|old| old.pointer(UNAVAILABLE).is_none())
+            && let Some(rolling) = new.pointer_mut("/spec/updateStrategy/rollingUpdate")
+        {
+            remove(rolling, "maxUnavailable");
+        }
+    }
     let had = |used: fn(&Value) -> bool| old.and_then(|old| old.pointer(pointer)).is_some_and(used);
     let (signals, bundles, groups) = (had(has_signal), had(has_bundle), had(has_group));
     let Some(spec) = new.pointer_mut(pointer) else { return };
@@ -33,14 +41,6 @@ pub(super) fn drop_disabled(group: &str, resource: &str, new: &mut Value, old: O
     }
     if !groups {
         remove(spec, "schedulingGroup");
-    }
-    if resource == "statefulsets" {
-        const UNAVAILABLE: &str = "/spec/updateStrategy/rollingUpdate/maxUnavailable";
-        if old.is_none_or(|old| old.pointer(UNAVAILABLE).is_none())
-            && let Some(rolling) = new.pointer_mut("/spec/updateStrategy/rollingUpdate")
-        {
-            remove(rolling, "maxUnavailable");
-        }
     }
 }
 

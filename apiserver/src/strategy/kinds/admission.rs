@@ -1,5 +1,7 @@
 //! Webhook configurations and admission policies, as far as their structure goes.
 
+mod match_rules;
+
 use mainstay_api::cel::{Env, Type};
 use mainstay_api::field::Error;
 use mainstay_api::{meta, names};
@@ -8,8 +10,6 @@ use serde_json::Value;
 use crate::extension::expressions;
 use crate::strategy::rules::Rules;
 use crate::strategy::validate::{At, Errors, selectors};
-
-const OPERATIONS: &[&str] = &["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 
 /// Webhook configurations, of both sorts.
 pub(crate) const WEBHOOKS: Rules = Rules { check: |_, obj, errors| webhooks(obj, errors), ..Rules::PLAIN };
@@ -38,7 +38,7 @@ fn webhooks(obj: &Value, errors: &mut Errors) {
             errors.duplicate(&name);
         }
         for rule in hook.get("rules").items() {
-            self::rule(&rule, errors);
+            match_rules::rule(&rule, errors);
         }
         let policy =
             |field: &str, allowed: &[&str], errors: &mut Errors| errors.one_of_if_set(&hook.get(field), allowed);
@@ -156,40 +156,6 @@ fn service(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn rule(at: &At<'_>, errors: &mut Errors) {
-    let operations = at.get("operations");
-    if operations.is_empty() {
-        errors.required(&operations, "");
-    }
-    star_alone(&operations, "operations", errors);
-    for operation in operations.items() {
-        if !OPERATIONS.contains(&operation.str()) {
-            errors.unsupported(&operation, OPERATIONS);
-        }
-    }
-    for (field, what) in [("apiGroups", "API groups"), ("apiVersions", "API versions")] {
-        let list = at.get(field);
-        if list.is_empty() {
-            errors.required(&list, "");
-        }
-        star_alone(&list, what, errors);
-        if field == "apiVersions" {
-            list.items().filter(|version| version.str().is_empty()).for_each(|version| errors.required(&version, ""));
-        }
-    }
-    if at.get("resources").is_empty() {
-        errors.required(&at.get("resources"), "");
-    }
-    let scope = at.get("scope");
-    errors.one_of_if_set(&scope, &["*", "Cluster", "Namespaced"]);
-}
-
-fn star_alone(list: &At<'_>, what: &str, errors: &mut Errors) {
-    if list.len() > 1 && list.strings().any(|entry| entry == "*") {
-        errors.invalid(list, format!("if '*' is present, must not specify other {what}"));
-    }
-}
-
 fn policy(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     let failure = spec.get("failurePolicy");
@@ -206,15 +172,8 @@ fn constraints(spec: &At<'_>, errors: &mut Errors) {
     match spec.opt("matchConstraints") {
         None => errors.required(&spec.get("matchConstraints"), ""),
         Some(constraints) => {
-            let rules = constraints.get("resourceRules");
-            if rules.is_empty() {
-                errors.required(&rules, "");
-            }
-            rules.items().for_each(|rule| self::rule(&rule, errors));
-            errors.one_of_if_set(&constraints.get("matchPolicy"), &["Equivalent", "Exact"]);
-            for selector in ["namespaceSelector", "objectSelector"] {
-                selectors::label_selector(&constraints.get(selector), errors);
-            }
+            match_rules::matched(&constraints, errors);
+            errors.needed(&constraints.get("resourceRules"));
         }
     }
 }
@@ -228,15 +187,13 @@ fn validations(spec: &At<'_>, env: &Env, name: &str, errors: &mut Errors) {
         return;
     }
     for validation in validations.items() {
-        if validation.get("expression").str().trim().is_empty() {
-            errors.required(&validation.get("expression"), "expression is not specified");
+        let expression = validation.get("expression");
+        if expression.str().trim().is_empty() {
+            errors.required(&expression, "expression is not specified");
         } else {
-            expressions::gives_bool(&validation.get("expression"), env, errors);
+            expressions::gives_bool(&expression, env, errors);
         }
-        let message = validation.get("messageExpression");
-        if !message.str().trim().is_empty() {
-            expressions::gives_text(&message, env, errors);
-        }
+        messages(&validation, env, errors);
         let reason = validation.get("reason");
         if !reason.is_null()
             && !matches!(reason.str(), "Forbidden" | "Invalid" | "RequestEntityTooLarge" | "Unauthorized")
@@ -244,6 +201,34 @@ fn validations(spec: &At<'_>, env: &Env, name: &str, errors: &mut Errors) {
             errors.unsupported(&reason, &["Forbidden", "Invalid", "RequestEntityTooLarge"]);
         }
     }
+    self::audits(&audits, env, name, errors);
+}
+
+/// What is said where a validation fails: one line.
+fn messages(validation: &At<'_>, env: &Env, errors: &mut Errors) {
+    let (message, expression) = (validation.get("message"), validation.get("messageExpression"));
+    if !expression.str().trim().is_empty() {
+        expressions::gives_text(&expression, env, errors);
+    } else if !expression.str().is_empty() {
+        errors.invalid(&expression, "must be non-empty if specified");
+    }
+    let trimmed = message.str().trim();
+    if trimmed.is_empty() && !message.str().is_empty() {
+        errors.invalid(&message, "message must be non-empty if specified");
+    } else if trimmed.contains(['\n', '\r']) {
+        errors.invalid(&message, "message must not contain line breaks");
+    } else if trimmed.is_empty() && validation.get("expression").str().trim().contains(['\n', '\r']) {
+        errors.required(&message, "message must be specified if expression contains line breaks");
+    }
+}
+
+/// What goes into the audit log, by key.
+fn audits(audits: &At<'_>, env: &Env, name: &str, errors: &mut Errors) {
+    const MOST: usize = 20;
+    if audits.len() > MOST {
+        errors.invalid(audits, format!("must not have more than {MOST} auditAnnotations"));
+    }
+    let mut seen = std::collections::HashSet::new();
     for audit in audits.items() {
         let key = audit.get("key");
         let full = format!("{name}/{}", key.str());
@@ -254,6 +239,9 @@ fn validations(spec: &At<'_>, env: &Env, name: &str, errors: &mut Errors) {
             errors.required(&audit.get("valueExpression"), "valueExpression is not specified");
         } else {
             expressions::gives(&audit.get("valueExpression"), env, "one of [string null]", is_audit_value, errors);
+        }
+        if !seen.insert(key.str()) {
+            errors.duplicate(&key);
         }
     }
 }
@@ -326,11 +314,7 @@ fn bound(spec: &At<'_>, errors: &mut Errors) {
         param_ref(&reference, errors);
     }
     if let Some(resources) = spec.opt("matchResources") {
-        resources.get("resourceRules").items().for_each(|rule| self::rule(&rule, errors));
-        errors.one_of_if_set(&resources.get("matchPolicy"), &["Equivalent", "Exact"]);
-        for selector in ["namespaceSelector", "objectSelector"] {
-            selectors::label_selector(&resources.get(selector), errors);
-        }
+        match_rules::matched(&resources, errors);
     }
 }
 
