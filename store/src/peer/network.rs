@@ -38,6 +38,7 @@ pub(crate) struct NetworkFactory {
 pub(crate) struct PeerNetwork {
     target: u64,
     client: PeerClient<Channel>,
+    lane: Lane,
     /// Append streams in a row that could not be opened.
     refused: usize,
 }
@@ -48,7 +49,7 @@ const PAUSES: [Duration; 4] =
 
 impl NetworkFactory {
     fn network(&self, target: u64, node: &MemberInfo, lane: Lane) -> PeerNetwork {
-        PeerNetwork { target, client: self.connections.to(&node.peer_address, lane), refused: 0 }
+        PeerNetwork { target, client: self.connections.to(&node.peer_address, lane), lane, refused: 0 }
     }
 }
 
@@ -115,6 +116,12 @@ fn append_from_pb(reply: pb::AppendReply) -> Result<StreamAppendResult<TypeConfi
     }
 }
 
+/// Before the next stream. Heartbeats have a pace of their own and little time each: one that waits first is never sent,
+/// however long the other side is well again.
+fn pause_before(lane: Lane, failures: usize) -> Option<Duration> {
+    (lane != Lane::Liveness && failures > 0).then(|| pause_after(failures))
+}
+
 fn pause_after(failures: usize) -> Duration {
     PAUSES[failures.clamp(1, PAUSES.len()) - 1]
 }
@@ -122,8 +129,8 @@ fn pause_after(failures: usize) -> Duration {
 impl PeerNetwork {
     /// openraft's own backoff takes effect where the entries are read, which an append that cannot be opened never does.
     async fn pause(&self) {
-        if self.refused > 0 {
-            tokio::time::sleep(pause_after(self.refused)).await;
+        if let Some(pause) = pause_before(self.lane, self.refused) {
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -270,4 +277,16 @@ fn in_order(
             Some((result, goes_on.then_some(replies)))
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heartbeats_never_wait_and_replication_waits_longer_and_longer() {
+        let pauses = |lane| [0, 1, 3, 99].map(|failures| pause_before(lane, failures).map(|pause| pause.as_millis()));
+        assert_eq!(pauses(Lane::Liveness), [None; 4]);
+        assert_eq!(pauses(Lane::Data), [None, Some(20), Some(100), Some(200)]);
+    }
 }
