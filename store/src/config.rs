@@ -128,6 +128,13 @@ impl Default for Tuning {
     }
 }
 
+impl Tuning {
+    /// After this long without a sign of life others may have elected somebody else.
+    pub(crate) fn patience(&self) -> Duration {
+        self.election_max * 2
+    }
+}
+
 impl StoreConfig {
     /// Refuses what cannot work.
     pub(crate) fn check(&self) -> Result<(), StoreError> {

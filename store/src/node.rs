@@ -11,6 +11,7 @@ use crate::cluster::{Leadership, MemberInfo};
 use crate::config::Tuning;
 use crate::disk::Disk;
 use crate::error::StoreError;
+use crate::leadership::Heard;
 use crate::lease::Lease;
 use crate::log::LogStore;
 use crate::peer::connect::Connections;
@@ -34,6 +35,10 @@ pub(crate) struct Node {
     pub(crate) proposals: Proposals,
     pub(crate) readers: mpsc::Sender<Reader>,
     pub(crate) leadership: watch::Receiver<Leadership>,
+    /// When the leader was last heard.
+    pub(crate) heard: Heard,
+    /// Whether the others may go on without this master: what it is asked is then refused at once, and done elsewhere.
+    pub(crate) cut_off: watch::Receiver<bool>,
     pub(crate) disk: Disk,
     /// Why this master cannot go on, if so.
     pub(crate) failure: watch::Sender<Option<StoreError>>,
@@ -47,6 +52,27 @@ impl Node {
     /// This master cannot go on; whoever runs it should end.
     pub(crate) fn fail(&self, error: StoreError) {
         self.failure.send_replace(Some(error));
+    }
+
+    /// Returns once this master is cut off from the others.
+    pub(crate) async fn cut_off(&self) {
+        let mut cut_off = self.cut_off.clone();
+        if cut_off.wait_for(|cut_off| *cut_off).await.is_err() {
+            // Nobody tells any more: this node ends.
+            self.stop.cancelled().await;
+        }
+    }
+
+    /// Returns once this master is cut off and stays so for some time: an answer to what is under way is not to be had.
+    pub(crate) async fn lost(&self) {
+        let mut cut_off = self.cut_off.clone();
+        loop {
+            self.cut_off().await;
+            let back = cut_off.wait_for(|cut_off| !*cut_off);
+            if !matches!(tokio::time::timeout(self.tuning.patience(), back).await, Ok(Ok(_))) {
+                return;
+            }
+        }
     }
 
     /// Transactions from another master, which takes this one for the leader.

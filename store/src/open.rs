@@ -14,6 +14,7 @@ use crate::config::{Start, StoreConfig, Tuning};
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::identity::Identity;
+use crate::leadership::{Channels, Heard};
 use crate::lease::Lease;
 use crate::log::{LogStore, Writing};
 use crate::membership::Change;
@@ -64,6 +65,8 @@ pub(crate) async fn open(config: StoreConfig, ground: Ground) -> Result<Arc<Node
         .map_err(|error| StoreError::reading(&config.data_dir, &error.to_string()))?;
 
     let (leadership_out, leadership) = watch::channel(Leadership::default());
+    let (cut_off_out, cut_off) = watch::channel(false);
+    let (out, heard) = (Channels { leadership: leadership_out, cut_off: cut_off_out }, Heard::nobody());
     let (proposals, proposal_queue) = Proposals::new(config.tuning.queue, config.tuning.txn_bytes);
     let (readers, reader_queue) = reads::queue();
     let election_max = config.tuning.election_max;
@@ -81,13 +84,15 @@ pub(crate) async fn open(config: StoreConfig, ground: Ground) -> Result<Arc<Node
         proposals,
         readers,
         leadership,
+        heard: heard.clone(),
+        cut_off,
         failure: watch::Sender::new(None),
         changing: Mutex::new(()),
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
     });
     let tasks = &node.tasks;
-    tasks.spawn(leadership::follow(raft, node.tuning.election_max * 2, leadership_out, node.stop.clone()));
+    tasks.spawn(leadership::follow(raft, heard, node.tuning.patience(), out, node.stop.clone()));
     tasks.spawn(proposer::run(node.clone(), proposal_queue));
     tasks.spawn(reads::run(node.clone(), reader_queue));
     tasks.spawn(upkeep::watch_disk(node.clone()));

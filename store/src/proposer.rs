@@ -3,7 +3,8 @@
 //! Transactions wait in a bounded queue. On the leader everything that has queued up becomes one entry, and while that one
 //! is on its way the next gathers: batches grow with load and nothing lingers. Elsewhere batches go to the leader, which
 //! queues them likewise. A transaction is tried again only when it is certain that nothing was done; what may have been
-//! done is reported as such ([`StoreError::Timeout`]).
+//! done is reported as such ([`StoreError::Timeout`]). On a master that is cut off from the others nothing waits: clients find
+//! the others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -191,6 +192,9 @@ async fn deliver(node: &Node, mut batch: Vec<Proposal>) {
     loop {
         leadership.mark_unchanged();
         batch.retain(|proposal| !proposal.verdict.is_closed());
+        if *node.cut_off.borrow() {
+            batch.drain(..).for_each(|proposal| proposal.answer(Err(StoreError::NoLeader)));
+        }
         if batch.is_empty() {
             return;
         }
@@ -266,6 +270,7 @@ enum Written {
 async fn write(node: &Node, command: Command) -> Written {
     let result = tokio::select! {
         () = node.stop.cancelled() => return Written::Unknown,
+        () = node.lost() => return Written::Unknown,
         result = node.raft.client_write(command) => result,
     };
     match result {
@@ -295,6 +300,8 @@ async fn forward(node: &Node, leader: &MemberInfo, mut batch: Vec<Proposal>) -> 
     let call = client.propose(pb::ProposeRequest { txns });
     let reply = tokio::select! {
         () = node.stop.cancelled() => Err(None),
+        () = node.lost() => Err(None),
+        () = succeeded(node, leader) => Err(None),
         reply = tokio::time::timeout(node.tuning.propose_timeout, call) => match reply {
             Ok(reply) => reply.map_err(Some),
             Err(_) => Err(None),
@@ -311,6 +318,17 @@ async fn forward(node: &Node, leader: &MemberInfo, mut batch: Vec<Proposal>) -> 
             batch.into_iter().for_each(|proposal| proposal.answer(Err(StoreError::Timeout)));
             Vec::new()
         }
+    }
+}
+
+/// Returns once another leads and this leader has had time to answer what it took before.
+async fn succeeded(node: &Node, leader: &MemberInfo) {
+    let mut leadership = node.leadership.clone();
+    let another = |now: &Leadership| now.leader.as_ref().is_some_and(|now| now.id != leader.id);
+    if leadership.wait_for(another).await.is_ok() {
+        tokio::time::sleep(node.tuning.patience()).await;
+    } else {
+        node.stop.cancelled().await;
     }
 }
 

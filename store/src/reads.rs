@@ -45,13 +45,17 @@ pub(crate) async fn run(node: Arc<Node>, mut queue: mpsc::Receiver<Reader>) {
     }
 }
 
-/// The index to wait for, asked until the read timeout.
+/// The index to wait for, asked until the read timeout, or until this master is cut off.
 async fn ask(node: &Node) -> Result<u64, StoreError> {
     let deadline = Instant::now() + node.tuning.read_timeout;
     let mut leadership = node.leadership.clone();
     loop {
         leadership.mark_unchanged();
-        if let Some(index) = ask_once(node).await {
+        let asked = tokio::select! {
+            index = ask_once(node) => index,
+            () = node.cut_off() => return Err(StoreError::NoLeader),
+        };
+        if let Some(index) = asked {
             return Ok(index);
         }
         tokio::select! {

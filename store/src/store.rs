@@ -145,6 +145,17 @@ impl Store {
         self.node.leadership.clone()
     }
 
+    /// Returns once this master is cut off: it leads and has not heard from a majority for some time, or has not heard from
+    /// a leader for longer than elections take. Who follows changes here sees none, and does better at another master.
+    pub async fn cut_off(&self) {
+        self.node.cut_off().await;
+    }
+
+    /// Whether it is.
+    pub fn is_cut_off(&self) -> bool {
+        *self.node.cut_off.borrow()
+    }
+
     /// All members, by name.
     pub fn members(&self) -> Vec<MemberInfo> {
         self.node.members()

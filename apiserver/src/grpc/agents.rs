@@ -37,6 +37,9 @@ impl AgentsApi for AgentsService {
             _ => return Err(tonic::Status::invalid_argument("a session begins with a hello")),
         };
         check(&user, &hello.node_name).map_err(|status| super::status(&status))?;
+        if self.agents.store.is_cut_off() {
+            return Err(tonic::Status::unavailable("this master is cut off from the others"));
+        }
         let (sender, queue) = mpsc::channel(QUEUE);
         let interval = u32::try_from(HEARTBEAT.as_millis()).unwrap_or(1000);
         let welcome = Welcome { heartbeat_interval_ms: interval, masters: self.agents.masters() };
@@ -70,6 +73,8 @@ async fn run(
         let frame = tokio::select! {
             frame = frames.message() => frame,
             () = stop.cancelled() => break,
+            // The leader would not hear of this agent.
+            () = agents.store.cut_off() => break,
         };
         let Ok(Some(frame)) = frame else { break };
         if let Some(answer) = agents.frame(&node, number, frame).await

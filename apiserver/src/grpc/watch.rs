@@ -26,16 +26,20 @@ const BATCH: usize = 256;
 pub(crate) type Updates = ReceiverStream<Result<WatchUpdate, tonic::Status>>;
 type Sender = mpsc::Sender<Result<WatchUpdate, tonic::Status>>;
 
-/// Serves the watches of one stream until the client ends it or the server stops.
+/// Serves the watches of one stream until the client ends it, the server stops, or other masters know more.
 pub(crate) fn serve(rest: Arc<Rest>, way: Arc<Way>, commands: Streaming<WatchCommand>) -> Updates {
     let (sender, updates) = mpsc::channel(QUEUE);
     tokio::spawn(async move {
         let all = rest.stop.child_token();
         let _ends_all = all.clone().drop_guard();
         tokio::select! {
-            () = run(rest, way, commands, &sender, &all) => {}
+            () = run(rest.clone(), way, commands, &sender, &all) => {}
             () = all.cancelled() => {}
             () = sender.closed() => {}
+            () = rest.engine.store.cut_off() => {
+                let told = sender.send(Err(tonic::Status::unavailable("this master is cut off from the others"))).await;
+                tracing::debug!(told = told.is_ok(), "the watches of a client go elsewhere");
+            }
         }
     });
     ReceiverStream::new(updates)

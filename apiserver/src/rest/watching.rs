@@ -57,6 +57,7 @@ pub(crate) async fn watch(rest: &Arc<Rest>, request: Admitted, target: Target) -
         columns: true,
         until: Instant::now() + timeout,
         stop: rest.stop.clone(),
+        was_cut_off: rest.engine.store.is_cut_off(),
     };
     let frames = stream::unfold(state, |mut feed| async move {
         feed.frame().await.map(|bytes| (Ok::<_, Status>(Frame::data(bytes)), feed))
@@ -103,6 +104,8 @@ struct Feed {
     columns: bool,
     until: Instant,
     stop: tokio_util::sync::CancellationToken,
+    /// This master was cut off from the others already: who comes nevertheless has no other.
+    was_cut_off: bool,
 }
 
 impl Feed {
@@ -118,6 +121,7 @@ impl Feed {
                 items = stream.batch(BATCH) => items?,
                 () = tokio::time::sleep_until(self.until) => return None,
                 () = self.stop.cancelled() => return None,
+                () = self.engine.store.cut_off(), if !self.was_cut_off => return None,
             },
         };
         let mut out = BytesMut::new();

@@ -121,12 +121,13 @@ impl Peer for PeerService {
         &self,
         request: Request<Streaming<pb::AppendRequest>>,
     ) -> Result<Response<Self::AppendStream>, Status> {
-        let me = self.node.me.id;
+        let (me, heard) = (self.node.me.id, self.node.heard.clone());
         let requests = request.into_inner().map(move |message| {
             let message = message?;
             if message.target != me {
                 return Err(Status::failed_precondition(format!("this is member {me}, not {}", message.target)));
             }
+            heard.note();
             append_from_pb(message).map_err(Status::from)
         });
         // A broken or malformed request ends the stream; the leader opens a new one.
@@ -142,6 +143,7 @@ impl Peer for PeerService {
         let request = request.into_inner();
         self.require_target(request.target)?;
         let request = append_from_pb(request)?;
+        self.node.heard.note();
         let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
         let previous = request.prev_log_id;
         let response = self.node.raft.append_entries(request).await.map_err(fatal)?;

@@ -230,3 +230,27 @@ async fn only_masters_of_the_same_authority_are_let_in() {
     assert_eq!(a.members().len(), 1);
     a.shutdown().await;
 }
+
+/// Nothing is refused while the leader is heard; then, and for what is under way too, at once instead of in seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_master_that_is_cut_off_refuses_at_once() {
+    let cluster = Cluster::new();
+    let [a, b_store, c] = cluster.three().await;
+    insist(&c, put("k", "v")).await;
+    assert!(!c.is_cut_off());
+    a.shutdown().await;
+    b_store.shutdown().await;
+    let under_way = c.propose(put("k", "w"));
+    let (cut_off, under_way) = tokio::join!(tokio::time::timeout(Duration::from_secs(8), c.cut_off()), under_way);
+    cut_off.unwrap();
+    assert!(matches!(under_way, Err(StoreError::NoLeader | StoreError::Timeout)), "{under_way:?}");
+    let began = std::time::Instant::now();
+    let read = c.get(b"k", Freshness::Consistent).await;
+    let written = c.propose(put("k", "x")).await;
+    assert!(
+        matches!((&read, &written), (Err(StoreError::NoLeader), Err(StoreError::NoLeader))),
+        "{read:?} {written:?}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    c.shutdown().await;
+}
