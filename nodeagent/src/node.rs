@@ -111,7 +111,11 @@ impl NodeKeeper {
                 None => api.create(&self.fresh()).await?,
             },
         };
-        let images = self.images().await;
+        let images = match info.trouble {
+            None => self.images().await,
+            // Who does not answer is not asked: the masters are to hear of it at once.
+            Some(_) => known.status.as_ref().and_then(|status| status.images.clone()).unwrap_or_default(),
+        };
         let status = self.status(known.status.as_ref(), info, images);
         let due = self.written.is_none_or(|at| at.elapsed() >= REFRESH);
         if !due && same(known.status.as_ref(), &status) {
