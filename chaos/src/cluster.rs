@@ -63,6 +63,8 @@ pub struct WorkerProcess {
     pub name: String,
     /// The agent's process id.
     pub pid: i32,
+    /// Its state on disk, and its runtime's.
+    pub data_dir: PathBuf,
     /// containerd's process id; absent with the hollow runtime.
     #[serde(default)]
     pub runtime_pid: Option<i32>,

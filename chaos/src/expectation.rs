@@ -1,9 +1,10 @@
 //! What a scenario says must come about during or after a fault, and how long it took.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use mainstay_client::{Api, Client, DeleteOptions, ListParams};
@@ -12,6 +13,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::fault::containers;
+pub use crate::state::State;
 use crate::status::{Asker, Leadership};
 use crate::workload::{NAMESPACE, steady};
 
@@ -19,38 +21,6 @@ use crate::workload::{NAMESPACE, steady};
 const PAUSE: Duration = Duration::from_millis(20);
 /// A look that takes longer counts as nothing seen.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
-
-/// A state of the cluster. `node` is the worker that the fault hits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// Another master than before leads, in a later term.
-    AnotherLeads,
-    /// The same master as before leads, in the same term.
-    SameLeads,
-    /// The pod that belonged to nothing is gone.
-    LonePodGone,
-    /// New pods get nodes, and none gets the node that is hit.
-    NewPodsElsewhere,
-    /// The node's `Ready` condition is not `True`.
-    NodeNotReady,
-    /// It is `True`.
-    NodeReady,
-    /// No endpoint on the node is ready: services lead elsewhere.
-    OutOfService,
-    /// All pods of the steady deployment are ready on other nodes.
-    PodsReplaced,
-    /// All pods of the steady deployment are ready, wherever.
-    PodsReady,
-    /// A pod made after the fault has a node.
-    PodScheduled,
-    /// The container that was killed runs again.
-    ContainerRestarted,
-    /// The processes of all containers that ran before are still there.
-    ContainersStay,
-    /// A write is refused, or not answered in time.
-    WritesRefused,
-}
 
 /// What a step of a scenario asks for.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -86,9 +56,9 @@ pub struct Observer {
     client: Client,
     /// The worker that is hit.
     node: Option<String>,
-    /// Pods, by restarts, and processes of their containers, as they were before.
+    /// Restarts of pods, and processes of their containers by node, as they were before.
     restarts: i32,
-    processes: BTreeSet<i32>,
+    processes: BTreeMap<String, BTreeSet<i32>>,
     probe: String,
     /// Workers with ready endpoints.
     serving: BTreeSet<String>,
@@ -107,9 +77,9 @@ impl Observer {
     /// When the cluster cannot be read.
     pub async fn before(client: &Client, askers: &[Asker], number: usize) -> Result<Self> {
         let pods = steady_pods(client).await?;
-        let processes = containers::processes(&pods)?;
+        let processes = processes_by_node(&pods)?;
         let probe = format!("probe-{number}");
-        let (client, askers, restarts) = (client.clone(), askers.to_vec(), restarts(&pods));
+        let (client, askers, restarts) = (client.clone(), askers.to_vec(), pods.iter().map(restarts).sum());
         let (serving, leadership) = (BTreeSet::new(), None);
         let mut observer = Self { client, node: None, restarts, processes, probe, serving, leadership, askers };
         observer.serving = observer.serving_now().await?;
@@ -198,16 +168,30 @@ impl Observer {
             State::PodScheduled => self.schedules().await?,
             State::ContainerRestarted => {
                 let pods = steady_pods(&self.client).await?;
-                restarts(&pods) > self.restarts && pods.iter().all(is_ready)
+                pods.iter().map(restarts).sum::<i32>() > self.restarts && pods.iter().all(is_ready)
             }
-            State::ContainersStay => !self.processes.is_empty() && containers::all_alive(&self.processes),
+            State::ContainersStay => !self.processes.is_empty() && self.processes.values().all(containers::all_alive),
+            State::LeftOversCleaned => self.left_overs_are_cleaned()?,
+            State::NewDeploymentReady => self.new_deployment_is_ready().await?,
+            State::NodeGone => self.node_object().await?.is_none(),
             State::WritesRefused => self.write().await.is_err(),
+            State::WritesGoOn => self.write().await.is_ok(),
         })
     }
 
-    async fn node_is_ready(&self) -> Result<bool> {
+    async fn node_object(&self) -> Result<Option<Node>> {
         let name = self.node.as_deref().context("this fault hits no node")?;
-        let node = Api::<Node>::all(self.client.clone()).get(name).await?;
+        Ok(Api::<Node>::all(self.client.clone()).get_opt(name).await?)
+    }
+
+    fn left_overs_are_cleaned(&self) -> Result<bool> {
+        let name = self.node.as_deref().context("this fault hits no node")?;
+        let before = self.processes.get(name).context("no container ran on the node before")?;
+        Ok(!containers::any_alive(before))
+    }
+
+    async fn node_is_ready(&self) -> Result<bool> {
+        let node = self.node_object().await?.context("the node is not there")?;
         let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
         Ok(conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
     }
@@ -278,6 +262,15 @@ impl Observer {
         Ok(pod.spec.is_some_and(|spec| spec.node_name.is_some()))
     }
 
+    async fn new_deployment_is_ready(&self) -> Result<bool> {
+        let deployments = Api::<Deployment>::namespaced(self.client.clone(), NAMESPACE);
+        let Some(deployment) = deployments.get_opt(&self.probe).await? else {
+            deployments.create(&steady::deployment(&self.probe, 1)?).await?;
+            return Ok(false);
+        };
+        Ok(deployment.status.and_then(|status| status.ready_replicas) == Some(1))
+    }
+
     async fn write(&self) -> Result<()> {
         let configmaps = Api::<ConfigMap>::namespaced(self.client.clone(), NAMESPACE);
         let object = serde_json::from_value(json!({"metadata": {"generateName": "refused-"}}))?;
@@ -299,8 +292,24 @@ impl Observer {
                 _ => {}
             }
         }
-        Ok(())
+        let deployments = Api::<Deployment>::namespaced(self.client.clone(), NAMESPACE);
+        match deployments.delete(&self.probe, &DeleteOptions::default()).await {
+            Err(error) if !error.is_not_found() => Err(error).context("removing a probe deployment"),
+            _ => Ok(()),
+        }
     }
+}
+
+fn processes_by_node(pods: &[Pod]) -> Result<BTreeMap<String, BTreeSet<i32>>> {
+    let mut by_node: BTreeMap<String, Vec<Pod>> = BTreeMap::new();
+    for pod in pods {
+        if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()) {
+            by_node.entry(node).or_default().push(pod.clone());
+        }
+    }
+    let found = by_node.into_iter().map(|(node, pods)| Ok((node, containers::processes(&pods)?)));
+    let found = found.collect::<Result<BTreeMap<_, _>>>()?;
+    Ok(found.into_iter().filter(|(_, processes)| !processes.is_empty()).collect())
 }
 
 async fn steady_pods(client: &Client) -> Result<Vec<Pod>> {
@@ -316,27 +325,8 @@ pub(crate) fn is_ready(pod: &Pod) -> bool {
     ready && pod.metadata.deletion_timestamp.is_none()
 }
 
-fn restarts(pods: &[Pod]) -> i32 {
-    let statuses = pods.iter().filter_map(|pod| pod.status.as_ref()?.container_statuses.as_ref());
-    statuses.flatten().map(|status| status.restart_count).sum()
-}
-
-impl std::fmt::Display for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            State::AnotherLeads => "another master leads",
-            State::SameLeads => "the same master leads",
-            State::LonePodGone => "lone pod gone",
-            State::NewPodsElsewhere => "new pods elsewhere",
-            State::NodeNotReady => "node NotReady",
-            State::NodeReady => "node Ready",
-            State::OutOfService => "node out of service",
-            State::PodsReplaced => "pods replaced",
-            State::PodsReady => "all pods ready",
-            State::PodScheduled => "new pod scheduled",
-            State::ContainerRestarted => "container restarted",
-            State::ContainersStay => "containers kept running",
-            State::WritesRefused => "writes refused",
-        })
-    }
+/// How often containers of the pod were restarted.
+pub(crate) fn restarts(pod: &Pod) -> i32 {
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+    statuses.into_iter().flatten().map(|status| status.restart_count).sum()
 }

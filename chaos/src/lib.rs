@@ -15,6 +15,7 @@ pub mod relay;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod state;
 pub mod status;
 pub mod undo;
 pub mod workload;

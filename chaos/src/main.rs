@@ -25,7 +25,7 @@ enum Command {
     /// List the scenarios
     List,
     /// Run a scenario; exits with 1 if a property did not hold
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Put right what a run that was killed left broken
     Undo,
     /// Delay connections that are redirected here; a fault's helper
@@ -92,12 +92,25 @@ struct RunArgs {
     junit: Option<PathBuf>,
 }
 
+impl RunArgs {
+    /// The command that repeats this run.
+    fn repetition(&self, seed: u64) -> String {
+        let mut words = vec![format!("mainstay chaos run --scenario {} --seed {seed}", self.scenario)];
+        words.extend(self.rounds.map(|rounds| format!("--rounds {rounds}")));
+        words.extend(self.minutes.map(|minutes| format!("--minutes {minutes}")));
+        words.extend(self.runtime.map(|runtime| format!("--runtime {}", runtime.word())));
+        words.extend(self.binary_new.as_ref().map(|binary| format!("--binary-new {}", binary.display())));
+        words.extend(self.curl.as_ref().map(|url| format!("--curl {url}")));
+        words.join(" ")
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::ERROR).init();
     let outcome = match Cli::parse().command {
         Command::List => list(),
-        Command::Run(args) => run_scenario(args).await,
+        Command::Run(args) => run_scenario(*args).await,
         Command::Undo => undo_dead_runs().map(|()| true),
         Command::Burn(args) => {
             pressure::burn(args.parent, args.megabytes);
@@ -146,7 +159,7 @@ async fn run_scenario(args: RunArgs) -> Result<bool> {
     cluster.set_new_binary(args.binary_new.clone());
     let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
     let outcome = tokio::select! {
-        outcome = run::run(&scenario, &cluster, &journal, seed, args.curl) => outcome,
+        outcome = run::run(&scenario, &cluster, &journal, seed, args.curl.clone()) => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted; faults are undone")),
         _ = terminate.recv() => Err(anyhow::anyhow!("told to end; faults are undone")),
     };
@@ -154,7 +167,8 @@ async fn run_scenario(args: RunArgs) -> Result<bool> {
         cluster.keep_logs(folder)?;
     }
     cluster.remove().await?;
-    let (report, timeline) = outcome.with_context(|| format!("scenario {} with seed {seed}", scenario.name))?;
+    let (mut report, timeline) = outcome.with_context(|| format!("scenario {} with seed {seed}", scenario.name))?;
+    report.command = args.repetition(seed);
     println!("{}", report.table());
     if let Some(path) = &args.json {
         report.write_json(path)?;

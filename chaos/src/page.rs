@@ -1,13 +1,16 @@
 //! The report as one HTML page that needs nothing else: what was broken when, and what clients saw meanwhile.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::history::Call;
 use crate::report::{Report, escape};
+use crate::status::Leadership;
 
 const SIZE: (u32, u32) = (1100, 220);
 /// Points are counted in steps of this many seconds.
@@ -22,6 +25,8 @@ pub struct Timeline {
     pub calls: Vec<Call>,
     /// Fetches of the service, and whether they were answered with 200.
     pub fetches: Vec<(Duration, bool)>,
+    /// Who led from when on; nobody's name is empty.
+    pub leaders: Vec<(Duration, Leadership)>,
 }
 
 impl Timeline {
@@ -37,6 +42,12 @@ impl Timeline {
     fn latencies(&self) -> Vec<(f64, f64)> {
         let latency = |call: &Call| (call.answered - call.sent).as_secs_f64() * 1000.0;
         self.calls.iter().map(|call| (call.answered.as_secs_f64(), latency(call))).collect()
+    }
+
+    /// The masters that led, by name.
+    fn names(&self) -> Vec<&str> {
+        let names: BTreeSet<&str> = self.leaders.iter().map(|(_, one)| one.leader.as_str()).collect();
+        names.into_iter().filter(|name| !name.is_empty()).collect()
     }
 
     fn failed_fetches(&self) -> Vec<(f64, f64)> {
@@ -77,6 +88,7 @@ fn render(report: &Report, timeline: &Timeline) -> Result<String> {
         plot("Acknowledged writes per 100 ms", report, timeline.end(), &timeline.writes(), true)?,
         plot("Latency of calls on registers, ms", report, timeline.end(), &timeline.latencies(), false)?,
     ];
+    plots.push(leaders(report, timeline)?);
     if !timeline.fetches.is_empty() {
         let failed = timeline.failed_fetches();
         plots.push(plot("Failed fetches of the service per 100 ms", report, timeline.end(), &failed, true)?);
@@ -90,12 +102,12 @@ fn render(report: &Report, timeline: &Timeline) -> Result<String> {
          td,th{{padding:.2em .8em;text-align:left;border-bottom:1px solid #ddd}}.bad{{color:#b00}}</style>\n\
          <h1>{name}: {verdict}</h1>\n<ul class=\"bad\">{violations}</ul>\n\
          <p>{writes} acknowledged writes, longest gap {gap} ms. To repeat it:\n\
-         <code>mainstay chaos run --scenario {name} --seed {seed}</code></p>\n\
+         <code>{command}</code></p>\n\
          {plots}\n{faults}\n{distributions}\n</html>\n",
         name = escape(&report.scenario),
         writes = report.acknowledged_writes,
         gap = report.longest_gap_ms,
-        seed = report.seed,
+        command = escape(&report.command),
         plots = plots.join("\n"),
         faults = faults(report),
         distributions = distributions(report),
@@ -148,22 +160,56 @@ fn draw(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let top = points.iter().map(|point| point.1).fold(1.0, f64::max) * 1.05;
     let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
-    let mut chart = ChartBuilder::on(&root)
-        .caption(title, ("sans-serif", 15))
-        .margin(8)
-        .x_label_area_size(30)
-        .y_label_area_size(50)
-        .build_cartesian_2d(0.0..end, 0.0..top)?;
+    let mut chart = frame(title, &root).build_cartesian_2d(0.0..end, 0.0..top)?;
     chart.configure_mesh().light_line_style(WHITE).x_desc("seconds").draw()?;
-    let seconds = |ms: u64| Duration::from_millis(ms).as_secs_f64();
-    chart.draw_series(report.faults.iter().map(|fault| {
-        let until = fault.at_ms + fault.held_ms + fault.recovered_ms;
-        Rectangle::new([(seconds(fault.at_ms), 0.0), (seconds(until), top)], RED.mix(0.15).filled())
-    }))?;
+    chart.draw_series(faults_behind(report, top))?;
     if line {
         chart.draw_series(LineSeries::new(points.iter().copied(), &BLUE))?;
     } else {
         chart.draw_series(points.iter().map(|point| Circle::new(*point, 1, BLUE.filled())))?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+fn frame<'a, 'b>(title: &str, root: &'a DrawingArea<SVGBackend<'b>, Shift>) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
+    let mut builder = ChartBuilder::on(root);
+    builder.caption(title, ("sans-serif", 15)).margin(8).x_label_area_size(30).y_label_area_size(70);
+    builder
+}
+
+/// From the beginning of each fault until all was well again.
+fn faults_behind(report: &Report, top: f64) -> impl Iterator<Item = Rectangle<(f64, f64)>> {
+    let seconds = |ms: u64| Duration::from_millis(ms).as_secs_f64();
+    report.faults.iter().map(move |fault| {
+        let until = fault.at_ms + fault.held_ms + fault.recovered_ms;
+        Rectangle::new([(seconds(fault.at_ms), 0.0), (seconds(until), top)], RED.mix(0.15).filled())
+    })
+}
+
+/// A bar for each time that a master led, in its row.
+fn leaders(report: &Report, timeline: &Timeline) -> Result<String> {
+    let mut svg = String::new();
+    draw_leaders(&mut svg, report, timeline).map_err(|error| anyhow!("drawing who led: {error}"))?;
+    Ok(svg)
+}
+
+fn draw_leaders(svg: &mut String, report: &Report, timeline: &Timeline) -> Result<(), Box<dyn std::error::Error>> {
+    let (names, end) = (timeline.names(), timeline.end());
+    let rows = u32::try_from(names.len().max(1))?;
+    let top = f64::from(rows);
+    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    let mut chart = frame("Who led, and in which term", &root).build_cartesian_2d(0.0..end, 0.0..top)?;
+    chart.configure_mesh().disable_y_mesh().disable_y_axis().y_labels(0).x_desc("seconds").draw()?;
+    chart.draw_series(faults_behind(report, top))?;
+    let ends = timeline.leaders.iter().skip(1).map(|(at, _)| at.as_secs_f64()).chain([end]);
+    for ((from, one), until) in timeline.leaders.iter().zip(ends) {
+        let Some(row) = names.iter().position(|name| *name == one.leader) else { continue };
+        let (row, from) = (f64::from(u32::try_from(row)?), from.as_secs_f64());
+        let bar = [(from, row + 0.2), (until, row + 0.8)];
+        chart.draw_series([Rectangle::new(bar, BLUE.mix(0.6).filled())])?;
+        let label = format!("{} ({})", one.leader, one.term);
+        chart.draw_series([Text::new(label, (from, row + 0.75), ("sans-serif", 12))])?;
     }
     root.present()?;
     Ok(())
@@ -188,16 +234,19 @@ mod tests {
             measured: Vec::new(),
             disturbed: None,
         };
-        let report = Report { scenario: "failover".into(), seed: 7, faults: vec![fault], ..Report::default() };
+        let command = "mainstay chaos run --scenario failover --seed 7".into();
+        let report = Report { scenario: "failover".into(), command, faults: vec![fault], ..Report::default() };
         let (sent, answered) = (Duration::from_millis(10), Duration::from_millis(1200));
         let call = Call { register: 0, action: Action::Read, outcome: Outcome::Value(1), sent, answered };
         let timeline = Timeline {
             acknowledgements: vec![sent, answered],
             calls: vec![call],
             fetches: vec![(sent, true), (answered, false)],
+            leaders: vec![(sent, Leadership { term: 3, leader: "m2".into() })],
         };
         let page = render(&report, &timeline).unwrap();
-        assert_eq!(page.matches("<svg").count(), 3);
+        assert_eq!(page.matches("<svg").count(), 4);
+        assert!(page.contains("m2 (3)"));
         assert!(page.contains("kill -9 &lt;m1&gt;") && !page.contains("<m1>"));
         assert!(page.contains("--scenario failover --seed 7") && page.contains("every property held"));
         assert_eq!(

@@ -1,6 +1,6 @@
 //! What a run found: for people a short table, for programs JSON and JUnit XML.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub struct Report {
     pub scenario: String,
     /// Chooses victims; with it the run can be repeated.
     pub seed: u64,
+    /// What repeats it.
+    pub command: String,
     /// Each fault, in order.
     pub faults: Vec<FaultRecord>,
     /// Writes that were acknowledged.
@@ -70,11 +72,7 @@ impl FaultRecord {
     /// What was expected and did not come about in time.
     pub fn violations(&self) -> impl Iterator<Item = Violation> {
         let bad = self.measured.iter().filter_map(|measured| {
-            let seen = match (measured.took_ms, measured.wrong) {
-                (None, _) => format!("{}: not {} within {} ms", self.what, measured.state, measured.within_ms),
-                (_, Some(wrong)) => format!("{}: {}, but {wrong}", self.what, measured.state),
-                _ => return None,
-            };
+            let seen = format!("{}: {}", self.what, measured.failure()?);
             Some(Violation { property: "what is expected comes about in time", seen })
         });
         let disturbed = self.disturbed.iter().map(|seen| Violation {
@@ -121,6 +119,9 @@ impl Report {
         if self.curls_answered + self.curls_failed > 0 {
             lines.push(format!("curls: {} answered, {} failed", self.curls_answered, self.curls_failed));
         }
+        if !self.command.is_empty() {
+            lines.push(format!("to repeat it: {}", self.command));
+        }
         lines.extend(self.violations.iter().map(|v| format!("VIOLATED {}: {}", v.property, v.seen)));
         lines.join("\n")
     }
@@ -148,7 +149,7 @@ impl Report {
         std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))
     }
 
-    /// Writes the report as JUnit XML: a test case per violation, or one that passed.
+    /// Writes the report as JUnit XML: a test case for each property and for each thing that was expected.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -157,24 +158,56 @@ impl Report {
     }
 
     fn junit(&self) -> String {
-        let name = escape(&self.scenario);
-        let cases: Vec<String> = self
-            .violations
-            .iter()
-            .map(|v| {
-                let (property, seen) = (escape(v.property), escape(&v.seen));
-                format!(
-                    "  <testcase classname=\"{name}\" name=\"{property}\"><failure message=\"{seen}\"/></testcase>\n"
-                )
-            })
-            .collect();
-        let passed = format!("  <testcase classname=\"{name}\" name=\"all properties\"/>\n");
-        let body = if cases.is_empty() { passed } else { cases.concat() };
-        format!(
-            "<testsuite name=\"mainstay chaos\" tests=\"{}\" failures=\"{}\">\n{body}</testsuite>\n",
-            self.violations.len().max(1),
-            self.violations.len()
-        )
+        let scenario = escape(&self.scenario);
+        let case = |name: &str, seen: &[&str]| {
+            let failures = seen.iter().map(|seen| format!("<failure message=\"{}\"/>", escape(seen)));
+            format!(
+                "  <testcase classname=\"{scenario}\" name=\"{}\">{}</testcase>\n",
+                escape(name),
+                failures.collect::<String>()
+            )
+        };
+        let mut cases: Vec<String> = Vec::new();
+        let others = self.violations.iter().map(|violation| violation.property);
+        let properties: BTreeSet<&str> = PROPERTIES.into_iter().chain(others).collect();
+        for property in properties {
+            let seen = self.violations.iter().filter(|violation| violation.property == property);
+            cases.push(case(property, &seen.map(|violation| violation.seen.as_str()).collect::<Vec<_>>()));
+        }
+        for fault in &self.faults {
+            let expected = fault.measured.iter().map(|one| (one, one.failure()));
+            cases.extend(expected.map(|(one, failure)| {
+                let name = format!("{} at {} ms: {}", fault.what, fault.at_ms, one.state);
+                case(&name, &failure.as_deref().into_iter().collect::<Vec<_>>())
+            }));
+        }
+        let failed = cases.iter().filter(|case| case.contains("<failure")).count();
+        let head = format!("<testsuite name=\"mainstay chaos\" tests=\"{}\" failures=\"{failed}\">", cases.len());
+        format!("{head}\n{}</testsuite>\n", cases.concat())
+    }
+}
+
+/// What is judged in every run, besides what its steps expect.
+const PROPERTIES: [&str; 9] = [
+    "all is as wanted after the last fault",
+    "each event once",
+    "events in order",
+    "linearizable",
+    "no acknowledged write lost",
+    "no event missed",
+    "nothing is left over",
+    "one acting leader",
+    "transactions are whole",
+];
+
+impl Measured {
+    /// Why it is not as expected, if so.
+    fn failure(&self) -> Option<String> {
+        match (self.took_ms, self.wrong) {
+            (None, _) => Some(format!("not {} within {} ms", self.state, self.within_ms)),
+            (_, Some(wrong)) => Some(format!("{}, but {wrong}", self.state)),
+            _ => None,
+        }
     }
 }
 
@@ -264,7 +297,8 @@ mod tests {
         let bad = report(vec![Violation { property: "p", seen: "a < \"b\"".into() }]);
         assert!(!bad.held());
         assert!(bad.table().contains("VIOLATED p: a < \"b\""));
-        assert!(bad.junit().contains("failures=\"1\"") && bad.junit().contains("a &lt; &quot;b&quot;"));
+        // The property, and what came too late.
+        assert!(bad.junit().contains("failures=\"2\"") && bad.junit().contains("a &lt; &quot;b&quot;"));
     }
 
     #[test]
@@ -283,9 +317,10 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_violations_is_one_passed_case() {
-        let good = report(vec![]);
-        assert!(good.held() && good.junit().contains("tests=\"1\" failures=\"0\""));
+    fn each_property_and_each_expectation_is_a_case() {
+        let mut good = report(vec![]);
+        good.faults[0].measured[0].took_ms = Some(600);
+        assert!(good.held() && good.junit().contains("tests=\"10\" failures=\"0\""), "{}", good.junit());
         assert!(good.table().contains("420 ms") && good.table().contains("m2"));
     }
 }

@@ -19,7 +19,7 @@ use crate::page::Timeline;
 use crate::report::{FaultRecord, Report, measured_line, millis};
 use crate::scenario::{Scenario, Step};
 use crate::undo::Journal;
-use crate::workload::{ACCOUNTS, Finished, Workload};
+use crate::workload::{ACCOUNTS, Finished, Notes, Workload};
 
 /// Ordinary work before, between and after faults.
 const CALM: Duration = Duration::from_millis(1500);
@@ -39,17 +39,17 @@ pub async fn run(
     seed: u64,
     url: Option<String>,
 ) -> Result<(Report, Timeline)> {
-    let mut dice = Dice { random: StdRng::seed_from_u64(seed), serving: BTreeSet::new() };
     let before = Holdings::of(cluster, &cluster.file()?);
     let workload = Workload::start(cluster, scenario, url).await?;
     tokio::time::sleep(CALM).await;
-    let mut faults = Vec::new();
+    let dice = Dice { random: StdRng::seed_from_u64(seed), serving: BTreeSet::new() };
+    let mut course = Course { cluster, workload: &workload, journal, dice, begun: 0, faults: Vec::new() };
     let mut plan = Plan::of(scenario);
-    while let Some(step) = plan.next(&mut dice) {
-        let around = Around { number: faults.len(), cluster, workload: &workload, journal };
-        faults.push(one_fault(step, &around, &mut dice).await?);
+    while let Some(step) = plan.next(&mut course.dice) {
+        course.fault(step, false).await?;
         tokio::time::sleep(CALM).await;
     }
+    let faults = course.faults;
     let finished = workload.finish().await?;
     let left = leaks::check(&before, &left_over(&before, cluster).await?);
     Ok(judge(scenario, seed, faults, &finished, left))
@@ -93,10 +93,16 @@ fn judge(
         violations.extend(availability::check(answered, failed, scenario.web_budget_percent));
     }
     let fetches = notes.availability.fetches();
-    let timeline = Timeline { acknowledgements: notes.history.acknowledgements(), calls: calls.clone(), fetches };
+    let timeline = Timeline {
+        acknowledgements: notes.history.acknowledgements(),
+        calls: calls.clone(),
+        fetches,
+        leaders: notes.leaders.lock().clone(),
+    };
     let report = Report {
         scenario: scenario.name.clone(),
         seed,
+        command: String::new(),
         faults,
         acknowledged_writes: notes.history.acknowledged(),
         register_calls: calls.len(),
@@ -135,58 +141,74 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// What a fault happens in.
-struct Around<'a> {
-    number: usize,
+/// A run under way.
+struct Course<'a> {
     cluster: &'a Cluster,
     workload: &'a Workload,
     journal: &'a Arc<Journal>,
+    dice: Dice,
+    /// Faults that were begun.
+    begun: usize,
+    /// Those that are over.
+    faults: Vec<FaultRecord>,
 }
 
-async fn one_fault(step: &Step, around: &Around<'_>, dice: &mut Dice) -> Result<FaultRecord> {
-    let (cluster, workload) = (around.cluster, around.workload);
-    let notes = workload.notes();
-    let mut observer = Observer::before(workload.client(), workload.askers(), around.number).await?;
-    dice.serving.clone_from(observer.serving());
-    let (at, since) = (notes.now(), Instant::now());
-    let mut active = fault::start(step, cluster, around.journal, dice).await?;
-    let what = active.what();
-    eprintln!("{:>8.1} s  {what}", at.as_secs_f64());
-    observer.aim(active.node());
-    let mut measured = observer.measure(&step.expect, since).await;
-    tell(&measured);
-    tokio::time::sleep_until(since + step.hold()).await;
-    let held_ms = millis(since.elapsed());
-    active.undo(cluster).await?;
-    let undone = Instant::now();
-    let calm = observer.undisturbed(Duration::from_millis(step.undisturbed_ms));
-    let (calm, after) = tokio::join!(calm, observer.measure(&step.afterwards, undone));
-    let disturbed = calm.err();
-    tell(&after);
-    measured.extend(after);
-    let until = undone + WRITE_LIMIT;
+impl Course<'_> {
+    /// Goes through a step. While another fault is in force (`within`) not all masters need to be well at the end.
+    async fn fault(&mut self, step: &Step, within: bool) -> Result<()> {
+        let (cluster, workload) = (self.cluster, self.workload);
+        let notes = workload.notes();
+        let mut observer = Observer::before(workload.client(), workload.askers(), self.begun).await?;
+        self.begun += 1;
+        self.dice.serving.clone_from(observer.serving());
+        let (at, since) = (notes.now(), Instant::now());
+        let mut active = fault::start(step, cluster, self.journal, &mut self.dice).await?;
+        let what = active.what();
+        eprintln!("{:>8.1} s  {what}", at.as_secs_f64());
+        observer.aim(active.node());
+        let mut measured = observer.measure(&step.expect, since).await;
+        tell(&measured);
+        for inner in &step.meanwhile {
+            Box::pin(self.fault(inner, true)).await?;
+        }
+        tokio::time::sleep_until(since + step.hold()).await;
+        let held_ms = millis(since.elapsed());
+        active.undo(cluster).await?;
+        let undone = Instant::now();
+        let calm = observer.undisturbed(Duration::from_millis(step.undisturbed_ms));
+        let (calm, after) = tokio::join!(calm, observer.measure(&step.afterwards, undone));
+        tell(&after);
+        measured.extend(after);
+        resumed(notes, at, undone + WRITE_LIMIT).await;
+        let well = recovered(cluster, within, undone + step.recovery()).await;
+        well.with_context(|| format!("after {what}"))?;
+        let recovered_ms = millis(undone.elapsed());
+        eprintln!("    all well {recovered_ms} ms after its end");
+        observer.clean().await?;
+        let leader_after = cluster.leader().await.with_context(|| format!("after {what}"))?;
+        // Answers that were under way arrive even after a kill: the gap is the longest silence, not the time to the next one.
+        let resumed = notes.history.gap_after(at);
+        let write_gap_ms = resumed.map(|_| millis(notes.history.longest_gap_within(at, notes.now())));
+        self.faults.push(FaultRecord {
+            label: step.label(),
+            what,
+            at_ms: millis(at),
+            held_ms,
+            write_gap_ms,
+            recovered_ms,
+            leader_after,
+            measured,
+            disturbed: calm.err(),
+        });
+        Ok(())
+    }
+}
+
+/// Waits for the first acknowledged write after `at`.
+async fn resumed(notes: &Notes, at: Duration, until: Instant) {
     while notes.history.gap_after(at).is_none() && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    healthy(cluster, undone + step.recovery()).await.with_context(|| format!("after {what}"))?;
-    let recovered_ms = millis(undone.elapsed());
-    eprintln!("    all well {recovered_ms} ms after its end");
-    observer.clean().await?;
-    let leader_after = cluster.leader().await.with_context(|| format!("after {what}"))?;
-    // Answers that were under way arrive even after a kill: the gap is the longest silence, not the time to the next one.
-    let resumed = notes.history.gap_after(at);
-    let write_gap_ms = resumed.map(|_| millis(notes.history.longest_gap_within(at, notes.now())));
-    Ok(FaultRecord {
-        label: step.label(),
-        what,
-        at_ms: millis(at),
-        held_ms,
-        write_gap_ms,
-        recovered_ms,
-        leader_after,
-        measured,
-        disturbed,
-    })
 }
 
 /// Progress for whoever looks on.
@@ -196,10 +218,13 @@ fn tell(measured: &[Measured]) {
     }
 }
 
-/// Waits until every master is a member in good health.
-async fn healthy(cluster: &Cluster, until: Instant) -> Result<()> {
+/// Waits until every master is a member in good health, or, while another fault is in force, until one leads.
+async fn recovered(cluster: &Cluster, within: bool, until: Instant) -> Result<()> {
     loop {
-        let now = cluster.all_healthy().await;
+        let now = match within {
+            true => cluster.leader().await.map(|leader| leader.is_some()),
+            false => cluster.all_healthy().await,
+        };
         if matches!(now, Ok(true)) {
             return Ok(());
         }

@@ -15,6 +15,7 @@ const CATALOGUE: &[(&str, &str)] = &[
     ("clocks", include_str!("../scenarios/clocks.yaml")),
     ("disks", include_str!("../scenarios/disks.yaml")),
     ("failover", include_str!("../scenarios/failover.yaml")),
+    ("outage", include_str!("../scenarios/outage.yaml")),
     ("nodes", include_str!("../scenarios/nodes.yaml")),
     ("partition", include_str!("../scenarios/partition.yaml")),
     ("quorum", include_str!("../scenarios/quorum.yaml")),
@@ -133,6 +134,9 @@ pub struct Step {
     /// What must come about while the fault is in force; it is held until then.
     #[serde(default)]
     pub expect: Vec<Expected>,
+    /// Further faults, one after the other, while this one is in force and what it must bring about has come.
+    #[serde(default)]
+    pub meanwhile: Vec<Step>,
     /// What must come about once it was undone.
     #[serde(default)]
     pub afterwards: Vec<Expected>,

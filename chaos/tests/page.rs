@@ -8,6 +8,7 @@ use std::time::Duration;
 use mainstay_chaos::history::{Action, Call, Outcome};
 use mainstay_chaos::page::{self, Timeline};
 use mainstay_chaos::report::{FaultRecord, Report};
+use mainstay_chaos::status::Leadership;
 
 /// From the folder of clients, or from the system.
 fn chromium() -> Option<PathBuf> {
@@ -37,11 +38,15 @@ fn write_page(path: &Path) {
         measured: Vec::new(),
         disturbed: None,
     };
-    let report = Report { scenario: "failover".into(), seed: 7, faults: vec![fault], ..Report::default() };
+    let command = "mainstay chaos run --scenario failover --seed 7".into();
+    let report = Report { scenario: "failover".into(), command, faults: vec![fault], ..Report::default() };
     let at = |ms| Duration::from_millis(ms);
     let call = Call { register: 0, action: Action::Read, outcome: Outcome::Value(1), sent: at(5), answered: at(9) };
     let acknowledgements = (0..200).filter(|n| !(50..92).contains(n)).map(|n| at(n * 10)).collect();
-    let timeline = Timeline { acknowledgements, calls: vec![call], fetches: vec![(at(3), true), (at(600), false)] };
+    let leaders = [(0, 3, "master-1"), (500, 0, ""), (700, 4, "master-2")];
+    let leaders = leaders.map(|(ms, term, name)| (at(ms), Leadership { term, leader: name.into() })).to_vec();
+    let fetches = vec![(at(3), true), (at(600), false)];
+    let timeline = Timeline { acknowledgements, calls: vec![call], fetches, leaders };
     page::write(&report, &timeline, path).unwrap();
 }
 
@@ -57,9 +62,10 @@ fn a_browser_shows_the_report() {
     let (url, profile) = (format!("file://{}", page.display()), folder.path().join("profile"));
     let dom = browse(&program, &profile, &["--dump-dom", &url]);
     let dom = String::from_utf8(dom.stdout).unwrap();
-    // As the browser understood it: three plots, a row a fault below the head, and names that are not taken for tags.
-    assert_eq!(dom.matches("<svg").count(), 3);
+    // As the browser understood it: four plots, a row a fault below the head, and names that are not taken for tags.
+    assert_eq!(dom.matches("<svg").count(), 4);
     assert!(dom.contains("<polyline"), "a line of writes is drawn");
+    assert!(dom.contains("master-2 (4)") && dom.contains("--scenario failover --seed 7"));
     assert!(dom.contains("<td>kill -9 &lt;master-1&gt;</td>"), "{dom}");
     assert!(dom.contains("<title>mainstay chaos: failover</title>") && dom.contains("every property held</h1>"));
     let picture = folder.path().join("page.png");

@@ -40,3 +40,9 @@ pub fn processes(pods: &[Pod]) -> Result<BTreeSet<i32>> {
 pub fn all_alive(processes: &BTreeSet<i32>) -> bool {
     processes.iter().all(|pid| Path::new("/proc").join(pid.to_string()).exists())
 }
+
+/// Whether any of them is still there.
+#[must_use]
+pub fn any_alive(processes: &BTreeSet<i32>) -> bool {
+    processes.iter().any(|pid| Path::new("/proc").join(pid.to_string()).exists())
+}

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use async_trait::async_trait;
 use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
@@ -39,8 +39,10 @@ pub enum Kind {
     Stop,
     /// SIGSTOP, and SIGCONT when undone.
     Pause,
-    /// SIGKILL, and its data are gone; its supervisor starts it again. For masters.
+    /// SIGKILL, and its data are gone; its supervisor starts it again. For masters and agents.
     Wipe,
+    /// As [`Kind::Stop`], and the node's object is deleted: it is given up for good. For workers.
+    Remove,
     /// A pod is deleted.
     Delete,
     /// No packet passes between machines, in one direction or in both.
@@ -93,6 +95,8 @@ pub enum Target {
     Worker,
     /// A container of the steady deployment, chosen by the seed; only `kill`.
     Container,
+    /// One of them that was restarted before, the one with the most restarts.
+    CrashedContainer,
     /// A pod of the steady deployment; only `delete`.
     Pod,
     /// Nobody or everybody, for faults that have no choice.
@@ -149,7 +153,12 @@ pub async fn start(step: &Step, cluster: &Cluster, journal: &Arc<Journal>, dice:
         Kind::Delay => Harm::Delay(Duration::from_millis(step.delay_ms)),
         kind => {
             let victims = process::victims(step.target, cluster, dice).await?;
-            return Ok(Box::new(process::Signalled::send(kind, victims, cluster, journal)?));
+            let active = process::Signalled::send(kind, victims, cluster, journal)?;
+            if kind == Kind::Remove {
+                let node = active.node().context("only a worker can be removed")?;
+                cluster.run(&["delete", "node", node, "--wait=false"]).await?;
+            }
+            return Ok(Box::new(active));
         }
     };
     let order = Order { harm, target: step.target, from: step.from };

@@ -13,6 +13,7 @@ use rand::seq::IndexedRandom;
 
 use super::{Active, Dice, Kind, Target, containers};
 use crate::cluster::{Cluster, MasterProcess, WorkerProcess};
+use crate::expectation::restarts;
 use crate::process::Known;
 use crate::undo::{Guard, Journal, Undo};
 use crate::workload::{NAMESPACE, steady};
@@ -73,6 +74,8 @@ pub(super) struct Victim {
     node: Option<String>,
     /// A master's store.
     store: Option<PathBuf>,
+    /// What is lost when it is wiped.
+    data: Option<PathBuf>,
     /// Its name with the supervisor, which starts it again; a container has its agent.
     slot: Option<String>,
 }
@@ -92,6 +95,7 @@ pub(super) async fn victims(target: Target, cluster: &Cluster, dice: &mut Dice) 
         Target::Agent => vec![agent(worker(dice)?)],
         Target::AllAgents => file.workers.iter().map(agent).collect(),
         Target::Container => vec![container(cluster, &file.workers, dice).await?],
+        Target::CrashedContainer => vec![crashed(cluster, &file.workers).await?],
         Target::Runtime => vec![runtime(worker(dice)?)?],
         Target::Worker => whole_worker(cluster, worker(dice)?).await?,
         Target::Leader | Target::Follower | Target::Majority => {
@@ -129,12 +133,14 @@ fn master(master: &MasterProcess) -> Victim {
         pid: master.pid,
         node: None,
         store: Some(master.data_dir.join("store")),
+        data: Some(master.data_dir.join("store")),
         slot: Some(master.name.clone()),
     }
 }
 
 fn agent(worker: &WorkerProcess) -> Victim {
-    Victim { slot: Some(worker.name.clone()), ..victim(&format!("agent of {}", worker.name), worker.pid, worker) }
+    let (slot, data) = (Some(worker.name.clone()), Some(worker.data_dir.join("agent")));
+    Victim { slot, data, ..victim(&format!("agent of {}", worker.name), worker.pid, worker) }
 }
 
 fn runtime(worker: &WorkerProcess) -> Result<Victim> {
@@ -145,7 +151,7 @@ fn runtime(worker: &WorkerProcess) -> Result<Victim> {
 
 fn victim(name: &str, pid: i32, worker: &WorkerProcess) -> Victim {
     let (machine, node) = (worker.name.clone(), Some(worker.name.clone()));
-    Victim { name: name.to_owned(), machine, pid, node, store: None, slot: None }
+    Victim { name: name.to_owned(), machine, pid, node, store: None, data: None, slot: None }
 }
 
 /// The agent, the runtime and every container, as when a machine loses its power.
@@ -175,15 +181,30 @@ pub(super) async fn pods(cluster: &Cluster, selector: &str) -> Result<Vec<Pod>> 
 }
 
 async fn container(cluster: &Cluster, workers: &[WorkerProcess], dice: &mut Dice) -> Result<Victim> {
-    let pods: Vec<Pod> =
-        pods(cluster, steady::SELECTOR).await?.into_iter().filter(|pod| !containers::ids(pod).is_empty()).collect();
+    let pods = with_containers(cluster).await?;
     let pod = any(&pods, dice).context("hollow containers have no process to kill; use --runtime containerd")?;
+    container_of(pod, workers)
+}
+
+async fn crashed(cluster: &Cluster, workers: &[WorkerProcess]) -> Result<Victim> {
+    let pods = with_containers(cluster).await?;
+    let pod = pods.iter().max_by_key(|pod| restarts(pod)).filter(|pod| restarts(pod) > 0);
+    container_of(pod.context("no container was restarted before")?, workers)
+}
+
+async fn with_containers(cluster: &Cluster) -> Result<Vec<Pod>> {
+    let pods = pods(cluster, steady::SELECTOR).await?;
+    Ok(pods.into_iter().filter(|pod| !containers::ids(pod).is_empty()).collect())
+}
+
+fn container_of(pod: &Pod, workers: &[WorkerProcess]) -> Result<Victim> {
     let pid = containers::processes(std::slice::from_ref(pod))?.into_iter().next();
     let pid = pid.context("the container's process is not there")?;
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
     let worker = workers.iter().find(|worker| Some(&worker.name) == node.as_ref());
     let worker = worker.context("the container is on no worker of this cluster")?;
-    Ok(victim(&format!("a container on {}", worker.name), pid, worker))
+    let name = if restarts(pod) > 0 { "a restarted container" } else { "a container" };
+    Ok(victim(&format!("{name} on {}", worker.name), pid, worker))
 }
 
 /// The parent of a container's first process.
@@ -226,9 +247,10 @@ impl Victim {
     }
 
     fn wipe(&self) -> Result<()> {
-        let store = self.store.as_ref().with_context(|| format!("{} has no data to wipe; masters have", self.name));
-        let removed = store
-            .and_then(|store| std::fs::remove_dir_all(store).with_context(|| format!("removing {}", store.display())));
+        let data = self.data.as_ref();
+        let data = data.with_context(|| format!("{} has no data to wipe; masters and agents have", self.name));
+        let removed =
+            data.and_then(|data| std::fs::remove_dir_all(data).with_context(|| format!("removing {}", data.display())));
         removed.and(self.signal(Signal::SIGKILL))
     }
 }
@@ -243,7 +265,7 @@ pub(super) struct Signalled {
 impl Signalled {
     pub(super) fn send(kind: Kind, victims: Vec<Victim>, cluster: &Cluster, journal: &Arc<Journal>) -> Result<Self> {
         let mut guards = Vec::new();
-        if kind == Kind::Stop {
+        if matches!(kind, Kind::Stop | Kind::Remove) {
             for slot in victims.iter().filter_map(|victim| victim.slot.as_ref()) {
                 let file = cluster.hold(slot);
                 guards.push(journal.before(Undo::Remove { file: file.clone() })?);
@@ -299,6 +321,7 @@ impl Active for Signalled {
             Kind::Pause => "pause",
             Kind::Wipe => "wipe",
             Kind::Stop => "stop",
+            Kind::Remove => "remove for good",
             _ => "kill -9",
         };
         let named = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");

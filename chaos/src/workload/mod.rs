@@ -4,6 +4,7 @@ mod changes;
 mod creations;
 mod curl;
 mod fenced;
+mod leaders;
 mod registers;
 pub(crate) mod steady;
 mod transfers;
@@ -29,7 +30,7 @@ use crate::check::{Violation, converged};
 use crate::cluster::Cluster;
 use crate::history::History;
 use crate::scenario::Scenario;
-use crate::status::Asker;
+use crate::status::{Asker, Leadership};
 
 pub use curl::Availability;
 pub(crate) use transfers::ACCOUNTS;
@@ -63,6 +64,8 @@ pub struct Notes {
     pub sums: Mutex<Vec<i64>>,
     /// Which pods with an identity had living processes, moment by moment.
     pub living: Mutex<Vec<Living>>,
+    /// Who led from when on, and in which term; nobody's name is empty.
+    pub leaders: Mutex<Vec<(Duration, Leadership)>>,
     /// Answers of the service under curl.
     pub availability: Availability,
 }
@@ -120,6 +123,7 @@ impl Workload {
             fenced: Mutex::default(),
             sums: Mutex::default(),
             living: Mutex::default(),
+            leaders: Mutex::default(),
             availability: Availability::default(),
         });
         let each = config.servers.iter().map(|url| Config { servers: vec![url.clone()], ..config.clone() });
@@ -166,6 +170,7 @@ impl Workload {
             self.tasks.spawn(transfers::run(own(client)?, self.stop.clone()));
         }
         self.tasks.spawn(transfers::audit(own(2)?, self.notes.clone(), self.stop.clone()));
+        self.tasks.spawn(leaders::run(self.askers.clone(), self.notes.clone(), self.stop.clone()));
         for (number, (url, asker)) in config.servers.iter().zip(&self.askers).enumerate() {
             let pinned = Config { servers: vec![url.clone()], timeout: CALL_LIMIT, ..config.clone() };
             let (client, asker) = (Client::connect(&pinned)?, asker.clone());

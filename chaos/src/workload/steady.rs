@@ -41,6 +41,19 @@ pub(crate) fn pod(name: &str) -> Result<Pod> {
     Ok(serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec()}))?)
 }
 
+/// A deployment of so many such pods.
+///
+/// # Errors
+/// Never: the document is a deployment.
+pub(crate) fn deployment(name: &str, replicas: u32) -> Result<Deployment> {
+    let labels = json!({"app": name});
+    Ok(serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": spec()}},
+    }))?)
+}
+
 /// The label of the pod that belongs to nothing.
 pub(crate) const LONE_SELECTOR: &str = "app=lone";
 
@@ -55,11 +68,7 @@ async fn lone(client: &Client) -> Result<()> {
 /// Makes it and waits until all its pods are ready.
 pub(super) async fn start(client: &Client, replicas: u32) -> Result<()> {
     let labels = json!({"app": NAME});
-    let deployment: Deployment = serde_json::from_value(json!({
-        "metadata": {"name": NAME},
-        "spec": {"replicas": replicas, "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": spec()}},
-    }))?;
+    let deployment = deployment(NAME, replicas)?;
     let service: Service = serde_json::from_value(json!({
         "metadata": {"name": NAME}, "spec": {"selector": labels, "ports": [{"port": 80}]},
     }))?;
