@@ -76,7 +76,7 @@ pub(crate) struct WatchArgs {
 /// The members under load.
 #[derive(Debug, Args)]
 pub(crate) struct ServersArgs {
-    /// Measure three members of etcd 3.5 too, in turns; its executable is found as `etcd` in PATH or by --etcd
+    /// Measure three members of etcd 3.5 too, afterwards; its executable is found as `etcd` in PATH or by --etcd
     #[arg(long)]
     vs_etcd: bool,
     /// The etcd executable

@@ -8,18 +8,18 @@ use super::load;
 use super::rows::{self, Row};
 use super::system::{self, Client, System};
 
-/// Starts the systems, loads them in turns, prints the rows.
+/// Loads one system after the other, prints the rows.
 pub(super) async fn run(args: &StoreArgs) -> Result<()> {
-    let systems = system::start(&args.servers).await?;
-    let mut rows = Vec::new();
-    for op in ["put", "get"] {
-        for clients in &args.load.clients {
-            for system in &systems.all {
+    let rows = system::each(&args.servers, async |system| {
+        let mut rows = Vec::new();
+        for op in ["put", "get"] {
+            for clients in &args.load.clients {
                 rows.push(measure(system, op, *clients, args).await?);
             }
         }
-    }
-    rows::print(&rows, args.load.json)
+        Ok(rows)
+    });
+    rows::print(&rows.await?, args.load.json)
 }
 
 async fn measure(system: &System, op: &'static str, clients: usize, args: &StoreArgs) -> Result<Row> {

@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 use tonic::transport::{Channel, Endpoint};
 
 use super::member::MemberSpec;
+use super::rows::Row;
 use super::{ServersArgs, etcd};
 
 const MEMBERS: usize = 3;
@@ -30,12 +31,6 @@ const FILLING: usize = 256;
 
 /// A client of one member.
 pub(super) type Client = KvClient<Channel>;
-
-/// What is measured, and the folder that goes afterwards.
-pub(super) struct Systems {
-    pub(super) all: Vec<System>,
-    _temporary: tempfile::TempDir,
-}
 
 /// Members under load, ended when dropped.
 pub(super) struct System {
@@ -53,25 +48,42 @@ impl System {
         (0..CONNECTIONS).flat_map(|i| self.clients.iter().map(move |of_member| of_member[i].clone())).collect()
     }
 
+    async fn end(mut self) -> Result<()> {
+        for member in &mut self.members {
+            member.kill().await.with_context(|| format!("ending a member of {}", self.name))?;
+        }
+        Ok(())
+    }
+
     /// The largest resident memory of a member.
     pub(super) fn resident_mib(&self) -> u64 {
         self.members.iter().filter_map(Child::id).filter_map(resident_mib).max().unwrap_or(0)
     }
 }
 
-/// Starts the members, etcd's too where that is asked for.
-pub(super) async fn start(args: &ServersArgs) -> Result<Systems> {
+/// Measures the store, and etcd where that is asked for. Each has the machine to itself meanwhile, or what the other still
+/// does in the background would count; the rows of the same load come side by side.
+pub(super) async fn each(args: &ServersArgs, measure: impl AsyncFn(&System) -> Result<Vec<Row>>) -> Result<Vec<Row>> {
     let temporary = tempfile::tempdir().context("making a folder for the members")?;
     let dir = args.dir.as_deref().unwrap_or(temporary.path());
     std::fs::create_dir_all(dir).with_context(|| format!("making {}", dir.display()))?;
-    let mut all = vec![mainstay(dir).await?];
+    let mut rows = measure_one(mainstay(dir).await?, args, &measure).await?;
     if args.vs_etcd {
-        all.push(etcd_system(&args.etcd, dir).await?);
+        let others = measure_one(etcd_system(&args.etcd, dir).await?, args, &measure).await?;
+        rows = rows.into_iter().zip(others).flat_map(<[Row; 2]>::from).collect();
     }
-    for system in &all {
-        fill(system, args.keys).await.with_context(|| format!("filling {}", system.name))?;
-    }
-    Ok(Systems { all, _temporary: temporary })
+    Ok(rows)
+}
+
+async fn measure_one(
+    system: System,
+    args: &ServersArgs,
+    measure: &impl AsyncFn(&System) -> Result<Vec<Row>>,
+) -> Result<Vec<Row>> {
+    fill(&system, args.keys).await.with_context(|| format!("filling {}", system.name))?;
+    let rows = measure(&system).await?;
+    system.end().await?;
+    Ok(rows)
 }
 
 /// What all keys begin with.

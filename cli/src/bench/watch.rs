@@ -29,16 +29,16 @@ const LONGEST_DELAY: u64 = 60_000_000;
 /// Delays in microseconds, of the watchers of one connection.
 type Delays = Arc<Mutex<Histogram<u64>>>;
 
-/// Starts the systems, loads them in turns, prints the rows.
+/// Loads one system after the other, prints the rows.
 pub(super) async fn run(args: &WatchArgs) -> Result<()> {
-    let systems = system::start(&args.servers).await?;
-    let mut rows = Vec::new();
-    for clients in &args.load.clients {
-        for system in &systems.all {
+    let rows = system::each(&args.servers, async |system| {
+        let mut rows = Vec::new();
+        for clients in &args.load.clients {
             rows.push(measure(system, *clients, args).await?);
         }
-    }
-    rows::print(&rows, args.load.json)
+        Ok(rows)
+    });
+    rows::print(&rows.await?, args.load.json)
 }
 
 /// Puts in a closed loop; what counts is what arrives at the watchers meanwhile.
