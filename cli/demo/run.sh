@@ -15,7 +15,7 @@ fail() { echo "demo: $*" >&2; exit 1; }
 
 [ "$(id -u)" = 0 ] || fail "containers and network namespaces want root: run it with sudo"
 
-say "Building mainstay (the first time this takes a while: RocksDB alone is some twenty minutes on two cores)"
+say "Building mainstay (the first time this takes about half an hour on two cores)"
 cargo build --profile "$profile" -p mainstay -p mainstay-chaos
 export PATH="$built:$PATH"
 
@@ -56,7 +56,7 @@ for node in $nodes; do
     curl -sS --max-time 5 "http://$node:30080/" || fail "the service does not answer on $node"
 done
 
-say "Killing the leading master with kill -9, while a client writes and curls in a loop"
+say "Killing the leading master with kill -9, while a client writes and curls in a loop; then an agent and a worker stop"
 first=$(head -n1 <<<"$nodes")
 "$bin" cluster status
 mainstay-chaos run --scenario failover --rounds 1 --dir "$dir" --curl "http://$first:30080/"

@@ -38,7 +38,6 @@ impl Holdings {
         things.insert("control groups of pods".to_owned(), marks.iter().map(|mark| pod_groups(mark)).sum());
         let machines = file.masters.iter().filter_map(|master| master.netns.clone()).chain(marks.clone());
         things.insert("rules of faults".to_owned(), machines.filter(|netns| has_rules(netns)).count() as u64);
-        things.insert("rules of services".to_owned(), marks.iter().map(|mark| service_rules(mark)).sum());
         let masters = file.masters.iter().map(|master| (master.name.clone(), master.pid));
         let agents = file.workers.iter().map(|worker| (worker.name.clone(), worker.pid));
         let processes = masters.chain(agents).map(|(name, pid)| (name, (open_files(pid), megabytes(pid)))).collect();
@@ -105,13 +104,6 @@ fn has_rules(netns: &str) -> bool {
     let netns = format!("--net=/run/netns/{netns}");
     let list = Command::new("nsenter").args([&netns, "nft", "list", "table", "inet", TABLE]).output();
     list.is_ok_and(|output| output.status.success())
-}
-
-/// Lines of the rules that nodes have for services.
-fn service_rules(netns: &str) -> u64 {
-    let netns = format!("--net=/run/netns/{netns}");
-    let list = Command::new("nsenter").args([&netns, "nft", "list", "ruleset"]).output();
-    list.map_or(0, |output| output.stdout.iter().filter(|byte| **byte == b'\n').count() as u64)
 }
 
 fn open_files(pid: i32) -> u64 {
