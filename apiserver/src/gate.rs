@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use mainstay_api::status::ApiResult;
 
 use crate::audit::{Asked, Audit, Trail};
-use crate::authn::{Authenticator, UserInfo};
+use crate::authn::{Authenticator, PeerCertificate, UserInfo};
 use crate::authz::{Authorizer, AuthzAttributes, RequestInfo, forbidden};
 use crate::flow::{Class, Flow, Permit};
-use crate::rest::{Identity, PeerCertificate};
+use crate::rest::Identity;
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +71,7 @@ impl Gate {
         if let Some(Identity(user)) = parts.extensions.get::<Identity>() {
             return Ok(user.clone());
         }
-        let peer = parts.extensions.get::<PeerCertificate>();
-        self.authenticator.authenticate(parts, peer.map(|peer| peer.0.as_ref())).await
+        self.authenticator.authenticate(parts, parts.extensions.get::<PeerCertificate>()).await
     }
 
     /// Who acts: the one who has sent it, or whom he impersonates.

@@ -4,10 +4,12 @@
 mod bearer;
 mod impersonation;
 mod oidc;
+mod peer;
 mod token_request;
 mod tokens;
 
 pub use oidc::{OidcConfig, OidcError};
+pub(crate) use peer::PeerCertificate;
 pub use token_request::create as create_token;
 pub use tokens::{ISSUER, TokenError};
 
@@ -77,9 +79,6 @@ pub struct Authenticator {
     oidc: oidc::Issuers,
 }
 
-/// The connection was made by this client, and TLS has proved that it holds the certificate's key.
-type PeerCertificate<'a> = Option<&'a [u8]>;
-
 impl Authenticator {
     /// An authenticator over these keys, this state and these OpenID Connect issuers.
     ///
@@ -103,25 +102,23 @@ impl Authenticator {
         self.oidc.start(stop);
     }
 
-    /// Who has sent a request. `peer_cert` is the leaf certificate (DER) that the client showed, if any.
+    /// Who has sent a request. `peer` is what the connection's client showed, if anything.
     ///
     /// # Errors
     /// 401 for bad credentials.
-    pub async fn authenticate(&self, parts: &Parts, peer_cert: PeerCertificate<'_>) -> Result<UserInfo, Status> {
+    pub(crate) async fn authenticate(&self, parts: &Parts, peer: Option<&PeerCertificate>) -> Result<UserInfo, Status> {
         let now = Timestamp::now();
-        let by_certificate = peer_cert.map(|der| pki::verify_client(&self.ca_der, der, now));
-        if let Some(Ok(cert)) = by_certificate {
-            return Ok(from_certificate(cert));
-        }
-        if let Some(Err(error)) = &by_certificate {
-            tracing::info!(%error, "refused a client certificate");
+        match peer.map(|peer| peer.user(&self.ca_der, now)) {
+            Some(Ok(user)) => return Ok(user),
+            Some(Err(error)) => tracing::info!(%error, "refused a client certificate"),
+            None => {}
         }
         match bearer::token(&parts.headers) {
             Some(token) => self.by_token(&token, now).await.map_err(|error| {
                 tracing::info!(%error, "refused a bearer token");
                 Status::unauthorized()
             }),
-            None if by_certificate.is_some() => Err(Status::unauthorized()),
+            None if peer.is_some() => Err(Status::unauthorized()),
             None => Ok(UserInfo::anonymous()),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{PkiError, PkiResult};
 use jiff::Timestamp;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 /// What a verified client certificate says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,32 @@ pub struct ClientCertificate {
     pub groups: Vec<String>,
     /// SHA-256 of the certificate, lower-case hex.
     pub fingerprint: String,
+    /// When it may be used.
+    pub validity: Validity,
+}
+
+/// The time in which a certificate may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    not_before: ASN1Time,
+    not_after: ASN1Time,
+}
+
+impl Validity {
+    /// Whether the certificate of `user` may be used at `now`.
+    ///
+    /// # Errors
+    /// [`PkiError::OutOfDate`].
+    pub fn check(&self, user: &str, now: Timestamp) -> PkiResult<()> {
+        let when = if now.as_second() < self.not_before.timestamp() {
+            format!("is not valid before {}", self.not_before)
+        } else if now.as_second() > self.not_after.timestamp() {
+            format!("expired on {}", self.not_after)
+        } else {
+            return Ok(());
+        };
+        Err(PkiError::OutOfDate { subject: user.to_owned(), when })
+    }
 }
 
 /// Checks a client's certificate (DER) against the CA (DER) at `now`.
@@ -26,8 +52,9 @@ pub fn verify_client(ca_der: &[u8], der: &[u8], now: Timestamp) -> PkiResult<Cli
     if cert.issuer() != ca.subject() || cert.verify_signature(Some(ca.public_key())).is_err() {
         return Err(PkiError::Foreign { subject: user });
     }
-    check_validity(&cert, &user, now)?;
-    Ok(ClientCertificate { user, groups: organisations(&cert), fingerprint: fingerprint(der) })
+    let validity = Validity { not_before: cert.validity().not_before, not_after: cert.validity().not_after };
+    validity.check(&user, now)?;
+    Ok(ClientCertificate { user, groups: organisations(&cert), fingerprint: fingerprint(der), validity })
 }
 
 /// When the certificate of this PEM expires.
@@ -51,18 +78,6 @@ pub fn renewal(pem: &str) -> PkiResult<Timestamp> {
     let backdate = i64::try_from(super::ca::BACKDATE.as_secs()).unwrap_or_default();
     let life = end - (begin + backdate).min(end);
     Ok(Timestamp::from_second(end - life / 4).unwrap_or(Timestamp::MAX))
-}
-
-fn check_validity(cert: &X509Certificate<'_>, user: &str, now: Timestamp) -> PkiResult<()> {
-    let validity = cert.validity();
-    let when = if now.as_second() < validity.not_before.timestamp() {
-        format!("is not valid before {}", validity.not_before)
-    } else if now.as_second() > validity.not_after.timestamp() {
-        format!("expired on {}", validity.not_after)
-    } else {
-        return Ok(());
-    };
-    Err(PkiError::OutOfDate { subject: user.to_owned(), when })
 }
 
 fn common_name(cert: &X509Certificate<'_>) -> String {

@@ -10,7 +10,7 @@ mod service_account;
 mod tls;
 
 pub use ca::{ClusterCa, Identity, Issued, LEAF_LIFETIME, Profile, new_request};
-pub use check::{ClientCertificate, expiry, renewal, verify_client};
+pub use check::{ClientCertificate, Validity, expiry, renewal, verify_client};
 pub use directory::{MasterNames, MasterPki};
 pub use enrol::{discover, enrol, renew_agent};
 pub use join::{Admits, JoinToken, TokenUse, discovery_signature, extra_groups, stored_token, verify_discovery};
