@@ -1,8 +1,10 @@
 //! The watch caches: every resource's objects in memory, fed by one watch of the store.
 
 mod entry;
+mod pages;
 mod reader;
 mod resource;
+mod snapshot;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,8 @@ use crate::encryption::SealedStore;
 
 pub use entry::CachedObject;
 pub use reader::CacheReader;
-pub use resource::{CacheEvent, ResourceCache, Scope, Snapshot, Subscription};
+pub use resource::{CacheEvent, ResourceCache, Scope, Subscription};
+pub use snapshot::Snapshot;
 
 /// How long a read waits for the caches to catch up with the store.
 const CATCH_UP: Duration = Duration::from_secs(3);
@@ -31,6 +34,11 @@ pub struct Caches {
     by_resource: RwLock<Map>,
     /// Everything up to this revision is in the caches and in the queues of the watchers.
     reached: watch::Sender<Revision>,
+}
+
+/// A cache of `<group>/<resource>` that has seen everything up to `revision`.
+fn new_cache(name: &str, revision: Revision) -> Arc<ResourceCache> {
+    Arc::new(ResourceCache::new(name == "/pods", revision))
 }
 
 impl Caches {
@@ -66,7 +74,7 @@ impl Caches {
         }
         let mut map = self.by_resource.write();
         let reached = *self.reached.borrow();
-        map.entry(name.to_owned()).or_insert_with(|| Arc::new(ResourceCache::new(name == "/pods", reached))).clone()
+        map.entry(name.to_owned()).or_insert_with(|| new_cache(name, reached)).clone()
     }
 
     /// Everything up to this revision has been delivered.
@@ -86,6 +94,9 @@ impl Caches {
 
     /// Waits until the caches hold at least `revision`; `false` after three seconds.
     pub async fn wait_for(&self, revision: Revision) -> bool {
+        if self.reached() >= revision {
+            return true;
+        }
         let mut reached = self.reached.subscribe();
         let wait = reached.wait_for(|at| *at >= revision);
         matches!(tokio::time::timeout(CATCH_UP, wait).await, Ok(Ok(_)))
@@ -100,17 +111,39 @@ impl Caches {
         if self.wait_for(revision).await { Ok(revision) } else { Err(StoreError::Timeout) }
     }
 
+    /// An object of a resource as every write acknowledged before this call has left it. If the caches are behind, they
+    /// are not waited for.
+    ///
+    /// # Errors
+    /// As the store's consistent reads.
+    pub async fn latest(
+        &self,
+        group: &str,
+        resource: &str,
+        key: &[u8],
+    ) -> Result<Option<Arc<CachedObject>>, StoreError> {
+        let revision = self.store.consistent_revision().await?;
+        if self.reached() >= revision {
+            return Ok(self.of(group, resource).get(key));
+        }
+        let (entry, _) = self.store.get(key, Freshness::Local).await?;
+        let object = entry.and_then(|entry| CachedObject::new(entry.key, entry.value, entry.modified));
+        Ok(object.map(Arc::new))
+    }
+
     async fn load(&self) -> Result<Revision, StoreError> {
         let query = ListQuery { prefix: bytes::Bytes::new(), after: None, limit: 0, fresh: Freshness::Local };
         let page = self.store.list(query).await?;
-        self.by_resource.write().clear();
-        self.reached.send_replace(page.revision);
+        let mut map = Map::default();
         for entry in page.entries {
             let Some(object) = CachedObject::new(entry.key, entry.value, entry.modified) else { continue };
             if let Some((resource, _, _)) = crate::key::split(&object.key.clone()) {
-                self.named(resource).seed(object);
+                map.entry(resource.to_owned()).or_insert_with(|| new_cache(resource, page.revision)).seed(object);
             }
         }
+        // In this order: who sees the revision has to find what it covers.
+        *self.by_resource.write() = map;
+        self.reached.send_replace(page.revision);
         Ok(page.revision)
     }
 

@@ -2,14 +2,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
-use bytes::Bytes;
-use imbl::OrdMap;
 use mainstay_store::{Event, EventKind, Revision};
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
 use super::entry::CachedObject;
+use super::pages::Pages;
+use super::snapshot::Snapshot;
 
 /// Bytes of recent events that a resource keeps for watches that resume.
 const RING_BYTES: usize = 16 << 20;
@@ -40,32 +41,6 @@ pub enum Scope {
     Node(String),
 }
 
-/// A consistent view of a resource.
-#[derive(Clone)]
-pub struct Snapshot {
-    /// The objects by key.
-    pub objects: OrdMap<Bytes, Arc<CachedObject>>,
-    /// Keys by `spec.nodeName`, where the resource has it.
-    by_node: OrdMap<String, OrdMap<Bytes, Arc<CachedObject>>>,
-    /// The last change that this view holds.
-    pub revision: Revision,
-}
-
-impl Snapshot {
-    /// The objects with this `spec.nodeName`.
-    pub fn on_node(&self, node: &str) -> OrdMap<Bytes, Arc<CachedObject>> {
-        self.by_node.get(node).cloned().unwrap_or_default()
-    }
-
-    /// The objects whose keys begin with `prefix`, in order.
-    pub fn under<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = &'a Arc<CachedObject>> + 'a {
-        self.objects
-            .range(Bytes::copy_from_slice(prefix)..)
-            .map(|(_, object)| object)
-            .take_while(move |object| object.key.starts_with(prefix))
-    }
-}
-
 /// A running watch of a resource; dropping it ends it.
 pub struct Subscription {
     /// The changes, in order. Closed when the watcher was too slow.
@@ -87,17 +62,17 @@ struct State {
 
 /// The cache of one resource.
 pub struct ResourceCache {
-    indexed_by_node: bool,
     state: RwLock<State>,
+    pages: Pages,
 }
 
 impl ResourceCache {
     /// An empty cache that has seen everything up to `revision`.
     pub fn new(indexed_by_node: bool, revision: Revision) -> Self {
-        let snapshot = Snapshot { objects: OrdMap::new(), by_node: OrdMap::new(), revision };
+        let snapshot = Snapshot::empty(indexed_by_node, revision);
         let state =
             State { snapshot, ring: VecDeque::new(), ring_bytes: 0, ring_after: revision, watchers: HashMap::new() };
-        Self { indexed_by_node, state: RwLock::new(state) }
+        Self { state: RwLock::new(state), pages: Pages::default() }
     }
 
     /// Puts an object of the initial listing in.
@@ -105,13 +80,22 @@ impl ResourceCache {
         let object = Arc::new(object);
         let mut state = self.state.write();
         state.snapshot.revision = state.snapshot.revision.max(object.modified);
-        self.index(&mut state.snapshot, None, Some(&object));
-        state.snapshot.objects.insert(object.key.clone(), object);
+        state.snapshot.put(object, None);
     }
 
     /// The present state.
     pub fn snapshot(&self) -> Snapshot {
         self.state.read().snapshot.clone()
+    }
+
+    /// Keeps a view for the pages of a list that is as of `revision`.
+    pub fn keep(&self, revision: Revision, view: &Snapshot) {
+        self.pages.keep(revision, view);
+    }
+
+    /// The view of a list that is as of `revision`, if it is kept.
+    pub fn kept(&self, revision: Revision) -> Option<Snapshot> {
+        self.pages.at(revision)
     }
 
     /// One object.
@@ -121,17 +105,16 @@ impl ResourceCache {
 
     /// Applies a change and tells the watchers.
     pub fn apply(&self, event: &Event) {
+        self.pages.forget_idle(Instant::now());
         let mut state = self.state.write();
         let previous = state.snapshot.objects.get(&event.key).cloned();
         let Some(object) = CachedObject::new(event.key.clone(), event.value.clone(), event.revision) else { return };
         let object = Arc::new(object);
-        let stays = event.kind != EventKind::Deleted;
-        let scopes = self.scopes(&object, previous.as_deref());
-        self.index(&mut state.snapshot, previous.as_ref(), stays.then_some(&object));
-        if stays {
-            state.snapshot.objects.insert(event.key.clone(), object.clone());
-        } else {
-            state.snapshot.objects.remove(&event.key);
+        let scopes = state.scopes(&object, previous.as_deref());
+        match &previous {
+            Some(previous) if event.kind == EventKind::Deleted => state.snapshot.remove(previous),
+            None if event.kind == EventKind::Deleted => {}
+            previous => state.snapshot.put(object.clone(), previous.as_deref()),
         }
         state.snapshot.revision = event.revision;
         let event = Arc::new(CacheEvent { revision: event.revision, kind: event.kind, object, previous });
@@ -154,13 +137,15 @@ impl ResourceCache {
     pub fn watchers(&self) -> usize {
         self.state.read().watchers.values().flatten().filter(|watcher| !watcher.is_closed()).count()
     }
+}
 
+impl State {
     fn scopes(&self, object: &CachedObject, previous: Option<&CachedObject>) -> Vec<Scope> {
         let mut scopes = vec![Scope::All];
         if !object.namespace.is_empty() {
             scopes.push(Scope::Namespace(object.namespace.clone()));
         }
-        if self.indexed_by_node {
+        if self.snapshot.is_indexed_by_node() {
             let nodes = [object.node_name(), previous.and_then(CachedObject::node_name)];
             for node in nodes.into_iter().flatten() {
                 let scope = Scope::Node(node);
@@ -172,26 +157,6 @@ impl ResourceCache {
         scopes
     }
 
-    fn index(&self, snapshot: &mut Snapshot, old: Option<&Arc<CachedObject>>, new: Option<&Arc<CachedObject>>) {
-        if !self.indexed_by_node {
-            return;
-        }
-        if let Some((old, node)) = old.and_then(|old| Some((old, old.node_name()?))) {
-            let mut keys = snapshot.by_node.remove(&node).unwrap_or_default();
-            keys.remove(&old.key);
-            if !keys.is_empty() {
-                snapshot.by_node.insert(node, keys);
-            }
-        }
-        if let Some((new, node)) = new.and_then(|new| Some((new, new.node_name()?))) {
-            let mut keys = snapshot.by_node.remove(&node).unwrap_or_default();
-            keys.insert(new.key.clone(), new.clone());
-            snapshot.by_node.insert(node, keys);
-        }
-    }
-}
-
-impl State {
     fn remember(&mut self, event: Arc<CacheEvent>) {
         self.ring_bytes += event.object.size();
         self.ring.push_back(event);
@@ -224,6 +189,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     fn event(revision: u64, name: &str, node: &str, kind: EventKind) -> Event {

@@ -14,6 +14,8 @@ pub struct Continuation {
     pub revision: i64,
     /// Namespace and name of the last object handed out, as in the store's key.
     pub after: String,
+    /// Objects that come after it, where that is known.
+    pub left: Option<usize>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -24,12 +26,15 @@ struct Token {
     rv: i64,
     #[serde(default)]
     start: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    left: Option<usize>,
 }
 
 impl Continuation {
     /// The token's text.
     pub fn encode(&self) -> String {
-        let token = Token { v: VERSION.into(), rv: self.revision, start: self.after.replace('\0', "/") };
+        let start = self.after.replace('\0', "/");
+        let token = Token { v: VERSION.into(), rv: self.revision, start, left: self.left };
         URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
     }
 
@@ -51,7 +56,7 @@ impl Continuation {
             return Err(invalid("encoded start key empty (version meta.k8s.io/v1)"));
         }
         let (namespace, name) = token.start.split_once('/').unwrap_or(("", &token.start));
-        Ok(Self { revision: token.rv, after: format!("{namespace}\0{name}") })
+        Ok(Self { revision: token.rv, after: format!("{namespace}\0{name}"), left: token.left })
     }
 }
 
@@ -83,8 +88,10 @@ mod tests {
 
     #[test]
     fn tokens_come_back() {
-        let token = Continuation { revision: 7, after: "ns\0name".into() };
-        assert_eq!(Continuation::decode(&token.encode()).unwrap(), token);
+        for left in [None, Some(3)] {
+            let token = Continuation { revision: 7, after: "ns\0name".into(), left };
+            assert_eq!(Continuation::decode(&token.encode()).unwrap(), token);
+        }
     }
 
     #[test]

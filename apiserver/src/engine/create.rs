@@ -3,12 +3,11 @@
 use mainstay_api::field::{ErrorList, Path};
 use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
-use mainstay_store::Freshness;
 use serde_json::Value;
 
 use super::commit::{Answer, Finished, Plan};
 use super::decode::Body;
-use super::{Call, Engine, Target, WriteOptions, managed, present, store_status};
+use super::{Call, Engine, Target, WriteOptions, managed, present};
 use crate::admission::Operation as AdmissionOperation;
 use crate::authz::reviews;
 use crate::strategy::SideWrite;
@@ -76,8 +75,7 @@ impl Engine {
     }
 
     async fn check_absent(&self, target: &Target) -> ApiResult<()> {
-        let (entry, _) = self.store.get(&target.key(), Freshness::Consistent).await.map_err(store_status)?;
-        match entry {
+        match self.latest(target).await? {
             Some(_) => Err(Status::already_exists(target.group(), target.resource(), &target.name)),
             None => Ok(()),
         }

@@ -11,7 +11,7 @@ use super::continuation::Continuation;
 use super::fields::Fields;
 use super::read::parse_revision;
 use super::{Engine, Target, store_status};
-use crate::cache::CachedObject;
+use crate::cache::{CachedObject, Snapshot};
 use std::sync::Arc;
 
 /// What is asked of a list.
@@ -102,6 +102,7 @@ impl Engine {
         }
     }
 
+    /// From the present state of the cache; the pages after the first find it again.
     fn list_cache(
         &self,
         target: &Target,
@@ -110,26 +111,40 @@ impl Engine {
         after: Option<Continuation>,
     ) -> Listing {
         let reached = self.caches.reached();
-        let snapshot = self.caches.of(&target.row.storage_group, target.resource()).snapshot();
-        let revision = reached.max(snapshot.revision);
-        let prefix = self.prefix(target);
-        let from = after.map(|after| full_key(target, &after.after));
-        if let Some(node) = selection.fields.pinned("spec.nodeName").filter(|_| target.resource() == "pods") {
-            let objects = snapshot.on_node(node);
-            let objects = objects.values().filter(|object| object.key.starts_with(&prefix));
-            return gather(objects, options, selection, revision, from);
+        let cache = self.caches.of(&target.row.storage_group, target.resource());
+        let view = cache.snapshot();
+        let page = Page { options, selection, revision: reached.max(view.revision) };
+        let listing = self.list_view(target, &view, &page, after);
+        if !listing.continuation.is_empty() {
+            cache.keep(listing.revision, &view);
         }
-        if let Some(name) = selection
-            .fields
-            .pinned("metadata.name")
-            .filter(|_| !target.namespace.is_empty() || !target.row.resource.namespaced)
-        {
-            let object = snapshot.objects.get(&target.key_of(name));
-            return gather(object.into_iter(), options, selection, revision, from);
-        }
-        gather(snapshot.under(&prefix), options, selection, revision, from)
+        listing
     }
 
+    fn list_view(&self, target: &Target, view: &Snapshot, page: &Page<'_>, after: Option<Continuation>) -> Listing {
+        let prefix = self.prefix(target);
+        let from = after.as_ref().map(|after| full_key(target, &after.after));
+        let behind = |object: &&Arc<CachedObject>| from.as_ref().is_none_or(|from| object.key > *from);
+        let pinned = |field| page.selection.fields.pinned(field);
+        if let Some(node) = pinned("spec.nodeName").filter(|_| target.resource() == "pods") {
+            let objects = view.on_node(node);
+            let objects = objects.values().filter(|object| object.key.starts_with(&prefix));
+            return page.gather(objects.filter(behind), None);
+        }
+        let one_place = !target.namespace.is_empty() || !target.row.resource.namespaced;
+        if let Some(name) = pinned("metadata.name").filter(|_| one_place) {
+            let object = view.objects.get(&target.key_of(name));
+            return page.gather(object.into_iter().filter(behind), None);
+        }
+        let namespace = (!target.namespace.is_empty()).then_some(target.namespace.as_str());
+        let left = match after {
+            None => Some(view.count(namespace)),
+            Some(after) => after.left,
+        };
+        page.gather(view.under_after(&prefix, from.as_ref()), left)
+    }
+
+    /// As of an earlier revision: from what was kept of it for pages, or from the store.
     async fn list_history(
         &self,
         target: &Target,
@@ -138,18 +153,31 @@ impl Engine {
         revision: Revision,
         after: Option<Continuation>,
     ) -> ApiResult<Listing> {
+        let page = Page { options, selection, revision };
+        let cache = self.caches.of(&target.row.storage_group, target.resource());
+        if let Some(view) = cache.kept(revision).filter(|_| after.is_some()) {
+            let listing = self.list_view(target, &view, &page, after);
+            if !listing.continuation.is_empty() {
+                cache.keep(revision, &view);
+            }
+            return Ok(listing);
+        }
+        let left = after.as_ref().and_then(|after| after.left);
         let first = after.is_none();
-        let from = after.map(|after| full_key(target, &after.after));
-        let query =
-            ListQuery { prefix: self.prefix(target), after: from, limit: 0, fresh: Freshness::Exactly(revision) };
-        let page = self.store.list(query).await.map_err(|error| history_status(error, first))?;
-        let objects: Vec<Arc<CachedObject>> = page
+        let query = ListQuery {
+            prefix: self.prefix(target),
+            after: after.map(|after| full_key(target, &after.after)),
+            limit: page.rows(left),
+            fresh: Freshness::Exactly(revision),
+        };
+        let found = self.store.list(query).await.map_err(|error| history_status(error, first))?;
+        let objects: Vec<Arc<CachedObject>> = found
             .entries
             .into_iter()
             .filter_map(|entry| CachedObject::new(entry.key, entry.value, entry.modified))
             .map(Arc::new)
             .collect();
-        Ok(gather(objects.iter(), options, selection, revision, None))
+        Ok(page.gather(objects.iter(), left))
     }
 
     pub(crate) fn prefix(&self, target: &Target) -> Bytes {
@@ -174,28 +202,52 @@ fn full_key(target: &Target, after: &str) -> Bytes {
     key.into()
 }
 
-fn gather<'a>(
-    objects: impl Iterator<Item = &'a Arc<CachedObject>>,
-    options: &ListOptions,
-    selection: &Selection,
+/// A page of a list that is to be made.
+struct Page<'a> {
+    options: &'a ListOptions,
+    selection: &'a Selection,
     revision: Revision,
-    after: Option<Bytes>,
-) -> Listing {
-    let mut objects = objects
-        .filter(|object| after.as_ref().is_none_or(|after| object.key > *after))
-        .filter(|object| selection.matches(object));
-    let Some(limit) = usize::try_from(options.limit).ok().filter(|limit| *limit > 0) else {
-        return Listing { items: objects.cloned().collect(), revision, continuation: String::new(), remaining: None };
-    };
-    let items: Vec<Arc<CachedObject>> = objects.by_ref().take(limit).cloned().collect();
-    let rest = if selection.is_everything() { objects.count() } else { usize::from(objects.next().is_some()) };
-    let last = items.last().filter(|_| rest > 0);
-    let continuation = last.map(|last| Continuation {
-        revision: i64::try_from(revision.0).unwrap_or(i64::MAX),
-        after: format!("{}\0{}", last.namespace, last.name),
-    });
-    let remaining = (rest > 0 && selection.is_everything()).then(|| i64::try_from(rest).unwrap_or(i64::MAX));
-    Listing { items, revision, continuation: continuation.map(|token| token.encode()).unwrap_or_default(), remaining }
+}
+
+impl Page<'_> {
+    /// Objects at the most, if that is limited.
+    fn limit(&self) -> Option<usize> {
+        usize::try_from(self.options.limit).ok().filter(|limit| *limit > 0)
+    }
+
+    /// How many rows of the store it needs (0: all), if so many objects are left.
+    fn rows(&self, left: Option<usize>) -> usize {
+        self.limit().filter(|_| left.is_some() && self.selection.is_everything()).unwrap_or(0)
+    }
+
+    /// Takes it from objects in order. `left` is how many there are before selection; `None`: they have to be counted.
+    fn gather<'a>(&self, objects: impl Iterator<Item = &'a Arc<CachedObject>>, left: Option<usize>) -> Listing {
+        let everything = self.selection.is_everything();
+        let mut objects = objects.filter(|object| self.selection.matches(object));
+        let Some(limit) = self.limit() else {
+            let (items, revision) = (objects.cloned().collect(), self.revision);
+            return Listing { items, revision, continuation: String::new(), remaining: None };
+        };
+        let items: Vec<Arc<CachedObject>> = objects.by_ref().take(limit).cloned().collect();
+        let rest = match left.filter(|_| everything) {
+            Some(left) => left.saturating_sub(items.len()),
+            None if everything => objects.count(),
+            None => usize::from(objects.next().is_some()),
+        };
+        let last = items.last().filter(|_| rest > 0);
+        let known = everything.then_some(rest);
+        let continuation = last.map(|last| self.after(last, known).encode()).unwrap_or_default();
+        let remaining = known.filter(|rest| *rest > 0).and_then(|rest| i64::try_from(rest).ok());
+        Listing { items, revision: self.revision, continuation, remaining }
+    }
+
+    fn after(&self, last: &CachedObject, left: Option<usize>) -> Continuation {
+        Continuation {
+            revision: i64::try_from(self.revision.0).unwrap_or(i64::MAX),
+            after: format!("{}\0{}", last.namespace, last.name),
+            left,
+        }
+    }
 }
 
 fn source(options: &ListOptions, after: Option<&Continuation>) -> ApiResult<Source> {

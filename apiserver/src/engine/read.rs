@@ -1,8 +1,10 @@
 //! Reading one object.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use mainstay_api::status::{ApiResult, Status};
-use mainstay_store::{Freshness, Revision};
+use mainstay_store::Revision;
 
 use super::commit::Answer;
 use super::{Engine, Live, Target, store_status};
@@ -20,22 +22,27 @@ impl Engine {
     }
 
     async fn read_bytes(&self, target: &Target, resource_version: &str) -> ApiResult<Option<Bytes>> {
-        let key = target.key();
-        let cache = self.caches.of(&target.row.storage_group, target.resource());
-        match resource_version {
-            "" => {
-                let (entry, _) = self.store.get(&key, Freshness::Consistent).await.map_err(store_status)?;
-                return Ok(entry.map(|entry| entry.value));
+        let object = match resource_version {
+            "" => self.latest(target).await?,
+            text => {
+                if text != "0" {
+                    self.wait_until(parse_revision(text)?).await?;
+                }
+                self.caches.of(&target.row.storage_group, target.resource()).get(&target.key())
             }
-            "0" => {}
-            text => self.wait_until(parse_revision(text)?).await?,
-        }
-        Ok(cache.get(&key).map(|object: std::sync::Arc<CachedObject>| object.value.clone()))
+        };
+        Ok(object.map(|object| object.value.clone()))
+    }
+
+    /// The stored object of a target after every acknowledged write.
+    pub(super) async fn latest(&self, target: &Target) -> ApiResult<Option<Arc<CachedObject>>> {
+        let key = target.key();
+        self.caches.latest(&target.row.storage_group, target.resource(), &key).await.map_err(store_status)
     }
 
     /// Waits until the caches have reached a revision.
     pub(crate) async fn wait_until(&self, revision: Revision) -> ApiResult<()> {
-        if self.caches.reached() >= revision || self.caches.wait_for(revision).await {
+        if self.caches.wait_for(revision).await {
             return Ok(());
         }
         Err(Status::resource_version_too_large(revision.0, self.caches.reached().0, 1))
@@ -43,10 +50,9 @@ impl Engine {
 
     /// What a write begins from: the latest state.
     pub(crate) async fn live(&self, target: &Target) -> ApiResult<Option<Live>> {
-        let (entry, _) = self.store.get(&target.key(), Freshness::Consistent).await.map_err(store_status)?;
-        let Some(entry) = entry else { return Ok(None) };
-        let value = self.load(&target.row, crate::codec::decode(&entry.value)).await?;
-        Ok(Some(Live { value, bytes: entry.value, revision: entry.modified }))
+        let Some(object) = self.latest(target).await? else { return Ok(None) };
+        let value = self.load(&target.row, crate::codec::decode(&object.value)).await?;
+        Ok(Some(Live { value, bytes: object.value.clone(), revision: object.modified }))
     }
 }
 
