@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::body::Body;
 
+use crate::authn::PeerCertificate;
 use crate::dispatch::Dispatch;
 use crate::gate::Remote;
-use crate::rest::PeerCertificate;
 
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -72,12 +72,13 @@ async fn connection(
     }
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let peer = certificate.map(|der| PeerCertificate(Bytes::copy_from_slice(der.as_ref())));
+    let peer = certificate.map(|der| PeerCertificate::new(Bytes::copy_from_slice(der.as_ref())));
     let service = service_fn(move |request: Request<Incoming>| {
         let (dispatch, peer) = (dispatch.clone(), peer.clone());
-        async move {
+        // The future is large, and hyper moves it about before it is polled.
+        Box::pin(async move {
             Ok::<Response<Body>, std::convert::Infallible>(dispatch.answer(with_peer(request, peer, remote)).await)
-        }
+        })
     });
     let mut builder = Builder::new(TokioExecutor::new());
     builder

@@ -177,8 +177,7 @@ async fn list(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Respo
     let target = Target { name: String::new(), ..target };
     let listing = rest.engine.list(&target, &options).await?;
     let listing = rest.engine.converted(&target.row, listing).await?;
-    let body = respond::list(form, &target.row, &listing, include)?;
-    Ok(respond::sized(form.media.content_type(), body, request.header(header::ACCEPT_ENCODING)))
+    respond::list(form, &target.row, listing, include, request.header(header::ACCEPT_ENCODING))
 }
 
 /// The whole body, if it is not too large.
@@ -354,8 +353,7 @@ async fn delete_collection(rest: &Rest, request: Admitted, target: Target) -> Ap
     let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
     let options = delete_options(&request.query, content_type.as_deref(), request.body).await?;
     let listing = rest.engine.delete_collection(&mut call, &target, &list, &options).await?;
-    let body = respond::list(form, &target.row, &listing, include)?;
-    finish(&call, Ok(respond::bytes(200, form.media.content_type(), body)), form)
+    finish(&call, respond::list(form, &target.row, listing, include, None), form)
 }
 
 /// Whether a method reads.

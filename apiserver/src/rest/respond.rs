@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tonic::body::Body;
 
 use super::negotiate::{Form, Media, Shape};
+use super::pieces::Pieces;
 use crate::engine::{Answer, Listing, list_kind, stored_to_request};
 use crate::registry::Row;
 
@@ -48,11 +49,15 @@ impl Include {
 
 /// A body with its type.
 pub(crate) fn bytes(code: u16, content_type: &str, body: impl Into<Bytes>) -> Response<Body> {
+    with_body(code, content_type, Body::new(Full::new(body.into())))
+}
+
+fn with_body(code: u16, content_type: &str, body: Body) -> Response<Body> {
     let response = Response::builder()
         .status(StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
         .header(header::CONTENT_TYPE, content_type)
         .header(header::CACHE_CONTROL, "no-cache, private");
-    response.body(Body::new(Full::new(body.into()))).unwrap_or_else(|_| Response::new(Body::empty()))
+    response.body(body).unwrap_or_else(|_| Response::new(Body::empty()))
 }
 
 /// Plain text.
@@ -189,8 +194,14 @@ pub(crate) fn table(
     json!({"apiVersion": api_version(form), "kind": "Table", "metadata": list, "columnDefinitions": rendered.columns, "rows": rows.collect::<Vec<_>>()})
 }
 
-/// A list, as bytes before compression.
-pub(crate) fn list(form: Form, row: &Row, listing: &Listing, include: Include) -> ApiResult<Bytes> {
+/// A list, for a client that takes these encodings.
+pub(crate) fn list(
+    form: Form,
+    row: &Row,
+    listing: Listing,
+    include: Include,
+    accept_encoding: Option<&str>,
+) -> ApiResult<Response<Body>> {
     if form.shape == Shape::Partial {
         let message = format!(
             "you requested PartialObjectMetadata, but the requested object is a list (*{}.{})",
@@ -199,9 +210,20 @@ pub(crate) fn list(form: Form, row: &Row, listing: &Listing, include: Include) -
         );
         return Err(not_acceptable(message));
     }
+    let content_type = form.media.content_type();
     if form.media == Media::Json && form.shape == Shape::Object && !form.pretty && row.speaks_stored() && !row.custom {
-        return Ok(stored_list(row, listing));
+        let size: usize = listing.items.iter().map(|item| item.value.len()).sum();
+        let pieces = Pieces::new(row, listing);
+        if size >= COMPRESS_FROM && !takes_gzip(accept_encoding) {
+            return Ok(with_body(200, content_type, pieces.into_body()));
+        }
+        return Ok(sized(content_type, pieces.collect::<Vec<_>>().concat().into(), accept_encoding));
     }
+    Ok(sized(content_type, shaped_list(form, row, &listing, include)?, accept_encoding))
+}
+
+/// A list whose objects are decoded to be shown, before compression.
+fn shaped_list(form: Form, row: &Row, listing: &Listing, include: Include) -> ApiResult<Bytes> {
     let items = listing
         .items
         .iter()
@@ -244,35 +266,13 @@ pub(crate) fn list_metadata(listing: &Listing, custom: bool) -> Value {
     metadata
 }
 
-/// A list out of stored bytes, none of which is decoded.
-fn stored_list(row: &Row, listing: &Listing) -> Bytes {
-    let size: usize = listing.items.iter().map(|item| item.value.len() + 1).sum();
-    let mut out = crate::codec::header(&row.api_version(), &list_kind(row));
-    out.reserve(size + 256);
-    out.extend_from_slice(b"\"metadata\":");
-    out.extend_from_slice(list_metadata(listing, row.custom).to_string().as_bytes());
-    out.extend_from_slice(b",\"items\":[");
-    for (index, item) in listing.items.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        match crate::codec::without_header(&item.value, &row.header).filter(|_| !row.custom) {
-            Some(rest) => {
-                out.push(b'{');
-                out.extend_from_slice(rest);
-            }
-            None => out.extend_from_slice(&item.value),
-        }
-    }
-    out.extend_from_slice(b"]}\n");
-    out.into()
+fn takes_gzip(accept_encoding: Option<&str>) -> bool {
+    accept_encoding.is_some_and(|text| text.split(',').any(|coding| coding.trim().starts_with("gzip")))
 }
 
 /// An answer, compressed if it is large and the client takes that.
 pub(crate) fn sized(content_type: &str, body: Bytes, accept_encoding: Option<&str>) -> Response<Body> {
-    let takes_gzip =
-        accept_encoding.is_some_and(|text| text.split(',').any(|coding| coding.trim().starts_with("gzip")));
-    if body.len() < COMPRESS_FROM || !takes_gzip {
+    if body.len() < COMPRESS_FROM || !takes_gzip(accept_encoding) {
         return bytes(200, content_type, body);
     }
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::new(1));
