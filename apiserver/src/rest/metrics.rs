@@ -10,6 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::path::RequestInfo;
+use super::process::Process;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -44,6 +45,7 @@ impl Default for Metrics {
         registry.register("apiserver_request", "Requests by verb, resource and response code", requests.clone());
         registry.register("apiserver_request_duration_seconds", "Time to answer, in seconds", durations.clone());
         registry.register("apiserver_longrunning_requests", "Watches that are open", watchers.clone());
+        registry.register_collector(Box::new(Process));
         Self { registry, requests, durations, watchers }
     }
 }

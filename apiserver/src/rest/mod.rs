@@ -13,6 +13,8 @@ pub(crate) mod negotiate;
 mod objects;
 mod openapi;
 pub(crate) mod path;
+mod pieces;
+mod process;
 pub(crate) mod query;
 mod respond;
 mod watching;
@@ -36,10 +38,6 @@ pub use metrics::Metrics;
 /// A request's identity when it comes from inside the process.
 #[derive(Clone)]
 pub(crate) struct Identity(pub crate::authn::UserInfo);
-
-/// The leaf certificate (DER) that a connection's client showed.
-#[derive(Clone)]
-pub(crate) struct PeerCertificate(pub bytes::Bytes);
 
 /// Bytes of a request body at the most.
 pub(crate) const BODY_LIMIT: usize = 3 << 20;

@@ -1,4 +1,5 @@
-//! `bench api`: create, get, list, patch and watch of ConfigMaps over REST and gRPC, on a cluster that runs.
+//! `bench api`: create, get, list, patch and watch of ConfigMaps over REST and gRPC, and lists of many pods, on a cluster
+//! that runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::rest::{Ask, RestClient};
 use super::rows::{self, Row};
-use super::{ApiArgs, load};
+use super::{ApiArgs, load, pods};
 
 const OPERATIONS: [&str; 4] = ["create", "get", "list 100", "patch"];
 /// Objects that get, list and patch choose from.
@@ -21,6 +22,8 @@ pub(super) const OBJECTS: u64 = 500;
 const CONNECTIONS: usize = 8;
 /// Clients that patch while others watch.
 const WRITERS: usize = 4;
+/// Watches of one collection at once, one measurement each.
+const WATCHERS: [usize; 2] = [100, 1000];
 /// Nothing that arrives later is waited for.
 const WATCH_OPENS: Duration = Duration::from_secs(10);
 
@@ -55,34 +58,29 @@ async fn measure_all(args: &ApiArgs, config: &Config, namespace: &str) -> Result
     let rest = RestClient::connect(config, CONNECTIONS).await?;
     let path = format!("/api/v1/namespaces/{namespace}/configmaps");
     let lister = clients[0].clone();
-    let faces = [Face::Grpc(clients), Face::Rest(rest, path)];
+    let faces = [Face::Grpc(clients), Face::Rest(rest.clone(), path)];
     let mut rows = Vec::new();
     for operation in OPERATIONS {
         for count in &args.load.clients {
             for face in &faces {
-                rows.push(measure(args, face, operation, *count).await.with_context(|| operation.to_owned())?);
+                let row = measure(args, face, operation, *count).await.with_context(|| operation.to_owned())?;
+                rows.push(Row { rss_mib: rest.resident_mib().await?, ..row });
             }
         }
     }
-    for count in &args.load.clients {
+    for count in WATCHERS {
         for face in &faces {
-            rows.push(measure_watch(args, face, &lister, *count).await.context("watch")?);
+            rows.push(measure_watch(args, face, &lister, &rest, count).await.context("watch")?);
         }
+    }
+    if args.pods > 0 {
+        rows.extend(pods::measure_all(args, config, &rest, namespace).await.context("pods")?);
     }
     Ok(rows)
 }
 
 fn row(face: &Face, op: String, clients: usize, measured: &load::Measured) -> Row {
-    Row {
-        system: face.name(),
-        op,
-        clients,
-        per_s: measured.per_s,
-        p50_ms: measured.p50_ms,
-        p99_ms: measured.p99_ms,
-        errors: measured.errors,
-        rss_mib: 0,
-    }
+    Row::new(face.name(), op, clients, measured)
 }
 
 async fn measure(args: &ApiArgs, face: &Face, operation: &'static str, count: usize) -> Result<Row> {
@@ -96,7 +94,13 @@ async fn measure(args: &ApiArgs, face: &Face, operation: &'static str, count: us
 }
 
 /// Some patch in a closed loop; counted is what arrives at the watchers.
-async fn measure_watch(args: &ApiArgs, face: &Face, lister: &DynamicApi, watchers: usize) -> Result<Row> {
+async fn measure_watch(
+    args: &ApiArgs,
+    face: &Face,
+    lister: &DynamicApi,
+    rest: &RestClient,
+    watchers: usize,
+) -> Result<Row> {
     // From now on: what is there already is no change.
     let since = lister.list(&ListParams { limit: 1, ..ListParams::default() }).await?.resource_version;
     let arrived = Arc::new(AtomicU64::new(0));
@@ -114,8 +118,8 @@ async fn measure_watch(args: &ApiArgs, face: &Face, lister: &DynamicApi, watcher
     .await?;
     let deliveries = arrived.load(Ordering::Relaxed) - before.1;
     let per_s = deliveries as f64 / before.0.elapsed().as_secs_f64();
-    let measured = load::Measured { per_s, ..patches };
-    Ok(row(face, "watch patches".to_owned(), watchers, &measured))
+    let row = row(face, format!("watch x{watchers}"), WRITERS, &load::Measured { per_s, ..patches });
+    Ok(Row { rss_mib: rest.resident_mib().await?, ..row })
 }
 
 impl Face {
@@ -155,12 +159,7 @@ impl Face {
                 });
             }
             Self::Rest(rest, path) => {
-                let ask = Ask {
-                    method: http::Method::GET,
-                    path: format!("{path}?watch=true&resourceVersion={since}"),
-                    content_type: "application/json",
-                    body: bytes::Bytes::new(),
-                };
+                let ask = Ask::get(format!("{path}?watch=true&resourceVersion={since}"));
                 let mut body = rest.open(client, ask).await?.into_body();
                 running.spawn(async move {
                     while let Some(Ok(frame)) = body.frame().await {
@@ -193,14 +192,15 @@ pub(super) async fn call_grpc(
 
 fn rest_ask(path: &str, operation: &str, count: usize, sequence: u64, bytes: usize) -> Ask {
     let one = format!("{path}/{}", known(sequence % OBJECTS));
-    let (method, path, body) = match operation {
-        "create" => (http::Method::POST, path.to_owned(), Some(config_map(&made("rest", count, sequence), bytes))),
-        "get" => (http::Method::GET, one, None),
-        "patch" => (http::Method::PATCH, one, Some(change(sequence))),
-        _ => (http::Method::GET, format!("{path}?limit=100"), None),
-    };
-    let content_type = if operation == "patch" { "application/merge-patch+json" } else { "application/json" };
-    Ask { method, path, content_type, body: body.map(|body| body.to_string().into()).unwrap_or_default() }
+    match operation {
+        "create" => {
+            let object = config_map(&made("rest", count, sequence), bytes);
+            Ask::new(http::Method::POST, path.to_owned(), "application/json", &object)
+        }
+        "get" => Ask::get(one),
+        "patch" => Ask::new(http::Method::PATCH, one, "application/merge-patch+json", &change(sequence)),
+        _ => Ask::get(format!("{path}?limit=100")),
+    }
 }
 
 pub(super) fn known(number: u64) -> String {

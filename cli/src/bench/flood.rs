@@ -83,6 +83,5 @@ async fn measure(args: &FloodArgs, clients: &[DynamicApi], operation: &'static s
 }
 
 fn row(op: String, clients: usize, measured: &Measured) -> Row {
-    let Measured { per_s, p50_ms, p99_ms, errors } = *measured;
-    Row { system: "gRPC", op, clients, per_s, p50_ms, p99_ms, errors, rss_mib: 0 }
+    Row::new("gRPC", op, clients, measured)
 }

@@ -5,6 +5,7 @@ mod etcd;
 mod flood;
 mod load;
 mod member;
+mod pods;
 mod rest;
 mod rows;
 mod store;
@@ -23,7 +24,7 @@ pub(crate) enum BenchCommand {
     Store(StoreArgs),
     /// Watchers of one prefix over gRPC while clients write, three members
     Watch(WatchArgs),
-    /// A running cluster's API: create, get, list, patch and watch of ConfigMaps over REST and gRPC
+    /// A running cluster's API: create, get, list, patch and watch of ConfigMaps over REST and gRPC, lists of many pods
     Api(ApiArgs),
     /// A running cluster's API: one user's calls, alone and beside another user's flood
     Flood(FloodArgs),
@@ -95,6 +96,9 @@ pub(crate) struct ServersArgs {
 pub(crate) struct ApiArgs {
     #[command(flatten)]
     load: LoadArgs,
+    /// Pods that are made (no node runs them), listed and patched; 0: none
+    #[arg(long, default_value_t = 10_000)]
+    pods: u64,
     /// The cluster to load
     #[arg(long, env = "KUBECONFIG", value_name = "FILE")]
     kubeconfig: std::path::PathBuf,

@@ -14,8 +14,13 @@ use crate::connect::Rest;
 #[derive(Clone)]
 pub(super) struct RestClient {
     connections: Vec<(SendRequest<Full<Bytes>>, String)>,
+    /// The first so many connections go to different ones.
+    servers: usize,
     token: Option<String>,
 }
+
+/// What a server tells of its memory in `/metrics`.
+const RESIDENT: &str = "process_resident_memory_bytes ";
 
 /// What is asked for.
 pub(super) struct Ask {
@@ -23,6 +28,23 @@ pub(super) struct Ask {
     pub(super) path: String,
     pub(super) content_type: &'static str,
     pub(super) body: Bytes,
+}
+
+impl Ask {
+    /// To read something.
+    pub(super) fn get(path: String) -> Self {
+        Self { method: http::Method::GET, path, content_type: "application/json", body: Bytes::new() }
+    }
+
+    /// To write something.
+    pub(super) fn new(
+        method: http::Method,
+        path: String,
+        content_type: &'static str,
+        body: &serde_json::Value,
+    ) -> Self {
+        Self { method, path, content_type, body: body.to_string().into() }
+    }
 }
 
 impl RestClient {
@@ -47,7 +69,7 @@ impl RestClient {
             connections.push((sender, authority));
         }
         let token = if let Auth::Token(token) = &config.auth { Some(token.clone()) } else { None };
-        Ok(Self { connections, token })
+        Ok(Self { connections, servers: config.servers.len().min(count), token })
     }
 
     /// The answer's head; its body is still to come.
@@ -74,5 +96,17 @@ impl RestClient {
     /// The whole answer.
     pub(super) async fn call(&self, client: usize, ask: Ask) -> Result<Bytes> {
         Ok(self.open(client, ask).await?.into_body().collect().await.context("the answer broke off")?.to_bytes())
+    }
+
+    /// Resident memory of the server that has the most, in MiB.
+    pub(super) async fn resident_mib(&self) -> Result<u64> {
+        let mut most = 0;
+        for server in 0..self.servers {
+            let text = self.call(server, Ask::get("/metrics".to_owned())).await?;
+            let text = String::from_utf8_lossy(&text);
+            let bytes = text.lines().find_map(|line| line.strip_prefix(RESIDENT));
+            most = most.max(bytes.and_then(|bytes| bytes.parse::<f64>().ok()).unwrap_or(0.0) as u64);
+        }
+        Ok(most >> 20)
     }
 }

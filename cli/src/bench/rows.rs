@@ -4,10 +4,12 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
+use super::load::Measured;
+
 /// One measurement.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
-    /// "mainstay" or "etcd".
+    /// "mainstay" or "etcd"; of one system, the way to it.
     pub system: &'static str,
     /// What was done, such as "put".
     pub op: String,
@@ -23,6 +25,14 @@ pub(crate) struct Row {
     pub errors: u64,
     /// Largest resident memory of one member afterwards, in MiB; 0 where it is not known.
     pub rss_mib: u64,
+}
+
+impl Row {
+    /// What a load saw; memory is not known.
+    pub(crate) fn new(system: &'static str, op: String, clients: usize, measured: &Measured) -> Self {
+        let Measured { per_s, p50_ms, p99_ms, errors } = *measured;
+        Self { system, op, clients, per_s, p50_ms, p99_ms, errors, rss_mib: 0 }
+    }
 }
 
 #[derive(Serialize)]
