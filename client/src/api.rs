@@ -124,8 +124,16 @@ impl<K: Object> Api<K> {
     /// # Errors
     /// As [`Api::update`].
     pub async fn update_status(&self, object: &K) -> Result<K> {
+        self.update_subresource(object, "status").await
+    }
+
+    /// Replaces what a subresource of the object is about, such as `approval`.
+    ///
+    /// # Errors
+    /// As [`Api::update`].
+    pub async fn update_subresource(&self, object: &K, subresource: &str) -> Result<K> {
         let (namespace, name) = place(object);
-        decode(&self.raw.update(namespace, name, "status", json_of(object)?).await?)
+        decode(&self.raw.update(namespace, name, subresource, json_of(object)?).await?)
     }
 
     /// Changes the object.

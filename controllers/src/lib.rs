@@ -3,6 +3,7 @@
 //! They run where the leader is and end with its leadership; the client that they get carries the term, so that a
 //! deposed leader's controllers cannot write. All are level-triggered: what a lost event may cost is time.
 
+mod certificates;
 mod claim;
 mod cron_job;
 mod daemon_set;
@@ -37,6 +38,7 @@ use mainstay_client::{Client, EventRecorder, EventSource};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::certificates::CertificateSigner;
 pub use crate::node_lifecycle::{Liveness, NodeDeadlines, NodeLiveness};
 use crate::runner::{Controller, Keys, keys, work};
 use crate::world::{Informers, World};
@@ -48,6 +50,8 @@ pub struct ControllerConfig {
     pub liveness: Arc<dyn NodeLiveness>,
     /// The cluster's CA, PEM, for the config map `kube-root-ca.crt` in every namespace.
     pub ca_pem: String,
+    /// Signs with that CA.
+    pub signer: Arc<dyn CertificateSigner>,
     /// How long silence of nodes is borne.
     pub deadlines: NodeDeadlines,
     /// How long events are kept after they last happened.
@@ -56,8 +60,9 @@ pub struct ControllerConfig {
 
 impl ControllerConfig {
     /// The usual deadlines.
-    pub fn new(liveness: Arc<dyn NodeLiveness>, ca_pem: String) -> Self {
-        ControllerConfig { liveness, ca_pem, deadlines: NodeDeadlines::default(), event_ttl: Duration::from_secs(3600) }
+    pub fn new(liveness: Arc<dyn NodeLiveness>, ca_pem: String, signer: Arc<dyn CertificateSigner>) -> Self {
+        let event_ttl = Duration::from_secs(3600);
+        ControllerConfig { liveness, ca_pem, signer, deadlines: NodeDeadlines::default(), event_ttl }
     }
 }
 
@@ -129,6 +134,7 @@ fn enlist(
     crew.add(8, |world, queue| endpoint_slice::EndpointSlices::new(world, informers, queue));
     crew.add(4, |world, queue| endpoints::EndpointObjects::new(world, informers, queue));
     crew.add(4, |world, queue| taint_eviction::TaintEviction::new(world, informers, queue));
+    crew.add(2, |world, queue| certificates::CertificateRequests::new(world, informers, queue, config.signer.clone()));
     crew.add(4, |world, queue| namespace::Namespaces::new(world, informers, queue));
     crew.add(2, |world, queue| {
         service_account::NamespaceDefaults::new(world, informers, queue, config.ca_pem.clone(), tasks, stop)

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::{
     Endpoints, Namespace, Node, PersistentVolumeClaim, Pod, ResourceQuota, Service, ServiceAccount,
 };
@@ -77,6 +78,7 @@ informers! {
     nodes: Node = owned,
     namespaces: Namespace = owned,
     service_accounts: ServiceAccount = owned,
+    certificate_requests: CertificateSigningRequest = owned,
 }
 
 fn owned<K: Object>(client: &Client) -> Informer<K> {

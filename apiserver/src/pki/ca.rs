@@ -10,6 +10,8 @@ use rcgen::{
 };
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
 
 /// How long the CA itself is good for.
 const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -215,6 +217,58 @@ impl ClusterCa {
         request.params = profile.params(self.leaf_lifetime)?;
         Ok(request.signed_by(&self.issuer).map_err(crypto("sign a certificate"))?.pem())
     }
+
+    /// Certifies the key, the subject and the alternative names of a request (PEM of PKCS#10) for these usages, in
+    /// Kubernetes' words, and for so long. PEM of the certificate.
+    ///
+    /// # Errors
+    /// When the request is malformed, its self-signature wrong, or asks for what this CA does not issue: extensions other
+    /// than alternative names and usages, more than one organisation.
+    pub fn certify(&self, request_pem: &[u8], usages: &[String], lifetime: Duration) -> PkiResult<String> {
+        let damaged = |why: String| PkiError::Damaged { what: "the certificate request".into(), why };
+        let (_, block) = x509_parser::pem::parse_x509_pem(request_pem).map_err(|error| damaged(error.to_string()))?;
+        if organisations(&block.contents).map_err(damaged)? > 1 {
+            return Err(damaged("it names several organizations, of which a certificate can have one here".into()));
+        }
+        let mut request = CertificateSigningRequestParams::from_der(&block.contents.as_slice().into())
+            .map_err(|error| damaged(error.to_string()))?;
+        let params = &mut request.params;
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = usages.iter().filter_map(|usage| key_usage(usage)).collect();
+        params.extended_key_usages = usages.iter().filter_map(|usage| extended_usage(usage)).collect();
+        params.use_authority_key_identifier_extension = true;
+        validity(params, lifetime);
+        Ok(request.signed_by(&self.issuer).map_err(crypto("sign a certificate"))?.pem())
+    }
+}
+
+fn organisations(request_der: &[u8]) -> Result<usize, String> {
+    let (_, request) = X509CertificationRequest::from_der(request_der).map_err(|error| error.to_string())?;
+    Ok(request.certification_request_info.subject.iter_organization().count())
+}
+
+/// Source: `KeyUsage` of certificates.k8s.io/v1.
+fn key_usage(usage: &str) -> Option<KeyUsagePurpose> {
+    Some(match usage {
+        "signing" | "digital signature" => KeyUsagePurpose::DigitalSignature,
+        "content commitment" => KeyUsagePurpose::ContentCommitment,
+        "key encipherment" => KeyUsagePurpose::KeyEncipherment,
+        "key agreement" => KeyUsagePurpose::KeyAgreement,
+        "data encipherment" => KeyUsagePurpose::DataEncipherment,
+        _ => return None,
+    })
+}
+
+fn extended_usage(usage: &str) -> Option<ExtendedKeyUsagePurpose> {
+    Some(match usage {
+        "server auth" => ExtendedKeyUsagePurpose::ServerAuth,
+        "client auth" => ExtendedKeyUsagePurpose::ClientAuth,
+        "code signing" => ExtendedKeyUsagePurpose::CodeSigning,
+        "email protection" => ExtendedKeyUsagePurpose::EmailProtection,
+        "timestamping" => ExtendedKeyUsagePurpose::TimeStamping,
+        "ocsp signing" => ExtendedKeyUsagePurpose::OcspSigning,
+        _ => return None,
+    })
 }
 
 /// The key and PKCS#10 request (DER) of a joiner.
@@ -250,4 +304,46 @@ fn validity(params: &mut CertificateParams, lifetime: Duration) {
     let now = SystemTime::now();
     params.not_before = (now - BACKDATE).into();
     params.not_after = (now + lifetime).into();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::verify_client;
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn request(name: DistinguishedName) -> Vec<u8> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name;
+        params.serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap().into_bytes()
+    }
+
+    fn contents(pem: &[u8]) -> Vec<u8> {
+        x509_parser::pem::parse_x509_pem(pem).unwrap().1.contents
+    }
+
+    #[test]
+    fn a_request_is_certified_as_it_asks() {
+        let ca = ClusterCa::create().unwrap();
+        let name = distinguished(&Identity { user: "jane".into(), group: Some("devs".into()) });
+        let usages = ["client auth".to_owned(), "digital signature".to_owned()];
+        let pem = ca.certify(&request(name), &usages, HOUR).unwrap();
+        let der = contents(pem.as_bytes());
+        let found = verify_client(&contents(ca.cert_pem().as_bytes()), &der, jiff::Timestamp::now()).unwrap();
+        assert_eq!((found.user.as_str(), found.groups), ("jane", vec!["devs".to_owned()]));
+        let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(&der).unwrap();
+        assert!(certificate.extended_key_usage().unwrap().unwrap().value.client_auth);
+        assert!(!certificate.is_ca());
+    }
+
+    #[test]
+    fn several_organisations_are_refused_and_not_lost() {
+        let ca = ClusterCa::create().unwrap();
+        let mut name = distinguished(&Identity { user: "jane".into(), group: Some("devs".into()) });
+        name.push(DnType::CustomDnType(vec![2, 5, 4, 10]), "ops");
+        let refused = ca.certify(&request(name), &[], HOUR).unwrap_err();
+        assert!(refused.to_string().contains("several organizations"), "{refused}");
+        assert!(ca.certify(b"junk", &[], HOUR).is_err());
+    }
 }

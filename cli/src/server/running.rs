@@ -1,15 +1,16 @@
 //! The API server of this master, and how others in this process reach it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use mainstay_apiserver::admission;
 use mainstay_apiserver::authn::UserInfo;
 use mainstay_apiserver::bootstrap::MasterEndpoint;
-use mainstay_apiserver::pki::{Admits, JoinToken};
+use mainstay_apiserver::pki::{Admits, JoinToken, MasterPki};
 use mainstay_apiserver::{ApiServer, ServerConfig};
 use mainstay_client::{Client, DynamicApi, Target, Term, Transport};
-use mainstay_controllers::{ControllerConfig, Liveness, NodeLiveness};
+use mainstay_controllers::{CertificateSigner, ControllerConfig, Liveness, NodeLiveness};
 use mainstay_store::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -21,7 +22,7 @@ use super::keys::Keys;
 pub(super) struct Running {
     api: ApiServer,
     name: String,
-    keys: Arc<mainstay_apiserver::pki::MasterPki>,
+    keys: Arc<MasterPki>,
     serving: parking_lot::Mutex<Option<JoinHandle<Result<()>>>>,
 }
 
@@ -51,7 +52,8 @@ impl Running {
     /// What the controllers are told.
     pub(super) fn controller_config(&self) -> ControllerConfig {
         let liveness = Arc::new(Heartbeats(self.api.node_liveness()));
-        ControllerConfig::new(liveness, self.keys.ca.cert_pem().to_owned())
+        let signer = Arc::new(Signer(self.keys.clone()));
+        ControllerConfig::new(liveness, self.keys.ca.cert_pem().to_owned(), signer)
     }
 
     /// Makes the objects that every cluster has, and the token that the founder was given.
@@ -99,6 +101,15 @@ impl NodeLiveness for Heartbeats {
     fn liveness(&self, node: &str) -> Option<Liveness> {
         let mainstay_apiserver::Liveness { silence, closed, runtime_ready } = self.0.liveness(node)?;
         Some(Liveness { silence, closed, runtime_ready })
+    }
+}
+
+/// The cluster's CA, for the controllers that answer certificate requests.
+struct Signer(Arc<MasterPki>);
+
+impl CertificateSigner for Signer {
+    fn sign(&self, request: &[u8], usages: &[String], lifetime: Duration) -> Result<String, String> {
+        self.0.ca.certify(request, usages, lifetime).map_err(|error| error.to_string())
     }
 }
 
