@@ -1,7 +1,7 @@
 //! Several writes as one: all or nothing, under one revision.
 
 use mainstay_api::status::{ApiResult, Status};
-use mainstay_store::Revision;
+use mainstay_store::{Guard, Revision};
 
 use super::commit::{Answer, Plan};
 use super::decode::Body;
@@ -48,7 +48,13 @@ impl Engine {
             } else {
                 self.propose(call.term, guards, ops).await?
             };
-            let Ok(revision) = revision else { continue };
+            let revision = match revision {
+                Ok(revision) => revision,
+                Err(guard) => match taken(operations, &plans, guard) {
+                    Some(status) => return Err(status),
+                    None => continue,
+                },
+            };
             let mut answers = Vec::with_capacity(plans.len());
             for ((target, _), plan) in operations.iter().zip(&plans) {
                 answers.push(self.answer(target, plan.after.at(revision), plan.created).await?);
@@ -88,4 +94,19 @@ impl Engine {
             }
         }
     }
+}
+
+/// The refusal of a creation whose name is taken, if it is that what the guard with this number stands for.
+fn taken(operations: &[(Target, Operation)], plans: &[Plan], guard: usize) -> Option<Status> {
+    let mut before = 0;
+    for ((target, operation), plan) in operations.iter().zip(plans) {
+        if let (Operation::Create(_), true, Some(Guard::Absent(key))) =
+            (operation, guard == before, plan.guards.first())
+        {
+            let (_, _, name) = crate::key::split(key)?;
+            return Some(Status::already_exists(target.group(), target.resource(), name));
+        }
+        before += plan.guards.len();
+    }
+    None
 }

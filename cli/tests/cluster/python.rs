@@ -1,18 +1,33 @@
-//! The Python client `kubernetes` lists and watches.
+//! Programs in Python: the client `kubernetes`, and one that is generated from our .proto.
 
 use std::path::PathBuf;
 
 use crate::support::TestCluster;
 
+/// Python with the packages that `.ci/tools` installs.
+fn python() -> Option<PathBuf> {
+    let python = std::env::var_os("MAINSTAY_CLIENTS").map(|bin| PathBuf::from(bin).join("../venv/bin/python"));
+    if python.is_none() {
+        println!("skipped: MAINSTAY_CLIENTS names no folder with the clients");
+    }
+    python
+}
+
 #[test]
 fn the_python_client_lists_and_watches() {
-    let python = std::env::var_os("MAINSTAY_CLIENTS").map(|bin| PathBuf::from(bin).join("../venv/bin/python"));
-    let Some(python) = python else {
-        println!("skipped: MAINSTAY_CLIENTS names no folder with the clients");
-        return;
-    };
+    let Some(python) = python() else { return };
     let cluster = TestCluster::up(2, &[]);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/client.py");
     let said = cluster.succeed(python.as_os_str(), &[script], "");
     assert_eq!(said.lines().last(), Some("seen: ADDED MODIFIED DELETED"), "{said}");
+}
+
+#[test]
+fn a_generated_grpc_client_writes_reads_and_watches() {
+    let Some(python) = python() else { return };
+    let cluster = TestCluster::up(0, &[]);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/grpc_client.py");
+    let proto = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/proto/objects.proto");
+    let said = cluster.succeed(python.as_os_str(), &[script, proto], "");
+    assert_eq!(said.lines().last(), Some("seen: MODIFIED a, DELETED b"), "{said}");
 }
