@@ -99,6 +99,7 @@ async fn watch_objects(args: &GetArgs, session: &Session, selected: &[Selected],
         params.fields = format!("metadata.name={name}");
     }
     let mut watcher = api.watch(&params).await?;
+    let mut form = form.clone();
     loop {
         for event in watcher.next().await? {
             if event.object.is_empty() || event.kind == mainstay_proto::v1::WatchEventType::Bookmark {
@@ -106,7 +107,8 @@ async fn watch_objects(args: &GetArgs, session: &Session, selected: &[Selected],
             }
             let object: Value =
                 serde_json::from_slice(&event.object).context("the server sent something that is not JSON")?;
-            print::objects(form, &[(row.clone(), object)], false)?;
+            print::objects(&form, &[(row.clone(), object)], false)?;
+            form = form.continued();
         }
     }
 }

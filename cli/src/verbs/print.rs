@@ -21,8 +21,25 @@ pub(crate) enum Form {
     Yaml,
     /// `kind/name` lines.
     Name,
-    /// The values at a path.
+    /// A template of paths.
     JsonPath(String),
+    /// A table of what is at paths.
+    Columns {
+        /// Headers with their paths.
+        columns: Vec<(String, String)>,
+        /// Without the line of headers.
+        bare: bool,
+    },
+}
+
+impl Form {
+    /// The same for what follows: no second line of headers.
+    pub(crate) fn continued(self) -> Self {
+        match self {
+            Self::Columns { columns, .. } => Self::Columns { columns, bare: true },
+            other => other,
+        }
+    }
 }
 
 impl std::str::FromStr for Form {
@@ -35,12 +52,23 @@ impl std::str::FromStr for Form {
             "json" => Form::Json,
             "yaml" => Form::Yaml,
             "name" => Form::Name,
-            _ => match text.strip_prefix("jsonpath=") {
-                Some(path) => Form::JsonPath(path.to_owned()),
-                None => bail!("unknown output {text:?}; there are: wide, json, yaml, name, jsonpath=…"),
+            _ => match text.split_once('=') {
+                Some(("jsonpath", path)) => Form::JsonPath(path.to_owned()),
+                Some(("custom-columns", spec)) => Form::Columns { columns: columns(spec)?, bare: false },
+                _ => bail!("unknown output {text:?}; there are: wide, json, yaml, name, jsonpath=…, custom-columns=…"),
             },
         })
     }
+}
+
+/// `NAME:.metadata.name,IMAGE:.spec.containers[*].image`
+fn columns(spec: &str) -> Result<Vec<(String, String)>> {
+    let column = |part: &str| {
+        let (header, path) = part.split_once(':').filter(|(header, path)| !header.is_empty() && !path.is_empty())?;
+        Some((header.to_owned(), path.to_owned()))
+    };
+    let wrong = |part: &str| format!("unexpected custom-columns spec: {part}, expected <header>:<json-path-expr>");
+    spec.split(',').map(|part| column(part).with_context(|| wrong(part))).collect()
 }
 
 /// `deployment.apps/web`
@@ -62,7 +90,15 @@ pub(crate) fn objects(form: &Form, objects: &[(Resource, Value)], as_list: bool)
     match form {
         Form::Json => line(&serde_json::to_string_pretty(&whole()).context("cannot print JSON")?),
         Form::Yaml => text(&yaml::to_string(&whole())),
-        Form::JsonPath(path) => text(&super::table::json_path(&whole(), path)?),
+        Form::JsonPath(path) => text(&super::jsonpath::render(&whole(), path)?),
+        Form::Columns { columns, bare } => {
+            let mut grid: Vec<Vec<String>> = Vec::new();
+            grid.extend((!bare).then(|| columns.iter().map(|(header, _)| header.clone()).collect()));
+            for (_, object) in objects {
+                grid.push(columns.iter().map(|(_, path)| cell(object, path)).collect::<Result<_>>()?);
+            }
+            super::table::align(&grid).iter().try_for_each(|row| line(row))
+        }
         Form::Name | Form::Table { .. } => {
             for (row, object) in objects {
                 line(&kind_name(row, object["metadata"]["name"].as_str().unwrap_or_default()))?;
@@ -70,6 +106,12 @@ pub(crate) fn objects(form: &Form, objects: &[(Resource, Value)], as_list: bool)
             Ok(())
         }
     }
+}
+
+/// What is at a path, `<none>` if nothing is.
+fn cell(object: &Value, path: &str) -> Result<String> {
+    let found: Vec<String> = super::jsonpath::walk(object, path)?.into_iter().map(super::table::plain).collect();
+    Ok(if found.is_empty() { "<none>".to_owned() } else { found.join(",") })
 }
 
 /// Prints a line; a reader that went away ends the program quietly.
@@ -88,5 +130,23 @@ pub(crate) fn bytes(content: &[u8]) -> Result<()> {
     match out.write_all(content).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
         outcome => outcome.context("cannot write the output"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_have_headers_and_paths() {
+        let parsed: Form = "custom-columns=NAME:.metadata.name,IP:.status.podIP".parse().unwrap();
+        let pair = |header: &str, path: &str| (header.to_owned(), path.to_owned());
+        let columns = vec![pair("NAME", ".metadata.name"), pair("IP", ".status.podIP")];
+        assert_eq!(parsed, Form::Columns { columns, bare: false });
+        assert!("custom-columns=NAME".parse::<Form>().is_err());
+        assert!("yam".parse::<Form>().is_err());
+        let object = json!({"spec": {"containers": [{"image": "a"}, {"image": "b"}]}});
+        assert_eq!(cell(&object, ".spec.containers[*].image").unwrap(), "a,b");
+        assert_eq!(cell(&object, "{.spec.none}").unwrap(), "<none>");
     }
 }

@@ -1,6 +1,5 @@
-//! Tables as the server makes them, printed as kubectl prints them; and simple paths into objects.
+//! Tables as the server makes them, printed as kubectl prints them.
 
-use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 /// What a printed table shows besides the server's columns.
@@ -57,7 +56,8 @@ pub(crate) fn pairs(map: &Value) -> String {
     if pairs.is_empty() { "<none>".to_owned() } else { pairs.join(",") }
 }
 
-fn plain(cell: &Value) -> String {
+/// A value without quotes.
+pub(super) fn plain(cell: &Value) -> String {
     match cell {
         Value::Null => "<none>".to_owned(),
         Value::String(text) => text.clone(),
@@ -80,86 +80,6 @@ pub(crate) fn align(grid: &[Vec<String>]) -> Vec<String> {
         .collect()
 }
 
-/// `{.a.b}`, `{.items[*].metadata.name}`, `{.spec.ports[0].port}` and text around them.
-pub(crate) fn json_path(object: &Value, path: &str) -> Result<String> {
-    let mut out = String::new();
-    let mut rest = path;
-    while let Some((before, after)) = rest.split_once('{') {
-        let (inside, behind) = after.split_once('}').with_context(|| format!("{path:?}: a brace is not closed"))?;
-        out.push_str(before);
-        out.push_str(&match inside.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
-            Some(literal) => literal.replace("\\n", "\n").replace("\\t", "\t"),
-            None => walk(object, inside)?.into_iter().map(plain).collect::<Vec<_>>().join(" "),
-        });
-        rest = behind;
-    }
-    out.push_str(rest);
-    Ok(out)
-}
-
-/// The values at a path such as `.spec.containers[*].image`.
-pub(crate) fn walk<'v>(object: &'v Value, path: &str) -> Result<Vec<&'v Value>> {
-    let mut found = vec![object];
-    for step in steps(path)? {
-        found = found.into_iter().flat_map(|value| follow(value, &step)).collect();
-    }
-    Ok(found)
-}
-
-enum Step {
-    Member(String),
-    Index(usize),
-    Every,
-}
-
-fn follow<'v>(value: &'v Value, step: &Step) -> Vec<&'v Value> {
-    match step {
-        Step::Member(name) => value.get(name).into_iter().collect(),
-        Step::Index(index) => value.get(index).into_iter().collect(),
-        Step::Every => value.as_array().into_iter().flatten().collect(),
-    }
-}
-
-fn steps(path: &str) -> Result<Vec<Step>> {
-    let mut steps = Vec::new();
-    let mut rest = path.trim().trim_start_matches('$');
-    while !rest.is_empty() {
-        if let Some(after) = rest.strip_prefix('[') {
-            let (index, behind) =
-                after.split_once(']').with_context(|| format!("{path:?}: a bracket is not closed"))?;
-            steps.push(match index.trim_matches(['\'', '"']) {
-                "*" => Step::Every,
-                text => text.parse().map_or_else(|_| Step::Member(text.to_owned()), Step::Index),
-            });
-            rest = behind;
-        } else if let Some(after) = rest.strip_prefix('.') {
-            let (name, behind) = member(after);
-            if name.is_empty() && !behind.is_empty() {
-                bail!("{path:?} is not a path that is understood here");
-            }
-            steps.extend((!name.is_empty()).then_some(Step::Member(name)));
-            rest = behind;
-        } else {
-            bail!("{path:?} is not a path; write it as {{.metadata.name}}");
-        }
-    }
-    Ok(steps)
-}
-
-/// A member's name up to the next dot or bracket that is not escaped.
-fn member(text: &str) -> (String, &str) {
-    let mut name = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '\\' => name.extend(characters.next().map(|(_, escaped)| escaped)),
-            '.' | '[' => return (name, &text[at..]),
-            other => name.push(other),
-        }
-    }
-    (name, "")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,13 +94,5 @@ mod tests {
         assert_eq!(lines(&table, Look::default(), ""), ["NAME   READY", "web    1/1"]);
         let wide = Look { wide: true, namespace: true, ..Look::default() };
         assert_eq!(lines(&table, wide, "pod/")[1], "demo        pod/web   1/1     10.0.0.1");
-    }
-
-    #[test]
-    fn paths_lead_to_values() {
-        let object = json!({"items": [{"m": {"a.b": 1}}, {"m": {"a.b": 2}}]});
-        assert_eq!(json_path(&object, "{.items[*].m.a\\.b}").unwrap(), "1 2");
-        assert_eq!(json_path(&object, "x={.items[1].m['a.b']}{\"\\n\"}").unwrap(), "x=2\n");
-        assert!(json_path(&object, "{items").is_err());
     }
 }

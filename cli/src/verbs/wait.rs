@@ -9,10 +9,10 @@ use mainstay_api::resource::Resource;
 use mainstay_client::{DynamicApi, ListParams};
 use serde_json::Value;
 
+use super::jsonpath::walk;
 use super::print;
 use super::selection::{self, Selected};
 use super::session::Common;
-use super::table::walk;
 
 const POLL: Duration = Duration::from_millis(100);
 

@@ -1,0 +1,324 @@
+//! kubectl's templates of JSON paths, as `-o jsonpath=`, `wait --for=jsonpath=` and `-o custom-columns=` take them.
+//!
+//! Source: <https://kubernetes.io/docs/reference/kubectl/jsonpath/>. Other than the reference says, and as kubectl does it, a
+//! key that is not there prints nothing.
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::filter::Filter;
+use super::table::plain;
+
+/// What a template is made of.
+#[derive(Debug)]
+enum Part {
+    Text(String),
+    Path(Vec<Step>),
+    /// From `{range …}` to `{end}`.
+    Range(Vec<Step>, Vec<Part>),
+}
+
+/// One step along a path; each may lead to several values.
+#[derive(Debug)]
+pub(super) enum Step {
+    Member(String),
+    /// From the end if negative.
+    Index(i64),
+    /// `[from:to:step]`.
+    Slice(Option<i64>, Option<i64>, usize),
+    Every,
+    /// `..`: the value itself and everything in it.
+    Descend,
+    Union(Vec<Step>),
+    Filter(Filter),
+}
+
+/// An object through a template, such as `{.a.b}` or `{range .items[*]}{.metadata.name}{"\n"}{end}`.
+pub(crate) fn render(object: &Value, template: &str) -> Result<String> {
+    let mut rest = template;
+    let parts = parse_parts(&mut rest, false).with_context(|| format!("error parsing jsonpath {template}"))?;
+    let mut out = String::new();
+    print(&parts, object, &mut out);
+    Ok(out)
+}
+
+/// The values at a path such as `.spec.containers[*].image`, with or without braces.
+pub(crate) fn walk<'v>(object: &'v Value, path: &str) -> Result<Vec<&'v Value>> {
+    let bare = path.trim().strip_prefix('{').and_then(|path| path.strip_suffix('}')).unwrap_or(path);
+    Ok(follow(object, &parse_path(bare)?))
+}
+
+fn print(parts: &[Part], object: &Value, out: &mut String) {
+    for part in parts {
+        match part {
+            Part::Text(text) => out.push_str(text),
+            Part::Path(steps) => {
+                let values: Vec<String> = follow(object, steps).into_iter().map(plain).collect();
+                out.push_str(&values.join(" "));
+            }
+            Part::Range(steps, inner) => {
+                follow(object, steps).into_iter().for_each(|value| print(inner, value, out));
+            }
+        }
+    }
+}
+
+pub(super) fn follow<'v>(object: &'v Value, steps: &[Step]) -> Vec<&'v Value> {
+    steps.iter().fold(vec![object], |found, step| found.into_iter().flat_map(|value| take(value, step)).collect())
+}
+
+fn take<'v>(value: &'v Value, step: &Step) -> Vec<&'v Value> {
+    let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    match step {
+        Step::Member(name) => value.get(name).into_iter().collect(),
+        Step::Index(index) => at(list.len(), *index).and_then(|index| list.get(index)).into_iter().collect(),
+        Step::Slice(from, to, step) => {
+            let bound = |given: Option<i64>, default| given.map_or(default, |given| clamp(list.len(), given));
+            let (from, to) = (bound(*from, 0), bound(*to, list.len()));
+            list.get(from..to).unwrap_or_default().iter().step_by(*step).collect()
+        }
+        Step::Every => children(value),
+        Step::Descend => {
+            let mut all = vec![value];
+            children(value).into_iter().for_each(|child| all.extend(take(child, step)));
+            all
+        }
+        Step::Union(steps) => steps.iter().flat_map(|step| take(value, step)).collect(),
+        Step::Filter(filter) => children(value).into_iter().filter(|value| filter.holds(value)).collect(),
+    }
+}
+
+fn children(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(list) => list.iter().collect(),
+        Value::Object(map) => map.values().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn at(length: usize, index: i64) -> Option<usize> {
+    let from_end = || length.checked_sub(usize::try_from(index.unsigned_abs()).ok()?);
+    if index < 0 { from_end() } else { usize::try_from(index).ok() }
+}
+
+fn clamp(length: usize, index: i64) -> usize {
+    at(length, index).unwrap_or(0).min(length)
+}
+
+/// Up to the end, or to `{end}` inside a range.
+fn parse_parts(rest: &mut &str, inside: bool) -> Result<Vec<Part>> {
+    let mut parts = Vec::new();
+    loop {
+        let Some((before, after)) = rest.split_once('{') else {
+            if inside {
+                bail!("a range is not closed by {{end}}");
+            }
+            parts.push(Part::Text(std::mem::take(rest).to_owned()));
+            return Ok(parts);
+        };
+        parts.push(Part::Text(before.to_owned()));
+        let end = closing(after, '}').context("a brace is not closed")?;
+        let action = after[..end].trim();
+        *rest = &after[end + 1..];
+        match action.split_once(char::is_whitespace) {
+            _ if action == "end" && inside => return Ok(parts),
+            _ if action == "end" => bail!("there is no range that {{end}} closes"),
+            Some(("range", path)) => {
+                let steps = parse_path(path)?;
+                parts.push(Part::Range(steps, parse_parts(rest, true)?));
+            }
+            _ => match quoted(action) {
+                Some(text) => parts.push(Part::Text(text)),
+                None => parts.push(Part::Path(parse_path(action)?)),
+            },
+        }
+    }
+}
+
+/// Where the character is that closes what has been opened, outside of quotes and nested brackets.
+pub(super) fn closing(text: &str, close: char) -> Option<usize> {
+    let (mut quote, mut depth, mut escaped) = (None, 0_u32, false);
+    for (position, character) in text.char_indices() {
+        match (character, quote) {
+            _ if escaped => escaped = false,
+            ('\\', _) => escaped = true,
+            (_, Some(open)) if character == open => quote = None,
+            (_, Some(_)) => {}
+            ('"' | '\'', None) => quote = Some(character),
+            (_, None) if character == close && depth == 0 => return Some(position),
+            ('[' | '(', None) => depth += 1,
+            (']' | ')', None) => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The text of a literal in quotes.
+pub(super) fn quoted(text: &str) -> Option<String> {
+    let open = text.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
+    let inner = text.strip_prefix(open)?.strip_suffix(open)?;
+    let mut out = String::new();
+    let mut characters = inner.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => match characters.next()? {
+                'n' => out.push('\n'),
+                't' => out.push('\t'),
+                'r' => out.push('\r'),
+                other => out.push(other),
+            },
+            other => out.push(other),
+        }
+    }
+    Some(out)
+}
+
+/// The steps of a path; `$` and `@` at its beginning are the object itself.
+pub(super) fn parse_path(path: &str) -> Result<Vec<Step>> {
+    let path = path.trim();
+    let mut rest = path.strip_prefix(['$', '@']).unwrap_or(path);
+    let mut steps = Vec::new();
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix("..") {
+            steps.push(Step::Descend);
+            rest = after;
+            if !rest.starts_with('[') {
+                rest = push_member(&mut steps, rest);
+            }
+        } else if let Some(after) = rest.strip_prefix('.') {
+            rest = push_member(&mut steps, after);
+        } else if let Some(after) = rest.strip_prefix('[') {
+            let end = closing(after, ']').with_context(|| format!("{path:?}: a bracket is not closed"))?;
+            steps.push(bracket(&after[..end]).with_context(|| format!("{path:?}"))?);
+            rest = &after[end + 1..];
+        } else {
+            bail!("{path:?} is not a path; write it as {{.metadata.name}}");
+        }
+    }
+    Ok(steps)
+}
+
+/// A member's name up to the next dot or bracket that is not escaped. None at all is the object itself.
+fn push_member<'t>(steps: &mut Vec<Step>, text: &'t str) -> &'t str {
+    let mut name = String::new();
+    let mut characters = text.char_indices();
+    let mut behind = "";
+    while let Some((position, character)) = characters.next() {
+        match character {
+            '\\' => name.extend(characters.next().map(|(_, escaped)| escaped)),
+            '.' | '[' => {
+                behind = &text[position..];
+                break;
+            }
+            other => name.push(other),
+        }
+    }
+    match name.as_str() {
+        "" => {}
+        "*" => steps.push(Step::Every),
+        _ => steps.push(Step::Member(name)),
+    }
+    behind
+}
+
+/// What stands between brackets.
+fn bracket(inner: &str) -> Result<Step> {
+    let inner = inner.trim();
+    if let Some(filter) = inner.strip_prefix("?(").and_then(|filter| filter.strip_suffix(')')) {
+        return Ok(Step::Filter(Filter::parse(filter)?));
+    }
+    if let Some(end) = closing(inner, ',') {
+        let more = match bracket(&inner[end + 1..])? {
+            Step::Union(more) => more,
+            one => vec![one],
+        };
+        return Ok(Step::Union(std::iter::once(bracket(&inner[..end])?).chain(more).collect()));
+    }
+    if let Some(name) = quoted(inner) {
+        return Ok(Step::Member(name));
+    }
+    if inner == "*" {
+        return Ok(Step::Every);
+    }
+    let number = |text: &str| match text.trim() {
+        "" => Ok(None),
+        text => text.parse::<i64>().map(Some).with_context(|| format!("{text:?} is not a number")),
+    };
+    let mut bounds = inner.split(':');
+    match (bounds.next(), bounds.next(), bounds.next(), bounds.next()) {
+        (Some(index), None, None, None) => match number(index)? {
+            Some(index) => Ok(Step::Index(index)),
+            None => bail!("nothing is between the brackets"),
+        },
+        (Some(from), Some(to), step, None) => {
+            let step = number(step.unwrap_or_default())?.unwrap_or(1);
+            let step = usize::try_from(step).ok().filter(|step| *step > 0).context("a step has to be positive")?;
+            Ok(Step::Slice(number(from)?, number(to)?, step))
+        }
+        _ => bail!("{inner:?} is neither an index nor a slice"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pods() -> Value {
+        json!({"kind": "List", "items": [
+            {"metadata": {"name": "a", "labels": {"x.y/z": "1"}}, "status": {"restarts": 3, "conditions":
+                [{"type": "Ready", "status": "True"}, {"type": "Odd", "status": "False", "message": "why]}"}]}},
+            {"metadata": {"name": "b"}, "status": {"restarts": 10}},
+            {"metadata": {"name": "c"}, "spec": {"hostNetwork": true}},
+        ]})
+    }
+
+    fn shown(template: &str) -> String {
+        render(&pods(), template).unwrap()
+    }
+
+    #[test]
+    fn paths_lead_to_values() {
+        assert_eq!(shown("{.items[*].metadata.name}"), "a b c");
+        assert_eq!(shown("{.items[0].metadata.labels.x\\.y/z}"), "1");
+        assert_eq!(shown("x={$.items[0]['metadata']['name']}{\"\\n\"}"), "x=a\n");
+        assert_eq!(shown("{.items[-1:].metadata.name}{.items[-1].metadata.name}"), "cc");
+        assert_eq!(shown("{.items[0:2].metadata.name} {.items[::2].metadata.name}"), "a b a c");
+        assert_eq!(shown("{.items[0,2].metadata.name}"), "a c");
+        assert_eq!(shown("{.items[0]['metadata','status']['name','restarts']}"), "a 3");
+        assert_eq!(shown("{..name}"), "a b c");
+        assert_eq!(shown("{.missing.key}{.items[7]}"), "");
+        assert_eq!(shown("{.items[1].status}"), "{\"restarts\":10}");
+    }
+
+    #[test]
+    fn filters_choose() {
+        assert_eq!(shown("{.items[0].status.conditions[?(@.type==\"Odd\")].message}"), "why]}");
+        assert_eq!(shown("{.items[?(@.status.restarts>3)].metadata.name}"), "b");
+        assert_eq!(shown("{.items[?(@.status.restarts <= 3)].metadata.name}"), "a");
+        assert_eq!(shown("{.items[?(@.metadata.name!='a')].metadata.name}"), "b c");
+        assert_eq!(shown("{.items[?(@.spec)].metadata.name}"), "c");
+        assert_eq!(shown("{.items[?(@.spec.hostNetwork==true)].metadata.name}"), "c");
+    }
+
+    #[test]
+    fn ranges_repeat() {
+        assert_eq!(
+            shown("{range .items[*]}{.metadata.name}:{.status.restarts}{'\\n'}{end}done"),
+            "a:3\nb:10\nc:\ndone"
+        );
+        let nested = "{range .items[?(@.status.conditions)]}{range .status.conditions[*]}[{.type}]{end}{end}";
+        assert_eq!(shown(nested), "[Ready][Odd]");
+    }
+
+    #[test]
+    fn what_is_no_template_is_told() {
+        for wrong in
+            ["{items", "{items}", "{.a[0}", "{.a[x]}", "{range .items[*]}", "{end}", "{.a[?(@.b==)]}", "{.a[::0]}"]
+        {
+            assert!(render(&pods(), wrong).is_err(), "{wrong}");
+        }
+    }
+}
