@@ -15,6 +15,7 @@ mod object;
 mod options;
 mod queue;
 mod raw;
+mod slim;
 mod store;
 mod transport;
 mod watch;

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::slim::without_managed_fields;
 use crate::store::Key;
 
 /// A kind of `k8s-openapi` that has object metadata; implemented for all of them.
@@ -24,7 +25,8 @@ impl<K> Object for K where
 {
 }
 
-/// What an informer can keep: decoded from the wire once, with metadata to find it by.
+/// What an informer can keep: decoded from the wire once, with metadata to find it by. It goes without `managedFields`, which
+/// would be most of an object's memory; a write without them keeps those that are stored.
 pub trait Observed: Send + Sync + Sized + 'static {
     /// Reads the object's JSON.
     ///
@@ -38,7 +40,7 @@ pub trait Observed: Send + Sync + Sized + 'static {
 
 impl<K: Object> Observed for K {
     fn decode(json: &[u8]) -> Result<Self> {
-        serde_json::from_slice(json).map_err(Error::codec(K::KIND))
+        serde_json::from_slice(&without_managed_fields(json)).map_err(Error::codec(K::KIND))
     }
 
     fn meta(&self) -> &ObjectMeta {
@@ -63,7 +65,7 @@ pub struct MetadataObject {
 
 impl Observed for MetadataObject {
     fn decode(json: &[u8]) -> Result<Self> {
-        serde_json::from_slice(json).map_err(Error::codec("object metadata"))
+        serde_json::from_slice(&without_managed_fields(json)).map_err(Error::codec("object metadata"))
     }
 
     fn meta(&self) -> &ObjectMeta {
@@ -75,4 +77,19 @@ impl Observed for MetadataObject {
 pub fn object_key<K: Observed>(object: &K) -> Key {
     let meta = object.meta();
     Key::new(meta.namespace.as_deref().unwrap_or(""), meta.name.as_deref().unwrap_or(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    use super::*;
+
+    #[test]
+    fn informers_keep_no_managed_fields() {
+        let json = br#"{"metadata":{"managedFields":[{"manager":"m","operation":"Update"}],"name":"a"}}"#;
+        let (whole, only) = (ConfigMap::decode(json).unwrap(), MetadataObject::decode(json).unwrap());
+        assert_eq!((whole.metadata.name.as_deref(), whole.metadata.managed_fields), (Some("a"), None));
+        assert_eq!((only.metadata.name.as_deref(), only.metadata.managed_fields), (Some("a"), None));
+    }
 }
