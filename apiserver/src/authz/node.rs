@@ -4,6 +4,7 @@ use super::attributes::required_field;
 use super::matching::rule_allows;
 use super::{AuthzAttributes, Verdict};
 use crate::strategy::Reader;
+use mainstay_api::meta;
 use serde_json::Value;
 
 /// Decides over a node's request; says nothing about anybody else's.
@@ -76,9 +77,7 @@ fn by_pods(reader: &dyn Reader, attributes: &AuthzAttributes<'_>, node: &str, re
     if let Some(refusal) = only_reads_by_name(attributes) {
         return refusal;
     }
-    let pods = reader.list("", "pods", Some(attributes.namespace));
-    let related = pods.iter().any(|pod| pod["spec"]["nodeName"] == node && refers(&pod["spec"], attributes.name));
-    if related { Outcome::Allowed } else { unrelated(node) }
+    runs(reader, node, attributes.namespace, |spec| refers(spec, attributes.name))
 }
 
 fn by_volume(reader: &dyn Reader, attributes: &AuthzAttributes<'_>, node: &str) -> Outcome {
@@ -89,24 +88,23 @@ fn by_volume(reader: &dyn Reader, attributes: &AuthzAttributes<'_>, node: &str) 
     let claim = &volume["spec"]["claimRef"];
     let (namespace, name) =
         (claim["namespace"].as_str().unwrap_or_default(), claim["name"].as_str().unwrap_or_default());
-    let pods = reader.list("", "pods", Some(namespace));
-    let related = pods.iter().any(|pod| pod["spec"]["nodeName"] == node && refers_to_claim(&pod["spec"], name));
-    if related { Outcome::Allowed } else { unrelated(node) }
+    runs(reader, node, namespace, |spec| refers_to_claim(spec, name))
 }
 
 fn by_account(reader: &dyn Reader, attributes: &AuthzAttributes<'_>, node: &str) -> Outcome {
     if attributes.verb != "create" {
         return refused("can only create tokens for individual service accounts");
     }
-    let runs_as = |pod: &Value| {
-        pod["spec"]["serviceAccountName"].as_str().filter(|n| !n.is_empty()).unwrap_or("default") == attributes.name
-    };
-    let pods = reader.list("", "pods", Some(attributes.namespace));
-    if pods.iter().any(|pod| pod["spec"]["nodeName"] == node && runs_as(pod)) {
-        Outcome::Allowed
-    } else {
-        unrelated(node)
-    }
+    runs(reader, node, attributes.namespace, |spec| {
+        spec["serviceAccountName"].as_str().filter(|n| !n.is_empty()).unwrap_or("default") == attributes.name
+    })
+}
+
+/// Whether a pod of this namespace is on the node whose spec is as wanted.
+fn runs(reader: &dyn Reader, node: &str, namespace: &str, wanted: impl Fn(&Value) -> bool) -> Outcome {
+    let pods = reader.pods_on(node);
+    let related = pods.iter().any(|pod| meta::namespace(pod) == namespace && wanted(&pod["spec"]));
+    if related { Outcome::Allowed } else { unrelated(node) }
 }
 
 fn by_assignment(attributes: &AuthzAttributes<'_>, node: &str) -> Outcome {

@@ -28,4 +28,9 @@ impl Reader for CacheReader {
         let prefix = prefix(group, resource, namespace);
         snapshot.under(&prefix).map(|object| object.parsed()).collect()
     }
+
+    fn pods_on(&self, node: &str) -> Vec<Arc<Value>> {
+        let pods = self.0.of("", "pods").snapshot().on_node(node);
+        pods.values().map(|object| object.parsed()).collect()
+    }
 }

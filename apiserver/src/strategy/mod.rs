@@ -61,6 +61,13 @@ pub trait Reader: Send + Sync {
 
     /// All objects of a resource, of one namespace or of all.
     fn list(&self, group: &str, resource: &str, namespace: Option<&str>) -> Vec<Arc<Value>>;
+
+    /// The pods that are bound to a node.
+    fn pods_on(&self, node: &str) -> Vec<Arc<Value>> {
+        let mut pods = self.list("", "pods", None);
+        pods.retain(|pod| pod["spec"]["nodeName"] == node);
+        pods
+    }
 }
 
 /// A write to another object that happens in the same transaction as the object's own, or not at all.
