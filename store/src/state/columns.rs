@@ -4,10 +4,15 @@
 //! Apart from each other, compaction moves files of events without reading them and has only values to merge. Both are
 //! flushed together, so that a crash leaves one moment of both.
 
-use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, Options};
+use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, LruCacheOptions, Options};
 
 /// Values that are read again soon: what a write replaces, what is listed.
 const CACHE_BYTES: usize = 32 << 20;
+/// The cache is cut into two to the power of this many parts. What is larger than one of them is read from its file again
+/// and again; RocksDB's own choice would be parts of half a MiB.
+const CACHE_SHARD_BITS: i32 = 2;
+/// Bytes of a piece of an index or a filter; the pieces come and go like data.
+const METADATA_BLOCK: usize = 8 << 10;
 /// Of each column; all are flushed when one is full.
 const WRITE_BUFFER_BYTES: usize = 32 << 20;
 
@@ -56,7 +61,10 @@ pub(super) fn options(create: bool) -> Options {
 
 /// The columns with their options.
 pub(super) fn descriptors() -> Vec<ColumnFamilyDescriptor> {
-    let cache = Cache::new_lru_cache(CACHE_BYTES);
+    let mut cache = LruCacheOptions::default();
+    cache.set_capacity(CACHE_BYTES);
+    cache.set_num_shard_bits(CACHE_SHARD_BITS);
+    let cache = Cache::new_lru_cache_opts(&cache);
     let columns = [(Column::Data, data(&cache)), (Column::History, history(&cache))];
     columns.into_iter().map(|(column, options)| ColumnFamilyDescriptor::new(column.name(), options)).collect()
 }
@@ -76,7 +84,11 @@ fn data(cache: &Cache) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);
     table.set_bloom_filter(10.0, false);
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_partition_filters(true);
+    table.set_metadata_block_size(METADATA_BLOCK);
     table.set_cache_index_and_filter_blocks(true);
+    table.set_pin_top_level_index_and_filter(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
     let mut options = column();
     options.set_block_based_table_factory(&table);
