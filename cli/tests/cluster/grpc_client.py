@@ -75,6 +75,8 @@ try:
         if len(seen) == 2:
             break
 finally:
-    # Its thread would keep the program from ending.
+    # An open call can keep grpcio from ending the program.
+    updates.cancel()
     commands.put(None)
+    channel.close()
 print("seen:", ", ".join(seen))
