@@ -14,7 +14,7 @@ const RETRY: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(10);
 
 /// By then, what was written has come back in the pod's object.
-const SETTLE: Duration = Duration::from_secs(5);
+const SETTLE: Duration = Duration::from_secs(3);
 /// Longest wait for a status to be written before a pod's object goes.
 const FLUSH: Duration = Duration::from_secs(30);
 
@@ -44,17 +44,20 @@ impl Publisher {
         self.last.as_ref()
     }
 
-    /// Takes a status to be written, unless it is what the API has or will have.
-    pub fn publish(&mut self, pod: &Pod, status: PodStatus) {
-        let same = self.last.as_ref().or(pod.status.as_ref()) == Some(&status);
-        let settled = self.at.is_none_or(|at| at.elapsed() > SETTLE);
-        if same && !(settled && overwritten(pod.status.as_ref(), &status)) {
-            return;
+    /// Takes a status to be written, unless it is what the API has or will have. After the time that is given back, it has
+    /// to be asked again: by then it is certain whether somebody has overwritten the last one.
+    pub fn publish(&mut self, pod: &Pod, status: PodStatus) -> Option<Duration> {
+        let known = self.last.as_ref().or(pod.status.as_ref());
+        match due(known, pod.status.as_ref(), &status, self.at.map(|at| at.elapsed())) {
+            Due::Not => return None,
+            Due::After(pause) => return Some(pause),
+            Due::Now => {}
         }
         self.at = Some(Instant::now());
         self.last = Some(status.clone());
         self.sent += 1;
         self.jobs.send_replace(Some(Arc::new((self.sent, pod.clone(), status))));
+        None
     }
 
     /// Waits until all that was handed in is written.
@@ -64,6 +67,29 @@ impl Publisher {
         if tokio::time::timeout(FLUSH, written).await.is_err() {
             tracing::warn!("the last status of a pod was not taken");
         }
+    }
+}
+
+/// Whether a status has to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Now,
+    /// What the API has is not ours, but ours may still be on its way.
+    After(Duration),
+    Not,
+}
+
+/// `known` is what was written last, so long ago; `theirs` is what the API has.
+fn due(known: Option<&PodStatus>, theirs: Option<&PodStatus>, ours: &PodStatus, age: Option<Duration>) -> Due {
+    if known != Some(ours) {
+        return Due::Now;
+    }
+    if !overwritten(theirs, ours) {
+        return Due::Not;
+    }
+    match age.map(|age| SETTLE.saturating_sub(age)) {
+        Some(left) if !left.is_zero() => Due::After(left),
+        _ => Due::Now,
     }
 }
 
@@ -101,5 +127,29 @@ async fn write_all(shared: Arc<Shared>, mut inbox: watch::Receiver<Job>, done: w
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::PodCondition;
+
+    use super::*;
+
+    fn status(ready: &str) -> PodStatus {
+        let condition = PodCondition { type_: "Ready".into(), status: ready.into(), ..PodCondition::default() };
+        PodStatus { conditions: Some(vec![condition]), ..PodStatus::default() }
+    }
+
+    #[test]
+    fn what_a_master_overwrote_is_written_again_once_that_is_certain() {
+        let (ours, theirs) = (status("True"), status("False"));
+        let second = Duration::from_secs(1);
+        assert_eq!(due(None, None, &ours, None), Due::Now);
+        assert_eq!(due(Some(&theirs), Some(&theirs), &ours, Some(second)), Due::Now);
+        assert_eq!(due(Some(&ours), Some(&ours), &ours, Some(second)), Due::Not);
+        assert_eq!(due(Some(&ours), Some(&theirs), &ours, Some(second)), Due::After(SETTLE - second));
+        assert_eq!(due(Some(&ours), Some(&theirs), &ours, Some(SETTLE)), Due::Now);
+        assert_eq!(due(Some(&ours), Some(&theirs), &ours, None), Due::Now);
     }
 }

@@ -115,7 +115,7 @@ impl Worker {
                 continue;
             };
             self.note_backing_off(&wanted.pod, &plan);
-            self.publish(&wanted, &runtime);
+            let again = self.publish(&wanted, &runtime);
             if plan.actions == [Action::Finish] {
                 if self.finish(&wanted, &runtime).await {
                     return;
@@ -124,7 +124,7 @@ impl Worker {
             } else if plan.actions.is_empty() {
                 self.actor.refresh(&wanted.pod, &runtime).await;
                 let next = plan.next.and_then(|d| Duration::try_from(d).ok());
-                self.rest(next).await;
+                self.rest(next.into_iter().chain(again).min()).await;
             } else {
                 self.carry_out(&wanted, &runtime, &plan).await;
             }
@@ -179,9 +179,10 @@ impl Worker {
         }
     }
 
-    fn publish(&mut self, wanted: &Wanted, runtime: &PodRuntime) {
+    /// Has the status written; when that has to be looked at again.
+    fn publish(&mut self, wanted: &Wanted, runtime: &PodRuntime) -> Option<Duration> {
         if wanted.gone {
-            return;
+            return None;
         }
         let mut pod = (*wanted.pod).clone();
         if let Some(last) = self.publisher.last() {
@@ -191,7 +192,7 @@ impl Worker {
         let now = Timestamp::now();
         let input = StatusInput { pod: &pod, runtime, memory: &self.memory, host_ip: &shared.host_ip, now };
         let status = status_of(&input);
-        self.publisher.publish(&wanted.pod, status);
+        self.publisher.publish(&wanted.pod, status)
     }
 
     async fn carry_out(&mut self, wanted: &Wanted, runtime: &PodRuntime, plan: &Plan) {
