@@ -8,19 +8,19 @@ use serde_json::Value;
 use super::jsonpath::{Step, closing, follow, parse_path, quoted};
 
 /// Two sides compared; or one, that has to be there.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Filter {
     left: Side,
     right: Option<(Operator, Side)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Side {
     Path(Vec<Step>),
     Literal(Value),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Operator {
     Equal,
     Unequal,

@@ -3,14 +3,24 @@
 //! Source: <https://kubernetes.io/docs/reference/kubectl/jsonpath/>. Other than the reference says, and as kubectl does it, a
 //! key that is not there prints nothing.
 
+use std::str::FromStr;
+
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::filter::Filter;
 use super::table::plain;
 
+/// A template such as `{.a.b}` or `{range .items[*]}{.metadata.name}{"\n"}{end}`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Template(Vec<Part>);
+
+/// A path such as `.spec.containers[*].image`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct JsonPath(Vec<Step>);
+
 /// What a template is made of.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Part {
     Text(String),
     Path(Vec<Step>),
@@ -19,7 +29,7 @@ enum Part {
 }
 
 /// One step along a path; each may lead to several values.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
     Member(String),
     /// From the end if negative.
@@ -33,19 +43,40 @@ pub(super) enum Step {
     Filter(Filter),
 }
 
-/// An object through a template, such as `{.a.b}` or `{range .items[*]}{.metadata.name}{"\n"}{end}`.
-pub(crate) fn render(object: &Value, template: &str) -> Result<String> {
-    let mut rest = template;
-    let parts = parse_parts(&mut rest, false).with_context(|| format!("error parsing jsonpath {template}"))?;
-    let mut out = String::new();
-    print(&parts, object, &mut out);
-    Ok(out)
+impl FromStr for Template {
+    type Err = anyhow::Error;
+
+    fn from_str(template: &str) -> Result<Self> {
+        let mut rest = template;
+        parse_parts(&mut rest, false).map(Self).with_context(|| format!("error parsing jsonpath {template}"))
+    }
 }
 
-/// The values at a path such as `.spec.containers[*].image`, with or without braces.
-pub(crate) fn walk<'v>(object: &'v Value, path: &str) -> Result<Vec<&'v Value>> {
-    let bare = path.trim().strip_prefix('{').and_then(|path| path.strip_suffix('}')).unwrap_or(path);
-    Ok(follow(object, &parse_path(bare)?))
+impl Template {
+    /// An object through the template.
+    pub fn render(&self, object: &Value) -> String {
+        let mut out = String::new();
+        print(&self.0, object, &mut out);
+        out
+    }
+}
+
+impl FromStr for JsonPath {
+    type Err = anyhow::Error;
+
+    /// With or without braces.
+    fn from_str(path: &str) -> Result<Self> {
+        let path = path.trim();
+        let bare = path.strip_prefix('{').and_then(|path| path.strip_suffix('}')).unwrap_or(path);
+        parse_path(bare).map(Self)
+    }
+}
+
+impl JsonPath {
+    /// The values that are there.
+    pub fn of<'v>(&self, object: &'v Value) -> Vec<&'v Value> {
+        follow(object, &self.0)
+    }
 }
 
 fn print(parts: &[Part], object: &Value, out: &mut String) {
@@ -276,7 +307,7 @@ mod tests {
     }
 
     fn shown(template: &str) -> String {
-        render(&pods(), template).unwrap()
+        template.parse::<Template>().unwrap().render(&pods())
     }
 
     #[test]
@@ -318,7 +349,7 @@ mod tests {
         for wrong in
             ["{items", "{items}", "{.a[0}", "{.a[x]}", "{range .items[*]}", "{end}", "{.a[?(@.b==)]}", "{.a[::0]}"]
         {
-            assert!(render(&pods(), wrong).is_err(), "{wrong}");
+            assert!(wrong.parse::<Template>().is_err(), "{wrong}");
         }
     }
 }

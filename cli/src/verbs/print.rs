@@ -7,8 +7,10 @@ use mainstay_api::resource::Resource;
 use mainstay_api::yaml;
 use serde_json::{Value, json};
 
+use super::jsonpath::{JsonPath, Template};
+
 /// `-o`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Form {
     /// A table.
     Table {
@@ -22,11 +24,11 @@ pub(crate) enum Form {
     /// `kind/name` lines.
     Name,
     /// A template of paths.
-    JsonPath(String),
+    JsonPath(Template),
     /// A table of what is at paths.
     Columns {
         /// Headers with their paths.
-        columns: Vec<(String, String)>,
+        columns: Vec<(String, JsonPath)>,
         /// Without the line of headers.
         bare: bool,
     },
@@ -53,7 +55,7 @@ impl std::str::FromStr for Form {
             "yaml" => Form::Yaml,
             "name" => Form::Name,
             _ => match text.split_once('=') {
-                Some(("jsonpath", path)) => Form::JsonPath(path.to_owned()),
+                Some(("jsonpath", path)) => Form::JsonPath(path.parse()?),
                 Some(("custom-columns", spec)) => Form::Columns { columns: columns(spec)?, bare: false },
                 _ => bail!("unknown output {text:?}; there are: wide, json, yaml, name, jsonpath=…, custom-columns=…"),
             },
@@ -62,13 +64,14 @@ impl std::str::FromStr for Form {
 }
 
 /// `NAME:.metadata.name,IMAGE:.spec.containers[*].image`
-fn columns(spec: &str) -> Result<Vec<(String, String)>> {
+fn columns(spec: &str) -> Result<Vec<(String, JsonPath)>> {
     let column = |part: &str| {
-        let (header, path) = part.split_once(':').filter(|(header, path)| !header.is_empty() && !path.is_empty())?;
-        Some((header.to_owned(), path.to_owned()))
+        let pair = part.split_once(':').filter(|(header, path)| !header.is_empty() && !path.is_empty());
+        let wrong = || format!("unexpected custom-columns spec: {part}, expected <header>:<json-path-expr>");
+        let (header, path) = pair.with_context(wrong)?;
+        Ok((header.to_owned(), path.parse()?))
     };
-    let wrong = |part: &str| format!("unexpected custom-columns spec: {part}, expected <header>:<json-path-expr>");
-    spec.split(',').map(|part| column(part).with_context(|| wrong(part))).collect()
+    spec.split(',').map(column).collect()
 }
 
 /// `deployment.apps/web`
@@ -90,12 +93,12 @@ pub(crate) fn objects(form: &Form, objects: &[(Resource, Value)], as_list: bool)
     match form {
         Form::Json => line(&serde_json::to_string_pretty(&whole()).context("cannot print JSON")?),
         Form::Yaml => text(&yaml::to_string(&whole())),
-        Form::JsonPath(path) => text(&super::jsonpath::render(&whole(), path)?),
+        Form::JsonPath(template) => text(&template.render(&whole())),
         Form::Columns { columns, bare } => {
             let mut grid: Vec<Vec<String>> = Vec::new();
             grid.extend((!bare).then(|| columns.iter().map(|(header, _)| header.clone()).collect()));
             for (_, object) in objects {
-                grid.push(columns.iter().map(|(_, path)| cell(object, path)).collect::<Result<_>>()?);
+                grid.push(columns.iter().map(|(_, path)| cell(object, path)).collect());
             }
             super::table::align(&grid).iter().try_for_each(|row| line(row))
         }
@@ -109,9 +112,9 @@ pub(crate) fn objects(form: &Form, objects: &[(Resource, Value)], as_list: bool)
 }
 
 /// What is at a path, `<none>` if nothing is.
-fn cell(object: &Value, path: &str) -> Result<String> {
-    let found: Vec<String> = super::jsonpath::walk(object, path)?.into_iter().map(super::table::plain).collect();
-    Ok(if found.is_empty() { "<none>".to_owned() } else { found.join(",") })
+fn cell(object: &Value, path: &JsonPath) -> String {
+    let found: Vec<String> = path.of(object).into_iter().map(super::table::plain).collect();
+    if found.is_empty() { "<none>".to_owned() } else { found.join(",") }
 }
 
 /// Prints a line; a reader that went away ends the program quietly.
@@ -140,13 +143,16 @@ mod tests {
     #[test]
     fn columns_have_headers_and_paths() {
         let parsed: Form = "custom-columns=NAME:.metadata.name,IP:.status.podIP".parse().unwrap();
-        let pair = |header: &str, path: &str| (header.to_owned(), path.to_owned());
+        let pair = |header: &str, path: &str| (header.to_owned(), path.parse().unwrap());
         let columns = vec![pair("NAME", ".metadata.name"), pair("IP", ".status.podIP")];
         assert_eq!(parsed, Form::Columns { columns, bare: false });
         assert!("custom-columns=NAME".parse::<Form>().is_err());
+        assert!("custom-columns=NAME:.a[".parse::<Form>().is_err());
+        assert!("jsonpath={.a".parse::<Form>().is_err());
         assert!("yam".parse::<Form>().is_err());
         let object = json!({"spec": {"containers": [{"image": "a"}, {"image": "b"}]}});
-        assert_eq!(cell(&object, ".spec.containers[*].image").unwrap(), "a,b");
-        assert_eq!(cell(&object, "{.spec.none}").unwrap(), "<none>");
+        let at = |path: &str| cell(&object, &path.parse().unwrap());
+        assert_eq!(at(".spec.containers[*].image"), "a,b");
+        assert_eq!(at("{.spec.none}"), "<none>");
     }
 }

@@ -9,7 +9,7 @@ use mainstay_api::resource::Resource;
 use mainstay_client::{DynamicApi, ListParams};
 use serde_json::Value;
 
-use super::jsonpath::walk;
+use super::jsonpath::JsonPath;
 use super::print;
 use super::selection::{self, Selected};
 use super::session::Common;
@@ -44,7 +44,7 @@ enum Goal {
     Gone,
     There,
     Condition(String, String),
-    Path(String, Option<String>),
+    Path(JsonPath, Option<String>),
 }
 
 impl std::str::FromStr for Goal {
@@ -56,9 +56,10 @@ impl std::str::FromStr for Goal {
             return Ok(Goal::Condition(name.to_owned(), value.to_owned()));
         }
         if let Some(rest) = text.strip_prefix("jsonpath=") {
+            let rest = rest.trim_matches('\'');
             let (path, value) =
                 rest.rsplit_once("}=").map_or((rest, None), |(path, value)| (path, Some(value.to_owned())));
-            return Ok(Goal::Path(path.trim_matches(['\'', '{', '}']).to_owned(), value));
+            return Ok(Goal::Path(path.trim_matches(['{', '}']).parse()?, value));
         }
         match text {
             "delete" => Ok(Goal::Gone),
@@ -69,9 +70,9 @@ impl std::str::FromStr for Goal {
 }
 
 impl Goal {
-    fn is_met(&self, object: Option<&Value>) -> Result<bool> {
-        let Some(object) = object else { return Ok(matches!(self, Goal::Gone)) };
-        Ok(match self {
+    fn is_met(&self, object: Option<&Value>) -> bool {
+        let Some(object) = object else { return matches!(self, Goal::Gone) };
+        match self {
             Goal::Gone => false,
             Goal::There => true,
             Goal::Condition(name, value) => {
@@ -80,11 +81,11 @@ impl Goal {
                     |found: &Value, wanted: &str| found.as_str().is_some_and(|text| text.eq_ignore_ascii_case(wanted));
                 conditions.is_some_and(|list| list.iter().any(|c| same(&c["type"], name) && same(&c["status"], value)))
             }
-            Goal::Path(path, wanted) => walk(object, path)?.iter().any(|found| match wanted {
+            Goal::Path(path, wanted) => path.of(object).iter().any(|found| match wanted {
                 None => true,
                 Some(wanted) => found.as_str().map_or_else(|| found.to_string() == *wanted, |text| text == wanted),
             }),
-        })
+        }
     }
 }
 
@@ -121,7 +122,7 @@ async fn one(args: &WaitArgs, api: &DynamicApi, row: &Resource, name: &str, dead
         if object.is_none() && !matches!(args.goal, Goal::Gone | Goal::There) {
             bail!("{} \"{name}\" not found", row.resource);
         }
-        if args.goal.is_met(object.as_ref())? {
+        if args.goal.is_met(object.as_ref()) {
             let what = if matches!(args.goal, Goal::Gone) { "deleted" } else { "condition met" };
             return print::line(&format!("{} {what}", print::kind_name(row, name)));
         }
