@@ -14,7 +14,7 @@ pub struct Continuation {
     pub revision: i64,
     /// Namespace and name of the last object handed out, as in the store's key.
     pub after: String,
-    /// Objects that come after it, where that is known.
+    /// Objects that come after it, where that is known; clients hand it back, so it is good for telling only.
     pub left: Option<usize>,
 }
 

@@ -8,6 +8,7 @@ use super::Target;
 use crate::cache::CachedObject;
 
 /// A field selector that the kind supports.
+#[derive(Default)]
 pub(crate) struct Fields {
     selector: FieldSelector,
 }

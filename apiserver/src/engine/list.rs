@@ -11,7 +11,7 @@ use super::continuation::Continuation;
 use super::fields::Fields;
 use super::read::parse_revision;
 use super::{Engine, Target, store_status};
-use crate::cache::{CachedObject, Snapshot};
+use crate::cache::{CachedObject, ResourceCache, Snapshot};
 use std::sync::Arc;
 
 /// What is asked of a list.
@@ -114,14 +114,28 @@ impl Engine {
         let cache = self.caches.of(&target.row.storage_group, target.resource());
         let view = cache.snapshot();
         let page = Page { options, selection, revision: reached.max(view.revision) };
-        let listing = self.list_view(target, &view, &page, after);
+        // How many were left is of another moment.
+        let after = after.map(|after| Continuation { left: None, ..after });
+        self.list_view(target, &cache, &view, &page, after)
+    }
+
+    /// A page from a view of the cache, which is kept if there are more.
+    fn list_view(
+        &self,
+        target: &Target,
+        cache: &ResourceCache,
+        view: &Snapshot,
+        page: &Page<'_>,
+        after: Option<Continuation>,
+    ) -> Listing {
+        let listing = self.select(target, view, page, after);
         if !listing.continuation.is_empty() {
-            cache.keep(listing.revision, &view);
+            cache.keep(listing.revision, view);
         }
         listing
     }
 
-    fn list_view(&self, target: &Target, view: &Snapshot, page: &Page<'_>, after: Option<Continuation>) -> Listing {
+    fn select(&self, target: &Target, view: &Snapshot, page: &Page<'_>, after: Option<Continuation>) -> Listing {
         let prefix = self.prefix(target);
         let from = after.as_ref().map(|after| full_key(target, &after.after));
         let behind = |object: &&Arc<CachedObject>| from.as_ref().is_none_or(|from| object.key > *from);
@@ -156,11 +170,7 @@ impl Engine {
         let page = Page { options, selection, revision };
         let cache = self.caches.of(&target.row.storage_group, target.resource());
         if let Some(view) = cache.kept(revision).filter(|_| after.is_some()) {
-            let listing = self.list_view(target, &view, &page, after);
-            if !listing.continuation.is_empty() {
-                cache.keep(revision, &view);
-            }
-            return Ok(listing);
+            return Ok(self.list_view(target, &cache, &view, &page, after));
         }
         let left = after.as_ref().and_then(|after| after.left);
         let first = after.is_none();
@@ -217,10 +227,12 @@ impl Page<'_> {
 
     /// How many rows of the store it needs (0: all), if so many objects are left.
     fn rows(&self, left: Option<usize>) -> usize {
-        self.limit().filter(|_| left.is_some() && self.selection.is_everything()).unwrap_or(0)
+        let limit = self.limit().filter(|_| left.is_some() && self.selection.is_everything());
+        limit.map_or(0, |limit| limit.saturating_add(1))
     }
 
-    /// Takes it from objects in order. `left` is how many there are before selection; `None`: they have to be counted.
+    /// Takes it from objects in order. `left` is how many there are said to be before selection; `None`: they have to be
+    /// counted. Whether there are more does not depend on it.
     fn gather<'a>(&self, objects: impl Iterator<Item = &'a Arc<CachedObject>>, left: Option<usize>) -> Listing {
         let everything = self.selection.is_everything();
         let mut objects = objects.filter(|object| self.selection.matches(object));
@@ -229,10 +241,11 @@ impl Page<'_> {
             return Listing { items, revision, continuation: String::new(), remaining: None };
         };
         let items: Vec<Arc<CachedObject>> = objects.by_ref().take(limit).cloned().collect();
-        let rest = match left.filter(|_| everything) {
-            Some(left) => left.saturating_sub(items.len()),
-            None if everything => objects.count(),
-            None => usize::from(objects.next().is_some()),
+        let more = usize::from(objects.next().is_some());
+        let rest = match left.filter(|_| everything && more > 0) {
+            Some(left) => left.saturating_sub(items.len()).max(1),
+            None if everything => more + objects.count(),
+            None => more,
         };
         let last = items.last().filter(|_| rest > 0);
         let known = everything.then_some(rest);
@@ -294,4 +307,36 @@ fn validate(options: &ListOptions) -> ApiResult<()> {
         return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn objects(count: u64) -> Vec<Arc<CachedObject>> {
+        let object = |number: u64| {
+            let key = Bytes::from(format!("/configmaps\0ns\0c{number}"));
+            CachedObject::new(key, Bytes::from_static(b"{\"metadata\":{}}"), Revision(number)).map(Arc::new)
+        };
+        (1..=count).filter_map(object).collect()
+    }
+
+    fn page(limit: i64, left: Option<usize>) -> (usize, bool, Option<i64>) {
+        let options = ListOptions { limit, ..ListOptions::default() };
+        let selection = Selection { labels: LabelSelector::default(), fields: Fields::default() };
+        let page = Page { options: &options, selection: &selection, revision: Revision(9) };
+        let listing = page.gather(objects(5).iter(), left);
+        (listing.items.len(), !listing.continuation.is_empty(), listing.remaining)
+    }
+
+    #[test]
+    fn what_a_token_says_is_left_neither_ends_a_list_nor_prolongs_it() {
+        for left in [None, Some(5)] {
+            assert_eq!(page(2, left), (2, true, Some(3)));
+            assert_eq!(page(5, left), (5, false, None));
+        }
+        assert_eq!(page(2, Some(0)), (2, true, Some(1)));
+        assert_eq!(page(5, Some(900)), (5, false, None));
+        assert_eq!(page(0, Some(900)), (5, false, None));
+    }
 }
