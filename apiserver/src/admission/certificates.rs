@@ -6,8 +6,6 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use mainstay_api::status::ApiResult;
 use serde_json::Value;
-use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::prelude::FromDer;
 
 use super::{Attributes, Operation, Plugin};
 use crate::authz::{Authorizer, AuthzAttributes, Decision};
@@ -110,11 +108,7 @@ impl Plugin for CertificateSubjectRestriction {
 /// The organisations in the subject of a request, given as base64 of PEM.
 fn organisations(encoded: &str) -> Result<Vec<String>, String> {
     let pem = base64::engine::general_purpose::STANDARD.decode(encoded).map_err(|error| error.to_string())?;
-    let (_, block) =
-        x509_parser::pem::parse_x509_pem(&pem).map_err(|_| "PEM block type must be CERTIFICATE REQUEST".to_owned())?;
-    let (_, request) = X509CertificationRequest::from_der(&block.contents).map_err(|error| error.to_string())?;
-    let names = request.certification_request_info.subject.iter_organization();
-    Ok(names.filter_map(|name| name.as_str().ok()).map(str::to_owned).collect())
+    crate::pki::requested_organisations(&pem)
 }
 
 #[cfg(test)]

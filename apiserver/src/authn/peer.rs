@@ -45,11 +45,7 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::pki::{ClusterCa, PkiError, Profile};
-
-    fn der(pem: &str) -> Vec<u8> {
-        x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap().1.contents
-    }
+    use crate::pki::{ClusterCa, PkiError, Profile, der};
 
     #[test]
     fn a_certificate_that_was_good_is_refused_once_it_is_out_of_date() {

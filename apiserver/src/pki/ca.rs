@@ -226,12 +226,15 @@ impl ClusterCa {
     /// than alternative names and usages, more than one organisation.
     pub fn certify(&self, request_pem: &[u8], usages: &[String], lifetime: Duration) -> PkiResult<String> {
         let damaged = |why: String| PkiError::Damaged { what: "the certificate request".into(), why };
-        let (_, block) = x509_parser::pem::parse_x509_pem(request_pem).map_err(|error| damaged(error.to_string()))?;
-        if organisations(&block.contents).map_err(damaged)? > 1 {
+        if requested_organisations(request_pem).map_err(damaged)?.len() > 1 {
             return Err(damaged("it names several organizations, of which a certificate can have one here".into()));
         }
-        let mut request = CertificateSigningRequestParams::from_der(&block.contents.as_slice().into())
-            .map_err(|error| damaged(error.to_string()))?;
+        if let Some(usage) = usages.iter().find(|usage| key_usage(usage).is_none() && extended_usage(usage).is_none()) {
+            return Err(damaged(format!("this CA does not issue certificates for {usage:?}")));
+        }
+        let text = std::str::from_utf8(request_pem).map_err(|error| damaged(error.to_string()))?;
+        let mut request =
+            CertificateSigningRequestParams::from_pem(text).map_err(|error| damaged(error.to_string()))?;
         let params = &mut request.params;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = usages.iter().filter_map(|usage| key_usage(usage)).collect();
@@ -242,9 +245,16 @@ impl ClusterCa {
     }
 }
 
-fn organisations(request_der: &[u8]) -> Result<usize, String> {
-    let (_, request) = X509CertificationRequest::from_der(request_der).map_err(|error| error.to_string())?;
-    Ok(request.certification_request_info.subject.iter_organization().count())
+/// The organisations in the subject of a request (PEM of PKCS#10).
+///
+/// # Errors
+/// Why it is no such request.
+pub(crate) fn requested_organisations(pem: &[u8]) -> Result<Vec<String>, String> {
+    let (_, block) =
+        x509_parser::pem::parse_x509_pem(pem).map_err(|_| "PEM block type must be CERTIFICATE REQUEST".to_owned())?;
+    let (_, request) = X509CertificationRequest::from_der(&block.contents).map_err(|error| error.to_string())?;
+    let names = request.certification_request_info.subject.iter_organization();
+    Ok(names.filter_map(|name| name.as_str().ok()).map(str::to_owned).collect())
 }
 
 /// Source: `KeyUsage` of certificates.k8s.io/v1.
@@ -308,7 +318,7 @@ fn validity(params: &mut CertificateParams, lifetime: Duration) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::verify_client;
+    use super::super::{der, verify_client};
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
@@ -319,20 +329,16 @@ mod tests {
         params.serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap().into_bytes()
     }
 
-    fn contents(pem: &[u8]) -> Vec<u8> {
-        x509_parser::pem::parse_x509_pem(pem).unwrap().1.contents
-    }
-
     #[test]
     fn a_request_is_certified_as_it_asks() {
         let ca = ClusterCa::create().unwrap();
         let name = distinguished(&Identity { user: "jane".into(), group: Some("devs".into()) });
         let usages = ["client auth".to_owned(), "digital signature".to_owned()];
         let pem = ca.certify(&request(name), &usages, HOUR).unwrap();
-        let der = contents(pem.as_bytes());
-        let found = verify_client(&contents(ca.cert_pem().as_bytes()), &der, jiff::Timestamp::now()).unwrap();
+        let certificate = der(&pem);
+        let found = verify_client(&der(ca.cert_pem()), &certificate, jiff::Timestamp::now()).unwrap();
         assert_eq!((found.user.as_str(), found.groups), ("jane", vec!["devs".to_owned()]));
-        let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(&der).unwrap();
+        let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(&certificate).unwrap();
         assert!(certificate.extended_key_usage().unwrap().unwrap().value.client_auth);
         assert!(!certificate.is_ca());
     }
@@ -345,5 +351,13 @@ mod tests {
         let refused = ca.certify(&request(name), &[], HOUR).unwrap_err();
         assert!(refused.to_string().contains("several organizations"), "{refused}");
         assert!(ca.certify(b"junk", &[], HOUR).is_err());
+    }
+
+    #[test]
+    fn usages_that_no_certificate_would_have_are_refused() {
+        let ca = ClusterCa::create().unwrap();
+        let name = distinguished(&Identity { user: "jane".into(), group: None });
+        let refused = ca.certify(&request(name), &["netscape sgc".to_owned()], HOUR).unwrap_err();
+        assert!(refused.to_string().contains("netscape sgc"), "{refused}");
     }
 }

@@ -99,12 +99,8 @@ fn damaged(what: &str, why: &dyn std::fmt::Display) -> PkiError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ClusterCa, Profile};
+    use super::super::{ClusterCa, Profile, der};
     use super::*;
-
-    fn der(pem: &str) -> Vec<u8> {
-        x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap().1.contents
-    }
 
     #[test]
     fn an_agent_is_a_node() {

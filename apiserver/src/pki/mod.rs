@@ -9,6 +9,7 @@ mod join;
 mod service_account;
 mod tls;
 
+pub(crate) use ca::requested_organisations;
 pub use ca::{ClusterCa, Identity, Issued, LEAF_LIFETIME, Profile, new_request};
 pub use check::{ClientCertificate, Validity, expiry, renewal, verify_client};
 pub use directory::{MasterNames, MasterPki};
@@ -68,6 +69,12 @@ pub enum PkiError {
 
 /// Shorthand for this module's results.
 pub type PkiResult<T> = Result<T, PkiError>;
+
+/// What is in a PEM block.
+#[cfg(test)]
+pub(crate) fn der(pem: &str) -> Vec<u8> {
+    x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap().1.contents
+}
 
 /// Error text of a failed cryptographic step.
 pub(crate) fn crypto(what: &'static str) -> impl Fn(rcgen::Error) -> PkiError {
