@@ -59,7 +59,7 @@ pub(crate) async fn open(config: StoreConfig, ground: Ground) -> Result<Arc<Node
     let listener = listen(&config, net.as_ref()).await?;
     let me = member(&config, &identity, listener.as_ref())?;
     let connections = Connections::new(net);
-    let network = NetworkFactory { connections: connections.clone() };
+    let network = NetworkFactory { connections: connections.clone(), patience: config.tuning.patience() };
     let raft = Raft::new(me.id, Arc::new(raft_config(&config.tuning)?), network, log.clone(), machine)
         .await
         .map_err(|error| StoreError::reading(&config.data_dir, &error.to_string()))?;

@@ -32,6 +32,8 @@ type Appends<'s> = BoxStream<'s, RpcResult<StreamAppendResult<TypeConfig>>>;
 /// Makes [`PeerNetwork`]s.
 pub(crate) struct NetworkFactory {
     pub(crate) connections: Connections,
+    /// After such a silence of a member that has entries to answer, they are sent again.
+    pub(crate) patience: Duration,
 }
 
 /// The way to one other master.
@@ -39,6 +41,7 @@ pub(crate) struct PeerNetwork {
     target: u64,
     client: PeerClient<Channel>,
     lane: Lane,
+    patience: Duration,
     /// Append streams in a row that could not be opened.
     refused: usize,
 }
@@ -49,7 +52,8 @@ const PAUSES: [Duration; 4] =
 
 impl NetworkFactory {
     fn network(&self, target: u64, node: &MemberInfo, lane: Lane) -> PeerNetwork {
-        PeerNetwork { target, client: self.connections.to(&node.peer_address, lane), lane, refused: 0 }
+        let client = self.connections.to(&node.peer_address, lane);
+        PeerNetwork { target, client, lane, patience: self.patience, refused: 0 }
     }
 }
 
@@ -126,6 +130,13 @@ fn pause_after(failures: usize) -> Duration {
     PAUSES[failures.clamp(1, PAUSES.len()) - 1]
 }
 
+/// How long an answer to entries may take. openraft gives everything the time of a heartbeat. A heartbeat that is late is
+/// worth nothing; but a member that is busy for that long has the entries all the same, and has to take them once more if
+/// they are given up. Whether it lives is for the heartbeats to tell.
+fn patience_for(lane: Lane, heartbeat: Duration, patience: Duration) -> Duration {
+    if lane == Lane::Liveness { heartbeat } else { patience.max(heartbeat) }
+}
+
 impl PeerNetwork {
     /// openraft's own backoff takes effect where the entries are read, which an append that cannot be opened never does.
     async fn pause(&self) {
@@ -174,6 +185,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
     {
         Box::pin(async move {
             self.pause().await;
+            let patience = patience_for(self.lane, option.soft_ttl(), self.patience);
             let in_flight = Arc::new(AtomicUsize::new(0));
             let (target, sent) = (self.target, in_flight.clone());
             let requests = input.filter_map(move |request| {
@@ -182,7 +194,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
                 let encoded = append_to_pb(target, &request).inspect_err(|error| tracing::error!(%error, "append"));
                 std::future::ready(encoded.ok())
             });
-            let opening = tokio::time::timeout(option.soft_ttl(), self.client.append(requests));
+            let opening = tokio::time::timeout(patience, self.client.append(requests));
             self.refused += 1;
             let replies = match opening.await {
                 Err(_) => return Err(timed_out()),
@@ -190,7 +202,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
                 Ok(Ok(response)) => response.into_inner(),
             };
             self.refused = 0;
-            let stream: Appends<'s> = Box::pin(in_order(replies, in_flight, option.soft_ttl()));
+            let stream: Appends<'s> = Box::pin(in_order(replies, in_flight, patience));
             Ok(stream)
         })
     }
@@ -288,5 +300,12 @@ mod tests {
         let pauses = |lane| [0, 1, 3, 99].map(|failures| pause_before(lane, failures).map(|pause| pause.as_millis()));
         assert_eq!(pauses(Lane::Liveness), [None; 4]);
         assert_eq!(pauses(Lane::Data), [None, Some(20), Some(100), Some(200)]);
+    }
+
+    #[test]
+    fn a_busy_member_is_waited_for_longer_than_a_heartbeat_is() {
+        let (heartbeat, patience) = (Duration::from_millis(37), Duration::from_millis(500));
+        assert_eq!(patience_for(Lane::Data, heartbeat, patience), patience);
+        assert_eq!(patience_for(Lane::Liveness, heartbeat, patience), heartbeat);
     }
 }
