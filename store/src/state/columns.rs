@@ -4,15 +4,25 @@
 //! Apart from each other, compaction moves files of events without reading them and has only values to merge. Both are
 //! flushed together, so that a crash leaves one moment of both.
 
-use rocksdb::{BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, LruCacheOptions, Options};
+use rocksdb::{BlockBasedOptions, Cache, ColumnFamilyDescriptor, LruCacheOptions, Options};
 
 /// Values that are read again soon: what a write replaces, what is listed.
 const CACHE_BYTES: usize = 32 << 20;
-/// The cache is cut into two to the power of this many parts. What is larger than one of them is read from its file again
-/// and again; RocksDB's own choice would be parts of half a MiB.
+/// The cache is cut into two to the power of this many parts. What is larger than one of them, such as an index, is read from
+/// its file again and again; RocksDB's own choice would be parts of half a MiB.
 const CACHE_SHARD_BITS: i32 = 2;
-/// Bytes of a piece of an index or a filter; the pieces come and go like data.
-const METADATA_BLOCK: usize = 8 << 10;
+/// Values from this size on lie in files of their own, and only where they lie is sorted and merged: a value is not written
+/// again with each compaction. In bytes.
+const APART_FROM: u64 = 512;
+/// Of these files the oldest share gives up the values that are still of use when their keys are merged, and such a merge
+/// is begun when so much of it is out of date.
+const TIDIED: f64 = 0.1;
+const OUT_OF_DATE: f64 = 0.5;
+/// So many new files of keys are merged into the others at once. What is written lies anywhere among the others, so that each
+/// merge goes through all of them; and each lookup asks the filters of all new files.
+const NEW_FILES: i32 = 16;
+/// Bytes of a file of keys: a merge moves the values of all keys of the files that it touches.
+const KEY_FILE_BYTES: u64 = 2 << 20;
 /// Of each column; all are flushed when one is full.
 const WRITE_BUFFER_BYTES: usize = 32 << 20;
 
@@ -84,16 +94,19 @@ fn data(cache: &Cache) -> Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);
     table.set_bloom_filter(10.0, false);
-    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
-    table.set_partition_filters(true);
-    table.set_metadata_block_size(METADATA_BLOCK);
     table.set_cache_index_and_filter_blocks(true);
-    table.set_pin_top_level_index_and_filter(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
     let mut options = column();
     options.set_block_based_table_factory(&table);
-    // Each compaction of the first level rewrites the next one, which holds most of the data: rather seldom.
-    options.set_level_zero_file_num_compaction_trigger(8);
+    options.set_enable_blob_files(true);
+    options.set_min_blob_size(APART_FROM);
+    options.set_enable_blob_gc(true);
+    options.set_blob_gc_age_cutoff(TIDIED);
+    options.set_blob_gc_force_threshold(OUT_OF_DATE);
+    options.set_target_file_size_base(KEY_FILE_BYTES);
+    options.set_level_zero_file_num_compaction_trigger(NEW_FILES);
+    options.set_level_zero_slowdown_writes_trigger(NEW_FILES * 2);
+    options.set_level_zero_stop_writes_trigger(NEW_FILES * 4);
     options
 }
 

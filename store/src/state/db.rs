@@ -76,7 +76,7 @@ impl StateDb {
         let of = |column: Column, name: &str| {
             self.db.property_int_value_cf(self.column(column), name).ok().flatten().unwrap_or(0)
         };
-        let names = ["rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables"];
+        let names = ["rocksdb.total-sst-files-size", "rocksdb.total-blob-file-size", "rocksdb.cur-size-all-mem-tables"];
         Column::ALL.iter().flat_map(|column| names.map(|name| of(*column, name))).sum()
     }
 
@@ -149,8 +149,42 @@ impl StateDb {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::raft_types::log_id;
+
+    fn put(db: &StateDb, key: &[u8], value: &Bytes) {
+        let stored = Stored { created: Revision(1), modified: Revision(1), value: value.clone() };
+        let mut batch = WriteBatch::default();
+        batch.put(keys::data(key), stored.encode());
+        db.write(batch).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_value_in_a_file_of_its_own_is_refused_and_a_copy_has_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let (dir, copy) = (temp.path().join("0"), temp.path().join("copy"));
+        let (key, value) = (Bytes::from_static(b"k"), Bytes::from(vec![b'v'; 4096]));
+        let db = StateDb::open(&dir, temp.path()).unwrap();
+        put(&db, &key, &value);
+        db.flush().unwrap();
+        let copied = db.copy_to(copy.clone()).unwrap();
+        drop(db);
+        let files = fs::read_dir(&dir).unwrap().map(|file| file.unwrap().path());
+        let file = files.into_iter().find(|path| path.extension().is_some_and(|end| end == "blob")).unwrap();
+        let mut bytes = fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        // Not through the hard link, which the copy shares.
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, bytes).unwrap();
+        let error = StateDb::open(&dir, temp.path()).unwrap().read(&key).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+        let whole = StateDb::open(&copy, temp.path()).unwrap();
+        assert_eq!(whole.read(&key).unwrap().0.unwrap().value, value);
+        drop((whole, copied));
+    }
 
     #[test]
     fn a_directory_with_events_beside_the_data_goes_on_without_them() {
