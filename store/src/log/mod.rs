@@ -36,6 +36,8 @@ use crate::raft_types::{LogId, RaftEntry, TypeConfig, Vote};
 use crate::wire;
 use cache::Cache;
 pub(crate) use offline::OfflineLog;
+#[cfg(test)]
+pub(crate) use wal::filler;
 pub(crate) use writer::Writing;
 use writer::{Job, Jobs};
 

@@ -41,9 +41,8 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 fn damage(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     while at + HEADER <= bytes.len() {
-        let left = BLOCK - at % BLOCK;
-        if left < HEADER {
-            at += left;
+        if filler(at) > 0 {
+            at += filler(at);
             continue;
         }
         if RECYCLED.contains(&bytes[at + HEADER - 1]) {
@@ -55,6 +54,12 @@ fn damage(bytes: &[u8]) -> Option<usize> {
         }
     }
     None
+}
+
+/// Bytes that are left of the block at `at` if no record fits into them: zeros, which belong to the next record's write.
+pub(crate) fn filler(at: usize) -> usize {
+    let left = BLOCK - at % BLOCK;
+    if left < HEADER { left } else { 0 }
 }
 
 /// The end of the record at `at`, if it is whole.
@@ -80,7 +85,7 @@ fn masked(crc: u32) -> u32 {
 /// Whether a later write follows the bad record at `bad`, or only its length is wrong.
 fn was_complete(bytes: &[u8], bad: usize) -> bool {
     let begins = |at: &usize| bytes.get(at + HEADER - 1).is_some_and(|kind| BEGINS.contains(kind));
-    let room = |at: &usize| BLOCK - at % BLOCK >= HEADER;
+    let room = |at: &usize| filler(*at) == 0;
     // A write of nothing does not exist; zeros would look like one.
     let later = (bad + 1..bytes.len()).filter(begins).filter(room);
     later.into_iter().any(|at| record(bytes, at).is_some_and(|end| end > at + HEADER))

@@ -91,6 +91,8 @@ fn lose_unsynced(from: &Path, to: &Path, random: &mut impl Rng) -> std::io::Resu
     };
     // The write that was under way had begun as an earlier one did.
     let bytes = fs::read(last)?;
-    let torn = &bytes[..random.random_range(0..=bytes.len().min(15))];
-    fs::OpenOptions::new().append(true).open(last)?.write_all(torn)
+    let mut torn = vec![0; crate::log::filler(bytes.len())];
+    torn.extend_from_slice(&bytes[..bytes.len().min(15)]);
+    torn.truncate(random.random_range(0..=torn.len()));
+    fs::OpenOptions::new().append(true).open(last)?.write_all(&torn)
 }
