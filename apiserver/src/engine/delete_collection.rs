@@ -1,14 +1,20 @@
 //! Deleting all objects of a collection that selectors choose.
 
+use futures::StreamExt as _;
+use futures::stream::FuturesOrdered;
 use mainstay_api::status::ApiResult;
 
 use super::{Call, DeleteOptions, Engine, ListOptions, Listing, Target};
+
+/// Deletions under way at once: the store writes together what comes together. One collection must not take the place of
+/// everybody else's calls.
+const AT_ONCE: usize = 32;
 
 impl Engine {
     /// Deletes what a list with these options shows; answers with that list.
     ///
     /// # Errors
-    /// Those of listing, and the first that a deletion gives.
+    /// Those of listing, and the first that a deletion gives; those after it are not begun.
     pub async fn delete_collection(
         &self,
         call: &mut Call,
@@ -17,14 +23,24 @@ impl Engine {
         options: &DeleteOptions,
     ) -> ApiResult<Listing> {
         let listing = self.list(target, list).await?;
-        for object in &listing.items {
-            let one = Target { namespace: object.namespace.clone(), name: object.name.clone(), ..target.clone() };
-            match self.delete(call, &one, options).await {
-                Ok(_) => {}
-                Err(error) if error.code() == 404 => {}
-                Err(error) => return Err(error),
+        let mut items = listing.items.iter();
+        let mut under_way = FuturesOrdered::new();
+        loop {
+            for item in items.by_ref().take(AT_ONCE - under_way.len()) {
+                let one = Target { namespace: item.namespace.clone(), name: item.name.clone(), ..target.clone() };
+                under_way.push_back(self.delete_if_there(call.clone(), one, options));
             }
+            let Some(warnings) = under_way.next().await else { break };
+            warnings?.into_iter().for_each(|warning| call.warn(warning));
         }
         Ok(listing)
+    }
+
+    /// Deletes one of them, unless somebody else has; its warnings.
+    async fn delete_if_there(&self, mut call: Call, one: Target, options: &DeleteOptions) -> ApiResult<Vec<String>> {
+        match self.delete(&mut call, &one, options).await {
+            Err(error) if error.code() != 404 => Err(error),
+            _ => Ok(call.warnings),
+        }
     }
 }

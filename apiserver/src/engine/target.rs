@@ -67,6 +67,7 @@ impl Target {
 }
 
 /// One call of the engine: who, when, under which guard, and the warnings gathered on the way.
+#[derive(Clone)]
 pub struct Call {
     /// The caller.
     pub user: UserInfo,
