@@ -94,17 +94,21 @@ fn joined(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
+/// Exit status of a master that was removed from its cluster: it does not help to start it again (`EX_CONFIG` of
+/// sysexits(3); for systemd, `RestartPreventExitStatus=78`).
+pub(crate) const REMOVED: u8 = 78;
+
 /// Runs the master until it is told to stop or cannot go on.
 pub(crate) fn run(args: ServerArgs) -> Result<ExitCode> {
     logging::daemon();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    runtime.block_on(serve(args))?;
+    let code = runtime.block_on(serve(args))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
-async fn serve(args: ServerArgs) -> Result<()> {
+async fn serve(args: ServerArgs) -> Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
     // First of all, so that a port that is taken is known before anything is written.
@@ -124,9 +128,15 @@ async fn serve(args: ServerArgs) -> Result<()> {
     let renewal = tokio::spawn(keys::renew_forever(args.clone(), keys.pki.clone(), store.clone(), stop.clone()));
     tracing::info!(name = args.name, url = args.api_url(), "the master is up");
     let outcome = tokio::select! {
-        _ = interrupt.recv() => Ok(()),
-        _ = terminate.recv() => Ok(()),
-        error = store.fatal() => Err(anyhow!("{error}")),
+        _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
+        _ = terminate.recv() => Ok(ExitCode::SUCCESS),
+        error = store.fatal() => match error {
+            StoreError::Removed { .. } => {
+                eprintln!("error: {error}");
+                Ok(ExitCode::from(REMOVED))
+            }
+            error => Err(anyhow!("{error}")),
+        },
     };
     stop.cancel();
     leading.await.context("the leader's tasks ended badly")?;

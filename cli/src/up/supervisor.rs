@@ -15,6 +15,7 @@ use super::file::ClusterFile;
 use super::progress::Progress;
 use super::{UpArgs, layout, lock, network, start, teardown};
 use crate::process::{Background, Remembered};
+use crate::server::REMOVED;
 
 /// What lives longer than this is started again after the shortest pause.
 const STEADY: Duration = Duration::from_secs(30);
@@ -139,9 +140,14 @@ impl Keeper {
         let mut pause = FIRST_PAUSE;
         loop {
             let born = Instant::now();
-            tokio::select! {
-                ended = child.wait() => tracing::warn!(?slot, ?ended, "a process ended"),
+            let ended = tokio::select! {
+                ended = child.wait() => ended,
                 () = self.stop.cancelled() => return,
+            };
+            tracing::warn!(?slot, ?ended, "a process ended");
+            if ended.is_ok_and(|status| status.code() == Some(REMOVED.into())) {
+                tracing::warn!(name = self.name(slot), "removed from the cluster, not started again");
+                return;
             }
             if !self.complete.load(Ordering::Relaxed) {
                 *self.failure.lock() = Some(format!("{}: {}", self.name(slot), background.last_words()));

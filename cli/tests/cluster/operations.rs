@@ -128,6 +128,10 @@ fn masters_are_removed_and_join_again_with_a_token_for_masters_only() {
     config_map(&cluster, "with-two");
     // The removed one finds out and ends; until then it may answer with what it knew.
     eventually("two are left", SOON, || members(&status(&cluster)).len() == 2);
+    eventually("it stays away", SOON, || {
+        let told = std::fs::read_to_string(cluster.dir().join("up.log")).unwrap();
+        told.lines().any(|line| line.contains(&leader) && line.contains("not started again"))
+    });
 
     let server = cluster.file()["masters"].as_array().unwrap().iter().find(|m| m["name"] != *leader).unwrap()["url"]
         .as_str()
