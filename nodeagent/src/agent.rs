@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use mainstay_client::{Api, EventRecorder, EventSource, Informer, ListParams, Store};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,7 +21,7 @@ use crate::lease::LeaseKeeper;
 use crate::machine::Machine;
 use crate::node::NodeKeeper;
 use crate::plan::Backoff;
-use crate::pod::{Inbox, Shared, run_worker};
+use crate::pod::{Inbox, Shared, cgroups, run_worker};
 use crate::runtime::{Census, CriRuntime, HollowRuntime, PodId, Runtime};
 use crate::server::Server;
 use crate::session::Session;
@@ -122,6 +123,8 @@ async fn watch_runtime(runtime: Arc<dyn Runtime>, changed: Arc<Notify>, stop: Ca
     }
 }
 
+/// Between two looks for what nobody knows of.
+const SWEEP: Duration = Duration::from_secs(10);
 /// So long the masters have to say which pods there are, before those that are noted go on.
 const FIRST_WORD: Duration = Duration::from_secs(3);
 
@@ -145,6 +148,9 @@ struct Manager {
     census: Census,
     /// None where nothing outlives the agent.
     checkpoint: Option<Checkpoint>,
+    /// Uids with control groups that nobody knew of at the last sweep.
+    strays: BTreeSet<String>,
+    swept: Instant,
 }
 
 /// Changes of anything else need not be noted.
@@ -157,8 +163,17 @@ fn noted(pod: &Pod) -> Noted {
 impl Manager {
     fn new(shared: Arc<Shared>, pods: Store<Pod>, changed: Arc<Notify>) -> Manager {
         let checkpoint = (!shared.runtime.hollow()).then(|| Checkpoint::new(&shared.config.root_dir));
-        let (workers, ended, census) = (BTreeMap::new(), BTreeSet::new(), Census::new());
-        Manager { shared, pods, changed, workers, ended, census, checkpoint }
+        Manager {
+            shared,
+            pods,
+            changed,
+            workers: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            census: Census::new(),
+            checkpoint,
+            strays: BTreeSet::new(),
+            swept: Instant::now(),
+        }
     }
 
     /// Until the masters say which pods there are, those go on that were here before.
@@ -199,7 +214,23 @@ impl Manager {
         if let Ok(census) = self.shared.runtime.census().await {
             self.compare(&census, synced, tasks, stop);
             self.census = census;
+            if synced && !self.shared.runtime.hollow() && self.swept.elapsed() > SWEEP {
+                self.sweep();
+            }
         }
+    }
+
+    /// A runtime that is killed in the middle of removing a pod forgets it before all of it is gone. What neither a worker
+    /// nor the runtime knows of, twice in a row, is nobody's.
+    fn sweep(&mut self) {
+        self.swept = Instant::now();
+        let mut strays = cgroups::of_pods(&self.shared.config.cgroup_root);
+        let in_runtime: BTreeSet<&str> = self.census.keys().map(|pod| pod.uid.as_str()).collect();
+        strays.retain(|uid, _| !self.workers.contains_key(uid) && !in_runtime.contains(uid.as_str()));
+        for (uid, dirs) in strays.iter().filter(|(uid, _)| self.strays.contains(*uid)) {
+            cgroups::end(uid, dirs);
+        }
+        self.strays = strays.into_keys().collect();
     }
 
     fn bury(&mut self) {

@@ -11,7 +11,7 @@ use mainstay_client::EventType;
 
 use super::hooks::{self, Of};
 use super::make::{self, ContainerInput};
-use super::{Shared, Sources, env, images, mounts, resources};
+use super::{Shared, Sources, cgroups, env, images, mounts};
 use crate::checkpoint::Checkpoint;
 use crate::plan::{Action, KillReason, Memory, Waiting, find};
 use crate::runtime::{PodRuntime, State};
@@ -381,7 +381,7 @@ impl Actor {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         };
-        resources::remove_pod_cgroups(&self.shared.config.cgroup_root, id.uid);
+        cgroups::remove(&self.shared.config.cgroup_root, id.uid);
         told(volumes, "remove volumes") && told(logs, "remove logs")
     }
 }

@@ -1,6 +1,7 @@
 //! A worker a pod: looks, plans, acts, and says what it sees.
 
 mod act;
+pub(crate) mod cgroups;
 mod env;
 pub(crate) mod fields;
 mod grpc;

@@ -1,7 +1,5 @@
 //! Requests and limits as cgroup settings.
 
-use std::path::Path;
-
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 use mainstay_api::quantity::Quantity;
 use mainstay_proto::cri::LinuxContainerResources;
@@ -57,24 +55,6 @@ pub(crate) fn cgroup_parent(root: &str, spec: &PodSpec, uid: &str) -> String {
         Qos::Guaranteed => format!("{root}/pod{uid}"),
         Qos::Burstable => format!("{root}/burstable/pod{uid}"),
         Qos::BestEffort => format!("{root}/besteffort/pod{uid}"),
-    }
-}
-
-/// Removes a pod's cgroups, which the runtime makes but leaves. Whatever still runs keeps its own.
-pub(crate) fn remove_pod_cgroups(root: &str, uid: &str) {
-    let root = root.trim_start_matches('/');
-    let base = Path::new("/sys/fs/cgroup");
-    let controllers = std::fs::read_dir(base).into_iter().flatten().flatten().map(|entry| entry.path());
-    for controller in controllers.chain([base.to_owned()]) {
-        for class in ["", "burstable", "besteffort"] {
-            let dir = controller.join(root).join(class).join(format!("pod{uid}"));
-            if !dir.is_dir() {
-                continue;
-            }
-            if let Err(error) = std::fs::remove_dir(&dir) {
-                tracing::debug!(%error, ?dir, "cgroup not removed");
-            }
-        }
     }
 }
 
