@@ -127,21 +127,29 @@ impl Observer {
         futures::future::join_all(expected.iter().map(|one| self.wait(*one, since))).await
     }
 
+    /// What does not stay may still come about for good: a fault is not felt at once.
     async fn wait(&self, expected: Expected, since: Instant) -> Measured {
         let bound = Duration::from_millis(expected.within_ms);
+        let mut relapsed = false;
         let took_ms = loop {
             let seen = tokio::time::timeout(LOOK_LIMIT, self.holds(expected.state)).await;
             let took = since.elapsed();
             match seen {
-                Ok(Ok(true)) if took <= bound => break Some(crate::report::millis(took)),
+                Ok(Ok(true)) if took <= bound => {
+                    if self.stays(expected).await {
+                        break Some(crate::report::millis(took));
+                    }
+                    relapsed = true;
+                }
                 _ if took > bound => break None,
                 _ => tokio::time::sleep(PAUSE).await,
             }
         };
-        let mut wrong = took_ms.filter(|took| *took < expected.not_before_ms).map(|_| "too soon");
-        if took_ms.is_some() && !self.stays(expected).await {
-            wrong = Some("it did not stay so");
-        }
+        let wrong = match took_ms {
+            Some(took) if took < expected.not_before_ms => Some("too soon"),
+            None if relapsed => Some("it did not stay so"),
+            _ => None,
+        };
         Measured { state: expected.state, within_ms: expected.within_ms, took_ms, wrong }
     }
 
