@@ -13,7 +13,7 @@ use super::pages::Pages;
 use super::snapshot::Snapshot;
 
 /// Bytes of recent events that a resource keeps for watches that resume.
-const RING_BYTES: usize = 16 << 20;
+const RING_BYTES: usize = 8 << 20;
 /// Events that a watcher may lag behind before it is cut off.
 const WATCHER_QUEUE: usize = 4096;
 
