@@ -105,7 +105,11 @@ pub(crate) fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Agent(args) => agent::run(*args),
         Command::Chaos { arguments } => chaos(&arguments),
         Command::Bench(command) => {
-            logging::client();
+            if command.is_member() {
+                logging::daemon()
+            } else {
+                logging::client()
+            }
             bench::run(command).map(|()| ExitCode::SUCCESS)
         }
         other => {

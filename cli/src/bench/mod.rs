@@ -36,6 +36,13 @@ pub(crate) enum BenchCommand {
     },
 }
 
+impl BenchCommand {
+    /// Whether this is a member under test, whose log goes to a file.
+    pub(crate) fn is_member(&self) -> bool {
+        matches!(self, Self::Member { .. })
+    }
+}
+
 /// How much load, and how results are printed.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LoadArgs {

@@ -143,10 +143,13 @@ async fn mainstay(dir: &Path) -> Result<System> {
 fn start_member(dir: &Path, spec: &MemberSpec) -> Result<Child> {
     let path = dir.join(format!("{}.json", spec.name));
     std::fs::write(&path, serde_json::to_vec(spec)?).with_context(|| format!("writing {}", path.display()))?;
+    let log = dir.join(format!("{}.log", spec.name));
+    let log = std::fs::File::create(&log).with_context(|| format!("making {}", log.display()))?;
     Command::new(std::env::current_exe().context("finding this executable")?)
         .args(["bench", "member"])
         .arg(&path)
         .stdin(Stdio::null())
+        .stderr(log)
         .kill_on_drop(true)
         .spawn()
         .context("starting a member")
