@@ -19,7 +19,7 @@ struct Moments {
 }
 
 /// Whether some order explains the calls of one register; `None` if this is not for them: something is set whatever it
-/// holds, or one value is written twice.
+/// holds, one value is written twice, or one is expected that its writer was not answered for and nobody saw.
 pub(crate) fn is_linearizable(calls: &[&Call]) -> Option<bool> {
     let writes = calls.iter().filter_map(|call| match call.action {
         Action::CompareAndSet { expected, new } => Some((expected, new, *call)),
@@ -28,16 +28,19 @@ pub(crate) fn is_linearizable(calls: &[&Call]) -> Option<bool> {
     let writes: Vec<(u64, u64, &Call)> = writes.collect();
     let distinct: BTreeSet<u64> = writes.iter().map(|(_, new, _)| *new).collect();
     let set = calls.iter().any(|call| matches!(call.action, Action::Set(_)));
-    if set || distinct.len() < writes.len() || distinct.contains(&INITIAL) {
+    let seen = first_seen(calls);
+    let unseen = writes.iter().filter(|(_, new, call)| call.outcome == Outcome::Unknown && !seen.contains_key(new));
+    let unseen: BTreeSet<u64> = unseen.map(|(_, new, _)| *new).collect();
+    let guessed = writes.iter().any(|(expected, _, _)| unseen.contains(expected));
+    if set || guessed || distinct.len() < writes.len() || distinct.contains(&INITIAL) {
         return None;
     }
-    Some(explain(calls, &writes).is_some())
+    Some(explain(calls, &writes, &seen).is_some())
 }
 
-fn explain(calls: &[&Call], writes: &[(u64, u64, &Call)]) -> Option<()> {
-    let seen: BTreeSet<u64> = calls.iter().filter_map(|call| seen(call)).collect();
+fn explain(calls: &[&Call], writes: &[(u64, u64, &Call)], seen: &BTreeMap<u64, Duration>) -> Option<()> {
     let happened = |(_, new, call): &&(u64, u64, &Call)| {
-        call.outcome == Outcome::Done || (call.outcome == Outcome::Unknown && seen.contains(new))
+        call.outcome == Outcome::Done || (call.outcome == Outcome::Unknown && seen.contains_key(new))
     };
     let mut after = BTreeMap::new();
     for (expected, new, call) in writes.iter().filter(happened) {
@@ -56,13 +59,33 @@ fn explain(calls: &[&Call], writes: &[(u64, u64, &Call)]) -> Option<()> {
         return None;
     }
     // One that nobody saw may still have taken the last value away.
-    let unseen = writes
-        .iter()
-        .filter(|(expected, new, call)| *expected == last && call.outcome == Outcome::Unknown && !seen.contains(new));
+    let unseen = writes.iter().filter(|(expected, new, call)| {
+        *expected == last && call.outcome == Outcome::Unknown && !seen.contains_key(new)
+    });
     if let Some((_, _, call)) = unseen.min_by_key(|(_, _, call)| call.sent) {
         moments.push(call);
     }
     moments.fit(calls, &place)
+}
+
+/// The values that the register certainly held, each with a moment by which it had done so. A write of unknown outcome whose
+/// value was held has found the one that it expected.
+pub(crate) fn first_seen(calls: &[&Call]) -> BTreeMap<u64, Duration> {
+    let unknown = calls.iter().filter_map(|call| match (call.action, call.outcome) {
+        (Action::CompareAndSet { expected, new }, Outcome::Unknown) => Some((new, expected)),
+        _ => None,
+    });
+    let unknown: BTreeMap<u64, u64> = unknown.collect();
+    let mut found: Vec<_> = calls.iter().filter_map(|call| Some((seen(call)?, call.answered))).collect();
+    let mut first = BTreeMap::new();
+    while let Some((value, at)) = found.pop() {
+        let known = first.entry(value).or_insert(Duration::MAX);
+        if at < *known {
+            *known = at;
+            found.extend(unknown.get(&value).map(|expected| (*expected, at)));
+        }
+    }
+    first
 }
 
 /// The value that the register held when a call took effect.
