@@ -14,7 +14,8 @@ impl Engine {
     /// Deletes what a list with these options shows; answers with that list.
     ///
     /// # Errors
-    /// Those of listing, and the first that a deletion gives; those after it are not begun.
+    /// Those of listing, and the first that a deletion gives; no more are begun then, and what is under way is finished: nothing is left half
+    /// done.
     pub async fn delete_collection(
         &self,
         call: &mut Call,
@@ -25,15 +26,20 @@ impl Engine {
         let listing = self.list(target, list).await?;
         let mut items = listing.items.iter();
         let mut under_way = FuturesOrdered::new();
+        let mut failure = None;
         loop {
-            for item in items.by_ref().take(AT_ONCE - under_way.len()) {
+            let room = if failure.is_none() { AT_ONCE - under_way.len() } else { 0 };
+            for item in items.by_ref().take(room) {
                 let one = Target { namespace: item.namespace.clone(), name: item.name.clone(), ..target.clone() };
                 under_way.push_back(self.delete_if_there(call.clone(), one, options));
             }
-            let Some(warnings) = under_way.next().await else { break };
-            warnings?.into_iter().for_each(|warning| call.warn(warning));
+            match under_way.next().await {
+                Some(Ok(warnings)) => warnings.into_iter().for_each(|warning| call.warn(warning)),
+                Some(Err(error)) => failure = failure.or(Some(error)),
+                None => break,
+            }
         }
-        Ok(listing)
+        failure.map_or(Ok(listing), Err)
     }
 
     /// Deletes one of them, unless somebody else has; its warnings.
