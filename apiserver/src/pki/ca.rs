@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
+use x509_parser::x509::AttributeTypeAndValue;
 
 /// How long the CA itself is good for.
 const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -254,7 +255,9 @@ pub(crate) fn requested_organisations(pem: &[u8]) -> Result<Vec<String>, String>
         x509_parser::pem::parse_x509_pem(pem).map_err(|_| "PEM block type must be CERTIFICATE REQUEST".to_owned())?;
     let (_, request) = X509CertificationRequest::from_der(&block.contents).map_err(|error| error.to_string())?;
     let names = request.certification_request_info.subject.iter_organization();
-    Ok(names.filter_map(|name| name.as_str().ok()).map(str::to_owned).collect())
+    let text = |name: &AttributeTypeAndValue<'_>| name.as_str().map(str::to_owned);
+    // One that cannot be read must not count as none: it could be a group that nobody may ask for.
+    names.map(text).collect::<Result<_, _>>().map_err(|error| format!("an organization is not readable: {error}"))
 }
 
 /// Source: `KeyUsage` of certificates.k8s.io/v1.
@@ -351,6 +354,15 @@ mod tests {
         let refused = ca.certify(&request(name), &[], HOUR).unwrap_err();
         assert!(refused.to_string().contains("several organizations"), "{refused}");
         assert!(ca.certify(b"junk", &[], HOUR).is_err());
+    }
+
+    #[test]
+    fn an_organisation_in_a_strange_encoding_is_refused_and_not_overlooked() {
+        let mut name = DistinguishedName::new();
+        let masters = rcgen::string::BmpString::try_from("system:masters").unwrap();
+        name.push(DnType::OrganizationName, rcgen::DnValue::BmpString(masters));
+        let refused = requested_organisations(&request(name)).unwrap_err();
+        assert!(refused.starts_with("an organization is not readable"), "{refused}");
     }
 
     #[test]
