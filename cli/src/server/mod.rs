@@ -132,7 +132,7 @@ async fn serve(args: ServerArgs) -> Result<ExitCode> {
         _ = terminate.recv() => Ok(ExitCode::SUCCESS),
         error = store.fatal() => match error {
             StoreError::Removed { .. } => {
-                eprintln!("error: {error}");
+                tracing::error!(%error, "this master ends");
                 Ok(ExitCode::from(REMOVED))
             }
             error => Err(anyhow!("{error}")),
