@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 use super::filter::Filter;
@@ -48,7 +48,9 @@ impl FromStr for Template {
 
     fn from_str(template: &str) -> Result<Self> {
         let mut rest = template;
-        parse_parts(&mut rest, false).map(Self).with_context(|| format!("error parsing jsonpath {template}"))
+        let parts = parse_parts(&mut rest, false);
+        // With its causes: who reads arguments shows the outermost only.
+        parts.map(Self).map_err(|error| anyhow!("error parsing jsonpath {template}: {error:#}"))
     }
 }
 
@@ -68,7 +70,7 @@ impl FromStr for JsonPath {
     fn from_str(path: &str) -> Result<Self> {
         let path = path.trim();
         let bare = path.strip_prefix('{').and_then(|path| path.strip_suffix('}')).unwrap_or(path);
-        parse_path(bare).map(Self)
+        parse_path(bare).map(Self).map_err(|error| anyhow!("{error:#}"))
     }
 }
 
@@ -351,5 +353,7 @@ mod tests {
         {
             assert!(wrong.parse::<Template>().is_err(), "{wrong}");
         }
+        let told = "{items".parse::<Template>().unwrap_err().to_string();
+        assert_eq!(told, "error parsing jsonpath {items: a brace is not closed");
     }
 }
