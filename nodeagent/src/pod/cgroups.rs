@@ -75,19 +75,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pods_are_found_in_every_hierarchy_and_removed_from_within() {
+    fn pods_are_found_in_every_hierarchy_and_ended_with_what_runs_in_them() {
         let temp = tempfile::tempdir().unwrap();
         for path in ["cpu/n/kubepods/podu1", "memory/n/kubepods/burstable/podu2/c1", "cpu/n/kubepods/burstable/podu2"] {
             std::fs::create_dir_all(temp.path().join(path)).unwrap();
         }
-        std::fs::write(temp.path().join("memory/n/kubepods/burstable/podu2/c1/cgroup.procs"), "0\n").unwrap();
+        let mut left = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let procs = temp.path().join("memory/n/kubepods/burstable/podu2/c1/cgroup.procs");
+        std::fs::write(procs, format!("0\n{}\n", left.id())).unwrap();
         let found = of_pods_in(temp.path(), "/n/kubepods");
         assert_eq!(
             found.iter().map(|(uid, dirs)| (uid.as_str(), dirs.len())).collect::<Vec<_>>(),
             [("u1", 1), ("u2", 2)]
         );
-        assert_eq!(processes(&found["u2"][0]), Vec::<i32>::new());
-        found.iter().for_each(|(uid, dirs)| end(uid, &dirs[..1]));
+        found.iter().for_each(|(uid, dirs)| end(uid, dirs));
+        assert!(!left.wait().unwrap().success(), "it was ended");
+        assert!(!temp.path().join("cpu/n/kubepods/burstable/podu2").exists());
         assert!(!temp.path().join("cpu/n/kubepods/podu1").exists());
     }
 }
