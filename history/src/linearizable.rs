@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(check(&[&calls[..], &[stale]].concat()).len(), 1);
     }
 
-    /// Small histories of one register, of which about one in three can be explained.
+    /// Small histories of one register, explicable or not.
     fn histories() -> impl Strategy<Value = Vec<Call>> {
         let one = (0..16_u64, 0..8_u64, 0..4_u64, 0..5_u8);
         proptest::collection::vec(one, 1..8).prop_map(|list| {

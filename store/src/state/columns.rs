@@ -11,8 +11,8 @@ const CACHE_BYTES: usize = 32 << 20;
 /// The cache is cut into two to the power of this many parts. What is larger than one of them, such as an index, is read from
 /// its file again and again; RocksDB's own choice would be parts of half a MiB.
 const CACHE_SHARD_BITS: i32 = 2;
-/// Values from this size on lie in files of their own, and only where they lie is sorted and merged: a value is not written
-/// again with each compaction. In bytes.
+/// Values from this size on lie in files of their own, and only where they lie is sorted and merged: a compaction
+/// writes again a few of them (see [`TIDIED`]) instead of all. In bytes.
 const APART_FROM: u64 = 512;
 /// Of these files the oldest share gives up the values that are still of use when their keys are merged, and such a merge
 /// is begun when so much of it is out of date.
@@ -21,7 +21,7 @@ const OUT_OF_DATE: f64 = 0.5;
 /// So many new files of keys are merged into the others at once. What is written lies anywhere among the others, so that each
 /// merge goes through all of them; and each lookup asks the filters of all new files.
 const NEW_FILES: i32 = 16;
-/// Bytes of a file of keys: a merge moves the values of all keys of the files that it touches.
+/// Bytes of a file of keys. A merge goes through whole files, and moves those of their values that lie in the oldest share.
 const KEY_FILE_BYTES: u64 = 2 << 20;
 /// Of each column; all are flushed when one is full.
 const WRITE_BUFFER_BYTES: usize = 32 << 20;
