@@ -1,7 +1,7 @@
 //! OpenAPI documents, made from resource rows and the type table: v3 per group and version with an index, and one v2 document.
-//! Prose descriptions are not carried.
 
 mod operation;
+mod prose;
 pub mod protobuf;
 mod schema;
 

@@ -150,8 +150,6 @@ pub struct Field {
     pub required: bool,
     /// OpenAPI `default` of the field.
     pub default: Option<Value>,
-    /// OpenAPI `default` of the elements.
-    pub element_default: Option<Value>,
     /// OpenAPI `enum`.
     pub values: Vec<&'static str>,
     /// `x-kubernetes-list-type`.

@@ -21,12 +21,18 @@ impl Edition {
         }
     }
 
-    /// A schema that is another one; v3 leaves room for siblings.
+    /// A schema that is another one.
     pub(super) fn link(self, name: &str) -> Map<String, Value> {
-        let link = json!({"$ref": self.reference(name)});
-        match link {
-            Value::Object(link) if self == Self::V2 => link,
-            link => Map::from_iter([("allOf".to_owned(), json!([link]))]),
+        Map::from_iter([("$ref".to_owned(), self.reference(name).into())])
+    }
+
+    /// In v3 nothing counts beside a reference; one that has siblings is enclosed.
+    pub(super) fn enclose(self, schema: &mut Map<String, Value>) {
+        if self == Self::V3
+            && schema.len() > 1
+            && let Some(reference) = schema.remove("$ref")
+        {
+            schema.insert("allOf".to_owned(), json!([{"$ref": reference}]));
         }
     }
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::operation::Edition;
+use super::prose::Prose;
 use super::{META, schema_name};
 use crate::resource::Resource;
+use crate::types::go_order::in_order;
 use crate::types::{self, Element, Field, ListType, Shape, Type};
 
 /// Types that every document speaks of.
@@ -14,6 +16,7 @@ const GENERAL: [&str; 6] = ["Status", "DeleteOptions", "WatchEvent", "ObjectMeta
 
 /// The schemas of all types that the paths of these rows speak of, by name.
 pub(super) fn closure(rows: &[&Resource], edition: Edition) -> Map<String, Value> {
+    let prose = Prose::read();
     let mut out = Map::new();
     let mut seen = BTreeSet::new();
     let mut open: Vec<&'static Type> = Vec::new();
@@ -29,11 +32,23 @@ pub(super) fn closure(rows: &[&Resource], edition: Edition) -> Map<String, Value
     while let Some(of) = open.pop() {
         if seen.insert(of.id()) && !is_inline(of) {
             open.extend(of.members().filter_map(|f| f.object()));
-            out.insert(of.name.to_owned(), structure(of, edition));
+            out.insert(of.name.to_owned(), structure(of, edition, &prose));
         }
     }
     out.insert(format!("{META}.Patch"), json!({"type": "object"}));
+    of_every_group(rows, &mut out);
     out
+}
+
+/// These are sent to, or come from, every group that a document is about.
+fn of_every_group(rows: &[&Resource], out: &mut Map<String, Value>) {
+    let groups: BTreeSet<(&str, &str)> = rows.iter().map(|row| (row.group.as_str(), row.version.as_str())).collect();
+    for kind in ["DeleteOptions", "WatchEvent"] {
+        let of = |(group, version): &(&str, &str)| json!({"group": group, "version": version, "kind": kind});
+        if let Some(schema) = out.get_mut(&format!("{META}.{kind}")) {
+            schema["x-kubernetes-group-version-kind"] = groups.iter().map(of).collect();
+        }
+    }
 }
 
 /// The schemas of a custom kind and of its lists, as its definition has them.
@@ -45,6 +60,7 @@ fn custom(row: &Resource, edition: Edition, out: &mut Map<String, Value>) {
         if edition == Edition::V3 {
             link.insert("description".into(), words.into());
         }
+        edition.enclose(&mut link);
         Value::Object(link)
     };
     let text = |words: &str| json!({"type": "string", "description": words});
@@ -121,20 +137,39 @@ fn is_inline(of: &Type) -> bool {
     of.hidden
 }
 
-fn structure(of: &Type, edition: Edition) -> Value {
-    if let Some(given) = &of.openapi {
-        return match (edition, given.get("oneOf")) {
-            (Edition::V2, Some(_)) => json!({"type": "string"}),
-            _ => given.clone(),
-        };
+fn structure(of: &'static Type, edition: Edition, prose: &Prose) -> Value {
+    let mut out = match &of.openapi {
+        Some(given) => given_form(given, edition),
+        None => Value::Object(members(of, edition, prose)),
+    };
+    if let Some(words) = prose.of_type(of.name) {
+        out["description"] = words.into();
     }
+    out
+}
+
+fn given_form(given: &Value, edition: Edition) -> Value {
+    match (edition, given.get("oneOf")) {
+        (Edition::V2, Some(_)) => json!({"type": "string"}),
+        _ => given.clone(),
+    }
+}
+
+fn members(of: &'static Type, edition: Edition, prose: &Prose) -> Map<String, Value> {
     let mut out = Map::new();
     out.insert("type".into(), "object".into());
-    let properties: Map<String, Value> = of.members().map(|f| (f.json.to_owned(), property(f, edition))).collect();
+    let described = |field: &Field| {
+        let mut schema = property(field, edition);
+        let words = prose.of_field(of.name, field.json, &field.values);
+        schema.extend(words.map(|words| ("description".to_owned(), words.into())));
+        edition.enclose(&mut schema);
+        (field.json.to_owned(), Value::Object(schema))
+    };
+    let properties: Map<String, Value> = of.members().map(described).collect();
     if !properties.is_empty() {
         out.insert("properties".into(), properties.into());
     }
-    let required: Vec<&str> = of.members().filter(|f| f.required).map(|f| f.json).collect();
+    let required: Vec<&str> = in_order(of).into_iter().filter(|f| f.required).map(|f| f.json).collect();
     if !required.is_empty() {
         out.insert("required".into(), required.into());
     }
@@ -150,10 +185,10 @@ fn structure(of: &Type, edition: Edition) -> Value {
     if let Some(unions) = &of.unions {
         out.insert("x-kubernetes-unions".into(), unions.clone());
     }
-    Value::Object(out)
+    out
 }
 
-fn property(field: &Field, edition: Edition) -> Value {
+fn property(field: &Field, edition: Edition) -> Map<String, Value> {
     let mut out = match field.shape {
         Shape::Single => element(field, edition),
         Shape::List => Map::from_iter([("type".into(), "array".into()), ("items".into(), items(field, edition))]),
@@ -171,7 +206,7 @@ fn property(field: &Field, edition: Edition) -> Value {
     if extensible {
         out.extend(extensions(field));
     }
-    Value::Object(out)
+    out
 }
 
 fn extensions(field: &Field) -> Vec<(String, Value)> {
@@ -200,19 +235,8 @@ fn extensions(field: &Field) -> Vec<(String, Value)> {
     out
 }
 
-/// Elements that are no pointers default to their zero value.
 fn items(field: &Field, edition: Edition) -> Value {
     let mut out = element(field, edition);
-    if edition == Edition::V3 {
-        let zero = match field.element {
-            Element::Object(id) if id.get().special.is_none() => Some(json!({})),
-            Element::String => Some(json!("")),
-            Element::Int32 | Element::Int64 => Some(json!(0)),
-            _ => None,
-        };
-        let default = field.element_default.clone().or(zero);
-        out.extend(default.map(|d| ("default".to_owned(), d)));
-    }
     if !field.values.is_empty() {
         out.insert("enum".into(), field.values.clone().into());
     }
@@ -240,6 +264,6 @@ fn element(field: &Field, edition: Edition) -> Map<String, Value> {
 
 /// The unnamed types are lists of strings.
 fn string_list() -> Map<String, Value> {
-    let items = json!({"type": "string", "default": ""});
+    let items = json!({"type": "string"});
     Map::from_iter([("type".to_owned(), "array".into()), ("items".to_owned(), items)])
 }

@@ -163,7 +163,7 @@ fn ordered<'v>(
 }
 
 /// The fields of a struct with those of inlined ones where they are.
-fn in_order(of: &'static Type) -> Vec<&'static Field> {
+pub(crate) fn in_order(of: &'static Type) -> Vec<&'static Field> {
     let opened = of.fields.iter().map(|field| match field.object() {
         Some(inner) if field.inlined => in_order(inner),
         _ => vec![field],

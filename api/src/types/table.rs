@@ -46,7 +46,6 @@ struct FieldRow {
     inl: u8,
     req: u8,
     def: Option<Value>,
-    edef: Option<Value>,
     #[serde(rename = "enum")]
     values: Vec<&'static str>,
     lt: &'static str,
@@ -142,7 +141,6 @@ impl From<FieldRow> for Field {
             inlined: row.inl != 0,
             required: row.req != 0,
             default: row.def,
-            element_default: row.edef,
             values: row.values,
             list_type,
             list_keys: row.lk,
