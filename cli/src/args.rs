@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::verbs::{
-    apply, auth, create, delete, describe, edit, events, exec, explain, expose, get, image, logs, nodes, patch,
-    port_forward, rollout, scale, set, wait,
+    api_resources, apply, auth, create, delete, describe, edit, events, exec, explain, expose, get, image, logs, nodes,
+    patch, port_forward, rollout, scale, set, wait,
 };
 use crate::{agent, bench, cluster, logging, server, up};
 
@@ -83,7 +83,7 @@ pub(crate) enum Command {
     /// List the fields of a kind
     Explain(explain::ExplainArgs),
     /// List the kinds that are served
-    ApiResources(explain::ResourcesArgs),
+    ApiResources(api_resources::ApiResourcesArgs),
     /// Measure how fast things are
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -148,7 +148,7 @@ async fn client(command: Command) -> Result<ExitCode> {
         Command::Wait(args) => wait::run(args).await,
         Command::Auth(args) => auth::run(args).await,
         Command::Explain(args) => explain::explain(args).await,
-        Command::ApiResources(args) => explain::resources(args).await,
+        Command::ApiResources(args) => api_resources::api_resources(args).await,
         Command::Up(_)
         | Command::Down(_)
         | Command::Server(_)

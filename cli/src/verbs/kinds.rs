@@ -1,5 +1,7 @@
 //! From the words that users type (`po`, `deploy`, `deployments.apps`, `Pod`) to rows of the resource table.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, bail};
 use mainstay_api::resource::{self, Resource};
 use mainstay_client::{DynamicApi, ListParams, Target};
@@ -74,6 +76,7 @@ fn row(definition: &Value) -> Option<Resource> {
         short_names: texts(&names["shortNames"]),
         categories: texts(&names["categories"]),
         namespaced: spec["scope"] == "Namespaced",
+        schema: version.pointer("/schema/openAPIV3Schema").cloned().map(Arc::new),
         ..Resource::default()
     })
 }

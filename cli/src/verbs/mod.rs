@@ -1,5 +1,6 @@
 //! kubectl's words over gRPC. Each verb is a file: its flags, and what it does with them.
 
+pub(crate) mod api_resources;
 pub(crate) mod apply;
 pub(crate) mod auth;
 pub(crate) mod create;

@@ -48,11 +48,32 @@ fn kubectl_and_helm_work_as_with_kubernetes() {
     assert!(kubectl.run("get nodes -o name").lines().count() == 2);
     assert!(kubectl.run("api-resources").contains("deployments"));
     assert!(kubectl.run("auth can-i create pods").starts_with("yes"));
-    assert!(kubectl.run("explain pod.spec.containers").contains("containers"));
+    explanations(&kubectl);
     objects(&kubectl);
     deployments(&kubectl);
     custom(&kubectl);
     chart(&cluster, &clients);
+}
+
+/// What kubectl says, and `mainstay` as well.
+fn explained(kubectl: &Kubectl<'_>, what: &str) -> String {
+    let command = format!("explain {what}");
+    let told = kubectl.run(&command);
+    assert_eq!(kubectl.cluster.mainstay(&command.split(' ').collect::<Vec<_>>()), told, "{command}");
+    told
+}
+
+fn explanations(kubectl: &Kubectl<'_>) {
+    let policy = explained(kubectl, "pod.spec.restartPolicy");
+    assert!(policy.contains("Restart policy for all containers within the pod."), "{policy}");
+    assert!(policy.contains(" - `\"OnFailure\"`"), "{policy}");
+    let fields = explained(kubectl, "deployment --recursive");
+    assert!(fields.contains("  containers\t<[]Container> -required-\n"), "{fields}");
+    for what in
+        ["pod", "pod.spec.containers", "pod.metadata.creationTimestamp", "crd.spec.versions.schema", "secret.data"]
+    {
+        explained(kubectl, what);
+    }
 }
 
 fn objects(kubectl: &Kubectl<'_>) {
@@ -143,7 +164,8 @@ fn custom(kubectl: &Kubectl<'_>) {
         let seen = || text(&kubectl.cluster.client(kubectl.program.as_os_str(), &arguments, "").stdout).contains("red");
         eventually("every master knows the kind", Duration::from_secs(10), seen);
     }
-    assert!(kubectl.run("explain gadget.spec.color").contains("How it looks."));
+    assert!(explained(kubectl, "gadget.spec.color").contains("How it looks."));
+    assert!(explained(kubectl, "gadget --recursive").contains("color\t<string> -required-\n"));
     kubectl.run("scale gadget one --replicas=5");
     assert!(kubectl.fails(r#"patch gd one --type merge -p {"spec":{"color":"blue"}}"#).contains("too many blue ones"));
     assert!(kubectl.fails(r#"patch gd one --type merge -p {"spec":{"color":"green"}}"#).contains("Unsupported value"));
