@@ -215,15 +215,18 @@ impl Manager {
             self.compare(&census, synced, tasks, stop);
             self.census = census;
             if synced && !self.shared.runtime.hollow() && self.swept.elapsed() > SWEEP {
-                self.sweep();
+                self.sweep().await;
             }
         }
     }
 
     /// A runtime that is killed in the middle of removing a pod forgets it before all of it is gone. What neither a worker
     /// nor the runtime knows of, twice in a row, is nobody's.
-    fn sweep(&mut self) {
+    async fn sweep(&mut self) {
         self.swept = Instant::now();
+        if let Err(error) = self.shared.runtime.end_strays().await {
+            tracing::debug!(%error, "no look for stray processes");
+        }
         let mut strays = cgroups::of_pods(&self.shared.config.cgroup_root);
         let in_runtime: BTreeSet<&str> = self.census.keys().map(|pod| pod.uid.as_str()).collect();
         strays.retain(|uid, _| !self.workers.contains_key(uid) && !in_runtime.contains(uid.as_str()));

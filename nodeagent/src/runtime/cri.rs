@@ -1,6 +1,7 @@
 //! Any runtime that speaks CRI v1, over its unix socket.
 
 mod convert;
+mod shims;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::events::ExitEvents;
 use super::{Census, ExecResult, PodRuntime, Runtime, RuntimeError, RuntimeInfo};
+use shims::Shims;
 
 /// For calls that only look.
 const QUICK: Duration = Duration::from_secs(10);
@@ -27,12 +29,14 @@ const ANSWER_BYTES: usize = 64 << 20;
 pub struct CriRuntime {
     channel: Channel,
     exits: ExitEvents,
+    shims: Shims,
 }
 
 impl CriRuntime {
     /// For the socket of an endpoint such as `unix:///run/containerd/containerd.sock`; must be called within tokio.
     pub fn connect(endpoint: &str) -> CriRuntime {
         let path = PathBuf::from(endpoint.strip_prefix("unix://").unwrap_or(endpoint));
+        let shims = Shims::new(path.clone());
         let connect = tower::service_fn(move |_: Uri| {
             let path = path.clone();
             async move {
@@ -43,7 +47,7 @@ impl CriRuntime {
         let endpoint = Endpoint::from_static("http://localhost").connect_timeout(Duration::from_secs(2));
         let channel = endpoint.connect_with_connector_lazy(connect);
         let exits = ExitEvents::subscribe(channel.clone());
-        CriRuntime { channel, exits }
+        CriRuntime { channel, exits, shims }
     }
 
     fn runtime(&self) -> RuntimeServiceClient<Channel> {
@@ -131,6 +135,7 @@ impl Runtime for CriRuntime {
     }
 
     async fn create_sandbox(&self, config: wire::PodSandboxConfig) -> Result<String, RuntimeError> {
+        let _making = self.shims.making();
         let request = wire::RunPodSandboxRequest { config: Some(config), runtime_handler: String::new() };
         Ok(within(SLOW, self.runtime().run_pod_sandbox(request)).await?.pod_sandbox_id)
     }
@@ -239,6 +244,13 @@ impl Runtime for CriRuntime {
         let trouble: Vec<_> = conditions.iter().filter(|c| !c.status).map(convert::trouble).collect();
         let trouble = (!trouble.is_empty()).then(|| trouble.join(", "));
         Ok(RuntimeInfo { name: version.runtime_name, version: version.runtime_version, trouble })
+    }
+
+    async fn end_strays(&self) -> Result<(), RuntimeError> {
+        let settled = self.shims.settled();
+        let sandboxes: Vec<String> = self.sandboxes(None).await?.into_iter().map(|sandbox| sandbox.id).collect();
+        self.shims.end_strays(&sandboxes, settled);
+        Ok(())
     }
 
     async fn changed(&self) {

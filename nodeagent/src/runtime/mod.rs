@@ -135,6 +135,11 @@ pub trait Runtime: Send + Sync {
     async fn pull(&self, image: &str, auth: Option<wire::AuthConfig>) -> Result<String, RuntimeError>;
     /// Name, version, readiness.
     async fn info(&self) -> Result<RuntimeInfo, RuntimeError>;
+    /// Ends processes that the runtime lost track of; to be called now and then. What is found for the first time is left
+    /// until the next call.
+    async fn end_strays(&self) -> Result<(), RuntimeError> {
+        Ok(())
+    }
     /// Waits until something may have changed. May also return without a change; never before a short while.
     async fn changed(&self);
     /// Containers exist in memory only: there are no files to mount, probes hold, logs are made up.
