@@ -26,6 +26,10 @@ const KEY_FILE_BYTES: u64 = 2 << 20;
 /// Of each column; all are flushed when one is full.
 const WRITE_BUFFER_BYTES: usize = 32 << 20;
 
+/// Bytes that are written to a file at once. Of large pieces the page cache makes large pages, which are seldom at hand; in a
+/// guest whose host takes back what is free they cost more than all else of a flush.
+const PIECE_BYTES: u64 = 64 << 10;
+
 /// A column family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
@@ -65,6 +69,7 @@ pub(super) fn options(create: bool) -> Options {
     options.create_missing_column_families(true);
     options.set_atomic_flush(true);
     options.set_bytes_per_sync(1 << 20);
+    options.set_writable_file_max_buffer_size(PIECE_BYTES);
     small_footprint(&mut options);
     options
 }
