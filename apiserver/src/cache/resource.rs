@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use mainstay_store::{Event, EventKind, Revision};
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
@@ -108,7 +109,9 @@ impl ResourceCache {
         self.pages.forget_idle(Instant::now());
         let mut state = self.state.write();
         let previous = state.snapshot.objects.get(&event.key).cloned();
-        let Some(object) = CachedObject::new(event.key.clone(), event.value.clone(), event.revision) else { return };
+        // An event's bytes are a piece of a log entry, or of a message with many of them, which would be kept with them.
+        let (key, value) = (Bytes::copy_from_slice(&event.key), Bytes::copy_from_slice(&event.value));
+        let Some(object) = CachedObject::new(key, value, event.revision) else { return };
         let object = Arc::new(object);
         let scopes = state.scopes(&object, previous.as_deref());
         match &previous {
@@ -189,8 +192,6 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     fn event(revision: u64, name: &str, node: &str, kind: EventKind) -> Event {
