@@ -118,6 +118,10 @@ async fn a_master_that_holds_something_else_says_so_and_joins_anew() {
     assert!(matches!(error, StoreError::Diverged { .. }), "{error}");
     c.shutdown().await;
     drop(c);
+    // A process ends before its data is set aside; here it only stops, and its databases close a moment later.
+    for (db, columns) in databases(&cluster.dir("c")) {
+        drop(closed(&db, columns).await);
+    }
     let aside = mainstay_store::set_aside_diverged(&cluster.dir("c")).unwrap().expect("it was marked");
     assert!(aside.exists());
     let c = cluster.join("c", &[&a, &b_store]).await;
@@ -128,17 +132,27 @@ async fn a_master_that_holds_something_else_says_so_and_joins_anew() {
     }
 }
 
-/// Changes the recorded checksum, as if something had once been applied differently.
-async fn spoil(data_dir: &Path) {
+/// A master's log and state, with their columns.
+fn databases(data_dir: &Path) -> [(PathBuf, &'static [&'static str]); 2] {
     let current = std::fs::read_to_string(data_dir.join("state/CURRENT")).unwrap();
-    let state = data_dir.join("state").join(current.trim());
-    let db = loop {
-        match rocksdb::DB::open_cf(&rocksdb::Options::default(), &state, ["default", "history"]) {
-            Ok(db) => break db,
+    [(data_dir.join("log"), &["default"]), (data_dir.join("state").join(current.trim()), &["default", "history"])]
+}
+
+/// A database, once whoever had it has closed it.
+async fn closed(db: &Path, columns: &[&str]) -> rocksdb::DB {
+    loop {
+        match rocksdb::DB::open_cf(&rocksdb::Options::default(), db, columns) {
+            Ok(db) => return db,
             Err(error) if error.to_string().contains("lock") => tokio::time::sleep(Duration::from_millis(20)).await,
             Err(error) => panic!("{error}"),
         }
-    };
+    }
+}
+
+/// Changes the recorded checksum, as if something had once been applied differently.
+async fn spoil(data_dir: &Path) {
+    let [_, (state, columns)] = databases(data_dir);
+    let db = closed(&state, columns).await;
     let mut applied = db.get(b"m/applied").unwrap().unwrap();
     let last = applied.len() - 1;
     applied[last] ^= 1;
