@@ -3,13 +3,17 @@
 mod convert;
 mod shims;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use containerd_client::services::v1::GetContainerRequest;
+use containerd_client::services::v1::containers_client::ContainersClient;
 use mainstay_proto::cri as wire;
 use mainstay_proto::cri::image_service_client::ImageServiceClient;
 use mainstay_proto::cri::runtime_service_client::RuntimeServiceClient;
+use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::events::ExitEvents;
@@ -92,6 +96,17 @@ impl CriRuntime {
         Ok(within(QUICK, self.runtime().list_containers(request)).await?.containers)
     }
 
+    /// Whether containerd knows a container, one that somebody else made or that is being made as well.
+    async fn has_container(&self, id: &str) -> Result<bool, RuntimeError> {
+        let mut request = tonic::Request::new(GetContainerRequest { id: id.to_owned() });
+        request.metadata_mut().insert("containerd-namespace", MetadataValue::from_static(shims::NAMESPACE));
+        match within(QUICK, ContainersClient::new(self.channel.clone()).get(request)).await {
+            Ok(_) => Ok(true),
+            Err(RuntimeError::NotFound(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// `None` if it went away since it was listed.
     async fn sandbox_status(&self, id: String) -> Result<Option<wire::PodSandboxStatus>, RuntimeError> {
         let request = wire::PodSandboxStatusRequest { pod_sandbox_id: id, verbose: false };
@@ -135,7 +150,6 @@ impl Runtime for CriRuntime {
     }
 
     async fn create_sandbox(&self, config: wire::PodSandboxConfig) -> Result<String, RuntimeError> {
-        let _making = self.shims.making();
         let request = wire::RunPodSandboxRequest { config: Some(config), runtime_handler: String::new() };
         Ok(within(SLOW, self.runtime().run_pod_sandbox(request)).await?.pod_sandbox_id)
     }
@@ -247,9 +261,15 @@ impl Runtime for CriRuntime {
     }
 
     async fn end_strays(&self) -> Result<(), RuntimeError> {
-        let settled = self.shims.settled();
-        let sandboxes: Vec<String> = self.sandboxes(None).await?.into_iter().map(|sandbox| sandbox.id).collect();
-        self.shims.end_strays(&sandboxes, settled);
+        let running = self.shims.running();
+        let sandboxes: BTreeSet<String> = self.sandboxes(None).await?.into_iter().map(|sandbox| sandbox.id).collect();
+        let mut unknown = BTreeSet::new();
+        for shim in running.into_iter().filter(|shim| !sandboxes.contains(&shim.container)) {
+            if !self.has_container(&shim.container).await? {
+                unknown.insert(shim);
+            }
+        }
+        self.shims.end_strays(unknown);
         Ok(())
     }
 
