@@ -1,13 +1,11 @@
 //! `xtask gen-columns`: the definitions of the columns that objects are printed in.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
 /// Writes `api/tables/columns.json`; says so and does nothing when the facts are not beside the repository.
 pub fn run() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = crate::root()?;
     let facts = root.join("../shared/kubernetes-1.36/columns.json");
     if !facts.is_file() {
         println!("gen-columns: {} is absent, the committed table stays as it is", facts.display());

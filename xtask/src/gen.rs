@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 /// Writes every table; says so and does nothing when the facts are not beside the repository.
 pub fn run() -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = crate::root()?;
     let facts = root.join("../shared/kubernetes-1.36");
     if !facts.is_dir() {
         println!("gen: ../shared/kubernetes-1.36 is absent, the committed tables stay as they are");

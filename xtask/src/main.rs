@@ -4,6 +4,9 @@ mod arrows;
 mod columns;
 mod r#gen;
 
+use std::path::PathBuf;
+
+use anyhow::Context;
 use clap::Parser;
 
 /// What to do for the repository.
@@ -15,6 +18,12 @@ enum Task {
     GenColumns,
     /// Checks which crate depends on which.
     Arrows,
+}
+
+/// The top of the checkout that runs, which need not be the one that was compiled: a target directory may be shared between several.
+fn root() -> anyhow::Result<PathBuf> {
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo run -p xtask`")?;
+    Ok(PathBuf::from(folder).join(".."))
 }
 
 fn main() -> anyhow::Result<()> {

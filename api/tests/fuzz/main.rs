@@ -6,7 +6,7 @@ mod mutate;
 mod run;
 mod seeds;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use mainstay_api::cel::{CALL_BUDGET, Env, Program, Scope, Type, Val, rule_errors};
 use mainstay_api::schema::Structural;
@@ -15,8 +15,9 @@ use mainstay_api::ssa::FieldSet;
 use mainstay_api::{decode, field, patch, protobuf, quantity, schema, time, types, yaml};
 use serde_json::{Value, json};
 
+/// Where the checkout is that runs, not the one that was compiled: a target directory may be shared between several.
 fn crashes() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/crashes")
+    PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("tests/fuzz/crashes")
 }
 
 fn fuzz(name: &'static str, seeds: &'static [&'static [u8]], target: fn(&[u8])) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::TestCluster;
+use crate::support::{TestCluster, beside};
 
 #[test]
 fn the_npm_client_lists_and_watches() {
@@ -12,8 +12,7 @@ fn the_npm_client_lists_and_watches() {
         return;
     };
     let cluster = TestCluster::up(2, &[]);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/client.mjs");
     let folder = format!("MAINSTAY_NODE_CLIENT={}", modules.display());
-    let said = cluster.succeed("env".as_ref(), &[&folder, "node", script], "");
+    let said = cluster.succeed("env".as_ref(), &[&folder, "node", &beside("tests/cluster/client.mjs")], "");
     assert_eq!(said.lines().last(), Some("seen: ADDED MODIFIED DELETED"), "{said}");
 }

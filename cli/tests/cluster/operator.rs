@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::support::{TestCluster, eventually};
+use crate::support::{TestCluster, beside, eventually};
 
 const DEFINITION: &str = r"
 apiVersion: apiextensions.k8s.io/v1
@@ -64,7 +64,7 @@ fn an_operator_of_kopf_outlives_the_leader() {
     let log = std::fs::File::create(cluster.dir().join("operator.log")).unwrap();
     let _operator = Operator(
         Command::new(bin.join("../venv/bin/python"))
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/greetings.py"))
+            .arg(beside("tests/cluster/greetings.py"))
             .env("KUBECONFIG", cluster.kubeconfig())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::TestCluster;
+use crate::support::{TestCluster, beside};
 
 /// Python with the packages that `.ci/tools` installs.
 fn python() -> Option<PathBuf> {
@@ -17,8 +17,7 @@ fn python() -> Option<PathBuf> {
 fn the_python_client_lists_and_watches() {
     let Some(python) = python() else { return };
     let cluster = TestCluster::up(2, &[]);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/client.py");
-    let said = cluster.succeed(python.as_os_str(), &[script], "");
+    let said = cluster.succeed(python.as_os_str(), &[&beside("tests/cluster/client.py")], "");
     assert_eq!(said.lines().last(), Some("seen: ADDED MODIFIED DELETED"), "{said}");
 }
 
@@ -26,8 +25,7 @@ fn the_python_client_lists_and_watches() {
 fn a_generated_grpc_client_writes_reads_and_watches() {
     let Some(python) = python() else { return };
     let cluster = TestCluster::up(0, &[]);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/grpc_client.py");
-    let proto = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto/proto/objects.proto");
-    let said = cluster.succeed(python.as_os_str(), &[script, proto], "");
+    let (script, proto) = (beside("tests/cluster/grpc_client.py"), beside("../proto/proto/objects.proto"));
+    let said = cluster.succeed(python.as_os_str(), &[&script, &proto], "");
     assert_eq!(said.lines().last(), Some("seen: MODIFIED a, DELETED b"), "{said}");
 }

@@ -144,6 +144,12 @@ pub(crate) fn run(command: &mut Command) -> Output {
 }
 
 /// What a program printed.
+/// A file of the checkout that is tested, by its path from this crate. It need not be the checkout that was compiled: a
+/// target directory may be shared between several.
+pub(crate) fn beside(path: &str) -> String {
+    format!("{}/{path}", std::env::var("CARGO_MANIFEST_DIR").unwrap())
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
