@@ -11,11 +11,13 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
-/// What wakes the agent: containers that end, start or run out of memory. containerd's filter language.
-const TOPICS: [&str; 3] = [r#"topic=="/tasks/exit""#, r#"topic=="/tasks/start""#, r#"topic=="/tasks/oom""#];
+/// What wakes the agent: containers that end, start or run out of memory. containerd's CRI side shows an end only once it
+/// has deleted the task, a good while after it. containerd's filter language.
+const TOPICS: [&str; 4] =
+    [r#"topic=="/tasks/exit""#, r#"topic=="/tasks/delete""#, r#"topic=="/tasks/start""#, r#"topic=="/tasks/oom""#];
 /// Between two attempts to subscribe.
 const RETRY: Duration = Duration::from_millis(500);
-/// After an exit, containerd's CRI side needs a moment until it shows it.
+/// After an event, containerd's CRI side needs a moment until it shows what happened.
 const SETTLE: Duration = Duration::from_millis(20);
 
 /// A subscription that renews itself and ends when dropped.
