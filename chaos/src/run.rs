@@ -51,7 +51,8 @@ pub async fn run(
     }
     let faults = course.faults;
     let finished = workload.finish().await?;
-    let left = leaks::check(&before, &left_over(&before, cluster).await?);
+    let objects = finished.notes.acknowledged.lock().len();
+    let left = leaks::check(&before, &left_over(&before, cluster).await?, objects);
     Ok(judge(scenario, seed, faults, &finished, left))
 }
 
