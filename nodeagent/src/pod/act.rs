@@ -11,6 +11,7 @@ use mainstay_client::EventType;
 
 use super::hooks::{self, Of};
 use super::make::{self, ContainerInput};
+use super::making::Making;
 use super::{Shared, Sources, cgroups, env, images, mounts};
 use crate::checkpoint::Checkpoint;
 use crate::plan::{Action, KillReason, Memory, Waiting, find};
@@ -32,6 +33,7 @@ const LEAST_GRACE: Duration = Duration::from_secs(2);
 /// Does what plans say, for one pod.
 pub(super) struct Actor {
     pub shared: Arc<Shared>,
+    pub making: Making,
     tokens: BTreeMap<TokenKey, (String, Instant)>,
     /// As last fetched: a container can be restarted while no master answers.
     fetched: Option<Sources>,
@@ -41,7 +43,13 @@ pub(super) struct Actor {
 
 impl Actor {
     pub fn new(shared: Arc<Shared>) -> Actor {
-        Actor { shared, tokens: BTreeMap::new(), fetched: None, pre_stopped: parking_lot::Mutex::default() }
+        Actor {
+            shared,
+            making: Making::default(),
+            tokens: BTreeMap::new(),
+            fetched: None,
+            pre_stopped: parking_lot::Mutex::default(),
+        }
     }
 
     /// Performs the steps in order; false as soon as one fails. Kills go in parallel.
@@ -131,7 +139,7 @@ impl Actor {
             tracing::warn!(%error, dir = config.log_directory, "cannot make the log directory");
             return false;
         }
-        match self.shared.runtime.create_sandbox(config).await {
+        match self.making.call(self.shared.runtime.create_sandbox(config)).await {
             Ok(_) => {
                 memory.sandbox_retry_at = None;
                 true
@@ -204,8 +212,8 @@ impl Actor {
             std::fs::create_dir_all(logs).map_err(|e| waits("CreateContainerError", &e.to_string()))?;
         }
         let sandbox_config = make::sandbox_config(&self.shared.config, pod, sandbox.attempt);
-        let made = self.shared.runtime.create_container(&sandbox.id, config, sandbox_config).await;
-        let id = made.map_err(|e| waits("CreateContainerError", &e.to_string()))?;
+        let made = self.shared.runtime.create_container(&sandbox.id, config, sandbox_config);
+        let id = self.making.call(made).await.map_err(|e| waits("CreateContainerError", &e.to_string()))?;
         self.shared.event(
             pod,
             Some(&spec.name),
@@ -213,7 +221,8 @@ impl Actor {
             "Created",
             format!("Created container: {}", spec.name),
         );
-        self.shared.runtime.start_container(&id).await.map_err(|e| waits("RunContainerError", &e.to_string()))?;
+        let started = self.making.call(self.shared.runtime.start_container(&id)).await;
+        started.map_err(|e| waits("RunContainerError", &e.to_string()))?;
         self.shared.event(
             pod,
             Some(&spec.name),

@@ -9,6 +9,7 @@ mod hooks;
 mod http;
 mod images;
 pub(crate) mod make;
+mod making;
 mod mounts;
 mod probes;
 mod publish;

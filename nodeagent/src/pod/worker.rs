@@ -196,7 +196,11 @@ impl Worker {
     }
 
     async fn carry_out(&mut self, wanted: &Wanted, runtime: &PodRuntime, plan: &Plan) {
-        let inbox = Arc::clone(&self.inbox);
+        let (inbox, making) = (Arc::clone(&self.inbox), self.actor.making.clone());
+        let dropped = async {
+            inbox.hurried(wanted).await;
+            making.paused().await;
+        };
         tokio::select! {
             done = self.actor.perform(&wanted.pod, runtime, &plan.actions, &mut self.memory) => {
                 if !done {
@@ -204,7 +208,7 @@ impl Worker {
                 }
             }
             // The pod is to end, or to end sooner: what was under way is dropped and planned anew.
-            () = inbox.hurried(wanted) => {}
+            () = dropped => {}
         }
     }
 
