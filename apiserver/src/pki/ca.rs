@@ -1,5 +1,6 @@
 //! The certificate authority: which certificates there are, and what each of them says.
 
+use super::request::{Requested, with_subject};
 use super::{PkiError, PkiResult, crypto};
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -10,9 +11,6 @@ use rcgen::{
 };
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
-use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::prelude::FromDer;
-use x509_parser::x509::AttributeTypeAndValue;
 
 /// How long the CA itself is good for.
 const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -223,41 +221,26 @@ impl ClusterCa {
     /// Kubernetes' words, and for so long. PEM of the certificate.
     ///
     /// # Errors
-    /// When the request is malformed, its self-signature wrong, or asks for what this CA does not issue: extensions other
-    /// than alternative names and usages, more than one organisation.
+    /// When the request is malformed, its self-signature wrong, or a usage is none that this CA issues certificates for.
     pub fn certify(&self, request_pem: &[u8], usages: &[String], lifetime: Duration) -> PkiResult<String> {
         let damaged = |why: String| PkiError::Damaged { what: "the certificate request".into(), why };
-        if requested_organisations(request_pem).map_err(damaged)?.len() > 1 {
-            return Err(damaged("it names several organizations, of which a certificate can have one here".into()));
-        }
         if let Some(usage) = usages.iter().find(|usage| key_usage(usage).is_none() && extended_usage(usage).is_none()) {
             return Err(damaged(format!("this CA does not issue certificates for {usage:?}")));
         }
-        let text = std::str::from_utf8(request_pem).map_err(|error| damaged(error.to_string()))?;
-        let mut request =
-            CertificateSigningRequestParams::from_pem(text).map_err(|error| damaged(error.to_string()))?;
-        let params = &mut request.params;
+        let asked = Requested::read(request_pem).map_err(damaged)?;
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = asked.names;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = usages.iter().filter_map(|usage| key_usage(usage)).collect();
         params.extended_key_usages = usages.iter().filter_map(|usage| extended_usage(usage)).collect();
         params.use_authority_key_identifier_extension = true;
-        validity(params, lifetime);
-        Ok(request.signed_by(&self.issuer).map_err(crypto("sign a certificate"))?.pem())
+        validity(&mut params, lifetime);
+        let certificate = params.signed_by(&asked.key, &self.issuer).map_err(crypto("sign a certificate"))?;
+        let signed = with_subject(certificate.der(), &asked.subject, self.issuer.key());
+        let signed = signed.map_err(|why| PkiError::Crypto { what: "sign a certificate", why })?;
+        let lines = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        Ok(pem::encode_config(&pem::Pem::new("CERTIFICATE", signed), lines))
     }
-}
-
-/// The organisations in the subject of a request (PEM of PKCS#10).
-///
-/// # Errors
-/// Why it is no such request.
-pub(crate) fn requested_organisations(pem: &[u8]) -> Result<Vec<String>, String> {
-    let (_, block) =
-        x509_parser::pem::parse_x509_pem(pem).map_err(|_| "PEM block type must be CERTIFICATE REQUEST".to_owned())?;
-    let (_, request) = X509CertificationRequest::from_der(&block.contents).map_err(|error| error.to_string())?;
-    let names = request.certification_request_info.subject.iter_organization();
-    let text = |name: &AttributeTypeAndValue<'_>| name.as_str().map(str::to_owned);
-    // One that cannot be read must not count as none: it could be a group that nobody may ask for.
-    names.map(text).collect::<Result<_, _>>().map_err(|error| format!("an organization is not readable: {error}"))
 }
 
 /// Source: `KeyUsage` of certificates.k8s.io/v1.
@@ -321,6 +304,9 @@ fn validity(params: &mut CertificateParams, lifetime: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use x509_parser::extensions::GeneralName;
+    use x509_parser::prelude::FromDer;
+
     use super::super::{der, verify_client};
     use super::*;
 
@@ -347,22 +333,26 @@ mod tests {
     }
 
     #[test]
-    fn several_organisations_are_refused_and_not_lost() {
+    fn a_certificate_names_all_organisations_of_its_request() {
         let ca = ClusterCa::create().unwrap();
         let mut name = distinguished(&Identity { user: "jane".into(), group: Some("devs".into()) });
         name.push(DnType::CustomDnType(vec![2, 5, 4, 10]), "ops");
-        let refused = ca.certify(&request(name), &[], HOUR).unwrap_err();
-        assert!(refused.to_string().contains("several organizations"), "{refused}");
+        let certificate = der(&ca.certify(&request(name), &["client auth".to_owned()], HOUR).unwrap());
+        let found = verify_client(&der(ca.cert_pem()), &certificate, jiff::Timestamp::now()).unwrap();
+        assert_eq!((found.user.as_str(), found.groups), ("jane", vec!["devs".to_owned(), "ops".to_owned()]));
         assert!(ca.certify(b"junk", &[], HOUR).is_err());
     }
 
     #[test]
-    fn an_organisation_in_a_strange_encoding_is_refused_and_not_overlooked() {
-        let mut name = DistinguishedName::new();
-        let masters = rcgen::string::BmpString::try_from("system:masters").unwrap();
-        name.push(DnType::OrganizationName, rcgen::DnValue::BmpString(masters));
-        let refused = requested_organisations(&request(name)).unwrap_err();
-        assert!(refused.starts_with("an organization is not readable"), "{refused}");
+    fn a_certificate_is_for_the_alternative_names_of_its_request() {
+        let ca = ClusterCa::create().unwrap();
+        let names = ["web.example.com".to_owned(), "10.1.2.3".to_owned()];
+        let params = CertificateParams::new(names.clone()).unwrap();
+        let request = params.serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap();
+        let certificate = der(&ca.certify(request.as_bytes(), &["server auth".to_owned()], HOUR).unwrap());
+        let (_, certificate) = x509_parser::certificate::X509Certificate::from_der(&certificate).unwrap();
+        let found = certificate.subject_alternative_name().unwrap().unwrap().value.general_names.clone();
+        assert_eq!(found, [GeneralName::DNSName("web.example.com"), GeneralName::IPAddress(&[10, 1, 2, 3])]);
     }
 
     #[test]

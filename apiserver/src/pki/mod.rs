@@ -6,15 +6,16 @@ mod check;
 mod directory;
 mod enrol;
 mod join;
+mod request;
 mod service_account;
 mod tls;
 
-pub(crate) use ca::requested_organisations;
 pub use ca::{ClusterCa, Identity, Issued, LEAF_LIFETIME, Profile, new_request};
 pub use check::{ClientCertificate, Validity, expiry, renewal, verify_client};
 pub use directory::{MasterNames, MasterPki};
 pub use enrol::{discover, enrol, renew_agent};
 pub use join::{Admits, JoinToken, TokenUse, discovery_signature, extra_groups, stored_token, verify_discovery};
+pub(crate) use request::requested_organisations;
 pub use service_account::ServiceAccountKey;
 pub use tls::{ServingCertificate, client_config, install_provider, server_config, unverified_client_config};
 pub(crate) use tls::{any_server, client_config_with};
