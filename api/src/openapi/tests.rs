@@ -45,6 +45,27 @@ fn clients_find_the_parameters_and_extensions_they_look_for() {
 }
 
 #[test]
+fn schemas_are_put_together_as_kubernetes_does() {
+    let apps = v3_group_version(resource::builtin(), "apis/apps/v1").unwrap();
+    let schemas = &apps["components"]["schemas"];
+    let spec = &schemas["io.k8s.api.apps.v1.DeploymentSpec"];
+    assert_eq!(spec["required"], serde_json::json!(["selector", "template"]), "in the order of the fields");
+    // What is said of a field beside its type goes around a reference to the type; elements of lists say nothing more.
+    let template = &spec["properties"]["template"];
+    assert!(template["description"].is_string() && template["$ref"].is_null(), "{template}");
+    assert_eq!(template["allOf"][0]["$ref"], "#/components/schemas/io.k8s.api.core.v1.PodTemplateSpec");
+    assert_eq!(template["default"], serde_json::json!({}));
+    let containers = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
+    assert_eq!(containers["items"], serde_json::json!({"$ref": "#/components/schemas/io.k8s.api.core.v1.Container"}));
+    let options = &schemas["io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"]["x-kubernetes-group-version-kind"];
+    assert_eq!(*options, serde_json::json!([{"group": "apps", "kind": "DeleteOptions", "version": "v1"}]));
+
+    let v2 = v2(resource::builtin());
+    let spec = &v2["definitions"]["io.k8s.api.apps.v1.DeploymentSpec"]["properties"];
+    assert_eq!(spec["template"]["$ref"], "#/definitions/io.k8s.api.core.v1.PodTemplateSpec");
+}
+
+#[test]
 fn the_index_points_at_documents() {
     let index = v3_index(resource::builtin());
     for place in index["paths"].as_object().unwrap().keys() {
