@@ -129,8 +129,10 @@ fn event(event: &Value, now: Timestamp) -> Vec<Value> {
         "" => {}
         instance => origin = format!("{origin}, {instance}"),
     }
-    let count = at(event, "/series/count").cloned().or_else(|| either("/count", "/deprecatedCount"));
-    let count = count.and_then(|count| count.as_i64()).filter(|count| *count != 0).unwrap_or(1);
+    let count = match at(event, "/series") {
+        Some(series) => number(series, "/count"),
+        None => either("/count", "/deprecatedCount").and_then(|count| count.as_i64()).filter(|n| *n != 0).unwrap_or(1),
+    };
     vec![
         age(last.as_ref(), now).into(),
         text(event, "/type").into(),

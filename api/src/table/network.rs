@@ -45,17 +45,18 @@ pub(super) fn cells(group: &str, resource: &str, object: &Value, now: Timestamp)
 fn slice_port(port: &Value) -> String {
     match at(port, "/port") {
         Some(number) => number.to_string(),
-        None => text_or(port, "/name", "*").to_owned(),
+        None => shown_or(port, "/name", "*"),
     }
 }
 
 fn hosts(ingress: &Value) -> String {
     let rules = list(ingress, "/spec/rules");
-    let hosts: Vec<&str> = rules.iter().map(|rule| text(rule, "/host")).filter(|host| !host.is_empty()).collect();
-    let shown = hosts.iter().take(3).copied().collect::<Vec<_>>().join(",");
-    match (hosts.len(), rules.len()) {
-        (0, _) => "*".to_owned(),
-        (3.., rules @ 4..) => format!("{shown} + {} more...", rules - 3),
+    let named = || rules.iter().enumerate().filter(|(_, rule)| !text(rule, "/host").is_empty());
+    let shown = named().take(3).map(|(_, rule)| text(rule, "/host")).collect::<Vec<_>>().join(",");
+    match named().nth(2) {
+        // Whether the rules after the third host name one does not matter.
+        Some((third, _)) if rules.len() > third + 1 => format!("{shown} + {} more...", rules.len() - 3),
+        _ if shown.is_empty() => "*".to_owned(),
         _ => shown,
     }
 }

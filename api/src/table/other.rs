@@ -162,13 +162,33 @@ fn admission(resource: &str, object: &Value, age: Value) -> Option<Vec<Value>> {
         "mutatingadmissionpolicybindings" | "validatingadmissionpolicybindings" => {
             let reference = match at(object, "/spec/paramRef") {
                 None => UNSET.to_owned(),
-                Some(found) if text(found, "/name").is_empty() => selector(found, "/selector"),
+                Some(found) if text(found, "/name").is_empty() => {
+                    at(found, "/selector").map_or_else(|| UNSET.to_owned(), go_selector)
+                }
                 Some(found) => format!("{}/{}", text_or(found, "/namespace", "*"), text(found, "/name")),
             };
             vec![text(object, "/spec/policyName").into(), reference.into(), age]
         }
         _ => return None,
     })
+}
+
+/// A label selector as Go prints it.
+fn go_selector(selector: &Value) -> String {
+    let pairs = map(selector, "/matchLabels").into_iter().flatten();
+    let labels: String = pairs.map(|(key, value)| format!("{key}: {},", value.as_str().unwrap_or_default())).collect();
+    let expression = |item: &Value| {
+        let values = texts(list(item, "/values"), " ");
+        format!(
+            "LabelSelectorRequirement{{Key:{},Operator:{},Values:[{values}],}},",
+            text(item, "/key"),
+            text(item, "/operator")
+        )
+    };
+    let expressions: String = list(selector, "/matchExpressions").iter().map(expression).collect();
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
 }
 
 fn claim(claim: &Value) -> String {

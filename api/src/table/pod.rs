@@ -61,9 +61,9 @@ impl State {
         if condition(pod, "PodScheduled").is_some_and(|found| text(found, "/reason") == "SchedulingGated") {
             "SchedulingGated".clone_into(&mut state.reason);
         }
-        let initializing = state.scan_inits(pod, inits);
-        if !initializing || is_true(pod, "Initialized") {
-            state.scan_containers(pod, inits);
+        let held = state.scan_inits(pod, inits);
+        if held.is_none() || is_true(pod, "Initialized") {
+            state.scan_containers(pod, inits, held);
         }
         state.deletion(pod);
         state
@@ -77,14 +77,10 @@ impl State {
         }
     }
 
-    /// Whether an init container holds the pod up.
-    fn scan_inits(&mut self, pod: &Value, inits: &[Value]) -> bool {
-        let mut stopped = false;
+    /// How many statuses of init containers count: all up to the one that holds the pod up, which is told.
+    fn scan_inits(&mut self, pod: &Value, inits: &[Value]) -> Option<usize> {
         for (index, status) in list(pod, "/status/initContainerStatuses").iter().enumerate() {
             self.restarted(status);
-            if stopped {
-                continue;
-            }
             let restartable = is_restartable(inits, status);
             if at(status, "/state/terminated").is_some() && number(status, "/state/terminated/exitCode") == 0 {
                 continue;
@@ -93,16 +89,18 @@ impl State {
                 self.ready += usize::from(flag(status, "/ready", false));
                 continue;
             }
-            stopped = true;
             self.reason = init_reason(status, index, inits.len());
+            return Some(index + 1);
         }
-        stopped
+        None
     }
 
-    fn scan_containers(&mut self, pod: &Value, inits: &[Value]) {
+    /// `counted` is how many statuses of init containers count, if one holds the pod up.
+    fn scan_containers(&mut self, pod: &Value, inits: &[Value], counted: Option<usize>) {
         self.restarts = 0;
         self.last_restart = None;
-        for status in list(pod, "/status/initContainerStatuses").iter().filter(|status| is_restartable(inits, status)) {
+        let statuses = list(pod, "/status/initContainerStatuses").iter().take(counted.unwrap_or(usize::MAX));
+        for status in statuses.filter(|status| is_restartable(inits, status)) {
             self.restarted(status);
         }
         let mut running = false;

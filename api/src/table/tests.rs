@@ -104,3 +104,33 @@ fn custom_columns() {
     let table = render_custom(&printer, &[object], now());
     assert_eq!(table.rows[0]["cells"], json!(["w", 3, "True", null]));
 }
+
+#[test]
+fn what_is_left_over() {
+    let ingress = |hosts: &[&str]| {
+        let rules: Vec<Value> = hosts.iter().map(|host| json!({"host": host})).collect();
+        row("networking.k8s.io", "ingresses", json!({"metadata": {"name": "i"}, "spec": {"rules": rules}}))[2].clone()
+    };
+    assert_eq!(ingress(&["", "a", "b", "c"]), "a,b,c");
+    assert_eq!(ingress(&["a", "b", "c", ""]), "a,b,c + 1 more...");
+    assert_eq!(ingress(&[""]), "*");
+    let slice = json!({"metadata": {"name": "s"}, "addressType": "IPv4", "ports": [{"name": ""}, {}]});
+    assert_eq!(row("discovery.k8s.io", "endpointslices", slice)[2], ",*");
+    let binding = json!({"metadata": {"name": "b"}, "spec": {"policyName": "p", "paramRef": {"selector": {
+        "matchLabels": {"a": "b"}, "matchExpressions": [{"key": "k", "operator": "In", "values": ["x", "y"]}]}}}});
+    assert_eq!(
+        row("admissionregistration.k8s.io", "validatingadmissionpolicybindings", binding)[2],
+        "&LabelSelector{MatchLabels:map[string]string{a: b,},MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:k,Operator:In,Values:[x y],},},}"
+    );
+}
+
+#[test]
+fn restarts_of_init_containers_count_up_to_the_one_that_holds_the_pod_up() {
+    let init = |name: &str, state: Value| json!({"name": name, "restartCount": 2, "state": state});
+    let pod = json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c"}], "initContainers": [{"name": "i"}, {"name": "j"}, {"name": "k"}]},
+        "status": {"phase": "Pending", "initContainerStatuses": [
+            init("i", json!({"terminated": {"exitCode": 0}})),
+            init("j", json!({"terminated": {"exitCode": 1}})),
+            init("k", json!({"waiting": {"reason": "PodInitializing"}}))]}});
+    assert_eq!(row("", "pods", pod)[2..4], ["Init:ExitCode:1", "4"]);
+}

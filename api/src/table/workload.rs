@@ -57,7 +57,11 @@ pub(super) fn cells(group: &str, resource: &str, object: &Value, now: Timestamp)
         }
         ("batch", "jobs") => job(object, age, now),
         ("batch", "cronjobs") => cron_job(object, age, now),
-        ("autoscaling", "horizontalpodautoscalers") => autoscaler(object, age),
+        ("autoscaling", "horizontalpodautoscalers") => {
+            // The first version has most metrics in annotations.
+            let whole = crate::convert::to_version(object.clone(), "autoscaling", "v2", "HorizontalPodAutoscaler");
+            autoscaler(whole.as_ref().unwrap_or(object), age)
+        }
         ("policy", "poddisruptionbudgets") => vec![
             name,
             shown_or(object, "/spec/minAvailable", "N/A").into(),
@@ -144,11 +148,6 @@ fn autoscaler(scaler: &Value, age: Value) -> Vec<Value> {
 
 fn targets(scaler: &Value) -> String {
     let mut metrics: Vec<String> = Vec::new();
-    if let Some(wanted) = at(scaler, "/spec/targetCPUUtilizationPercentage") {
-        let current = shown_or(scaler, "/status/currentCPUUtilizationPercentage", "<unknown>");
-        let percent = if current == "<unknown>" { "" } else { "%" };
-        metrics.push(format!("cpu: {current}{percent}/{wanted}%"));
-    }
     let currents = list(scaler, "/status/currentMetrics");
     for (index, metric) in list(scaler, "/spec/metrics").iter().enumerate() {
         metrics.push(target(metric, currents.get(index).unwrap_or(&Value::Null)));

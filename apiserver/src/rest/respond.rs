@@ -1,5 +1,6 @@
 //! From answers to bytes: JSON, YAML or protobuf; the object, its metadata, or a table.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use bytes::Bytes;
@@ -21,6 +22,14 @@ use crate::registry::Row;
 
 /// From this size on, answers are compressed for clients that take it; in bytes.
 const COMPRESS_FROM: usize = 128 << 10;
+
+/// What autoscaling/v1 has in annotations.
+const AUTOSCALER_FIELDS: [&str; 4] = [
+    "autoscaling.alpha.kubernetes.io/behavior",
+    "autoscaling.alpha.kubernetes.io/conditions",
+    "autoscaling.alpha.kubernetes.io/current-metrics",
+    "autoscaling.alpha.kubernetes.io/metrics",
+];
 
 /// What of the objects a table's rows carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,11 +157,16 @@ fn api_version(form: Form) -> &'static str {
 
 fn partial(form: Form, value: Value) -> Value {
     let mut metadata = value.get("metadata").cloned().unwrap_or_else(|| json!({}));
-    // This annotation is a field inside Kubernetes, where metadata is cut from the object.
-    if value.get("kind").and_then(Value::as_str) == Some("DaemonSet")
+    // These annotations are fields inside Kubernetes, where metadata is cut from the object.
+    let fields: &[&str] = match value.get("kind").and_then(Value::as_str) {
+        Some("DaemonSet") => &["deprecated.daemonset.template.generation"],
+        Some("HorizontalPodAutoscaler") => &AUTOSCALER_FIELDS,
+        _ => &[],
+    };
+    if !fields.is_empty()
         && let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut)
     {
-        annotations.remove("deprecated.daemonset.template.generation");
+        annotations.retain(|name, _| !fields.contains(&name.as_str()));
         if annotations.is_empty() {
             metadata.as_object_mut().map(|metadata| metadata.remove("annotations"));
         }
@@ -170,6 +184,7 @@ pub(crate) fn table(
     include: Include,
 ) -> Value {
     let now = jiff::Timestamp::now();
+    let objects = &*in_turn(row, objects);
     let rendered = match &row.served {
         Some(served) if kind != Some("Scale") => mainstay_api::table::render_custom(&served.columns, objects, now),
         _ => mainstay_api::table::render(&row.resource, kind, objects, now),
@@ -192,6 +207,20 @@ pub(crate) fn table(
         }
     }
     json!({"apiVersion": api_version(form), "kind": "Table", "metadata": list, "columnDefinitions": rendered.columns, "rows": rows.collect::<Vec<_>>()})
+}
+
+/// The objects of a table in the order of its rows: flow schemas in the order in which they are asked.
+fn in_turn<'o>(row: &Row, objects: &'o [Value]) -> Cow<'o, [Value]> {
+    if row.resource.resource != "flowschemas" || row.custom {
+        return Cow::Borrowed(objects);
+    }
+    let turn = |object: &Value| {
+        let precedence = object.pointer("/spec/matchingPrecedence").and_then(Value::as_i64);
+        (precedence, meta::name(object).to_owned())
+    };
+    let mut objects = objects.to_vec();
+    objects.sort_by_cached_key(turn);
+    Cow::Owned(objects)
 }
 
 /// A list, for a client that takes these encodings.
@@ -224,10 +253,12 @@ pub(crate) fn list(
 
 /// A list whose objects are decoded to be shown, before compression.
 fn shaped_list(form: Form, row: &Row, listing: &Listing, include: Include) -> ApiResult<Bytes> {
-    let items = listing
-        .items
-        .iter()
-        .map(|item| stored_to_request(row, item.value.clone()).map(|bytes| crate::codec::decode(&bytes)));
+    // Rows are the same in all versions, and the stored one says most.
+    let as_stored = form.shape == Shape::Table && !row.custom && include != Include::Object;
+    let items = listing.items.iter().map(|item| {
+        let bytes = if as_stored { Ok(item.value.clone()) } else { stored_to_request(row, item.value.clone()) };
+        bytes.map(|bytes| crate::codec::decode(&bytes))
+    });
     let items = items.collect::<ApiResult<Vec<Value>>>()?;
     let metadata = list_metadata(listing, row.custom && form.shape == Shape::Object);
     let value = match form.shape {
