@@ -34,5 +34,21 @@ pub fn canonical(object_type: &Type, value: &Value) -> Value {
     strict(object_type, value).value
 }
 
+/// Why a document cannot even say which kind and version it is, in the decoder's words; null says nothing.
+#[must_use]
+pub fn unidentified(value: &Value) -> Option<String> {
+    const HOLDER: &str = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
+    if value.is_null() {
+        return None;
+    }
+    if !value.is_object() {
+        return Some(format!("json: cannot unmarshal {} into Go value of type {HOLDER}", words::kind(value)));
+    }
+    let odd = |field: &&str| value.get(*field).is_some_and(|found| !found.is_string() && !found.is_null());
+    let field = ["apiVersion", "kind"].into_iter().find(odd)?;
+    let found = words::kind(&value[field]);
+    Some(format!("json: cannot unmarshal {found} into Go struct field .{field} of type string"))
+}
+
 #[cfg(test)]
 mod tests;

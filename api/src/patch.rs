@@ -46,7 +46,12 @@ fn read_operations(patch: &[u8]) -> ApiResult<Vec<Map<String, Value>>> {
     }
     let mut operations = Vec::with_capacity(list.len());
     for item in list {
-        let Value::Object(operation) = item else { return mismatch(&item, "value of type handlers.jsonPatchOp") };
+        let operation = match item {
+            Value::Object(operation) => operation,
+            // An operation without anything in it, which does not apply.
+            Value::Null => Map::new(),
+            other => return mismatch(&other, "value of type handlers.jsonPatchOp"),
+        };
         for field in ["op", "from", "path"] {
             match operation.get(field) {
                 None | Some(Value::Null | Value::String(_)) => {}
@@ -64,8 +69,14 @@ fn read_operations(patch: &[u8]) -> ApiResult<Vec<Map<String, Value>>> {
 /// 400 if the patch cannot be read.
 pub fn merge_patch(object: &Value, patch: &[u8]) -> ApiResult<Value> {
     let patch = read(patch)?;
-    if !matches!(patch, Value::Object(_) | Value::Array(_)) {
+    if patch.is_null() {
         return Err(Status::bad_request("Invalid JSON Patch"));
+    }
+    if !patch.is_object() {
+        let kind = json_type_name(&patch);
+        return Err(Status::bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+        )));
     }
     let mut result = object.clone();
     json_patch::merge(&mut result, &patch);

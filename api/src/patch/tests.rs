@@ -32,6 +32,10 @@ fn malformed_patches() {
     let merge = |patch: &str| merge_patch(&json!({}), patch.as_bytes()).unwrap_err().message.into_owned();
     assert_eq!(merge("null"), "Invalid JSON Patch");
     assert_eq!(
+        merge("[1]"),
+        "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"
+    );
+    assert_eq!(
         merge("{\"data\":{\"a\":\"YQ==\"},}"),
         "error decoding patch: invalid character '}' looking for beginning of object key string"
     );

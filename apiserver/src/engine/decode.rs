@@ -77,7 +77,8 @@ impl Engine {
         }
         let value = identity::identify(&expected, value, target.row.custom)
             .map_err(|(value, why)| unhandled(&expected, &value, &why))?;
-        let mut value = self.check(call, target, value, &duplicates, options, &Said::Body)?;
+        let text = if let Body::Json(text) = body { text } else { Bytes::new() };
+        let mut value = self.check(call, target, value, &duplicates, options, &Said::Body(text))?;
         identity::check_version(&expected, &value)?;
         check_namespace(target, &value)?;
         if !target.row.resource.namespaced {
@@ -88,19 +89,20 @@ impl Engine {
         Ok(value)
     }
 
-    /// Checks and defaults an object that a patch has made.
+    /// Checks and defaults an object that a patch has made; `odd` is what is odd in the patch itself.
     pub(crate) fn decode_value(
         &self,
         call: &mut Call,
         target: &Target,
         value: Value,
+        odd: &[String],
         options: &WriteOptions,
         said: &Said,
     ) -> ApiResult<Value> {
         let expected = Expected::of(target);
         let value = identity::identify(&expected, value, target.row.custom)
             .map_err(|(value, why)| said.refuse(&expected, &value, &why))?;
-        let mut value = self.check(call, target, value, &[], options, said)?;
+        let mut value = self.check(call, target, value, odd, options, said)?;
         if target.row.custom {
             identity::check_version(&expected, &value)?;
         }
@@ -124,10 +126,10 @@ impl Engine {
         let expected = &Expected::of(target);
         if let Some(served) = target.row.served.as_ref().filter(|_| target.subresource != "scale") {
             let mut value = value;
-            let unknown = served.decode(&mut value).map_err(|why| unhandled(expected, &value, &why))?;
+            let unknown = served.decode(&mut value).map_err(|why| said.refuse(expected, &value, &why))?;
             let unknown = unknown.iter().map(|path| format!("unknown field \"{path}\""));
             let problems = duplicates.iter().cloned().chain(unknown).collect();
-            complain(call, problems, options).map_err(|why| unhandled(expected, &value, &why))?;
+            complain(call, problems, options).map_err(|why| said.refuse(expected, &value, &why))?;
             return Ok(value);
         }
         let Some(object_type) = expected.object_type else {
@@ -141,6 +143,9 @@ impl Engine {
         }
         let mut problems: Vec<String> = duplicates.to_vec();
         problems.extend(decoded.unknown.iter().cloned());
+        if let Said::Body(text) = said {
+            json::in_order(text, &mut problems);
+        }
         complain(call, problems, options).map_err(|why| said.refuse(expected, &value, &why))?;
         let mut value = decoded.value;
         mainstay_api::defaults::apply(&expected.group, &expected.version, &expected.kind, &mut value);
@@ -167,8 +172,8 @@ impl Engine {
 
 /// Where an object has come from, as errors about it tell.
 pub(crate) enum Said {
-    /// It is the body of the request.
-    Body,
+    /// It is the body of the request: this text, if that is JSON.
+    Body(Bytes),
     /// A JSON or merge patch has made it.
     Patched,
     /// A strategic merge patch has made it; the patch is shown.
@@ -185,7 +190,7 @@ impl Said {
 
     fn refuse(&self, expected: &Expected, value: &Value, why: &str) -> Status {
         let shown = match self {
-            Self::Body => return unhandled(expected, value, why),
+            Self::Body(_) => return unhandled(expected, value, why),
             Self::Patched => value.to_string(),
             Self::Merged(patch) => patch.clone(),
         };
@@ -236,26 +241,33 @@ fn parse(expected: &Expected, body: &Body, options: &WriteOptions) -> ApiResult<
 }
 
 fn parse_json(expected: &Expected, bytes: &[u8]) -> ApiResult<(Value, Vec<String>)> {
-    let why =
-        |error: String| unrecognized(expected, &format!("couldn't get version/kind; json parse error: {error}"), bytes);
-    let parsed = json::parse(bytes).map_err(why)?;
-    for field in ["apiVersion", "kind"] {
-        if let Some(found) = parsed.value.get(field).and_then(go_type) {
-            return Err(why(format!("json: cannot unmarshal {found} into Go struct field .{field} of type string")));
-        }
-    }
-    if let Some(found) = (!parsed.value.is_object()).then(|| go_type(&parsed.value).unwrap_or("string")) {
-        let holder = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
-        return Err(why(format!("json: cannot unmarshal {found} into Go value of type {holder}")));
-    }
+    let parsed = json::parse(bytes).map_err(|why| unparsed(expected, &why, bytes))?;
     let duplicates = parsed.duplicates.iter().map(|path| format!("duplicate field \"{path}\"")).collect();
-    Ok((parsed.value, duplicates))
+    Ok((interpret(expected, parsed.value, bytes)?, duplicates))
+}
+
+fn unparsed(expected: &Expected, why: &str, bytes: &[u8]) -> Status {
+    unrecognized(expected, &format!("couldn't get version/kind; json parse error: {why}"), bytes)
+}
+
+/// Refuses what can say no kind and version; null says as much as an object without anything in it.
+fn interpret(expected: &Expected, value: Value, bytes: &[u8]) -> ApiResult<Value> {
+    let value = if value.is_null() { Value::Object(serde_json::Map::new()) } else { value };
+    if let Some(why) = mainstay_api::decode::unidentified(&value) {
+        return Err(unparsed(expected, &why, bytes));
+    }
+    let version = meta::api_version(&value);
+    if version.matches('/').count() > 1 {
+        return Err(unrecognized(expected, &format!("unexpected GroupVersion string: {version}"), bytes));
+    }
+    Ok(value)
 }
 
 fn parse_yaml(expected: &Expected, bytes: &[u8], options: &WriteOptions) -> ApiResult<(Value, Vec<String>)> {
     let text = String::from_utf8_lossy(bytes);
     let value =
         yaml::parse(&text, Duplicates::LastWins).map_err(|error| unrecognized(expected, &error.to_string(), bytes))?;
+    let value = interpret(expected, value, bytes)?;
     if options.field_validation == FieldValidation::Ignore {
         return Ok((value, Vec::new()));
     }
@@ -270,20 +282,9 @@ fn parse_yaml(expected: &Expected, bytes: &[u8], options: &WriteOptions) -> ApiR
     Ok((value, twice))
 }
 
-/// What Go calls a JSON value that is not the string it should be; null passes.
-fn go_type(value: &Value) -> Option<&'static str> {
-    match value {
-        Value::String(_) | Value::Null => None,
-        Value::Bool(_) => Some("bool"),
-        Value::Number(_) => Some("number"),
-        Value::Array(_) => Some("array"),
-        Value::Object(_) => Some("object"),
-    }
-}
-
 fn unrecognized(expected: &Expected, why: &str, bytes: &[u8]) -> Status {
     let cut = &bytes[..bytes.len().min(SHOWN)];
-    let dots = if bytes.len() > SHOWN { "..." } else { "" };
+    let dots = if bytes.len() > SHOWN { " ..." } else { "" };
     let shown = match bytes.first() {
         None => "<empty>".to_owned(),
         Some(b'{') => format!("{}{dots}", String::from_utf8_lossy(cut)),

@@ -52,12 +52,23 @@ fn supported(target: &Target, field: &str) -> ApiResult<()> {
     if known(field) {
         return Ok(());
     }
+    let quoted = crate::rest::query::go_quote(field);
+    // Two kinds have words of their own.
+    match (row.group.as_str(), row.kind.as_str()) {
+        ("batch", "Job") => {
+            return Err(Status::bad_request(format!("field label {quoted} not supported for batchv1.Job")));
+        }
+        ("resource.k8s.io", "ResourceSlice") => {
+            let kind = format!("{}, Kind={}", row.api_version(), row.kind);
+            return Err(Status::bad_request(format!("field label not supported for {kind}: {field}")));
+        }
+        _ => {}
+    }
     let plain = row.field_selectors.iter().all(|own| matches!(own.as_str(), "metadata.name" | "metadata.namespace"));
     let own_words = !plain || !known("metadata.namespace");
     if own_words || target.row.custom {
         return Err(Status::bad_request(format!("field label not supported: {field}")));
     }
-    let quoted = crate::rest::query::go_quote(field);
     Err(Status::bad_request(format!(
         "{quoted} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
     )))

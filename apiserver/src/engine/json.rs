@@ -13,10 +13,32 @@ pub(crate) struct Parsed {
 /// Parses a document.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     let mut duplicates = Vec::new();
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let seed = Seed { path: String::new(), duplicates: &mut duplicates };
-    let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    let value = read(bytes, &mut |path, again| {
+        if again && duplicates.iter().all(|known| known != path) {
+            duplicates.push(path.to_owned());
+        }
+    });
     value.map(|value| Parsed { value, duplicates }).map_err(|_| syntax_error(bytes))
+}
+
+/// Puts what is wrong with fields of a document (`unknown field "a.b"`) in the order in which it says them.
+pub(crate) fn in_order(bytes: &[u8], problems: &mut [String]) {
+    if problems.len() < 2 {
+        return;
+    }
+    let mut said = Vec::new();
+    let parsed = read(bytes, &mut |path, again| {
+        said.push(format!("{} field \"{path}\"", if again { "duplicate" } else { "unknown" }));
+    });
+    if parsed.is_ok() {
+        problems.sort_by_key(|problem| said.iter().position(|said| said == problem));
+    }
+}
+
+fn read(bytes: &[u8], note: &mut dyn FnMut(&str, bool)) -> Result<Value, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let seed = Seed { path: String::new(), note };
+    seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value))
 }
 
 /// Parses a document of which duplicates do not matter.
@@ -29,7 +51,8 @@ pub(crate) fn parse_plain(bytes: &[u8]) -> ApiResult<Value> {
 
 struct Seed<'a> {
     path: String,
-    duplicates: &'a mut Vec<String>,
+    /// Told of each key: its path, and whether its map has it already.
+    note: &'a mut dyn FnMut(&str, bool),
 }
 
 impl<'de> DeserializeSeed<'de> for Seed<'_> {
@@ -79,7 +102,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut items = Vec::new();
         loop {
             let path = format!("{}[{}]", self.path, items.len());
-            let Some(item) = seq.next_element_seed(Seed { path, duplicates: self.duplicates })? else { break };
+            let Some(item) = seq.next_element_seed(Seed { path, note: &mut *self.note })? else { break };
             items.push(item);
         }
         Ok(Value::Array(items))
@@ -89,10 +112,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut members = Map::new();
         while let Some(key) = map.next_key::<String>()? {
             let path = if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
-            if members.contains_key(&key) && !self.duplicates.contains(&path) {
-                self.duplicates.push(path.clone());
-            }
-            let value = map.next_value_seed(Seed { path, duplicates: self.duplicates })?;
+            (self.note)(&path, members.contains_key(&key));
+            let value = map.next_value_seed(Seed { path, note: &mut *self.note })?;
             members.insert(key, value);
         }
         Ok(Value::Object(members))
@@ -254,6 +275,13 @@ mod tests {
         let parsed = parse(br#"{"a":{"x":1,"x":2},"l":[{"k":1,"k":2}]}"#).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(parsed.duplicates, ["a.x", "l[0].k"]);
         assert_eq!(parsed.value["a"]["x"], 2);
+    }
+
+    #[test]
+    fn problems_come_in_the_order_of_the_document() {
+        let mut problems = ["duplicate field \"m.a\"", "unknown field \"b\"", "unknown field \"z\""].map(str::to_owned);
+        in_order(br#"{"z":1,"m":{"a":1,"a":2},"b":1}"#, &mut problems);
+        assert_eq!(problems, ["unknown field \"z\"", "duplicate field \"m.a\"", "unknown field \"b\""]);
     }
 
     #[test]

@@ -51,7 +51,7 @@ use crate::cache::{CacheReader, Caches};
 use crate::encryption::SealedStore;
 use crate::registry::Registry;
 
-pub(crate) use json::parse_plain as parse_options;
+pub(crate) use json::{parse_plain as parse_options, syntax_error as json_fault};
 pub(crate) use present::{list_kind, stored_to_request};
 pub(crate) use scale::of as scale_of;
 

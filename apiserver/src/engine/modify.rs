@@ -242,7 +242,7 @@ fn check_uid(target: &Target, new: &Value, old: &Value) -> ApiResult<()> {
         return Ok(());
     }
     let why = format!("Precondition failed: UID in precondition: {new}, UID in object meta: {old}");
-    let key = format!("/registry/{}/{}/{}", target.resource(), target.namespace, target.name);
+    let key = target.etcd_key();
     let why =
         format!("StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}");
     Err(Status::conflict_because(target.group(), target.resource(), &target.name, why))

@@ -54,14 +54,16 @@ impl Engine {
                     call,
                     target,
                     applied,
+                    &[],
                     &WriteOptions { field_validation: FieldValidation::Ignore, ..options.clone() },
-                    &Said::Body,
+                    &Said::Body(Bytes::new()),
                 )
             }
             Change::Patch(kind, patch) => {
                 let view = view.ok_or_else(|| super::read::not_found(target))?;
                 let patched = patched(target, view, *kind, patch)?;
-                self.decode_value(call, target, patched, options, &said(*kind, patch))
+                let odd = oddities(*kind, patch);
+                self.decode_value(call, target, patched, &odd, options, &said(*kind, patch))
             }
             Change::Edit(_) => Err(Status::internal("an edit is applied to the stored object")),
         }
@@ -79,6 +81,22 @@ fn said(kind: PatchKind, patch: &Bytes) -> Said {
     }
 }
 
+/// What a strict decoder finds in the patch itself: fields that occur twice, and what is no part of an operation.
+fn oddities(kind: PatchKind, patch: &Bytes) -> Vec<String> {
+    let Ok(parsed) = super::json::parse(patch) else { return Vec::new() };
+    let twice = parsed.duplicates.iter().map(|path| format!("duplicate field \"{path}\""));
+    if kind != PatchKind::Json {
+        return twice.collect();
+    }
+    let operations = parsed.value.as_array().into_iter().flatten().enumerate();
+    let unknown = operations.flat_map(|(index, operation)| {
+        let names = operation.as_object().into_iter().flat_map(serde_json::Map::keys);
+        let odd = names.filter(|name| !matches!(name.as_str(), "op" | "path" | "from" | "value"));
+        odd.map(move |name| format!("unknown field \"[{index}].{name}\"")).collect::<Vec<_>>()
+    });
+    twice.chain(unknown).map(|problem| format!("json patch {problem}")).collect()
+}
+
 fn patched(target: &Target, view: &Value, kind: PatchKind, patch: &Bytes) -> ApiResult<Value> {
     match kind {
         PatchKind::Json => mainstay_api::patch::json_patch(view, patch),
@@ -90,5 +108,21 @@ fn patched(target: &Target, view: &Value, kind: PatchKind, patch: &Bytes) -> Api
             })?;
             mainstay_api::patch::strategic::apply_bytes(view, patch, of)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_odd_in_a_patch_is_told() {
+        let odd = |kind, patch: &'static str| oddities(kind, &Bytes::from_static(patch.as_bytes()));
+        assert_eq!(odd(PatchKind::Merge, r#"{"data":{"a":"1","a":"2"}}"#), ["duplicate field \"data.a\""]);
+        assert_eq!(
+            odd(PatchKind::Json, r#"[{"op":"test","op":"add","path":"/a","values":1}]"#),
+            ["json patch duplicate field \"[0].op\"", "json patch unknown field \"[0].values\""]
+        );
+        assert!(odd(PatchKind::Strategic, r#"{"data":{"a":"1"}}"#).is_empty());
     }
 }

@@ -40,6 +40,24 @@ impl Target {
         key.encode()
     }
 
+    /// The key that Kubernetes keeps the object under, which its errors name.
+    pub(crate) fn etcd_key(&self) -> String {
+        let place = match (self.group(), self.resource()) {
+            ("", "endpoints") => "services/endpoints".to_owned(),
+            ("", "nodes") => "minions".to_owned(),
+            ("", "replicationcontrollers") => "controllers".to_owned(),
+            ("", "services") => "services/specs".to_owned(),
+            ("networking.k8s.io", "ingresses") => "ingress".to_owned(),
+            (group @ ("apiextensions.k8s.io" | "apiregistration.k8s.io"), resource) => format!("{group}/{resource}"),
+            (group, resource) if self.row.custom => format!("{group}/{resource}"),
+            (_, resource) => resource.to_owned(),
+        };
+        if !self.row.resource.namespaced {
+            return format!("/registry/{place}/{}", self.name);
+        }
+        format!("/registry/{place}/{}/{}", self.namespace, self.name)
+    }
+
     /// The same target under another name.
     pub fn named(&self, name: &str) -> Self {
         Self { name: name.to_owned(), ..self.clone() }

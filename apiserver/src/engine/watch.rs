@@ -333,6 +333,9 @@ fn validate(options: &WatchOptions) -> ApiResult<()> {
         }
         None => {}
     }
+    if !matches!(matching, "" | "NotOlderThan") {
+        errors.push(Error::not_supported(&path, Value::from(matching), &["NotOlderThan"]));
+    }
     super::options::finish("ListOptions", errors)
 }
 

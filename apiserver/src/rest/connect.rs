@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::{Response, StatusCode, header};
 use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::status::{ApiResult, Status};
+use mainstay_api::time::{self, Layout};
 use serde_json::{Value, json};
 use tonic::body::Body;
 
@@ -193,7 +194,11 @@ fn log_errors(query: &Query) -> ApiResult<ErrorList> {
     };
     at_least("tailLines", 0, "must be greater than or equal to 0")?;
     at_least("limitBytes", 1, "must be greater than 0")?;
-    let both = !query.text("sinceSeconds").is_empty() && !query.text("sinceTime").is_empty();
+    let since = query.text("sinceTime");
+    if !matches!(since, "" | "null") {
+        time::parse(since, Layout::Seconds).map_err(Status::bad_request)?;
+    }
+    let both = !query.text("sinceSeconds").is_empty() && !since.is_empty();
     if !both {
         at_least("sinceSeconds", 1, "must be greater than 0")?;
     }
@@ -243,5 +248,6 @@ mod tests {
         assert_eq!(errors("limitBytes=0"), ["Invalid value: 0: must be greater than 0"]);
         assert_eq!(errors("stream=Odd"), ["Forbidden: may not be specified"]);
         assert!(errors("tailLines=0&follow=true&sinceSeconds=5").is_empty());
+        assert!(log_errors(&Query::parse(Some("sinceTime=x"))).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! The paths that name no objects: discovery, OpenAPI, version, health, metrics, token keys.
 
-use http::{Response, header};
+use http::{Method, Response, header};
 use mainstay_api::discovery;
 use mainstay_api::resource::Resource;
 use mainstay_api::status::{ApiResult, Status};
@@ -63,8 +63,9 @@ fn answer(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
     }
 }
 
+/// These paths are routed like objects: not even HEAD is allowed besides GET.
 fn read_only(request: &Admitted) -> ApiResult<()> {
-    if super::objects::is_read(&request.parts.method) { Ok(()) } else { Err(Status::method_not_allowed()) }
+    if request.parts.method == Method::GET { Ok(()) } else { Err(Status::method_not_allowed()) }
 }
 
 fn values(request: &Admitted, value: &Value) -> ApiResult<Response<Body>> {
@@ -90,6 +91,9 @@ fn rows(rest: &Rest) -> Vec<Resource> {
 fn roots(rest: &Rest, request: &Admitted, which: &str) -> ApiResult<Response<Body>> {
     let accept = request.header(header::ACCEPT).unwrap_or_default();
     let core = which == "api";
+    if core {
+        read_only(request)?;
+    }
     let aggregated = accept.split(',').next().is_some_and(|first| first.contains("as=APIGroupDiscoveryList"));
     if aggregated
         && accept.contains("v=v2")

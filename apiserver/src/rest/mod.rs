@@ -5,6 +5,7 @@
 
 mod aggregated;
 mod connect;
+mod delete_options;
 mod discovery;
 mod filter;
 mod health;

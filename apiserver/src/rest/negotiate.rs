@@ -118,13 +118,17 @@ fn form(clause: &Clause, custom: bool) -> Option<Form> {
     };
     let param = |key: &str| clause.params.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
     let (shape, beta) = match (param("as"), param("g"), param("v")) {
-        (None, _, _) => (Shape::Object, false),
+        (None, None, None) => (Shape::Object, false),
         (Some(kind), Some("meta.k8s.io"), Some(version @ ("v1" | "v1beta1"))) => (shape(kind)?, version == "v1beta1"),
         _ => return None,
     };
-    let protobuf_of_custom =
-        media == Media::Protobuf && custom && !matches!(shape, Shape::Partial | Shape::PartialList);
-    if protobuf_of_custom {
+    // Tables are JSON or YAML; of custom objects, only the metadata has a protobuf form.
+    let written = match shape {
+        Shape::Partial | Shape::PartialList => true,
+        Shape::Object => !custom,
+        Shape::Table => false,
+    };
+    if media == Media::Protobuf && !written || param("stream").is_some_and(|stream| !matches!(stream, "" | "watch")) {
         return None;
     }
     let pretty = param("pretty") == Some("1");
@@ -185,6 +189,10 @@ mod tests {
         assert!(error.message.starts_with("406: Not Acceptable\n\nAvailable representations: application/json, "));
         let error = negotiate(Some("application/json;as=Odd;v=v1;g=meta.k8s.io"), &SERVED, false).unwrap_err();
         assert!(error.message.starts_with("only the following media types are accepted"));
+        for accept in ["application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io", "application/json;stream=odd"]
+        {
+            assert!(negotiate(Some(accept), &SERVED, false).is_err(), "{accept}");
+        }
     }
 
     #[test]

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{Method, Response, header};
 use http_body_util::{BodyExt, Limited};
 use mainstay_api::status::{ApiResult, Status};
-use serde_json::{Value, json};
 use tonic::body::Body;
 
 use super::filter::Admitted;
@@ -15,9 +14,7 @@ use super::query::Query;
 use super::respond::{self, Include};
 use super::{BODY_LIMIT, Rest};
 use crate::aggregation::remote::Remote;
-use crate::engine::{
-    Answer, Body as ObjectBody, Call, Change, DeleteOptions, ListOptions, PatchKind, RawOptions, Target,
-};
+use crate::engine::{Answer, Body as ObjectBody, Call, Change, ListOptions, PatchKind, RawOptions, Target};
 use crate::registry::Row;
 
 /// Routes a request that has passed the filters.
@@ -81,6 +78,10 @@ async fn dispatch(rest: &Arc<Rest>, request: Admitted, row: Arc<Row>) -> ApiResu
 fn check_place(request: &Admitted, row: &Row) -> ApiResult<()> {
     let info = &request.info;
     let named = !info.name.is_empty() && !matches!(info.verb, "list" | "watch" | "deletecollection");
+    // What is only ever created, as a review, has no place of its own.
+    if named && info.subresource.is_empty() && row.resource.verbs == ["create"] {
+        return Err(Status::path_not_found());
+    }
     if row.resource.namespaced == info.in_namespace {
         return Ok(());
     }
@@ -291,55 +292,12 @@ fn patch_kind(content_type: Option<&str>, custom: bool) -> ApiResult<Option<Patc
     }
 }
 
-/// The delete options of a body, or of the query if there is none.
-async fn delete_options(query: &Query, content_type: Option<&str>, body: Body) -> ApiResult<DeleteOptions> {
-    let bytes = read(body).await?;
-    let media = negotiate::body_media(content_type, false)?;
-    if bytes.is_empty() {
-        return DeleteOptions::parse(options_from_query(query)?);
-    }
-    let value = match media {
-        Media::Json => crate::engine::parse_options(&bytes)?,
-        Media::Yaml => {
-            mainstay_api::yaml::parse(&String::from_utf8_lossy(&bytes), mainstay_api::yaml::Duplicates::LastWins)
-                .map_err(|error| Status::bad_request(error.to_string()))?
-        }
-        Media::Protobuf => {
-            mainstay_api::protobuf::decode(&bytes).map_err(|error| Status::bad_request(error.to_string()))?
-        }
-    };
-    DeleteOptions::parse(value)
-}
-
-fn options_from_query(query: &Query) -> ApiResult<Value> {
-    let mut value = json!({"apiVersion": "meta.k8s.io/v1", "kind": "DeleteOptions"});
-    let dry_run = query.all("dryRun");
-    if !dry_run.is_empty() {
-        value["dryRun"] = json!(dry_run);
-    }
-    if let Some(seconds) = query.int("gracePeriodSeconds")? {
-        value["gracePeriodSeconds"] = seconds.into();
-    }
-    if let Some(policy) = query.get("propagationPolicy").filter(|text| !text.is_empty()) {
-        value["propagationPolicy"] = policy.into();
-    }
-    for precondition in ["uid", "resourceVersion"] {
-        if let Some(text) = query.get(precondition).filter(|text| !text.is_empty()) {
-            value["preconditions"][precondition] = text.into();
-        }
-    }
-    if query.get("orphanDependents").is_some() {
-        value["orphanDependents"] = query.flag("orphanDependents").into();
-    }
-    Ok(value)
-}
-
 async fn delete(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
     let form = form_of(&request, &target.row, false)?;
     let include = include(form, &request.query)?;
     let mut call = call_of(&request);
     let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
-    let options = delete_options(&request.query, content_type.as_deref(), request.body).await?;
+    let options = super::delete_options::read(&request.query, content_type.as_deref(), request.body).await?;
     let answer = rest.engine.delete(&mut call, &target, &options).await;
     finish(&call, answer.and_then(|answer| written(form, &target, &answer, include)), form)
 }
@@ -351,7 +309,7 @@ async fn delete_collection(rest: &Rest, request: Admitted, target: Target) -> Ap
     let mut call = call_of(&request);
     let target = Target { name: String::new(), ..target };
     let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
-    let options = delete_options(&request.query, content_type.as_deref(), request.body).await?;
+    let options = super::delete_options::read(&request.query, content_type.as_deref(), request.body).await?;
     let listing = rest.engine.delete_collection(&mut call, &target, &list, &options).await?;
     finish(&call, respond::list(form, &target.row, listing, include, None), form)
 }
