@@ -1,7 +1,9 @@
 //! The pod security standards, as a namespace's labels ask for them.
 
+mod baseline;
 mod checks;
 mod policy;
+mod restricted;
 
 use async_trait::async_trait;
 use mainstay_api::field::{Error, ErrorList, Path};
@@ -9,6 +11,7 @@ use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 
+use self::checks::Pod;
 use self::policy::{Level, Policy};
 use super::{Attributes, Operation, Plugin};
 use crate::strategy::validate::At;
@@ -51,18 +54,22 @@ fn pod(request: &mut Attributes<'_>) -> ApiResult<()> {
     if policy.is_open() || (request.operation == Operation::Update && !matters(request)) {
         return Ok(());
     }
-    let (metadata, spec) = (At::root(pod).get("metadata"), At::spec(pod));
-    let found = checks::violations(policy.enforce, &metadata, &spec);
+    let found = checks::violations(policy.enforce, &described(pod, policy.enforce_version));
     if !found.is_empty() {
         let why = format!("violates PodSecurity \"{}\": {}", policy.enforce_text, checks::join(&found));
         return Err(request.forbidden(why));
     }
-    let found = checks::violations(policy.warn, &metadata, &spec);
+    let found = checks::violations(policy.warn, &described(pod, policy.warn_version));
     if !found.is_empty() {
         let text = format!("would violate PodSecurity \"{}\": {}", policy.warn_text, checks::join(&found));
         request.warnings.push(text);
     }
     Ok(())
+}
+
+/// A pod or a template, with the version that it is held against.
+fn described(pod: &Value, version: u32) -> Pod<'_> {
+    Pod { metadata: At::root(pod).get("metadata"), spec: At::spec(pod), version }
 }
 
 /// Whether an update of a pod changes what runs in it.
@@ -92,8 +99,7 @@ fn template(request: &mut Attributes<'_>) {
     let Some(pointer) = template_pointer(request).filter(|_| request.subresource.is_empty()) else { return };
     let policy = policy_of(request);
     let Some(template) = request.object.as_ref().and_then(|object| object.pointer(pointer)) else { return };
-    let at = At::root(template);
-    let found = checks::violations(policy.warn, &at.get("metadata"), &at.get("spec"));
+    let found = checks::violations(policy.warn, &described(template, policy.warn_version));
     if !found.is_empty() {
         let text = format!("would violate PodSecurity \"{}\": {}", policy.warn_text, checks::join(&found));
         request.warnings.push(text);
@@ -109,7 +115,8 @@ fn namespace(request: &mut Attributes<'_>) -> ApiResult<()> {
     }
     let policy = Policy::of(object);
     let old = request.old_object.as_ref().map(Policy::of).unwrap_or_default();
-    if request.operation == Operation::Update && policy.enforce != Level::Privileged && policy.enforce > old.enforce {
+    let relaxed = policy.enforce_version == old.enforce_version && policy.enforce <= old.enforce;
+    if request.operation == Operation::Update && policy.enforce != Level::Privileged && !relaxed {
         let warnings = existing(request, meta::name(object), &policy);
         request.warnings.extend(warnings);
     }
@@ -122,7 +129,7 @@ fn existing(request: &Attributes<'_>, namespace: &str, policy: &Policy) -> Vec<S
     pods.sort_by(|a, b| meta::name(a).cmp(meta::name(b)));
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for pod in &pods {
-        let found = checks::violations(policy.enforce, &At::root(pod).get("metadata"), &At::spec(pod));
+        let found = checks::violations(policy.enforce, &described(pod, policy.enforce_version));
         if found.is_empty() {
             continue;
         }

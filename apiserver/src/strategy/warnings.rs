@@ -26,6 +26,13 @@ pub(crate) fn pod(new: &Value) -> Vec<String> {
     warnings
 }
 
+/// Warnings of the addresses in a pod's status.
+pub(crate) fn pod_status(new: &Value) -> Vec<String> {
+    let status = At::root(new).get("status");
+    let lists = ["podIPs", "hostIPs"].into_iter().flat_map(|list| status.get(list).items());
+    lists.filter_map(|at| address::ip(&at.get("ip"))).collect()
+}
+
 /// Annotations of a pod about AppArmor: they have become a field of the container, or cannot.
 fn app_armor(pod: &Value, out: &mut Vec<String>) {
     let annotations = At::root(pod).get("metadata").get("annotations");

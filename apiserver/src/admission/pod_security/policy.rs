@@ -40,10 +40,14 @@ impl Level {
 pub(crate) struct Policy {
     /// What is refused.
     pub enforce: Level,
+    /// By the controls of which minor version.
+    pub enforce_version: u32,
     /// The same with its version.
     pub enforce_text: String,
     /// What is warned of.
     pub warn: Level,
+    /// By the controls of which minor version.
+    pub warn_version: u32,
     /// The same with its version.
     pub warn_text: String,
 }
@@ -65,8 +69,10 @@ impl Policy {
         };
         Self {
             enforce,
+            enforce_version: minor(&version("enforce")),
             enforce_text: format!("{}:{}", enforce.name(), version("enforce")),
             warn,
+            warn_version: minor(&warn_version),
             warn_text: format!("{}:{warn_version}", warn.name()),
         }
     }
@@ -75,6 +81,11 @@ impl Policy {
     pub fn is_open(&self) -> bool {
         self.enforce == Level::Privileged && self.warn == Level::Privileged
     }
+}
+
+/// The minor version, the latest being newer than any.
+fn minor(version: &str) -> u32 {
+    version.strip_prefix("v1.").and_then(|minor| minor.parse().ok()).unwrap_or(u32::MAX)
 }
 
 /// `latest` or `v1.N`.

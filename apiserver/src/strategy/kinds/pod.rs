@@ -82,6 +82,7 @@ impl Strategy for Pod {
         match cx.subresource {
             "status" => {
                 errors.extend(base::meta_update_errors(new, old));
+                annotation_changes(new, old, &mut errors);
                 status::validate(new, old, &mut errors);
             }
             "ephemeralcontainers" => change::ephemeral(new, old, &mut errors),
@@ -90,7 +91,7 @@ impl Strategy for Pod {
                 errors.extend(base::meta_update_errors(new, old));
                 errors.extend(base::meta_errors(cx, new, &|name, prefix| self.name_errors(name, prefix)));
                 spec_and_annotations(new, &mut errors);
-                pod_annotations::changes(&annotations(new), &annotations(old), &mut errors);
+                annotation_changes(new, old, &mut errors);
                 change::spec(new, old, &mut errors);
             }
             _ => {}
@@ -98,8 +99,12 @@ impl Strategy for Pod {
         errors.0
     }
 
-    fn warnings(&self, _cx: &Context<'_>, new: &Value, old: Option<&Value>) -> Vec<String> {
-        if old.is_some() { Vec::new() } else { warnings::pod(new) }
+    fn warnings(&self, cx: &Context<'_>, new: &Value, old: Option<&Value>) -> Vec<String> {
+        match (old, cx.subresource) {
+            (None, _) => warnings::pod(new),
+            (Some(_), "status") => warnings::pod_status(new),
+            _ => Vec::new(),
+        }
     }
 
     fn delete_grace(&self, _cx: &Context<'_>, obj: &Value, requested: Option<i64>) -> Option<i64> {
@@ -116,6 +121,12 @@ impl Strategy for Pod {
 
 fn annotations(obj: &Value) -> At<'_> {
     At::root(obj).get("metadata").get("annotations")
+}
+
+/// What of the annotations an update may not change; what they say is judged once more.
+fn annotation_changes(new: &Value, old: &Value, errors: &mut Errors) {
+    pod_annotations::changes(&annotations(new), &annotations(old), errors);
+    pod_annotations::annotations(&annotations(new), &At::spec(new), errors);
 }
 
 /// What a pod says, without what it said before.

@@ -1,5 +1,7 @@
 //! Affinity to nodes and to other pods.
 
+use std::collections::HashSet;
+
 use mainstay_api::field::Error;
 use mainstay_api::names;
 
@@ -51,21 +53,34 @@ fn pod_term(term: &At<'_>, errors: &mut Errors) {
 }
 
 /// Keys of labels that become part of the selector, with the values that the pod's labels have.
-fn label_keys(term: &At<'_>, errors: &mut Errors) {
-    let (same, other) = (term.get("matchLabelKeys"), term.get("mismatchLabelKeys"));
-    for keys in [&same, &other] {
-        keys.items().for_each(|key| errors.each(&key, names::is_qualified_name(key.str())));
-    }
-    if term.opt("labelSelector").is_none() {
-        for keys in [&same, &other].into_iter().filter(|keys| !keys.is_empty()) {
+pub(crate) fn label_keys(term: &At<'_>, errors: &mut Errors) {
+    let (same, other, selector) =
+        (term.get("matchLabelKeys"), term.get("mismatchLabelKeys"), term.get("labelSelector"));
+    for keys in [&same, &other].into_iter().filter(|keys| !keys.is_empty()) {
+        if selector.is_null() {
             errors.forbidden(keys, "must not be specified when labelSelector is not set");
+        } else {
+            keys.items().for_each(|key| errors.each(&key, names::is_qualified_name(key.str())));
         }
-        return;
     }
+    selected_twice(term, &same, &selector, errors);
     for (index, key) in same.strings().enumerate() {
         if other.strings().any(|other| other == key) {
             let why = "exists in both matchLabelKeys and mismatchLabelKeys";
             errors.0.push(Error::invalid(&same.path.index(index), key, why));
         }
+    }
+}
+
+/// A key is not selected by beside the requirement that is made of it, which is the last one.
+fn selected_twice(term: &At<'_>, keys: &At<'_>, selector: &At<'_>, errors: &mut Errors) {
+    let mut seen: HashSet<&str> = selector.get("matchLabels").entries().map(|(key, _)| key).collect();
+    for key in selector.get("matchExpressions").items().map(|at| at.get("key").str()) {
+        let index = keys.strings().enumerate().filter(|(_, own)| *own == key).map(|(index, _)| index).last();
+        if let Some(index) = index.filter(|_| seen.contains(key)) {
+            let why = "exists in both matchLabelKeys and labelSelector";
+            errors.0.push(Error::invalid(&term.path.index(index), key, why));
+        }
+        seen.insert(key);
     }
 }

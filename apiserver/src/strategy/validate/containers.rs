@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::volume_mounts::{self, Volumes};
 use super::{At, Errors, env, pod_claims, probes, resources, security};
 
+const NO_POLICY: &str = "must specify restartPolicy when restart rules are used";
 const NOT_INIT: &str = "may not be set for init containers without restartPolicy=Always";
 
 /// The containers of a pod, of all three kinds.
@@ -17,6 +18,12 @@ pub(crate) fn all(spec: &At<'_>, volumes: &Volumes<'_>, errors: &mut Errors) {
     regular(spec, volumes, grace, errors);
     init(spec, volumes, grace, errors);
     ephemeral(spec, volumes, errors);
+}
+
+/// The containers of all kinds, in the order in which Kubernetes visits them.
+pub(crate) fn every<'a>(spec: &At<'a>) -> impl Iterator<Item = At<'a>> + use<'a> {
+    let lists = ["initContainers", "containers", "ephemeralContainers"].map(|list| spec.get(list));
+    lists.into_iter().flat_map(|list| list.items())
 }
 
 /// What an image's name may be in a pod, and still be anything in a template.
@@ -51,8 +58,14 @@ fn init(spec: &At<'_>, volumes: &Volumes<'_>, grace: i64, errors: &mut Errors) {
     let mut seen: HashSet<&str> = spec.get("containers").items().map(|at| at.get("name").str()).collect();
     for at in spec.get("initContainers").items() {
         container(&at, spec, volumes, errors);
-        unique_name(&at, &mut seen, errors);
-        restart_policy(&at, errors);
+        if !at.get("restartPolicy").is_null() {
+            restart_policy(&at, errors);
+        } else if !at.get("restartPolicyRules").is_empty() {
+            errors.required(&at.get("restartPolicy"), NO_POLICY);
+        }
+        if seen.contains("") || !at.get("name").is_empty() {
+            unique_name(&at, &mut seen, errors);
+        }
         // They run one by one; errors call each of them the first.
         let first = spec.get("initContainers").path.index(0).child("ports");
         host_port_conflicts(At::new(at.get("ports").value, first).items(), errors);
@@ -61,13 +74,21 @@ fn init(spec: &At<'_>, volumes: &Volumes<'_>, grace: i64, errors: &mut Errors) {
                 probes::lifecycle(&lifecycle, grace, spec, errors);
             }
             probes::probes(&at, errors);
-        } else if at.opt("restartPolicy").is_none() || known_restart(&at) {
+        } else {
             for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
                 if let Some(field) = at.opt(field) {
                     errors.forbidden(&field, NOT_INIT);
                 }
             }
+            no_restart_on_resize(&at.get("resizePolicy"), errors);
         }
+    }
+}
+
+/// A container that has ended is not started again for the sake of its resources.
+fn no_restart_on_resize(list: &At<'_>, errors: &mut Errors) {
+    for policy in list.items().map(|at| at.get("restartPolicy")).filter(|at| at.str() == "RestartContainer") {
+        errors.invalid(&policy, "must not be set to 'RestartContainer' for non-sidecar initContainers");
     }
 }
 
@@ -78,7 +99,7 @@ fn known_restart(at: &At<'_>) -> bool {
 fn restart_policy(at: &At<'_>, errors: &mut Errors) {
     let (policy, rules) = (at.get("restartPolicy"), at.get("restartPolicyRules"));
     if policy.is_null() && !rules.is_empty() {
-        errors.required(&policy, "must specify restartPolicy when restart rules are used");
+        errors.required(&policy, NO_POLICY);
     }
     if !policy.is_null() && !known_restart(at) {
         errors.unsupported(&policy, &["Always", "Never", "OnFailure"]);
@@ -158,8 +179,8 @@ fn ephemeral(spec: &At<'_>, volumes: &Volumes<'_>, errors: &mut Errors) {
 
 fn unique_name<'a>(at: &At<'a>, seen: &mut HashSet<&'a str>, errors: &mut Errors) {
     let name = at.get("name");
-    if !name.str().is_empty() && !seen.insert(name.str()) {
-        errors.duplicate(&name);
+    if !seen.insert(name.str()) {
+        errors.0.push(Error::duplicate(&name.path, name.str()));
     }
 }
 
@@ -238,10 +259,10 @@ fn resize_policy(list: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
             "" => errors.required(list, ""),
             _ => errors.0.push(Error::not_supported(&list.path, here(&policy), &["NotRequired", "RestartContainer"])),
         }
-        if spec.get("restartPolicy").str() == "Never" && policy.str() == "RestartContainer" {
+        if spec.get("restartPolicy").str() == "Never" && policy.str() != "NotRequired" {
             errors.0.push(Error::invalid(
                 &list.path,
-                here(&policy),
+                policy.str(),
                 "must be 'NotRequired' when pod `restartPolicy` is 'Never'",
             ));
         }

@@ -65,9 +65,10 @@ fn key_ref(at: &At<'_>, errors: &mut Errors) {
 }
 
 fn file_ref(at: &At<'_>, errors: &mut Errors) {
+    errors.name(&at.get("key"), names::is_env_var_name);
     errors.name(&at.get("volumeName"), names::is_dns1123_label);
     errors.needed(&at.get("path"));
-    errors.name(&at.get("key"), names::is_env_var_name);
+    volumes::no_backsteps(&at.get("path"), errors);
 }
 
 /// A reference to one of these fields of the pod, or to one label or annotation.
@@ -182,13 +183,12 @@ pub(crate) fn downward_file(file: &At<'_>, volume: &At<'_>, errors: &mut Errors)
     volumes::local_path(&At::new(file.get("path").value, volume.path.child("path")), errors);
     let (field, resource) = (file.opt("fieldRef"), file.opt("resourceFieldRef"));
     match (&field, &resource) {
-        (Some(field), None) => field_ref(&At::new(field.value, volume.path.child("fieldRef")), FIELDS, errors),
-        (Some(_), Some(_)) => {
-            errors.0.push(Error::invalid(
-                &volume.path,
-                "resource",
-                "fieldRef and resourceFieldRef can not be specified simultaneously",
-            ));
+        (Some(field), other) => {
+            field_ref(&At::new(field.value, volume.path.child("fieldRef")), FIELDS, errors);
+            if other.is_some() {
+                let why = "fieldRef and resourceFieldRef can not be specified simultaneously";
+                errors.0.push(Error::invalid(&volume.path, "resource", why));
+            }
         }
         (None, Some(resource)) => {
             resource_ref(&At::new(resource.value, volume.path.child("resourceFieldRef")), true, errors)

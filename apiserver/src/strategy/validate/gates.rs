@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use mainstay_api::field::Error;
 use mainstay_api::{meta, names};
 
-use super::{At, Errors, ip, selectors};
+use super::{At, Errors, affinity, ip, selectors};
 
 const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
@@ -48,6 +48,8 @@ fn toleration(at: &At<'_>, errors: &mut Errors) {
             ));
         }
         "Exists" => {}
+        // Known, but off.
+        "Lt" | "Gt" => errors.unsupported(&operator, &["Equal", "Exists", "Lt", "Gt"]),
         _ => errors.unsupported(&operator, &["Equal", "Exists"]),
     }
     if !effect.str().is_empty() {
@@ -89,23 +91,22 @@ pub(crate) fn scheduling(list: &At<'_>, errors: &mut Errors) {
 /// `topologySpreadConstraints`.
 pub(crate) fn spread(list: &At<'_>, errors: &mut Errors) {
     const WHEN: &[&str] = &["DoNotSchedule", "ScheduleAnyway"];
-    let mut seen = HashSet::new();
-    for at in list.items() {
+    let pair = |at: &At<'_>| format!("{{{}, {}}}", at.get("topologyKey").str(), at.get("whenUnsatisfiable").str());
+    let pairs: Vec<String> = list.items().map(|at| pair(&at)).collect();
+    for (index, at) in list.items().enumerate() {
         let (skew, key, when) = (at.get("maxSkew"), at.get("topologyKey"), at.get("whenUnsatisfiable"));
         if skew.int() <= 0 {
             errors.0.push(Error::invalid(&skew.path, skew.int(), "must be greater than zero"));
         }
         if key.str().is_empty() {
             errors.required(&key, "can not be empty");
-        } else {
-            errors.each(&key, names::is_qualified_name(key.str()));
         }
         if !WHEN.contains(&when.str()) {
             errors.unsupported(&when, WHEN);
         }
-        let pair = format!("{{{}, {}}}", key.str(), when.str());
-        if !seen.insert(pair.clone()) {
-            errors.0.push(Error::duplicate(&at.path.child("{topologyKey, whenUnsatisfiable}"), pair));
+        // The earlier of two is told.
+        if pairs[index + 1..].contains(&pairs[index]) {
+            errors.0.push(Error::duplicate(&at.path.child("{topologyKey, whenUnsatisfiable}"), pair(&at)));
         }
         spread_details(&at, errors);
     }
@@ -127,19 +128,8 @@ fn spread_details(at: &At<'_>, errors: &mut Errors) {
     for policy in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
         errors.one_of_if_set(&at.get(policy), &["Honor", "Ignore"]);
     }
-    spread_keys(at, errors);
+    affinity::label_keys(at, errors);
     selectors::label_selector(&at.get("labelSelector"), errors);
-}
-
-/// Keys of labels of which the pod's own values become part of the selector.
-fn spread_keys(at: &At<'_>, errors: &mut Errors) {
-    let keys = at.get("matchLabelKeys");
-    if !keys.is_empty() && at.opt("labelSelector").is_none() {
-        errors.forbidden(&keys, "must not be specified when labelSelector is not set");
-    }
-    for key in keys.items() {
-        errors.extend(meta::validate_label_name(key.str(), &key.path));
-    }
 }
 
 /// `hostAliases`.
@@ -197,7 +187,9 @@ fn searches(list: &At<'_>, errors: &mut Errors) {
     for at in list.items() {
         let search = at.str().strip_suffix('.').unwrap_or(at.str());
         if at.str() != "." {
-            errors.each(&at, names::is_dns1123_subdomain_with_underscore(search));
+            for text in names::is_dns1123_subdomain_with_underscore(search) {
+                errors.0.push(Error::invalid(&at.path, search, text));
+            }
         }
     }
 }

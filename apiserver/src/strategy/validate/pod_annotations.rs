@@ -1,6 +1,6 @@
 //! Annotations of pods that mean something, and must agree with the fields that have followed them.
 
-use mainstay_api::field::{Error, Path};
+use mainstay_api::field::Error;
 use mainstay_api::names;
 
 use super::{At, Errors};
@@ -20,6 +20,11 @@ pub(crate) fn annotations(list: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
         let why = "must set spec.nodeName if mirror pod annotation is set";
         errors.0.push(Error::invalid(&list.path.key(MIRROR), mirror.value.clone(), why));
     }
+    if let Some(cost) = list.opt(DELETION_COST)
+        && !is_cost(cost.str())
+    {
+        errors.0.push(Error::invalid(&list.path.key(DELETION_COST), cost.str(), "must be a 32bit integer"));
+    }
     for (key, at) in list.entries() {
         if key == SECCOMP || key.starts_with(SECCOMP_CONTAINER) {
             seccomp(&At::new(at.value, list.path.child(key)), errors);
@@ -29,11 +34,6 @@ pub(crate) fn annotations(list: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
         if let Some(container) = key.strip_prefix(APP_ARMOR) {
             app_armor(&at, container, spec, errors);
         }
-    }
-    if let Some(cost) = list.opt(DELETION_COST)
-        && !is_cost(cost.str())
-    {
-        errors.0.push(Error::invalid(&list.path.key(DELETION_COST), cost.str(), "must be a 32bit integer"));
     }
 }
 
@@ -139,14 +139,16 @@ pub(crate) fn changes(new: &At<'_>, old: &At<'_>, errors: &mut Errors) {
 
 /// Conditions of a pod that are not the system's have qualified names.
 pub(crate) fn conditions(list: &At<'_>, errors: &mut Errors) {
-    for (index, condition) in list.items().enumerate() {
-        let kind = condition.get("type").str();
+    for condition in list.items() {
+        let (kind, generation) = (condition.get("type").str(), condition.get("observedGeneration"));
+        if generation.int() < 0 {
+            errors.invalid(&generation, "must be a non-negative integer");
+        }
         if matches!(kind, "PodScheduled" | "Ready" | "Initialized") {
             continue;
         }
-        let path = Path::new("metadata").child("conditions").index(index).child("Type");
         for text in names::is_qualified_name(kind) {
-            errors.0.push(Error::invalid(&path, kind, text));
+            errors.0.push(Error::invalid(&condition.path.child("Type"), kind, text));
         }
     }
 }

@@ -52,15 +52,21 @@ pub(crate) fn used(list: &At<'_>, pod: &At<'_>, errors: &mut Errors) {
     for claim in list.items() {
         let (name, request) = (claim.get("name"), claim.get("request"));
         if name.str().is_empty() {
-            errors.required(&name, "");
+            errors.required(&claim, "");
             continue;
         }
-        errors.name_if_set(&request, names::is_dns1123_label);
-        let key =
-            if request.str().is_empty() { name.str().to_owned() } else { format!("{}/{}", name.str(), request.str()) };
         // Who uses all of a claim uses each of its requests.
-        if seen.contains(name.str()) || !seen.insert(key.clone()) {
-            errors.0.push(Error::duplicate(&claim.path, key));
+        if seen.contains(name.str()) {
+            errors.0.push(Error::duplicate(&claim.path, name.str()));
+        } else {
+            errors.name_if_set(&request, names::is_dns1123_label);
+            let all = format!("{}/", name.str());
+            let key = if request.str().is_empty() { name.str().to_owned() } else { format!("{all}{}", request.str()) };
+            let overlaps = |other: &String| *other == key || (request.str().is_empty() && other.starts_with(&all));
+            for _ in seen.iter().filter(|other| overlaps(other)) {
+                errors.0.push(Error::duplicate(&claim.path, key.clone()));
+            }
+            seen.insert(key);
         }
         if !known.contains(&name.str()) {
             let mut sorted = known.clone();

@@ -1,10 +1,11 @@
 //! What goes with the operating system that a pod says it is for.
 
-use super::{At, Errors};
+use mainstay_api::field::Error;
+
+use super::{At, Errors, containers};
 
 const FOR_LINUX: &str = "windows options cannot be set for a linux pod";
 const FOR_WINDOWS: &str = "cannot be set for a windows pod";
-const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
 /// Fields of a pod, within `spec` or its security context, that Windows does not know, in the order of their errors.
 const POD: &[&str] = &[
@@ -50,8 +51,36 @@ pub(crate) fn os(spec: &At<'_>, errors: &mut Errors) {
 }
 
 fn contexts<'a>(spec: &At<'a>) -> impl Iterator<Item = At<'a>> + use<'a> {
-    let lists = CONTAINERS.map(|list| spec.get(list));
-    lists.into_iter().flat_map(|list| list.items()).map(|container| container.get("securityContext"))
+    containers::every(spec).map(|container| container.get("securityContext"))
+}
+
+/// Containers that are processes of a Windows host: all of a pod or none, and with the host's network.
+pub(crate) fn host_processes(spec: &At<'_>, errors: &mut Errors) {
+    let flag = |at: &At<'_>| at.get("securityContext").get("windowsOptions").get("hostProcess").value.as_bool();
+    let pod = flag(spec);
+    let (mut all, mut processes) = (0, 0);
+    for container in containers::every(spec) {
+        let own = flag(&container);
+        if let (Some(pod), Some(own)) = (pod, own)
+            && pod != own
+        {
+            let at = container.get("securityContext").get("windowsOptions").get("hostProcess");
+            errors.invalid(&at, format!("pod hostProcess value must be identical if both are specified, was {pod}"));
+        }
+        all += 1;
+        processes += i32::from(own.or(pod) == Some(true));
+    }
+    if processes == 0 {
+        return;
+    }
+    if processes != all {
+        let why = "If pod contains any hostProcess containers then all containers must be HostProcess containers";
+        errors.0.push(Error::invalid(&spec.path, "", why));
+    }
+    if !spec.get("hostNetwork").bool() {
+        let why = "hostNetwork must be true if pod contains any hostProcess containers";
+        errors.0.push(Error::invalid(&spec.get("hostNetwork").path, false, why));
+    }
 }
 
 fn linux(spec: &At<'_>, errors: &mut Errors) {

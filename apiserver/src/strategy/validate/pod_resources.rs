@@ -8,16 +8,21 @@ use super::{At, Errors, resources};
 /// `resources` of a pod's spec, beside those of its containers.
 pub(crate) fn pod(spec: &At<'_>, errors: &mut Errors) {
     let Some(own) = spec.opt("resources") else { return };
+    if spec.get("os").get("name").str() == "windows" {
+        errors.forbidden(&own, "may not be set for a windows pod");
+        return;
+    }
     if own.opt("claims").is_some() {
-        errors.forbidden(&own.get("claims"), "claims cannot be set for Resources at pod-level");
+        errors.forbidden(&own.get("claims"), "claims may not be set for Resources at pod-level");
     }
     resources::requirements(&own, name_and_amount, errors);
     within_limits(spec, &own, errors);
 }
 
 fn name_and_amount(name: &str, at: &At<'_>, errors: &mut Errors) {
+    let before = errors.0.len();
     resource_name(name, at, errors);
-    if !matches!(name, "cpu" | "memory") && !is_hugepages(name) {
+    if errors.0.len() == before && !matches!(name, "cpu" | "memory") && !is_hugepages(name) {
         errors.0.push(Error::not_supported(&at.path, name, &["cpu", "hugepages-", "memory"]));
     }
     resource_amount(name, at, errors);
@@ -27,7 +32,7 @@ fn name_and_amount(name: &str, at: &At<'_>, errors: &mut Errors) {
 fn within_limits(spec: &At<'_>, own: &At<'_>, errors: &mut Errors) {
     let (requests, limits) = (own.get("requests"), own.get("limits"));
     for (name, asked) in mainstay_api::defaults::container_requests(spec.value) {
-        let given = requests.get(&name).quantity();
+        let Some(given) = requests.opt(&name).map(|at| at.quantity()) else { continue };
         if asked > given {
             let why = format!("must be greater than or equal to aggregate container requests of {asked}");
             errors.0.push(Error::invalid(&requests.path.key(&name), given.to_string(), why));

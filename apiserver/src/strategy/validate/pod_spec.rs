@@ -1,5 +1,6 @@
 //! The spec of a pod, of its own or in a template.
 
+use mainstay_api::field::Error;
 use mainstay_api::names;
 
 use super::{
@@ -31,9 +32,12 @@ pub(crate) fn pod_spec(spec: &At<'_>, owner: Owner<'_>, errors: &mut Errors) {
     gates::readiness(&spec.get("readinessGates"), errors);
     gates::scheduling(&spec.get("schedulingGates"), errors);
     gates::spread(&spec.get("topologySpreadConstraints"), errors);
+    pod_os::host_processes(spec, errors);
     host_users(spec, errors);
+    hostname_override(spec, errors);
     scalars(spec, errors);
     pod_os::os(spec, errors);
+    file_key_volumes(spec, errors);
     if owner != Owner::Template {
         only_pods(spec, errors);
     }
@@ -64,19 +68,55 @@ fn host_network(spec: &At<'_>, owner: Owner<'_>, errors: &mut Errors) {
         let (own, host) = (port.get("containerPort").int(), port.get("hostPort"));
         if own != host.int() && (owner != Owner::Template || host.int() != 0) {
             let why = "must match `containerPort` when `hostNetwork` is true";
-            errors.0.push(mainstay_api::field::Error::invalid(&host.path, host.int(), why));
+            errors.0.push(Error::invalid(&host.path, host.int(), why));
         }
     }
 }
 
 fn host_users(spec: &At<'_>, errors: &mut Errors) {
+    const WHY: &str = "when `hostUsers` is false";
     if spec.opt("hostUsers").is_none_or(|at| at.bool()) {
         return;
     }
     // Two of them are called as they are inside Kubernetes.
     for (field, shown) in [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")] {
         if spec.get(field).bool() {
-            errors.forbidden(&At::new(spec.value, spec.path.child(shown)), "when `pod.Spec.HostUsers` is false");
+            errors.forbidden(&At::new(spec.value, spec.path.child(shown)), WHY);
+        }
+    }
+    for devices in containers::every(spec).filter_map(|container| container.opt("volumeDevices")) {
+        if !devices.is_empty() {
+            errors.forbidden(&devices, WHY);
+        }
+    }
+}
+
+/// A host name of its own, where nothing else says what it is.
+fn hostname_override(spec: &At<'_>, errors: &mut Errors) {
+    let Some(name) = spec.opt("hostnameOverride") else { return };
+    for flag in ["setHostnameAsFQDN", "hostNetwork"] {
+        if spec.get(flag).bool() {
+            errors.forbidden(&name, format!("may not be specified when {flag} is true"));
+        }
+    }
+    if name.str().len() > 64 {
+        errors.0.push(Error::too_long(&name.path, 64));
+    }
+    errors.each(&name, names::is_dns1123_subdomain(name.str()));
+}
+
+/// Variables are read from files of volumes that start empty.
+fn file_key_volumes(spec: &At<'_>, errors: &mut Errors) {
+    for variable in containers::every(spec).flat_map(|container| container.get("env").items()) {
+        let Some(reference) = variable.get("valueFrom").opt("fileKeyRef") else { continue };
+        let name = reference.get("volumeName");
+        let volume = spec.get("volumes").items().find(|volume| volume.get("name").str() == name.str());
+        match volume {
+            None => errors.0.push(Error::not_found(&name.path, name.str())),
+            Some(volume) if volume.opt("emptyDir").is_none() => {
+                errors.each(&name, vec!["referenced volume must be of type emptyDir".to_owned()]);
+            }
+            Some(_) => {}
         }
     }
 }
@@ -87,12 +127,6 @@ fn scalars(spec: &At<'_>, errors: &mut Errors) {
     if let Some(deadline) = spec.opt("activeDeadlineSeconds") {
         errors.in_range(&deadline, 1, i64::from(i32::MAX));
     }
-    if let Some(name) = spec.opt("hostnameOverride") {
-        errors.each(&name, names::is_dns1123_subdomain(name.str()));
-        if name.str().len() > 64 {
-            errors.0.push(mainstay_api::field::Error::too_long(&name.path, 64));
-        }
-    }
     errors.name_if_set(&spec.get("hostname"), names::is_dns1123_label);
     errors.name_if_set(&spec.get("subdomain"), names::is_dns1123_label);
     gates::tolerations(&spec.get("tolerations"), errors);
@@ -101,7 +135,11 @@ fn scalars(spec: &At<'_>, errors: &mut Errors) {
     if let Some(class) = spec.opt("runtimeClassName") {
         errors.each(&class, names::is_dns1123_subdomain(class.str()));
     }
-    errors.one_of_if_set(&spec.get("preemptionPolicy"), &["Never", "PreemptLowerPriority"]);
-    let overhead = spec.get("overhead");
-    resources::amounts(&At::new(overhead.value, overhead.path.child("limits")), errors);
+    if let Some(policy) = spec.opt("preemptionPolicy") {
+        errors.one_of(&policy, &["PreemptLowerPriority", "Never"]);
+    }
+    if let Some(overhead) = spec.opt("overhead") {
+        let limits = serde_json::json!({"limits": overhead.value});
+        resources::container_resources(&At::new(&limits, overhead.path), errors);
+    }
 }

@@ -55,6 +55,16 @@ pub(crate) fn is_hugepages(name: &str) -> bool {
     name.starts_with("hugepages-")
 }
 
+/// `hugepages-2Mi` and its like, also as quotas call them.
+fn is_quota_hugepages(name: &str) -> bool {
+    is_hugepages(name) || name.starts_with("requests.hugepages-")
+}
+
+/// Whether a quota counts it under a name without a domain.
+pub(crate) fn is_standard_for_quota(name: &str) -> bool {
+    name != "storage" && STANDARD.contains(&name) || is_quota_hugepages(name)
+}
+
 /// Without a domain, or in the kubernetes.io domain.
 pub(crate) fn is_native(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
@@ -90,7 +100,7 @@ pub(crate) fn resource_name(name: &str, at: &At<'_>, errors: &mut Errors) {
         }
         return;
     }
-    if !name.contains('/') && !STANDARD.contains(&name) && !is_hugepages(name) {
+    if !name.contains('/') && !STANDARD.contains(&name) && !is_quota_hugepages(name) {
         errors.0.push(Error::invalid(&at.path, name, "must be a standard resource type or fully qualified"));
     }
 }
@@ -116,11 +126,7 @@ pub(crate) fn quota_resource_name(name: &str, at: &At<'_>, errors: &mut Errors) 
         }
     }
     resource_name(name, at, errors);
-    if !name.contains('/')
-        && (!STANDARD.contains(&name) || name == "storage")
-        && !is_hugepages(name)
-        && !name.starts_with("requests.hugepages-")
-    {
+    if !name.contains('/') && !is_standard_for_quota(name) {
         errors.0.push(Error::invalid(&at.path, name, "must be a standard resource for quota"));
     }
     debug_assert!(errors.0.len() >= before);

@@ -1,6 +1,7 @@
 //! Requests and limits.
 
 use mainstay_api::field::Error;
+use mainstay_api::quantity::Quantity;
 
 use super::quantities::{container_resource_name, is_extended, is_hugepages, resource_amount};
 use super::{At, Errors};
@@ -64,12 +65,12 @@ fn overcommits(name: &str) -> bool {
 /// An amount of huge pages is a multiple of the page.
 fn whole_pages(name: &str, at: &At<'_>, errors: &mut Errors) {
     let Some(page) = name.strip_prefix("hugepages-") else { return };
-    let Ok(page) = mainstay_api::quantity::Quantity::parse(page) else { return };
-    let (amount, page) = (at.quantity().value(), page.value());
-    if page > 0 && amount % page != 0 {
-        let shown = at.quantity().to_string();
-        let detail = format!("must be a non-negative integer multiple of {page}");
-        errors.0.push(Error::invalid(&at.path, shown, detail));
+    let amount = at.quantity();
+    let whole = Quantity::parse(page)
+        .is_ok_and(|page| page.is_integer() && page.value() > 0 && amount.value() % page.value() == 0);
+    if !whole {
+        let detail = format!("{amount} is not positive integer multiple of {name}");
+        errors.0.push(Error::invalid(&at.path, amount.to_string(), detail));
     }
 }
 

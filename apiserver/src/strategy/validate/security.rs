@@ -26,7 +26,8 @@ pub(crate) fn pod(spec: &At<'_>, errors: &mut Errors) {
     windows(&context.get("windowsOptions"), errors);
     app_armor(&context.get("appArmorProfile"), errors);
     errors.one_of_if_set(&context.get("supplementalGroupsPolicy"), &["Merge", "Strict"]);
-    errors.one_of_if_set(&context.get("seLinuxChangePolicy"), &["MountOption", "Recursive"]);
+    // The other policy comes with a feature that is off.
+    errors.one_of_if_set(&context.get("seLinuxChangePolicy"), &["Recursive"]);
 }
 
 fn user_or_group(at: &At<'_>, errors: &mut Errors) {
@@ -82,7 +83,7 @@ fn windows(at: &At<'_>, errors: &mut Errors) {
         if content.str().is_empty() {
             errors.invalid(&content, "gmsaCredentialSpec cannot be an empty string");
         } else if content.str().len() > 64 << 10 {
-            errors.0.push(Error::too_long(&content.path, 64 << 10));
+            errors.invalid(&content, "gmsaCredentialSpec size must be under 64 KiB");
         }
     }
     if let Some(user) = user {
@@ -110,14 +111,17 @@ fn windows_user(at: &At<'_>, errors: &mut Errors) {
             return;
         }
     };
-    if let Some(domain) = domain
-        && domain.len() >= 256
-    {
-        errors.invalid(at, "runAsUserName's Domain length must be under 256 characters");
+    if let Some(domain) = domain {
+        if domain.len() >= 256 {
+            errors.invalid(at, "runAsUserName's Domain length must be under 256 characters");
+        }
+        if !is_net_bios_domain(domain) && !is_dns_domain(domain) {
+            errors.invalid(at, "runAsUserName's Domain doesn't match the NetBios nor the DNS format");
+        }
     }
     if user.is_empty() {
         errors.invalid(at, "runAsUserName's User cannot be empty");
-    } else if user.chars().count() > 104 {
+    } else if user.len() > 104 {
         errors.invalid(at, "runAsUserName's User length must not be longer than 104 characters");
     }
     if user.chars().all(|c| c == '.' || c == ' ') && !user.is_empty() {
@@ -127,6 +131,18 @@ fn windows_user(at: &At<'_>, errors: &mut Errors) {
         let why = "runAsUserName's User cannot contain the following characters: \"/\\:;|=,+*?<>@[]";
         errors.invalid(at, why);
     }
+}
+
+fn is_net_bios_domain(domain: &str) -> bool {
+    let length = domain.chars().count();
+    (1..=15).contains(&length)
+        && !domain.starts_with('.')
+        && !domain.contains(['\\', '/', ':', '*', '?', '"', '<', '>', '|'])
+}
+
+/// Labels of DNS in any case.
+fn is_dns_domain(domain: &str) -> bool {
+    domain.split('.').all(|label| names::is_dns1123_label(&label.to_lowercase()).is_empty())
 }
 
 /// The container's security context.

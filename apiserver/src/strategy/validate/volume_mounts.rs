@@ -18,8 +18,7 @@ pub(crate) fn mounts(container: &At<'_>, volumes: &Volumes<'_>, errors: &mut Err
     for mount in list.items() {
         let (name, path) = (mount.get("name"), mount.get("mountPath"));
         errors.needed(&name);
-        let volume = volumes.get(name.str());
-        if volume.is_none() {
+        if !volumes.contains_key(name.str()) {
             errors.0.push(Error::not_found(&name.path, name.str()));
         }
         errors.needed(&path);
@@ -32,18 +31,15 @@ pub(crate) fn mounts(container: &At<'_>, volumes: &Volumes<'_>, errors: &mut Err
         if devices.values().any(|device| *device == path.str()) {
             errors.invalid(&path, "must not already exist as a path in volumeDevices");
         }
-        sub_path(&mount, &list, volume.is_some_and(|volume| volume.opt("image").is_some()), errors);
+        sub_path(&mount, &list, errors);
         propagation(&mount, container, &list, errors);
         recursive(&mount, &list, errors);
     }
 }
 
 /// Where in the volume; bad paths are called after the list, not after the mount.
-fn sub_path(mount: &At<'_>, list: &At<'_>, image: bool, errors: &mut Errors) {
+fn sub_path(mount: &At<'_>, list: &At<'_>, errors: &mut Errors) {
     let (path, expr) = (mount.get("subPath"), mount.get("subPathExpr"));
-    if image && !expr.str().is_empty() {
-        errors.invalid(&expr, "not allowed in image volume sources");
-    }
     if !path.str().is_empty() {
         volumes::descending_path(&At::new(path.value, list.path.child("subPath")), errors);
     }
@@ -107,8 +103,8 @@ pub(crate) fn devices(container: &At<'_>, volumes: &Volumes<'_>, errors: &mut Er
             _ => {}
         }
         errors.needed(&path);
-        if !path.str().is_empty() && paths.contains(path.str()) {
-            errors.invalid(&path, "must be unique");
+        if paths.contains(path.str()) {
+            errors.0.push(Error::invalid(&path.path, path.str(), "must be unique"));
         }
         if path.str().split('/').any(|part| part == "..") {
             errors.invalid(&path, "can not contain backsteps ('..')");

@@ -12,11 +12,12 @@ const IMMUTABLE: &str = "pod updates may not change fields other than `spec.cont
 /// Images, the deadline, further tolerations; of a gated pod also what narrows where it may run.
 pub(crate) fn spec(new: &Value, old: &Value, errors: &mut Errors) {
     let (now, was) = (At::spec(new), At::spec(old));
-    if counts(&now, &was, errors) {
-        return;
-    }
-    // Images are judged again where they may change.
     for list in ["containers", "initContainers"] {
+        if now.get(list).len() != was.get(list).len() {
+            errors.forbidden(&now.get(list), "pod updates may not add or remove containers");
+            return;
+        }
+        // Images are judged again where they may change.
         for container in now.get(list).items() {
             errors.needed(&container.get("image"));
             containers::trimmed_image(&container, errors);
@@ -34,29 +35,9 @@ pub(crate) fn spec(new: &Value, old: &Value, errors: &mut Errors) {
     }
     let mut comparable = now.value.clone();
     adopt(&mut comparable, &was, gated);
-    if comparable != *was.value
-        && errors.0.iter().all(|error| {
-            error.kind != mainstay_api::field::Kind::Forbidden
-                && !error.field.starts_with("spec.nodeSelector")
-                && !error.field.starts_with("spec.affinity.nodeAffinity")
-        })
-    {
+    if comparable != *was.value {
         errors.forbidden(&now, format!("{IMMUTABLE}\n{}", difference(&comparable, was.value)));
     }
-}
-
-fn counts(now: &At<'_>, was: &At<'_>, errors: &mut Errors) -> bool {
-    let mut stop = false;
-    for (field, why) in [
-        ("containers", "pod updates may not add or remove containers"),
-        ("initContainers", "pod updates may not add or remove containers"),
-    ] {
-        if now.get(field).len() != was.get(field).len() {
-            errors.forbidden(&now.get(field), why);
-            stop = true;
-        }
-    }
-    stop
 }
 
 /// A deadline may come, and come earlier; false if there is no point in looking further.
@@ -128,23 +109,28 @@ fn node_affinity(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
     if old_list.is_empty() {
         return;
     }
+    let line = |value: &Value| {
+        let of = mainstay_api::types::by_name("io.k8s.api.core.v1.NodeSelectorTerm");
+        of.map(|of| internal::line(of, value)).unwrap_or_default()
+    };
     if new_list.len() != old_list.len() {
-        errors.invalid(&new_list, "no additions/deletions to non-empty NodeSelectorTerms list are allowed");
+        const WHY: &str = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
+        let shown: Vec<String> = new_list.items().map(|at| line(at.value)).collect();
+        let shown = if new_list.is_null() { "null".to_owned() } else { format!("[{}]", shown.join(",")) };
+        errors.0.push(Error::invalid_text(&new_list.path, shown, WHY));
         return;
     }
     for (term, before) in new_list.items().zip(old_list.items()) {
         let kept = |field: &str| {
             let now: Vec<&Value> = term.get(field).items().map(|at| at.value).collect();
-            before.get(field).items().all(|at| now.contains(&at.value))
+            let was: Vec<&Value> = before.get(field).items().map(|at| at.value).collect();
+            now.starts_with(&was)
         };
         let nothing = before.get("matchExpressions").is_empty() && before.get("matchFields").is_empty();
         let something = !term.get("matchExpressions").is_empty() || !term.get("matchFields").is_empty();
         if !(kept("matchExpressions") && kept("matchFields")) || (nothing && something) {
             const WHY: &str = "only additions are allowed (no mutations or deletions)";
-            match mainstay_api::types::by_name("io.k8s.api.core.v1.NodeSelectorTerm") {
-                Some(of) => errors.0.push(Error::invalid_text(&term.path, internal::line(of, term.value), WHY)),
-                None => errors.invalid(&term, WHY),
-            }
+            errors.0.push(Error::invalid_text(&term.path, line(term.value), WHY));
         }
     }
 }

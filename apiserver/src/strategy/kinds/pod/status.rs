@@ -1,10 +1,11 @@
 //! What may be written as a pod's status.
 
 use mainstay_api::field::Error;
+use mainstay_api::types;
 use serde_json::Value;
 
-use crate::strategy::base;
 use crate::strategy::validate::{At, Errors, ip, pod_annotations};
+use crate::strategy::{base, internal};
 
 /// Keeps what a status write may leave out.
 pub(crate) fn prepare(new: &mut Value, old: &Value) {
@@ -15,75 +16,114 @@ pub(crate) fn prepare(new: &mut Value, old: &Value) {
     if at(new, "observedGeneration").as_i64().unwrap_or_default() == 0 && !at(old, "observedGeneration").is_null() {
         base::set(new, "/status/observedGeneration", at(old, "observedGeneration"));
     }
+    let mut before = at(old, "conditions").as_array().cloned().unwrap_or_default();
+    let conditions = new.pointer_mut("/status/conditions").and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        let Some(index) = before.iter().position(|old| old["type"] == condition["type"]) else { continue };
+        let generation = before.remove(index).get("observedGeneration").cloned();
+        let unset = condition.get("observedGeneration").and_then(Value::as_i64).unwrap_or_default() == 0;
+        if let Some(generation) = generation.filter(|_| unset) {
+            condition["observedGeneration"] = generation;
+        }
+    }
 }
 
 /// The rules of a status.
 pub(crate) fn validate(new: &Value, old: &Value, errors: &mut Errors) {
     let (status, before) = (At::root(new).get("status"), At::root(old).get("status"));
     pod_annotations::conditions(&status.get("conditions"), errors);
-    if before.get("qosClass").str() != status.get("qosClass").str() && !before.get("qosClass").is_empty() {
-        errors.invalid(&status.get("qosClass"), "field is immutable");
-    }
     let nominated = status.get("nominatedNodeName");
-    errors.name_if_set(&nominated, mainstay_api::names::is_dns1123_subdomain);
-    let bound = !At::spec(old).get("nodeName").is_empty();
-    if bound && !nominated.is_empty() && nominated.str() != before.get("nominatedNodeName").str() {
-        errors.forbidden(&nominated, "may not be set on pods that are already bound to a node");
+    if nominated.str() != before.get("nominatedNodeName").str() {
+        errors.name_if_set(&nominated, mainstay_api::names::is_dns1123_subdomain);
+        if !At::spec(old).get("nodeName").is_empty() && !nominated.is_empty() {
+            errors.forbidden(&nominated, "may not be set on pods that are already bound to a node");
+        }
     }
     if status.get("observedGeneration").int() < 0 {
         errors.invalid(&status.get("observedGeneration"), "must be a non-negative integer");
     }
-    regressions(new, &status, &before, errors);
-    addresses(&status.get("podIPs"), errors);
+    if before.get("qosClass").str() != status.get("qosClass").str() && !before.get("qosClass").is_empty() {
+        errors.invalid(&status.get("qosClass"), "field is immutable");
+    }
+    regressions(&At::spec(old), &status, &before, errors);
+    addresses(&status.get("podIPs"), &before.get("podIPs"), "io.k8s.api.core.v1.PodIP", errors);
     let (host, hosts) = (status.get("hostIP"), status.get("hostIPs"));
     if let Some(first) = hosts.items().next().map(|at| at.get("ip"))
         && first.str() != host.str()
     {
         errors.invalid(&first, "must be equal to `hostIP`");
     }
-    addresses(&hosts, errors);
-    if let Some(list) = status.opt("conditions") {
-        errors.unique(&list, "type");
-    }
+    addresses(&hosts, &before.get("hostIPs"), "io.k8s.api.core.v1.HostIP", errors);
 }
 
 /// A container that has ended for good stays so.
-fn regressions(new: &Value, status: &At<'_>, before: &At<'_>, errors: &mut Errors) {
-    let policy = At::spec(new).get("restartPolicy").str().to_owned();
-    if policy == "Always" {
-        return;
+fn regressions(spec: &At<'_>, status: &At<'_>, before: &At<'_>, errors: &mut Errors) {
+    let lists = [("containerStatuses", "containers"), ("initContainerStatuses", "initContainers")];
+    let rules = lists
+        .iter()
+        .flat_map(|(_, list)| spec.get(list).items())
+        .flat_map(|container| container.get("restartPolicyRules").items());
+    let all_restart = rules.into_iter().any(|rule| rule.get("action").str() == "RestartAllContainers");
+    for (field, list) in lists.iter().filter(|_| !all_restart) {
+        let list = spec.get(list);
+        revived(field, status, before, errors, |name, code| {
+            let container = list.items().find(|container| container.get("name").str() == name);
+            container.is_some_and(|container| restarts(&container, spec, code))
+        });
     }
-    for (field, lists) in [("containerStatuses", "containers"), ("initContainerStatuses", "initContainers")] {
-        let list = status.get(field);
-        for old in before.get(field).items() {
-            let ended = old.get("state").opt("terminated");
-            let Some(ended) = ended else { continue };
-            if policy == "OnFailure" && ended.get("exitCode").int() != 0 {
-                continue;
-            }
-            let restartable = At::spec(new).get(lists).items().any(|container| {
-                container.get("name").str() == old.get("name").str() && container.opt("restartPolicy").is_some()
-            });
-            let now = list.items().find(|at| at.get("name").str() == old.get("name").str());
-            if let Some(now) = now.filter(|now| now.get("state").opt("terminated").is_none() && !restartable) {
-                let detail = "may not be transitioned to non-terminated state";
-                errors.0.push(Error::forbidden(&now.get("state").path, detail));
-            }
+    revived("ephemeralContainerStatuses", status, before, errors, |_, _| false);
+}
+
+/// Tells of containers that had ended, run again, and `may` not.
+fn revived(field: &str, status: &At<'_>, before: &At<'_>, errors: &mut Errors, may: impl Fn(&str, i64) -> bool) {
+    let list = status.get(field);
+    for (index, was) in before.get(field).items().enumerate() {
+        let Some(ended) = was.get("state").opt("terminated") else { continue };
+        let name = was.get("name").str();
+        let runs =
+            list.items().any(|now| now.get("name").str() == name && now.get("state").opt("terminated").is_none());
+        if runs && !may(name, ended.get("exitCode").int()) {
+            let path = list.path.index(index).child("state");
+            errors.0.push(Error::forbidden(&path, "may not be transitioned to non-terminated state"));
         }
     }
 }
 
-fn addresses(list: &At<'_>, errors: &mut Errors) {
+/// Whether a container that ended with a code is started again: by its own rules, its own policy, or the pod's.
+fn restarts(container: &At<'_>, spec: &At<'_>, code: i64) -> bool {
+    let applies = |rule: &At<'_>| {
+        let codes = rule.get("exitCodes");
+        let listed = codes.get("values").items().any(|at| at.int() == code);
+        match codes.get("operator").str() {
+            "In" => listed,
+            "NotIn" => !listed,
+            _ => false,
+        }
+    };
+    let own = container.get("restartPolicy");
+    if !own.is_null() && container.get("restartPolicyRules").items().any(|rule| applies(&rule)) {
+        return true;
+    }
+    let policy = if own.is_null() { spec.get("restartPolicy").str() } else { own.str() };
+    policy == "Always" || policy == "OnFailure" && code != 0
+}
+
+/// Addresses, one of a family at the most; one that was there already stays as it is.
+fn addresses(list: &At<'_>, before: &At<'_>, type_name: &str, errors: &mut Errors) {
     let mut families = Vec::new();
     for at in list.items() {
         let address = at.get("ip");
-        match ip::parse(address.str()) {
-            Some(parsed) => families.push(parsed.is_ipv4()),
-            None => errors.0.push(Error::invalid(&at.path, address.value.clone(), ip::NOT_IP)),
+        families.extend(ip::sloppy(address.str()).map(|ip| ip.is_ipv4()));
+        if !before.items().any(|old| old.get("ip").str() == address.str()) {
+            ip::address(&At::new(address.value, at.path), errors);
         }
     }
     if families.len() > 2 || (families.len() == 2 && families[0] == families[1]) {
-        errors.invalid(list, "may specify no more than one IP for each IP family");
+        let shown: Vec<String> = types::by_name(type_name)
+            .map(|of| list.items().map(|at| internal::line(of, at.value)).collect())
+            .unwrap_or_default();
+        let why = "may specify no more than one IP for each IP family";
+        errors.0.push(Error::invalid_text(&list.path, format!("[{}]", shown.join(",")), why));
     }
 }
 
