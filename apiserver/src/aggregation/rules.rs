@@ -1,5 +1,6 @@
 //! What makes an APIService valid.
 
+use base64::Engine as _;
 use mainstay_api::field::Error;
 use mainstay_api::{meta, names};
 use serde_json::Value;
@@ -10,6 +11,14 @@ use crate::strategy::{Rules, base};
 /// The rules of APIServices.
 pub(crate) const API_SERVICE: Rules = Rules {
     check: |_, obj, errors| check(obj, errors),
+    status: |_, new, _, errors| {
+        for condition in At::root(new).get("status").get("conditions").items() {
+            let state = condition.get("status");
+            if !matches!(state.str(), "True" | "False" | "Unknown") {
+                errors.0.push(Error::not_supported(&state.path, state.str(), &["True", "False", "Unknown"]));
+            }
+        }
+    },
     tidy: |_, obj| {
         if obj.get("status").is_none() {
             base::set(obj, "/status", serde_json::json!({}));
@@ -36,15 +45,9 @@ fn check(obj: &Value, errors: &mut Errors) {
             errors.required(&group, "only v1 may have an empty group and it better be legacy kube");
         }
     } else {
-        let found = names::is_dns1123_subdomain(group.str());
-        if !found.is_empty() {
-            errors.invalid(&group, found.join(","));
-        }
+        errors.each(&group, names::is_dns1123_subdomain(group.str()));
     }
-    let found = names::is_dns1035_label(version.str());
-    if !found.is_empty() {
-        errors.invalid(&version, found.join(","));
-    }
+    errors.each(&version, names::is_dns1035_label(version.str()));
     within(&spec.get("groupPriorityMinimum"), 20_000, errors);
     within(&spec.get("versionPriority"), 1_000, errors);
     service(&spec, errors);
@@ -61,11 +64,9 @@ fn service(spec: &At<'_>, errors: &mut Errors) {
     let (bundle, insecure) = (spec.get("caBundle"), spec.get("insecureSkipTLSVerify"));
     let Some(service) = spec.opt("service") else {
         if !bundle.is_empty() {
-            errors.0.push(Error::invalid(
-                &bundle.path,
-                format!("{} bytes", bundle.str().len()),
-                "local APIServices may not have a caBundle",
-            ));
+            let bytes = base64::engine::general_purpose::STANDARD.decode(bundle.str()).unwrap_or_default();
+            let shown = format!("{} bytes", bytes.len());
+            errors.0.push(Error::invalid(&bundle.path, shown, "local APIServices may not have a caBundle"));
         }
         if insecure.bool() {
             errors.invalid(&insecure, "local APIServices may not have insecureSkipTLSVerify");

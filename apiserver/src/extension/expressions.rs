@@ -49,11 +49,12 @@ pub(crate) fn with_variables(spec: &At<'_>, env: &Env, errors: &mut Errors) -> E
     let mut known: Vec<(String, Type)> = Vec::new();
     for variable in spec.get("variables").items() {
         let (name, expression) = (variable.get("name"), variable.get("expression"));
-        if name.str().is_empty() {
+        if name.str().trim().is_empty() {
             errors.required(&name, "name is not specified");
         } else if !is_identifier(name.str()) {
             errors.invalid(&name, "must be a valid CEL identifier");
-        } else if expression.str().trim().is_empty() {
+        }
+        if expression.str().trim().is_empty() {
             errors.required(&expression, "expression is not specified");
         } else {
             let of = compiled(&expression, &env, errors).unwrap_or(Type::Dyn);
@@ -64,9 +65,35 @@ pub(crate) fn with_variables(spec: &At<'_>, env: &Env, errors: &mut Errors) -> E
     env
 }
 
+/// Words that name nothing in an expression.
+const RESERVED: [&str; 21] = [
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
+
 fn is_identifier(text: &str) -> bool {
     let mut bytes = text.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
+    !RESERVED.contains(&text)
+        && bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 

@@ -13,6 +13,7 @@ const GROUP: &str = "authorization.k8s.io";
 pub(super) fn subject(object: Value, review: &Review<'_>) -> ApiResult<Value> {
     let mut errors = attribute_errors(&object["spec"]);
     errors.extend(user_errors(&object["spec"]));
+    errors.extend(selector_errors(&object["spec"]));
     errors.extend(metadata_errors(&object, "must be empty"));
     refuse_if(errors)?;
     let status = decide(&object["spec"], &named_user(&object["spec"]), review);
@@ -21,6 +22,7 @@ pub(super) fn subject(object: Value, review: &Review<'_>) -> ApiResult<Value> {
 
 pub(super) fn own(object: Value, review: &Review<'_>) -> ApiResult<Value> {
     let mut errors = attribute_errors(&object["spec"]);
+    errors.extend(selector_errors(&object["spec"]));
     errors.extend(metadata_errors(&object, "must be empty"));
     refuse_if(errors)?;
     let status = decide(&object["spec"], review.user, review);
@@ -56,23 +58,19 @@ fn metadata_errors(object: &Value, why: &str) -> ErrorList {
 pub(super) fn local(object: Value, review: &Review<'_>) -> ApiResult<Value> {
     let spec = &object["spec"];
     let path = Path::new("spec");
-    let mut errors = ErrorList::new();
-    if spec["nonResourceAttributes"].is_object() {
-        let at = path.child("nonResourceAttributes");
-        errors.push(Error::invalid(
-            &at,
-            shown_path(&spec["nonResourceAttributes"]),
-            "disallowed on this kind of request",
-        ));
-    } else {
-        errors.extend(attribute_errors(spec));
-    }
+    let mut errors = attribute_errors(spec);
     errors.extend(user_errors(spec));
+    errors.extend(selector_errors(spec));
     errors.extend(metadata_errors(&object, "must be empty except for namespace"));
     let asked = spec["resourceAttributes"]["namespace"].as_str().unwrap_or_default();
     if spec["resourceAttributes"].is_object() && asked != review.namespace {
         let at = path.child("resourceAttributes").child("namespace");
         errors.push(Error::invalid(&at, asked, "must match metadata.namespace"));
+    }
+    if spec["nonResourceAttributes"].is_object() {
+        let shown = shown_path(&spec["nonResourceAttributes"]);
+        let at = path.child("nonResourceAttributes");
+        errors.push(Error::invalid(&at, shown, "disallowed on this kind of request"));
     }
     refuse_if(errors)?;
     let status = decide(spec, &named_user(spec), review);
@@ -99,6 +97,56 @@ fn attribute_errors(spec: &Value) -> ErrorList {
         }
         _ => ErrorList::new(),
     }
+}
+
+/// What somebody wants to list may be narrowed by text or by requirements; operators that are unknown here may be known
+/// to who asks.
+fn selector_errors(spec: &Value) -> ErrorList {
+    let attributes = Path::new("spec").child("resourceAttributes");
+    let mut errors = ErrorList::new();
+    for field in ["fieldSelector", "labelSelector"] {
+        let Some(selector) = spec["resourceAttributes"].get(field).filter(|selector| !selector.is_null()) else {
+            continue;
+        };
+        let path = attributes.child(field);
+        let raw = selector["rawSelector"].as_str().unwrap_or_default();
+        let requirements = selector["requirements"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if !raw.is_empty() && !requirements.is_empty() {
+            let why = "may not specified at the same time as requirements";
+            errors.push(Error::invalid(&path.child("rawSelector"), raw, why));
+        }
+        if raw.is_empty() && requirements.is_empty() {
+            let why = format!("when {path} is specified, requirements or rawSelector is required");
+            errors.push(Error::required(&path.child("requirements"), why));
+        }
+        for (index, requirement) in requirements.iter().enumerate() {
+            errors.extend(requirement_errors(requirement, field, &path.child("requirements").index(index)));
+        }
+    }
+    errors
+}
+
+fn requirement_errors(requirement: &Value, of: &str, path: &Path) -> ErrorList {
+    let (key, values) = (requirement["key"].as_str().unwrap_or_default(), path.child("values"));
+    let empty = requirement["values"].as_array().is_none_or(Vec::is_empty);
+    let mut errors = ErrorList::new();
+    if of == "fieldSelector" && key.is_empty() {
+        errors.push(Error::required(&path.child("key"), "must be specified"));
+    }
+    match requirement["operator"].as_str().unwrap_or_default() {
+        "In" | "NotIn" if empty => {
+            errors.push(Error::required(&values, "must be specified when `operator` is 'In' or 'NotIn'"));
+        }
+        "Exists" | "DoesNotExist" if !empty => {
+            let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+            errors.push(Error::forbidden(&values, why));
+        }
+        _ => {}
+    }
+    if of == "labelSelector" {
+        errors.extend(mainstay_api::meta::validate_label_name(key, &path.child("key")));
+    }
+    errors
 }
 
 fn user_errors(spec: &Value) -> ErrorList {

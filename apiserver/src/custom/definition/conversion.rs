@@ -1,5 +1,6 @@
 //! How versions are converted into each other.
 
+use mainstay_api::names;
 use serde_json::Value;
 
 use crate::strategy::validate::{At, Errors};
@@ -31,6 +32,14 @@ fn review_versions(at: &At<'_>, errors: &mut Errors) {
     if at.is_empty() {
         errors.required(at, "");
         return;
+    }
+    let mut seen = std::collections::HashSet::new();
+    for version in at.items() {
+        if seen.insert(version.str()) {
+            errors.each(&version, names::is_dns1035_label(version.str()));
+        } else {
+            errors.invalid(&version, "duplicate version");
+        }
     }
     let known = at.strings().any(|version| matches!(version, "v1" | "v1beta1"));
     if !known {

@@ -101,7 +101,10 @@ impl Strategy for Definitions {
 
     fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
         let mut errors = Errors::default();
+        let accepted = At::root(new).get("status").get("acceptedNames");
         if cx.subresource == "status" {
+            errors.extend(base::meta_update_errors(new, old));
+            names::forms(&accepted, &mut errors);
             return errors.0;
         }
         let (new_spec, old_spec) = (At::spec(new), At::spec(old));
@@ -112,7 +115,13 @@ impl Strategy for Definitions {
         }
         errors.immutable(&new_spec.get("group"), &old_spec.get("group"));
         errors.immutable(&new_spec.get("names").get("plural"), &old_spec.get("names").get("plural"));
+        names::forms(&accepted, &mut errors);
         stored_versions(new, &mut errors);
+        // What it says of its approval may stay as bad as it is.
+        let state = |obj| approval(obj).as_ref().map(std::mem::discriminant);
+        if state(new) != state(old) {
+            approval_errors(new, &mut errors);
+        }
         if !old_spec.get("preserveUnknownFields").bool() {
             unpruned(new, &mut errors);
         }

@@ -10,6 +10,11 @@ pub(super) fn check(at: &At<'_>, errors: &mut Errors) {
             errors.required(&at.get(field), "");
         }
     }
+    forms(at, errors);
+}
+
+/// The form of names, as far as there are any.
+pub(super) fn forms(at: &At<'_>, errors: &mut Errors) {
     for field in ["plural", "singular"] {
         label(&at.get(field), errors);
     }

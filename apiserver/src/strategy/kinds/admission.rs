@@ -1,5 +1,6 @@
 //! Webhook configurations and admission policies, as far as their structure goes.
 
+mod client;
 mod match_rules;
 
 use mainstay_api::cel::{Env, Type};
@@ -7,15 +8,20 @@ use mainstay_api::field::Error;
 use mainstay_api::{meta, names};
 use serde_json::Value;
 
+pub(crate) use self::client::client_config;
 use crate::extension::expressions;
 use crate::strategy::rules::Rules;
-use crate::strategy::validate::{At, Errors, selectors};
+use crate::strategy::validate::{At, Errors, conditions, selectors};
 
 /// Webhook configurations, of both sorts.
 pub(crate) const WEBHOOKS: Rules = Rules { check: |_, obj, errors| webhooks(obj, errors), ..Rules::PLAIN };
 
 /// ValidatingAdmissionPolicies.
-pub(crate) const POLICY: Rules = Rules { check: |_, obj, errors| policy(obj, errors), ..Rules::PLAIN };
+pub(crate) const POLICY: Rules = Rules {
+    check: |_, obj, errors| policy(obj, errors),
+    status: |_, new, _, errors| policy_status(&At::root(new).get("status"), errors),
+    ..Rules::PLAIN
+};
 
 /// MutatingAdmissionPolicies.
 pub(crate) const MUTATING_POLICY: Rules =
@@ -34,9 +40,6 @@ fn webhooks(obj: &Value, errors: &mut Errors) {
     for hook in list.items() {
         let name = hook.get("name");
         qualified_domain(&name, errors);
-        if !seen.insert(name.str()) {
-            errors.duplicate(&name);
-        }
         for rule in hook.get("rules").items() {
             match_rules::rule(&rule, errors);
         }
@@ -44,15 +47,18 @@ fn webhooks(obj: &Value, errors: &mut Errors) {
             |field: &str, allowed: &[&str], errors: &mut Errors| errors.one_of_if_set(&hook.get(field), allowed);
         policy("failurePolicy", &["Fail", "Ignore"], errors);
         policy("matchPolicy", &["Equivalent", "Exact"], errors);
-        policy("reinvocationPolicy", &["IfNeeded", "Never"], errors);
         side_effects(&hook.get("sideEffects"), errors);
         timeout(&hook.get("timeoutSeconds"), errors);
         for selector in ["namespaceSelector", "objectSelector"] {
             selectors::label_selector(&hook.get(selector), errors);
         }
+        policy("reinvocationPolicy", &["IfNeeded", "Never"], errors);
         client_config(&hook.get("clientConfig"), errors);
-        review_versions(&hook.get("admissionReviewVersions"), errors);
         expressions::conditions(&hook.get("matchConditions"), &expressions::environment(false), errors);
+        review_versions(&hook.get("admissionReviewVersions"), errors);
+        if !name.is_empty() && !seen.insert(name.str()) {
+            errors.duplicate(&name);
+        }
     }
 }
 
@@ -62,10 +68,11 @@ fn qualified_domain(at: &At<'_>, errors: &mut Errors) {
         return;
     }
     let texts = names::is_dns1123_subdomain(at.str());
-    if texts.is_empty() && at.str().split('.').count() < 3 {
+    if !texts.is_empty() {
+        errors.invalid(at, texts.join(","));
+    } else if at.str().split('.').count() < 3 {
         errors.invalid(at, "should be a domain with at least three segments separated by dots");
     }
-    errors.each(at, texts);
 }
 
 fn side_effects(at: &At<'_>, errors: &mut Errors) {
@@ -86,74 +93,27 @@ fn timeout(at: &At<'_>, errors: &mut Errors) {
 fn review_versions(at: &At<'_>, errors: &mut Errors) {
     if at.is_empty() {
         errors.required(at, "must specify one of v1, v1beta1");
-    } else if !at.strings().any(|version| matches!(version, "v1" | "v1beta1")) {
+        return;
+    }
+    let mut seen = std::collections::HashSet::new();
+    for version in at.items() {
+        if seen.insert(version.str()) {
+            errors.each(&version, names::is_dns1035_label(version.str()));
+        } else {
+            errors.invalid(&version, "duplicate version");
+        }
+    }
+    if !at.strings().any(|version| matches!(version, "v1" | "v1beta1")) {
         errors.invalid(at, "must include at least one of v1, v1beta1");
     }
 }
 
-/// Where a webhook is.
-pub(crate) fn client_config(at: &At<'_>, errors: &mut Errors) {
-    let (url, service) = (at.opt("url"), at.opt("service"));
-    match (url, service) {
-        (Some(url), None) => self::url(&url, errors),
-        (None, Some(service)) => self::service(&service, errors),
-        _ => errors.0.push(Error::required(&at.path, "exactly one of url or service is required")),
+fn policy_status(status: &At<'_>, errors: &mut Errors) {
+    for warning in status.get("typeChecking").get("expressionWarnings").items() {
+        errors.needed(&warning.get("warning"));
+        errors.needed(&warning.get("fieldRef"));
     }
-}
-
-fn url(at: &At<'_>, errors: &mut Errors) {
-    let mut wrong = |shown: &str, why: String| errors.0.push(Error::invalid(&at.path, shown, why));
-    let Some((scheme, rest)) = at.str().split_once("://") else {
-        wrong(at.str(), "url must be a valid URL".to_owned());
-        return;
-    };
-    if scheme != "https" {
-        wrong(scheme, "'https' is the only allowed URL scheme; desired format: https://host[/path]".to_owned());
-    }
-    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
-    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let authority = rest.split('/').next().unwrap_or_default();
-    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    if host.is_empty() {
-        wrong(host, "host must be specified; desired format: https://host[/path]".to_owned());
-    }
-    for (part, what) in [
-        (user, "user information is not permitted in the URL"),
-        (fragment, "fragments are not permitted in the URL"),
-        (query, "query parameters are not permitted in the URL"),
-    ] {
-        if !part.is_empty() {
-            wrong(part, what.to_owned());
-        }
-    }
-}
-
-fn service(at: &At<'_>, errors: &mut Errors) {
-    errors.needed(&at.get("name"));
-    errors.needed(&at.get("namespace"));
-    if let Some(port) = at.opt("port")
-        && !names::is_port_number(port.int()).is_empty()
-    {
-        errors.invalid(&port, "port is not valid: must be between 1 and 65535, inclusive");
-    }
-    let path = at.get("path");
-    if path.is_null() || path.str() == "/" {
-        return;
-    }
-    if !path.str().starts_with('/') {
-        errors.invalid(&path, "must start with a '/'");
-    }
-    let inner = path.str().get(1..).unwrap_or_default();
-    let inner = inner.strip_suffix('/').unwrap_or(inner);
-    for (index, step) in inner.split('/').enumerate() {
-        if step.is_empty() {
-            errors.invalid(&path, format!("segment[{index}] may not be empty"));
-            continue;
-        }
-        for why in names::is_dns1123_subdomain(step) {
-            errors.invalid(&path, format!("segment[{index}]: {why}"));
-        }
-    }
+    conditions::conditions(&status.get("conditions"), errors);
 }
 
 fn policy(obj: &Value, errors: &mut Errors) {
@@ -195,11 +155,7 @@ fn validations(spec: &At<'_>, env: &Env, name: &str, errors: &mut Errors) {
         }
         messages(&validation, env, errors);
         let reason = validation.get("reason");
-        if !reason.is_null()
-            && !matches!(reason.str(), "Forbidden" | "Invalid" | "RequestEntityTooLarge" | "Unauthorized")
-        {
-            errors.unsupported(&reason, &["Forbidden", "Invalid", "RequestEntityTooLarge"]);
-        }
+        errors.one_of_if_set(&reason, &["Forbidden", "Invalid", "RequestEntityTooLarge"]);
     }
     self::audits(&audits, env, name, errors);
 }
@@ -217,8 +173,6 @@ fn messages(validation: &At<'_>, env: &Env, errors: &mut Errors) {
         errors.invalid(&message, "message must be non-empty if specified");
     } else if trimmed.contains(['\n', '\r']) {
         errors.invalid(&message, "message must not contain line breaks");
-    } else if trimmed.is_empty() && validation.get("expression").str().trim().contains(['\n', '\r']) {
-        errors.required(&message, "message must be specified if expression contains line breaks");
     }
 }
 
@@ -353,10 +307,7 @@ fn param_kind(spec: &At<'_>, errors: &mut Errors) {
     } else if version.str().matches('/').count() > 1 {
         errors.invalid(&version, format!("unexpected GroupVersion string: {}", version.str()));
     } else {
-        let own = version.str().rsplit('/').next().unwrap_or_default();
-        for why in names::is_dns1035_label(own) {
-            errors.0.push(Error::invalid(&version.path, own, why));
-        }
+        group_version(&version, errors);
     }
     let name = kind.get("kind");
     if name.str().is_empty() {
@@ -366,6 +317,23 @@ fn param_kind(spec: &At<'_>, errors: &mut Errors) {
         if !found.is_empty() {
             errors.invalid(&name, format!("may have mixed case, but should otherwise match: {}", found.join(",")));
         }
+    }
+}
+
+fn group_version(at: &At<'_>, errors: &mut Errors) {
+    let (group, version) = at.str().split_once('/').unwrap_or(("", at.str()));
+    let mut wrong = |shown: &str, texts: Vec<String>| {
+        if !texts.is_empty() {
+            errors.0.push(Error::invalid(&at.path, shown, texts.join(",")));
+        }
+    };
+    if !group.is_empty() {
+        wrong(group, names::is_dns1123_subdomain(group));
+    }
+    if version.is_empty() {
+        wrong(at.str(), vec!["version must be specified".to_owned()]);
+    } else {
+        wrong(version, names::is_dns1035_label(version));
     }
 }
 

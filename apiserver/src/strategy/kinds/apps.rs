@@ -1,11 +1,11 @@
 //! Deployments, ReplicaSets, StatefulSets, DaemonSets, ReplicationControllers, PodTemplates, ControllerRevisions.
 
 use mainstay_api::field::Error;
-use mainstay_api::meta;
 use mainstay_api::selector::LabelSelector;
+use mainstay_api::{meta, names};
 use serde_json::{Value, json};
 
-use crate::strategy::rules::{Part, Rules, frozen_spec};
+use crate::strategy::rules::{self, Part, Rules, frozen_spec};
 use crate::strategy::validate::selectors::{
     at_most_all, int_or_percent, label_selector, number_of, selector_of_template, template_matches,
 };
@@ -36,8 +36,12 @@ pub(crate) const REPLICA_SET: Rules = Rules {
 pub(crate) const STATEFUL_SET: Rules = Rules {
     check: |_, obj, errors| stateful_set(obj, errors),
     change: |_, new, old, errors| stateful_set_change(new, old, errors),
-    status: |_, new, _, errors| stateful_set_status(new, errors),
+    status: |_, new, old, errors| {
+        stateful_set_status(new, errors);
+        collisions(new, old, errors);
+    },
     warn: |new, old| warnings::stateful_set(new, old),
+    names: rules::label,
     ..Rules::PLAIN
 };
 
@@ -45,7 +49,10 @@ pub(crate) const STATEFUL_SET: Rules = Rules {
 pub(crate) const DAEMON_SET: Rules = Rules {
     check: |_, obj, errors| daemon_set(obj, errors),
     change: |_, new, old, errors| daemon_set_change(new, old, errors),
-    status: |_, new, _, errors| daemon_set_status(new, errors),
+    status: |_, new, old, errors| {
+        daemon_set_status(new, errors);
+        collisions(new, old, errors);
+    },
     settle: count_templates,
     warn: |new, old| {
         let template = |obj: &Value| obj.pointer("/spec/template").cloned();
@@ -78,8 +85,10 @@ pub(crate) const CONTROLLER_REVISION: Rules = Rules {
     check: |_, obj, errors| {
         let root = At::root(obj);
         errors.non_negative(&root.get("revision"));
-        if root.get("data").is_null() {
-            errors.required(&root.get("data"), "data is mandatory");
+        match root.get("data") {
+            data if data.is_null() => errors.required(&data, "data is mandatory"),
+            data if data.value.is_object() => {}
+            data => errors.required(&data, "data must be a valid JSON object"),
         }
     },
     change: |_, new, old, errors| errors.immutable(&At::root(new).get("data"), &At::root(old).get("data")),
@@ -142,14 +151,13 @@ fn unknown_strategy(strategy: &At<'_>, supported: &[&str], errors: &mut Errors) 
 
 fn internal_rolling(rolling: &At<'_>) -> String {
     let (unavailable, surge) = (rolling.get("maxUnavailable"), rolling.get("maxSurge"));
-    if rolling.opt("partition").is_some() {
-        return format!(
-            "{{\"Partition\":{},\"MaxUnavailable\":{}}}",
-            rolling.get("partition").value,
-            unavailable.value
-        );
-    }
     format!("{{\"MaxUnavailable\":{},\"MaxSurge\":{}}}", unavailable.value, surge.value)
+}
+
+/// How a StatefulSet rolls, in its internal form.
+fn internal_partition(rolling: &At<'_>) -> String {
+    let (partition, unavailable) = (rolling.get("partition").int(), rolling.get("maxUnavailable"));
+    format!("{{\"Partition\":{partition},\"MaxUnavailable\":{}}}", unavailable.value)
 }
 
 fn deployment_status(new: &Value, old: &Value, errors: &mut Errors) {
@@ -160,6 +168,7 @@ fn deployment_status(new: &Value, old: &Value, errors: &mut Errors) {
         "updatedReplicas",
         "readyReplicas",
         "availableReplicas",
+        "unavailableReplicas",
         "terminatingReplicas",
         "collisionCount",
     ] {
@@ -167,7 +176,13 @@ fn deployment_status(new: &Value, old: &Value, errors: &mut Errors) {
     }
     at_most(&status, &["updatedReplicas", "readyReplicas", "availableReplicas"], "replicas", "status.replicas", errors);
     at_most(&status, &["availableReplicas"], "readyReplicas", "readyReplicas", errors);
-    let (count, before) = (status.get("collisionCount"), At::root(old).get("status").get("collisionCount"));
+    collisions(new, old, errors);
+}
+
+/// Collisions are counted, never forgotten.
+fn collisions(new: &Value, old: &Value, errors: &mut Errors) {
+    let of = |obj| At::root(obj).get("status").get("collisionCount");
+    let (count, before) = (of(new), of(old));
     if !before.is_null() && (count.is_null() || count.int() < before.int()) {
         errors.0.push(Error::invalid(&count.path, count.int(), "cannot be decremented"));
     }
@@ -237,7 +252,8 @@ fn stateful_set(obj: &Value, errors: &mut Errors) {
     errors.non_negative(&spec.get("replicas"));
     errors.non_negative(&spec.get("minReadySeconds"));
     errors.non_negative(&spec.get("ordinals").get("start"));
-    errors.non_negative(&spec.get("revisionHistoryLimit"));
+    // It cannot be changed, so only a creator is told.
+    errors.name_if_set(&spec.get("serviceName"), names::is_dns1123_label);
     stateful_selector(&spec, errors);
     for claim in spec.get("volumeClaimTemplates").items() {
         volume_sources::claim_spec(&claim.get("spec"), errors);
@@ -274,7 +290,7 @@ fn stateful_selector(spec: &At<'_>, errors: &mut Errors) {
     }
     match LabelSelector::from_object(selector.value) {
         Ok(parsed) => template_matches(&parsed, &spec.get("template"), errors),
-        Err(_) => errors.invalid(&selector, "invalid label selector"),
+        Err(_) => errors.invalid(&selector, ""),
     }
 }
 
@@ -293,7 +309,8 @@ fn stateful_strategy(spec: &At<'_>, errors: &mut Errors) {
         "" => errors.required(&strategy, ""),
         "OnDelete" => {
             if !rolling.is_null() {
-                errors.invalid(&rolling, "only allowed for updateStrategy 'RollingUpdate'");
+                let why = "only allowed for updateStrategy 'RollingUpdate'";
+                errors.0.push(Error::invalid_text(&rolling.path, internal_partition(&rolling), why));
             }
         }
         "RollingUpdate" => {
@@ -307,7 +324,7 @@ fn stateful_strategy(spec: &At<'_>, errors: &mut Errors) {
             }
         }
         kind => {
-            let shown = if rolling.is_null() { "null".to_owned() } else { internal_rolling(&rolling) };
+            let shown = if rolling.is_null() { "null".to_owned() } else { internal_partition(&rolling) };
             let text = format!("{{\"Type\":{},\"RollingUpdate\":{shown}}}", json!(kind));
             errors.0.push(Error::invalid_text(&strategy.path, text, "must be 'RollingUpdate' or 'OnDelete'"));
         }
@@ -404,13 +421,13 @@ fn daemon_strategy(strategy: &At<'_>, errors: &mut Errors) {
             let (unavailable, surge) = (rolling.get("maxUnavailable"), rolling.get("maxSurge"));
             int_or_percent(&unavailable, errors);
             int_or_percent(&surge, errors);
+            at_most_all(&unavailable, errors);
+            at_most_all(&surge, errors);
             match (number_of(&unavailable) != 0, number_of(&surge) != 0) {
                 (true, true) => errors.invalid(&surge, "may not be set when maxUnavailable is non-zero"),
                 (false, false) => errors.required(&unavailable, "cannot be 0 when maxSurge is 0"),
                 _ => {}
             }
-            at_most_all(&unavailable, errors);
-            at_most_all(&surge, errors);
         }
         _ => unknown_strategy(strategy, &["RollingUpdate", "OnDelete"], errors),
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::strategy::rules::{Part, Rules};
 use crate::strategy::validate::selectors::{at_most_all, int_or_percent, label_selector};
-use crate::strategy::validate::{At, Errors};
+use crate::strategy::validate::{At, Errors, conditions, quantities};
 
 /// HorizontalPodAutoscalers, in version 2.
 pub(crate) const AUTOSCALER: Rules = Rules {
@@ -24,6 +24,7 @@ pub(crate) const BUDGET: Rules = Rules {
     check: |_, obj, errors| budget(obj, errors),
     status: |_, new, _, errors| {
         let status = At::root(new).get("status");
+        conditions::conditions(&status.get("conditions"), errors);
         for field in ["disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"] {
             errors.non_negative(&status.get(field));
         }
@@ -64,13 +65,11 @@ fn autoscaler(obj: &Value, errors: &mut Errors) {
     }
     if max.int() == 0 {
         errors.required(&max, "must be set and greater than 0");
-        if max.int() < min.int() {
-            errors.0.push(Error::invalid(&max.path, 0, "must be greater than or equal to `minReplicas`"));
-        }
     } else if max.int() < 1 {
         errors.invalid(&max, "must be greater than or equal to 1");
-    } else if !min.is_null() && max.int() < min.int() {
-        errors.invalid(&max, "must be greater than or equal to `minReplicas`");
+    }
+    if !min.is_null() && max.int() < min.int() {
+        errors.0.push(Error::invalid(&max.path, max.int(), "must be greater than or equal to `minReplicas`"));
     }
     reference(&spec.get("scaleTargetRef"), true, errors);
     let metrics = spec.get("metrics");
@@ -114,7 +113,9 @@ fn reference(at: &At<'_>, needs_group: bool, errors: &mut Errors) {
 
 fn behavior(rules: &At<'_>, errors: &mut Errors) {
     if let Some(window) = rules.opt("stabilizationWindowSeconds") {
-        errors.non_negative(&window);
+        if window.int() < 0 {
+            errors.invalid(&window, "must be greater than or equal to zero");
+        }
         if window.int() > 3600 {
             errors.invalid(&window, "must be less than or equal to 3600");
         }
@@ -127,7 +128,10 @@ fn behavior(rules: &At<'_>, errors: &mut Errors) {
         errors.required(&policies, "must specify at least one Policy");
     }
     for policy in policies.items() {
-        errors.one_of_if_set(&policy.get("type"), &["Percent", "Pods"]);
+        let kind = policy.get("type");
+        if !matches!(kind.str(), "Percent" | "Pods") {
+            errors.0.push(Error::not_supported(&kind.path, kind.str(), &["Percent", "Pods"]));
+        }
         for field in ["value", "periodSeconds"] {
             let at = policy.get(field);
             if at.int() <= 0 {
@@ -138,38 +142,48 @@ fn behavior(rules: &At<'_>, errors: &mut Errors) {
             errors.invalid(&policy.get("periodSeconds"), "must be less than or equal to 1800");
         }
     }
+    if let Some(tolerance) = rules.opt("tolerance") {
+        quantities::non_negative(&tolerance, errors);
+    }
 }
 
-/// Types of metrics with the field that describes each.
-const METRICS: &[(&str, &str)] = &[
-    ("ContainerResource", "containerResource"),
-    ("External", "external"),
+/// Types of metrics with the field that describes each, in the order in which the fields are looked at.
+const METRICS: [(&str, &str); 5] = [
     ("Object", "object"),
+    ("External", "external"),
     ("Pods", "pods"),
     ("Resource", "resource"),
+    ("ContainerResource", "containerResource"),
 ];
 
 fn metric(metric: &At<'_>, errors: &mut Errors) {
     let kind = metric.get("type");
+    let unknown = || {
+        let mut known = METRICS.map(|(name, _)| name);
+        known.sort_unstable();
+        Error::not_supported(&kind.path, kind.str(), &known)
+    };
+    let own = METRICS.iter().find(|(name, _)| *name == kind.str()).map(|(_, field)| *field);
     if kind.str().is_empty() {
         errors.required(&kind, "must specify a metric source type");
-        return;
     }
-    let Some((_, field)) = METRICS.iter().find(|(name, _)| *name == kind.str()) else {
-        let known: Vec<&str> = METRICS.iter().map(|(name, _)| *name).collect();
-        // Both the type and the lack of a source for it are told so.
-        errors.unsupported(&kind, &known);
-        errors.unsupported(&kind, &known);
-        return;
-    };
-    for (_, other) in METRICS.iter().filter(|(name, _)| *name != kind.str()) {
-        if let Some(other) = metric.opt(other) {
-            errors.forbidden(&other, "must populate the given metric source only");
+    // Both the type and the lack of a source for it are told so.
+    errors.0.extend(own.is_none().then(unknown));
+    let present = metric.present(&METRICS.map(|(_, field)| field));
+    if let Some(first) = present.first() {
+        source(first, &metric.get(first), errors);
+    }
+    match own.map(|own| metric.get(own)) {
+        Some(source) if source.is_null() => {
+            errors.required(&source, "must populate information for the given metric source")
         }
+        Some(_) => {}
+        None => errors.0.push(unknown()),
     }
-    match metric.opt(field) {
-        Some(source) => self::source(field, &source, errors),
-        None => errors.required(&metric.get(field), "must populate information for the given metric source"),
+    if present.len() > 1 {
+        for other in present.into_iter().filter(|field| Some(*field) != own) {
+            errors.forbidden(&metric.get(other), "must populate the given metric source only");
+        }
     }
 }
 
@@ -177,12 +191,16 @@ fn source(kind: &str, at: &At<'_>, errors: &mut Errors) {
     let target = at.get("target");
     match kind {
         "resource" | "containerResource" => {
-            if at.get("name").str().is_empty() {
-                errors.required(&at.get("name"), "must specify a resource name");
+            let (name, container) = (at.get("name"), at.get("container"));
+            if name.str().is_empty() {
+                errors.required(&name, "must specify a resource name");
+            } else if kind == "containerResource" {
+                quantities::container_resource_name(name.str(), &name, errors);
             }
-            if kind == "containerResource" && at.get("container").str().is_empty() {
-                errors.required(&at.get("container"), "must specify a container");
+            if kind == "containerResource" && container.str().is_empty() {
+                errors.required(&container, "must specify a container");
             }
+            errors.name_if_set(&container, names::is_dns1123_label);
             self::target(&target, errors);
             let (utilization, value) = (target.opt("averageUtilization"), target.opt("averageValue"));
             if utilization.is_none() && value.is_none() {
@@ -202,9 +220,11 @@ fn source(kind: &str, at: &At<'_>, errors: &mut Errors) {
             if kind == "object" {
                 reference(&at.get("describedObject"), false, errors);
             }
-            if at.get("metric").get("name").str().is_empty() {
-                errors.required(&at.get("metric").get("name"), "must specify a metric name");
+            let name = at.get("metric").get("name");
+            if name.str().is_empty() {
+                errors.required(&name, "must specify a metric name");
             }
+            errors.name_if_set(&name, |name| names::is_path_segment(name, false));
             self::target(&target, errors);
             let (value, average) = (target.opt("value").is_some(), target.opt("averageValue").is_some());
             match kind {
@@ -230,13 +250,10 @@ fn target(target: &At<'_>, errors: &mut Errors) {
     let kind = target.get("type");
     if kind.str().is_empty() {
         errors.required(&kind, "must specify a metric target type");
-    } else if !matches!(kind.str(), "Utilization" | "Value" | "AverageValue") {
-        errors.invalid(&kind, "must be either Utilization, Value, or AverageValue");
     }
-    if let Some(utilization) = target.opt("averageUtilization")
-        && utilization.int() < 1
-    {
-        errors.invalid(&utilization, "must be greater than 0");
+    if !matches!(kind.str(), "Utilization" | "Value" | "AverageValue") {
+        let why = "must be either Utilization, Value, or AverageValue";
+        errors.0.push(Error::invalid(&kind.path, kind.str(), why));
     }
     for field in ["value", "averageValue"] {
         if let Some(at) = target.opt(field)
@@ -244,5 +261,53 @@ fn target(target: &At<'_>, errors: &mut Errors) {
         {
             errors.0.push(Error::invalid(&at.path, at.quantity().to_string(), "must be positive"));
         }
+    }
+    if let Some(utilization) = target.opt("averageUtilization")
+        && utilization.int() < 1
+    {
+        errors.invalid(&utilization, "must be greater than 0");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn judge(check: fn(&At<'_>, &mut Errors), value: &Value) -> Vec<String> {
+        let mut errors = Errors::default();
+        check(&At::root(value), &mut errors);
+        errors.0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_first_source_is_judged_whatever_the_type() {
+        let external = json!({"metric": {"name": "a/b"}, "target": {"type": "Value", "value": "1"}});
+        assert_eq!(
+            judge(metric, &json!({"type": "Pods", "external": external})),
+            [
+                r#"external.metric.name: Invalid value: "a/b": may not contain '/'"#,
+                "pods: Required value: must populate information for the given metric source",
+            ]
+        );
+        let resource = json!({"name": "cpu", "target": {"averageUtilization": 0}});
+        assert_eq!(
+            judge(
+                metric,
+                &json!({"type": "Resource", "resource": resource, "pods": {
+                    "metric": {"name": "m"}, "target": {"type": "AverageValue", "averageValue": "1"},
+                }})
+            ),
+            ["pods: Forbidden: must populate the given metric source only"]
+        );
+        assert_eq!(
+            judge(metric, &json!({"type": "Resource", "resource": resource})),
+            [
+                "resource.target.type: Required value: must specify a metric target type",
+                r#"resource.target.type: Invalid value: "": must be either Utilization, Value, or AverageValue"#,
+                "resource.target.averageUtilization: Invalid value: 0: must be greater than 0",
+            ]
+        );
     }
 }

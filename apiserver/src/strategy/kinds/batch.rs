@@ -12,12 +12,14 @@ use serde_json::{Value, json};
 
 use crate::engine::DeleteOptions;
 use crate::strategy::internal;
-use crate::strategy::rules::{Part, Rules};
+use crate::strategy::rules::Rules;
 use crate::strategy::validate::{At, Errors, selectors, template};
 use crate::strategy::{Context, Strategy, base, warnings};
 
 const UID_LABEL: &str = "batch.kubernetes.io/controller-uid";
 const NAME_LABEL: &str = "batch.kubernetes.io/job-name";
+/// Of a CronJob's name.
+const LONGEST_NAME: usize = 52;
 
 /// Jobs: selector and labels are made from the job's uid.
 pub(crate) struct Job;
@@ -47,30 +49,23 @@ impl Strategy for Job {
 
     fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
         let mut errors = Errors::default();
-        generated_errors(obj, &mut errors);
-        job(&At::spec(obj), &mut errors);
-        template_labels(&At::spec(obj), &mut errors);
+        whole(obj, &mut errors);
         errors.0
     }
 
     fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
         let mut errors = Errors::default();
         if cx.subresource == "status" {
+            errors.extend(base::meta_update_errors(new, old));
             status::validate(new, old, &mut errors);
             return errors.0;
         }
-        let (now, was) = (At::spec(new), At::spec(old));
+        // Kubernetes judges the job as such, and then its spec once more as part of the comparison.
         errors.extend(base::meta_errors(cx, new, &|name, prefix| self.name_errors(name, prefix)));
-        // Kubernetes judges the job as such, and then once more as part of the comparison.
-        for part in [Part::Check, Part::MetaUpdate, Part::Check] {
-            if part == Part::MetaUpdate {
-                errors.extend(base::meta_update_errors(new, old));
-                continue;
-            }
-            job(&now, &mut errors);
-            template_labels(&now, &mut errors);
-        }
-        changes(&now, &was, &mut errors);
+        whole(new, &mut errors);
+        errors.extend(base::meta_update_errors(new, old));
+        job(&At::spec(new), &mut errors);
+        changes(&At::spec(new), &At::spec(old), &mut errors);
         errors.0
     }
 
@@ -100,43 +95,59 @@ fn generate(obj: &mut Value) {
     }
 }
 
-/// A selector that was to be generated holds nothing else.
+/// Everything but the metadata.
+fn whole(obj: &Value, errors: &mut Errors) {
+    generated_errors(obj, errors);
+    job(&At::spec(obj), errors);
+    index_names(obj, errors);
+}
+
+/// A selector that was to be generated chooses the job's own pods by what was generated.
 fn generated_errors(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
-    if spec.get("manualSelector").bool() {
+    let selector = spec.get("selector");
+    if spec.get("manualSelector").bool() || selector.is_null() {
         return;
     }
     let labels = spec.get("template").get("metadata").get("labels");
-    for (key, wanted) in [
-        ("controller-uid", meta::uid(obj)),
-        (UID_LABEL, meta::uid(obj)),
-        ("job-name", meta::name(obj)),
-        (NAME_LABEL, meta::name(obj)),
-    ] {
-        if labels.get(key).str() != wanted {
-            errors.0.push(Error::invalid(
-                &labels.path.key(key),
-                labels.get(key).value.clone(),
-                format!("must be '{wanted}'"),
-            ));
+    let (uid, name) = (meta::uid(obj), meta::name(obj));
+    let wanted = [("controller-uid", uid), ("job-name", name), (UID_LABEL, uid), (NAME_LABEL, name)];
+    for (key, wanted) in wanted {
+        let (path, why) = (labels.path.key(key), format!("must be '{wanted}'"));
+        match labels.opt(key) {
+            None => errors.0.push(Error::required(&path, why)),
+            Some(label) if label.str() == wanted => {}
+            Some(_) => errors.0.push(Error::invalid(&path, labels.value.clone(), why)),
         }
     }
-    let selector = spec.get("selector");
-    let alone = selector.get("matchLabels").len() == 1 && selector.get("matchExpressions").is_empty();
-    if !alone {
+    let own = json!({"metadata": {"labels": wanted.into_iter().collect::<std::collections::BTreeMap<_, _>>()}});
+    if LabelSelector::from_object(selector.value).is_ok_and(|parsed| !parsed.matches_object(&own)) {
         errors.invalid(&selector, "`selector` not auto-generated");
     }
 }
 
-fn job(spec: &At<'_>, errors: &mut Errors) {
-    let mut rest = Errors::default();
-    if spec.opt("selector").is_none() {
-        rest.required(&spec.get("selector"), "");
-    } else {
-        selectors::label_selector(&spec.get("selector"), &mut rest);
+/// The pods of an indexed job are named by their indexes, of which the last makes the longest name.
+fn index_names(obj: &Value, errors: &mut Errors) {
+    let (spec, name) = (At::spec(obj), meta::name(obj));
+    let completions = spec.get("completions").int();
+    if spec.get("completionMode").str() != "Indexed" || completions <= 0 {
+        return;
     }
-    numbers(spec, &mut rest);
-    errors.extend(rest.0);
+    let last = format!("{name}-{}", completions - 1);
+    if !names::is_dns1123_label(&last).is_empty() {
+        let why = format!("will not able to create pod with invalid DNS label: {last}");
+        errors.invalid(&At::root(obj).get("metadata").get("name"), why);
+    }
+}
+
+fn job(spec: &At<'_>, errors: &mut Errors) {
+    numbers(spec, errors);
+    if spec.opt("selector").is_none() {
+        errors.required(&spec.get("selector"), "");
+    } else {
+        selectors::label_selector(&spec.get("selector"), errors);
+    }
+    template_labels(spec, errors);
 }
 
 /// The parts that a job has in common with a CronJob's template.
@@ -213,21 +224,19 @@ pub(crate) fn prefixed_path(at: &At<'_>, errors: &mut Errors) {
 }
 
 fn changes(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
-    let indexed = was.get("completionMode").str() == "Indexed";
-    let both = now.get("completions").value == now.get("parallelism").value;
-    if !(indexed && both) {
-        errors.immutable(&now.get("completions"), &was.get("completions"));
-    }
+    completions(now, was, errors);
     errors.immutable(&now.get("selector"), &was.get("selector"));
-    // A suspended job that never started may still be moved to other nodes.
-    if !was.get("suspend").bool() {
-        let template = now.get("template");
-        if template.value != was.get("template").value
-            && let Some(of) = mainstay_api::types::by_name("io.k8s.api.core.v1.PodTemplateSpec")
-        {
-            let shown = internal::line(of, template.value);
-            errors.0.push(Error::invalid_text(&template.path, shown, "field is immutable"));
-        }
+    let template = now.get("template");
+    let before = if was.get("suspend").bool() {
+        with_directives(was.get("template").value, template.value)
+    } else {
+        was.get("template").value.clone()
+    };
+    if *template.value != before
+        && let Some(of) = mainstay_api::types::by_name("io.k8s.api.core.v1.PodTemplateSpec")
+    {
+        let shown = internal::line(of, template.value);
+        errors.0.push(Error::invalid_text(&template.path, shown, "field is immutable"));
     }
     errors.immutable(&now.get("completionMode"), &was.get("completionMode"));
     let policy = "podFailurePolicy";
@@ -239,17 +248,44 @@ fn changes(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
     errors.immutable_struct(&now.get(policy), &was.get(policy), "io.k8s.api.batch.v1.SuccessPolicy");
 }
 
+/// An indexed job may grow and shrink as long as all of its pods run at once.
+fn completions(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
+    let (count, before) = (now.get("completions"), was.get("completions"));
+    if now.get("completionMode").str() != "Indexed" {
+        errors.immutable(&count, &before);
+    } else if !count.is_null() && count.value != before.value && count.value != now.get("parallelism").value {
+        errors.invalid(&count, "can only be modified in tandem with spec.parallelism");
+    }
+}
+
+/// The old template of a suspended job with what may change of it: where its pods run, and what they need there.
+fn with_directives(old: &Value, new: &Value) -> Value {
+    let mut kept = old.clone();
+    for path in [
+        ".metadata.labels",
+        ".metadata.annotations",
+        ".spec.nodeSelector",
+        ".spec.tolerations",
+        ".spec.schedulingGates",
+        ".spec.affinity.nodeAffinity",
+    ] {
+        base::keep(&mut kept, new, path);
+    }
+    if new.pointer("/spec/affinity").is_none() && kept.pointer("/spec/affinity") == Some(&json!({})) {
+        base::remove(&mut kept, ".spec.affinity");
+    }
+    for list in ["/spec/containers", "/spec/initContainers"] {
+        let olds = kept.pointer_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
+        let news = new.pointer(list).and_then(Value::as_array).into_iter().flatten();
+        olds.zip(news).for_each(|(old, new)| base::keep(old, new, ".resources"));
+    }
+    kept
+}
+
 /// CronJobs.
 pub(crate) const CRON_JOB: Rules = Rules {
     check: |_, obj, errors| cron_job(obj, errors),
     warn: |new, old| warnings::workload("spec.jobTemplate.spec.template", new, old),
-    names: |name, prefix| {
-        let mut texts = crate::strategy::rules::subdomain(name, prefix);
-        if texts.is_empty() && name.len() > 52 {
-            texts.push(names::max_length_error(52));
-        }
-        texts
-    },
     ..Rules::PLAIN
 };
 
@@ -263,10 +299,18 @@ fn cron_job(obj: &Value, errors: &mut Errors) {
     errors.one_of(&spec.get("concurrencyPolicy"), &["Allow", "Forbid", "Replace"]);
     let job = spec.get("jobTemplate").get("spec");
     numbers(&job, errors);
+    if let Some(selector) = job.opt("selector") {
+        errors.invalid(&selector, "`selector` will be auto-generated");
+    }
     let manual = job.get("manualSelector");
     if manual.bool() {
         errors.unsupported(&manual, &["nil", "false"]);
     }
     errors.non_negative(&spec.get("successfulJobsHistoryLimit"));
     errors.non_negative(&spec.get("failedJobsHistoryLimit"));
+    // A job's name is that of its CronJob with the minute, and the job's pods are labeled with it.
+    let name = At::root(obj).get("metadata").get("name");
+    if name.str().len() > LONGEST_NAME {
+        errors.invalid(&name, names::max_length_error(LONGEST_NAME));
+    }
 }

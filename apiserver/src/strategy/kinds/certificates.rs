@@ -35,6 +35,8 @@ const USAGES: &[&str] = &[
 ];
 /// Conditions that stay once they are there.
 const FINAL: [&str; 3] = ["Approved", "Denied", "Failed"];
+/// Bytes of a signer's domain at the most.
+const LONGEST_DOMAIN: usize = 253;
 
 /// CertificateSigningRequests.
 pub(crate) struct SigningRequest;
@@ -83,15 +85,21 @@ impl Strategy for SigningRequest {
 
     fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
         let mut errors = Errors::default();
-        errors.extend(base::meta_update_errors(new, old));
         let (status, before) = (At::root(new).get("status"), At::root(old).get("status"));
-        conditions(&status, &before, &mut errors);
+        conditions(&status, &mut errors);
+        let (certificate, issued) = (status.get("certificate"), before.get("certificate"));
+        let signed = cx.subresource == "status" && certificate.str() != issued.str();
+        if signed {
+            self::certificate(&certificate, &mut errors);
+        }
+        removals(&status, &before, &mut errors);
         if cx.subresource != "approval" {
             approvals(&status, &before, &mut errors);
         }
-        if cx.subresource == "status" {
-            certificate(&status, &before, &mut errors);
+        if signed && !issued.is_empty() {
+            errors.forbidden(&certificate, "updates may not modify existing certificate content");
         }
+        errors.extend(base::meta_update_errors(new, old));
         errors.0
     }
 }
@@ -120,14 +128,9 @@ fn spec(spec: &At<'_>, errors: &mut Errors) {
     if usages.is_empty() {
         errors.required(&usages, "");
     }
+    usages.items().filter(|usage| !USAGES.contains(&usage.str())).for_each(|usage| errors.unsupported(&usage, USAGES));
     let mut seen = std::collections::HashSet::new();
-    for usage in usages.items() {
-        if !USAGES.contains(&usage.str()) {
-            errors.unsupported(&usage, USAGES);
-        } else if !seen.insert(usage.str()) {
-            errors.duplicate(&usage);
-        }
-    }
+    usages.items().filter(|usage| !seen.insert(usage.str())).for_each(|usage| errors.duplicate(&usage));
     signer_name(&spec.get("signerName"), errors);
     if let Some(seconds) = spec.opt("expirationSeconds")
         && seconds.int() < 600
@@ -138,8 +141,8 @@ fn spec(spec: &At<'_>, errors: &mut Errors) {
 
 fn request(at: &At<'_>, errors: &mut Errors) {
     let bytes = base64::engine::general_purpose::STANDARD.decode(at.str()).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    if !text.contains("-----BEGIN CERTIFICATE REQUEST-----") {
+    let block = x509_parser::pem::Pem::iter_from_buffer(&bytes).find_map(Result::ok);
+    if block.is_none_or(|block| block.label != "CERTIFICATE REQUEST") {
         // No bytes at all are shown as null.
         let shown = if at.is_empty() { Value::Null } else { at.value.clone() };
         errors.0.push(Error::invalid(&at.path, shown, "PEM block type must be CERTIFICATE REQUEST"));
@@ -148,63 +151,68 @@ fn request(at: &At<'_>, errors: &mut Errors) {
 
 /// `example.com/signer`.
 pub(crate) fn signer_name(at: &At<'_>, errors: &mut Errors) {
-    if at.str().is_empty() {
-        errors.required(at, "");
-        return;
-    }
-    match at.str().split_once('/') {
+    let (domain, path) = match at.str().split_once('/') {
+        _ if at.str().is_empty() => return errors.required(at, ""),
         Some(("kubernetes.io", "legacy-unknown")) => {
-            errors.invalid(at, "the legacy signerName is not allowed via this API version");
+            return errors.invalid(at, "the legacy signerName is not allowed via this API version");
         }
-        None => errors.invalid(at, "must be a fully qualified domain and path of the form 'example.com/signer-name'"),
-        Some((domain, path)) => {
-            for why in names::is_dns1123_subdomain(domain) {
-                errors.0.push(Error::invalid(&at.path, domain, format!("validating label \"{domain}\": {why}")));
-            }
-            if !domain.contains('.') {
-                errors.invalid(at, "should be a domain with at least two segments separated by dots");
-            }
-            for part in path.split('.') {
-                let texts = names::is_dns1123_label(part);
-                for why in texts {
-                    errors.0.push(Error::invalid(&at.path, path, format!("validating label \"{part}\": {why}")));
-                }
-            }
+        Some((domain, path)) if !path.contains('/') => (domain, path),
+        _ => {
+            let why = "must be a fully qualified domain and path of the form 'example.com/signer-name'";
+            return errors.invalid(at, why);
+        }
+    };
+    if domain.len() > LONGEST_DOMAIN {
+        errors.0.push(Error::too_long(&at.path, 253));
+    }
+    labels(at, domain, names::is_dns1123_label, errors);
+    if !domain.contains('.') {
+        let why = "should be a domain with at least two segments separated by dots";
+        errors.0.push(Error::invalid(&at.path, domain, why));
+    }
+    labels(at, path, names::is_dns1123_subdomain, errors);
+}
+
+/// Each of the parts between the dots of a part of a name follows a rule.
+fn labels(at: &At<'_>, shown: &str, rule: fn(&str) -> Vec<String>, errors: &mut Errors) {
+    for label in shown.split('.') {
+        for why in rule(label) {
+            errors.0.push(Error::invalid(&at.path, shown, format!("validating label \"{label}\": {why}")));
         }
     }
 }
 
-fn kinds<'a>(status: &At<'a>) -> Vec<&'a str> {
-    status.get("conditions").items().map(|condition| condition.get("type").str()).collect()
+/// The conditions of a type.
+fn of_type(status: &At<'_>, kind: &str) -> Vec<Value> {
+    let all = status.get("conditions").items();
+    all.filter(|at| at.get("type").str() == kind).map(|at| at.value.clone()).collect()
 }
 
-fn conditions(status: &At<'_>, before: &At<'_>, errors: &mut Errors) {
+fn conditions(status: &At<'_>, errors: &mut Errors) {
     let list = status.get("conditions");
     let mut seen = std::collections::HashSet::new();
     for condition in list.items() {
-        let kind = condition.get("type");
+        let (kind, state) = (condition.get("type"), condition.get("status"));
         errors.needed(&kind);
+        let allowed: &[&str] = if FINAL.contains(&kind.str()) { &["True"] } else { &["False", "True", "Unknown"] };
+        errors.one_of(&state, allowed);
+        let other = if kind.str() == "Denied" { "Approved" } else { "Denied" };
+        if matches!(kind.str(), "Approved" | "Denied") && seen.contains(other) {
+            let why = "Approved and Denied conditions are mutually exclusive";
+            errors.0.push(Error::invalid(&list.path, kind.str(), why));
+        }
         if !seen.insert(kind.str()) {
             errors.duplicate(&kind);
         }
-        let other = if kind.str() == "Denied" { "Approved" } else { "Denied" };
-        if matches!(kind.str(), "Approved" | "Denied") && seen.contains(other) {
-            errors.0.push(Error::invalid(
-                &list.path,
-                kind.str(),
-                "Approved and Denied conditions are mutually exclusive",
-            ));
-        }
-        let state = condition.get("status");
-        if FINAL.contains(&kind.str()) && state.str() != "True" {
-            errors.unsupported(&state, &["True"]);
-        } else if !matches!(state.str(), "True" | "False" | "Unknown") {
-            errors.unsupported(&state, &["False", "True", "Unknown"]);
-        }
     }
-    for kind in kinds(before) {
-        if FINAL.contains(&kind) && !kinds(status).contains(&kind) {
-            errors.forbidden(&list, format!("updates may not remove a condition of type \"{kind}\""));
+}
+
+/// Some conditions stay.
+fn removals(status: &At<'_>, before: &At<'_>, errors: &mut Errors) {
+    for kind in FINAL {
+        if of_type(status, kind).len() < of_type(before, kind).len() {
+            let why = format!("updates may not remove a condition of type \"{kind}\"");
+            errors.forbidden(&status.get("conditions"), why);
         }
     }
 }
@@ -213,11 +221,7 @@ fn conditions(status: &At<'_>, before: &At<'_>, errors: &mut Errors) {
 fn approvals(status: &At<'_>, before: &At<'_>, errors: &mut Errors) {
     let list = status.get("conditions");
     for kind in ["Approved", "Denied"] {
-        let of = |status: &At<'_>| -> Vec<Value> {
-            let all = status.get("conditions").items();
-            all.filter(|at| at.get("type").str() == kind).map(|at| at.value.clone()).collect()
-        };
-        let (now, was) = (of(status), of(before));
+        let (now, was) = (of_type(status, kind), of_type(before, kind));
         if now.len() > was.len() {
             errors.forbidden(&list, format!("updates may not add a condition of type \"{kind}\""));
         } else if now.len() == was.len() && now != was {
@@ -242,18 +246,32 @@ fn pem_error(bytes: &[u8]) -> Option<String> {
     (found == 0).then(|| "must contain at least one CERTIFICATE PEM block".to_owned())
 }
 
-fn certificate(status: &At<'_>, before: &At<'_>, errors: &mut Errors) {
-    let (now, was) = (status.get("certificate"), before.get("certificate"));
-    if now.str() == was.str() {
-        return;
-    }
-    let bytes = base64::engine::general_purpose::STANDARD.decode(now.str()).unwrap_or_default();
-    if !now.is_empty()
+fn certificate(at: &At<'_>, errors: &mut Errors) {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(at.str()).unwrap_or_default();
+    if !at.is_empty()
         && let Some(why) = pem_error(&bytes)
     {
-        errors.0.push(Error::invalid(&now.path, "<certificate data>", why));
+        errors.0.push(Error::invalid(&at.path, "<certificate data>", why));
     }
-    if !was.is_empty() {
-        errors.forbidden(&now, "updates may not modify existing certificate content");
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_signer_are_judged_each() {
+        let judge = |name: &str| {
+            let mut errors = Errors::default();
+            signer_name(&At::root(&json!(name)), &mut errors);
+            errors.0.iter().map(|error| (error.value.clone(), error.detail.clone())).collect::<Vec<_>>()
+        };
+        assert!(judge("example.com/a.b").is_empty());
+        assert_eq!(judge("a/b/c").len(), 1);
+        let found = judge("nodots/Up");
+        assert_eq!(found[0].0, mainstay_api::field::Shown::Value("nodots".into()));
+        assert!(found[1].1.starts_with("validating label \"Up\": a lowercase RFC 1123 subdomain"));
     }
 }

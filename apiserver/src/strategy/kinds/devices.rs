@@ -1,47 +1,59 @@
 //! Dynamic resource allocation: ResourceClaims, their templates, DeviceClasses, ResourceSlices.
 
+mod slice;
+
 use std::collections::HashSet;
 
 use mainstay_api::field::{Error, Path};
-use mainstay_api::{names, types};
+use mainstay_api::{meta, names, types};
 use serde_json::Value;
 
 use crate::extension::expressions;
+use crate::strategy::Context;
 use crate::strategy::internal;
-use crate::strategy::rules::{CHECK_FIRST, Rules};
-use crate::strategy::validate::{At, Errors, selectors};
+use crate::strategy::rules::{Part, Rules};
+use crate::strategy::validate::volume_sources::csi_driver_name;
+use crate::strategy::validate::{At, Errors, quantities, selectors};
 
 /// Requests of a claim at the most; constraints and configurations alike.
 const REQUESTS_MAX: usize = 32;
 /// Selectors of a request at the most.
 const SELECTORS_MAX: usize = 32;
-/// Devices of a slice at the most.
-const DEVICES_MAX: usize = 128;
+/// Alternatives of a request at the most.
+const ALTERNATIVES_MAX: usize = 8;
 /// Users of a claim at the most.
 const RESERVED_MAX: usize = 256;
-/// Attributes and capacities of a device at the most.
-const ATTRIBUTES_MAX: usize = 32;
+/// Results of an allocation at the most.
+const RESULTS_MAX: usize = 32;
+/// Bytes of a driver's parameters at the most.
+const PARAMETERS_MAX: usize = 10 << 10;
+const EFFECTS: [&str; 3] = ["NoExecute", "NoSchedule", "None"];
 const NO_REQUEST: &str =
     "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
 
 /// ResourceClaims.
 pub(crate) const CLAIM: Rules = Rules {
-    check: |_, obj, errors| claim_spec(&At::spec(obj), errors),
+    check: |cx, obj, errors| {
+        admin_access(cx, &At::spec(obj), errors);
+        claim_spec(&At::spec(obj), errors);
+    },
     change: |_, new, old, errors| frozen("ResourceClaimSpec", new, old, errors),
-    status: |_, new, _, errors| claim_status(new, errors),
-    parts: CHECK_FIRST,
+    status: |_, new, old, errors| claim_status(new, old, errors),
+    // What cannot change is not judged again.
+    parts: &[Part::Meta, Part::MetaUpdate, Part::Change],
     ..Rules::PLAIN
 };
 
 /// ResourceClaimTemplates.
 pub(crate) const TEMPLATE: Rules = Rules {
-    check: |_, obj, errors| {
+    check: |cx, obj, errors| {
         let spec = At::spec(obj);
+        admin_access(cx, &spec.get("spec"), errors);
         template_metadata(&spec.get("metadata"), errors);
         claim_spec(&spec.get("spec"), errors);
     },
     change: |_, new, old, errors| frozen("ResourceClaimTemplateSpec", new, old, errors),
-    parts: &[crate::strategy::rules::Part::MetaUpdate, crate::strategy::rules::Part::Change],
+    parts: &[Part::MetaUpdate, Part::Change],
     ..Rules::PLAIN
 };
 
@@ -50,24 +62,18 @@ pub(crate) const CLASS: Rules = Rules {
     check: |_, obj, errors| {
         let spec = At::spec(obj);
         selectors_of(&spec.get("selectors"), errors);
-        at_most(&spec.get("config"), REQUESTS_MAX, errors);
-        spec.get("config").items().for_each(|config| configuration(&config, errors));
+        each(&spec.get("config"), REQUESTS_MAX, configuration, errors);
+        let name = spec.get("extendedResourceName");
+        if !name.is_null() && !quantities::is_extended(name.str()) {
+            errors.invalid(&name, "must be a valid extended resource name");
+        }
     },
+    parts: &[Part::Meta, Part::MetaUpdate, Part::Check],
     ..Rules::PLAIN
 };
 
 /// ResourceSlices.
-pub(crate) const SLICE: Rules = Rules {
-    check: |_, obj, errors| slice(&At::spec(obj), errors),
-    change: |_, new, old, errors| {
-        let (new, old) = (At::spec(new), At::spec(old));
-        errors.immutable(&new.get("nodeName"), &old.get("nodeName"));
-        errors.immutable(&new.get("driver"), &old.get("driver"));
-        errors.immutable(&new.get("pool").get("name"), &old.get("pool").get("name"));
-    },
-    parts: CHECK_FIRST,
-    ..Rules::PLAIN
-};
+pub(crate) const SLICE: Rules = slice::RULES;
 
 /// A spec that never changes is shown whole where it does.
 fn frozen(kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
@@ -84,51 +90,82 @@ fn frozen(kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
     }
 }
 
-/// What a template gives its claims is labels and annotations.
-fn template_metadata(at: &At<'_>, errors: &mut Errors) {
-    for field in ["name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "finalizers"] {
-        if !at.get(field).is_empty() {
-            errors.forbidden(&at.get(field), "cannot be set");
-        }
+/// Who administers devices does so in namespaces that are labeled for it.
+fn admin_access(cx: &Context<'_>, spec: &At<'_>, errors: &mut Errors) {
+    const LABEL: &str = "resource.kubernetes.io/admin-access";
+    let mut requests = spec.get("devices").get("requests").items();
+    if !requests.any(|request| request.get("exactly").get("adminAccess").bool()) {
+        return;
     }
-    errors.extend(mainstay_api::meta::validate_labels(at.get("labels").value.as_object(), &at.path.child("labels")));
+    let namespace = cx.reader.get("", "namespaces", "", cx.namespace);
+    if namespace.is_none_or(|namespace| meta::label(&namespace, LABEL) != Some("true")) {
+        let why = format!("admin access to devices requires the `{LABEL}: true` label on the containing namespace");
+        errors.0.push(Error::forbidden(&Path::new("").key(""), why));
+    }
 }
 
-fn at_most(list: &At<'_>, max: usize, errors: &mut Errors) {
+/// What a template gives its claims is labels and annotations.
+fn template_metadata(at: &At<'_>, errors: &mut Errors) {
+    const OTHERS: [&str; 8] =
+        ["name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "ownerReferences", "finalizers"];
+    let (labels, annotations) = (at.get("labels"), at.get("annotations"));
+    errors.extend(meta::validate_annotations(annotations.value.as_object(), &annotations.path));
+    errors.extend(meta::validate_labels(labels.value.as_object(), &labels.path));
+    for field in OTHERS.iter().map(|field| at.get(field)).filter(|field| !field.is_empty()) {
+        errors.forbidden(&field, "cannot be set");
+    }
+}
+
+/// Judges each element of a list that is not too long.
+fn each(list: &At<'_>, max: usize, mut judge: impl FnMut(&At<'_>, &mut Errors), errors: &mut Errors) {
     if list.len() > max {
         let (found, max) = (i64::try_from(list.len()), i64::try_from(max));
         errors.0.push(Error::too_many(&list.path, found.unwrap_or(i64::MAX), max.unwrap_or(i64::MAX)));
+    } else {
+        list.items().for_each(|at| judge(&at, errors));
     }
+}
+
+/// The same of a list of which the elements differ in a field, or in themselves if it is empty.
+fn set(list: &At<'_>, max: usize, key: &str, judge: impl FnMut(&At<'_>, &mut Errors), errors: &mut Errors) {
+    each(list, max, judge, errors);
+    if list.len() > max {
+        return;
+    }
+    let mut seen = HashSet::new();
+    for at in list.items() {
+        let key = if key.is_empty() { at.str() } else { at.get(key).str() };
+        if !seen.insert(key) {
+            errors.0.push(Error::duplicate(&at.path, key));
+        }
+    }
+}
+
+/// A name that is a label, which nothing is not.
+fn label(at: &At<'_>, errors: &mut Errors) {
+    errors.each(at, names::is_dns1123_label(at.str()));
 }
 
 fn claim_spec(spec: &At<'_>, errors: &mut Errors) {
     let devices = spec.get("devices");
-    let (requests, constraints, config) = (devices.get("requests"), devices.get("constraints"), devices.get("config"));
-    at_most(&requests, REQUESTS_MAX, errors);
-    let mut seen = HashSet::new();
-    for request in requests.items() {
-        self::request(&request, errors);
-        let name = request.get("name").str();
-        if !name.is_empty() && !seen.insert(name) {
-            errors.0.push(Error::duplicate(&request.path, name));
-        }
-    }
+    let requests = devices.get("requests");
+    set(&requests, REQUESTS_MAX, "name", request, errors);
     let known = known_requests(&requests);
-    at_most(&constraints, REQUESTS_MAX, errors);
-    for constraint in constraints.items() {
-        named_requests(&constraint.get("requests"), &known, errors);
-        let (same, distinct) = (constraint.get("matchAttribute"), constraint.get("distinctAttribute"));
-        if same.is_null() && distinct.is_null() {
-            errors.required(&same, "");
-        }
-        for attribute in [same, distinct].iter().filter(|at| !at.is_null()) {
-            full_name(attribute, errors);
-        }
-    }
-    at_most(&config, REQUESTS_MAX, errors);
-    for config in config.items() {
-        named_requests(&config.get("requests"), &known, errors);
-        configuration(&config, errors);
+    each(&devices.get("constraints"), REQUESTS_MAX, |at, errors| constraint(at, &known, errors), errors);
+    let judge = |at: &At<'_>, errors: &mut Errors| {
+        named_requests(&at.get("requests"), &known, errors);
+        configuration(at, errors);
+    };
+    each(&devices.get("config"), REQUESTS_MAX, judge, errors);
+}
+
+fn constraint(at: &At<'_>, known: &HashSet<String>, errors: &mut Errors) {
+    const ONE: &str =
+        r#"exactly one of "matchAttribute" or "distinctAttribute" is required, but multiple fields are set"#;
+    named_requests(&at.get("requests"), known, errors);
+    match at.opt("matchAttribute").or_else(|| at.opt("distinctAttribute")) {
+        Some(attribute) => full_name(&attribute, errors),
+        None => errors.required(at, ONE),
     }
 }
 
@@ -144,34 +181,32 @@ fn known_requests(requests: &At<'_>) -> HashSet<String> {
 }
 
 fn named_requests(list: &At<'_>, known: &HashSet<String>, errors: &mut Errors) {
-    let mut seen = HashSet::new();
-    for at in list.items() {
-        if !known.contains(at.str()) {
-            errors.invalid(&at, NO_REQUEST);
-        }
-        if !seen.insert(at.str()) {
-            errors.duplicate(&at);
+    set(list, REQUESTS_MAX, "", |at, errors| named_request(at, known, errors), errors);
+}
+
+fn named_request(at: &At<'_>, known: &HashSet<String>, errors: &mut Errors) {
+    let parts: Vec<&str> = at.str().split('/').collect();
+    for part in parts.iter().filter(|_| parts.len() <= 2) {
+        for why in names::is_dns1123_label(part) {
+            errors.0.push(Error::invalid(&at.path, *part, why));
         }
     }
-    at_most(list, REQUESTS_MAX, errors);
+    if !known.contains(at.str()) {
+        errors.0.push(Error::invalid(&at.path, at.str(), NO_REQUEST));
+    }
 }
 
 fn request(at: &At<'_>, errors: &mut Errors) {
-    errors.name(&at.get("name"), names::is_dns1123_label);
+    label(&at.get("name"), errors);
     let (exactly, first) = (at.opt("exactly"), at.get("firstAvailable"));
     match (exactly, first.is_empty()) {
         (Some(exactly), true) => device_request(&exactly, errors),
         (None, false) => {
-            at_most(&first, 8, errors);
-            let mut seen = HashSet::new();
-            for alternative in first.items() {
-                errors.name(&alternative.get("name"), names::is_dns1123_label);
-                device_request(&alternative, errors);
-                let name = alternative.get("name").str();
-                if !seen.insert(name) {
-                    errors.0.push(Error::duplicate(&alternative.path, name));
-                }
-            }
+            let judge = |at: &At<'_>, errors: &mut Errors| {
+                label(&at.get("name"), errors);
+                device_request(at, errors);
+            };
+            set(&first, ALTERNATIVES_MAX, "name", judge, errors);
         }
         (None, true) => errors.required(at, "exactly one of `exactly` or `firstAvailable` is required"),
         (Some(_), false) => {
@@ -192,32 +227,44 @@ fn device_request(at: &At<'_>, errors: &mut Errors) {
         "ExactCount" => {}
         _ => errors.unsupported(&mode, &["All", "ExactCount"]),
     }
-    crate::strategy::validate::gates::tolerations(&at.get("tolerations"), errors);
+    at.get("tolerations").items().for_each(|at| toleration(&at, errors));
+}
+
+fn toleration(at: &At<'_>, errors: &mut Errors) {
+    let (key, operator, value) = (at.get("key"), at.get("operator"), at.get("value"));
+    if !key.str().is_empty() {
+        errors.extend(meta::validate_label_name(key.str(), &key.path));
+    }
+    match operator.str() {
+        "Exists" if !value.str().is_empty() => errors.invalid(&value, "must be empty for operator `Exists`"),
+        "Exists" => {}
+        "Equal" => errors.each(&value, names::is_label_value(value.str())),
+        "" => errors.required(&operator, ""),
+        _ => errors.unsupported(&operator, &["Equal", "Exists"]),
+    }
+    let effect = at.get("effect");
+    if !effect.str().is_empty() {
+        errors.one_of_if_set(&effect, &EFFECTS);
+    }
 }
 
 fn selectors_of(list: &At<'_>, errors: &mut Errors) {
-    at_most(list, SELECTORS_MAX, errors);
     let env = expressions::device_environment();
-    for selector in list.items() {
-        let cel = selector.get("cel");
-        if cel.is_null() {
-            errors.required(&cel, "");
-        } else {
-            expressions::selects(&cel.get("expression"), &env, errors);
-        }
-    }
+    let judge = |selector: &At<'_>, errors: &mut Errors| match selector.opt("cel") {
+        None => errors.required(&selector.get("cel"), ""),
+        Some(cel) => expressions::selects(&cel.get("expression"), &env, errors),
+    };
+    each(list, SELECTORS_MAX, judge, errors);
 }
 
 fn configuration(at: &At<'_>, errors: &mut Errors) {
-    let opaque = at.get("opaque");
-    if opaque.is_null() {
-        errors.required(&opaque, "");
-        return;
-    }
-    errors.name(&opaque.get("driver"), names::is_dns1123_subdomain);
+    let Some(opaque) = at.opt("opaque") else { return errors.required(&at.get("opaque"), "") };
+    csi_driver_name(&opaque.get("driver"), errors);
     let parameters = opaque.get("parameters");
     if parameters.is_null() {
         errors.required(&parameters, "");
+    } else if parameters.value.to_string().len() > PARAMETERS_MAX {
+        errors.0.push(Error::too_long(&parameters.path, 10 << 10));
     } else if !parameters.value.is_object() {
         errors.0.push(Error::invalid(&parameters.path, "<value omitted>", "must be a valid JSON object"));
     }
@@ -225,46 +272,80 @@ fn configuration(at: &At<'_>, errors: &mut Errors) {
 
 /// `domain/name` of an attribute.
 fn full_name(at: &At<'_>, errors: &mut Errors) {
-    match at.str().split_once('/') {
-        None => errors.invalid(at, "must include a domain"),
-        Some((domain, name)) => {
-            for why in names::is_dns1123_subdomain(domain) {
-                errors.0.push(Error::invalid(&at.path, domain, why));
+    qualified(at.str(), &at.path, errors);
+    if !at.str().contains('/') {
+        errors.invalid(at, "a fully qualified name must be a domain and a name separated by a slash");
+    }
+}
+
+/// A name, with a domain or without. One with more slashes passes, as it does in Kubernetes.
+fn qualified(name: &str, path: &Path, errors: &mut Errors) {
+    let identifier = |name: &str, errors: &mut Errors| {
+        if name.len() > 32 {
+            errors.0.push(Error::too_long(path, 32));
+        }
+        errors.0.extend(names::is_c_identifier(name).into_iter().map(|why| Error::invalid(path, name, why)));
+    };
+    match name.split_once('/') {
+        None => identifier(name, errors),
+        Some((_, rest)) if rest.contains('/') => {}
+        Some((domain, own)) => {
+            if domain.is_empty() {
+                errors.0.push(Error::invalid(path, "", "the domain must not be empty"));
+            } else {
+                csi_driver_name(&At::new(&Value::from(domain), path.clone()), errors);
             }
-            for why in names::is_c_identifier(name) {
-                errors.0.push(Error::invalid(&at.path, name, why));
+            if own.is_empty() {
+                errors.0.push(Error::invalid(path, "", "the name must not be empty"));
+            } else {
+                identifier(own, errors);
             }
         }
     }
 }
 
-fn claim_status(obj: &Value, errors: &mut Errors) {
-    let (spec, status) = (At::spec(obj), At::root(obj).get("status"));
+fn claim_status(new: &Value, old: &Value, errors: &mut Errors) {
+    let (status, before) = (At::root(new).get("status"), At::root(old).get("status"));
     let (allocation, reserved) = (status.get("allocation"), status.get("reservedFor"));
-    let known = known_requests(&spec.get("devices").get("requests"));
-    for result in allocation.get("devices").get("results").items() {
-        if !known.contains(result.get("request").str()) {
-            errors.invalid(&result.get("request"), NO_REQUEST);
-        }
-        errors.name(&result.get("driver"), names::is_dns1123_subdomain);
-        pool_name(&result.get("pool"), errors);
-        errors.name(&result.get("device"), names::is_dns1123_label);
-    }
-    if let Some(selector) = allocation.opt("nodeSelector") {
-        selectors::node_selector(&selector, errors);
-    }
-    at_most(&reserved, RESERVED_MAX, errors);
-    let mut seen = HashSet::new();
-    for user in reserved.items() {
-        for field in ["resource", "name", "uid"] {
-            errors.needed(&user.get(field));
-        }
-        if !seen.insert(user.get("uid").str()) {
-            errors.duplicate(&user.get("uid"));
-        }
-    }
+    set(
+        &reserved,
+        RESERVED_MAX,
+        "uid",
+        |user, errors| ["resource", "name", "uid"].iter().for_each(|field| errors.needed(&user.get(field))),
+        errors,
+    );
     if !reserved.is_empty() && allocation.is_null() {
         errors.forbidden(&reserved, "may not be specified when `allocated` is not set");
+    } else if meta::is_deleting(new) {
+        let known: Vec<&Value> = before.get("reservedFor").items().map(|at| at.value).collect();
+        if reserved.items().any(|at| !known.contains(&at.value)) {
+            let why = "new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set";
+            errors.forbidden(&reserved, why);
+        }
+    }
+    match before.opt("allocation") {
+        Some(before) => errors.immutable_struct(&allocation, &before, "io.k8s.api.resource.v1.AllocationResult"),
+        None => self::allocation(&allocation, &known_requests(&At::spec(new).get("devices").get("requests")), errors),
+    }
+}
+
+fn allocation(at: &At<'_>, known: &HashSet<String>, errors: &mut Errors) {
+    let devices = at.get("devices");
+    let judge = |result: &At<'_>, errors: &mut Errors| {
+        named_request(&result.get("request"), known, errors);
+        csi_driver_name(&result.get("driver"), errors);
+        pool_name(&result.get("pool"), errors);
+        label(&result.get("device"), errors);
+    };
+    each(&devices.get("results"), RESULTS_MAX, judge, errors);
+    let judge = |config: &At<'_>, errors: &mut Errors| {
+        errors.one_of(&config.get("source"), &["FromClaim", "FromClass"]);
+        named_requests(&config.get("requests"), known, errors);
+        configuration(config, errors);
+    };
+    each(&devices.get("config"), 2 * REQUESTS_MAX, judge, errors);
+    if let Some(selector) = at.opt("nodeSelector") {
+        selectors::node_selector(&selector, errors);
     }
 }
 
@@ -283,76 +364,37 @@ fn pool_name(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn slice(spec: &At<'_>, errors: &mut Errors) {
-    const PLACES: [&str; 4] = ["nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection"];
-    errors.name(&spec.get("driver"), names::is_dns1123_subdomain);
-    let pool = spec.get("pool");
-    pool_name(&pool.get("name"), errors);
-    let (count, generation) = (pool.get("resourceSliceCount"), pool.get("generation"));
-    if count.int() <= 0 {
-        errors.invalid(&count, "must be greater than zero");
-    }
-    if generation.int() < 0 {
-        errors.invalid(&generation, "must be greater than or equal to zero");
-    }
-    if let Some(node) = spec.opt("nodeName") {
-        errors.each(&node, names::is_dns1123_subdomain(node.str()));
-    }
-    if let Some(selector) = spec.opt("nodeSelector") {
-        selectors::node_selector(&selector, errors);
-    }
-    let set: Vec<String> =
-        PLACES.iter().filter(|field| !is_unset(&spec.get(field))).map(|field| format!("`{field}`")).collect();
-    let wanted = PLACES.map(|field| format!("`{field}`")).join(", ");
-    match set.len() {
-        0 => errors.required(spec, &format!("exactly one of {wanted} is required")),
-        1 => {}
-        _ => {
-            let shown = format!("{{{}}}", set.join(", "));
-            let why = format!("exactly one of {wanted} is required, but multiple fields are set");
-            errors.0.push(Error::invalid(&spec.path, shown, why));
-        }
-    }
-    devices(&spec.get("devices"), errors);
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
 
-fn is_unset(at: &At<'_>) -> bool {
-    at.is_null() || at.value.as_bool() == Some(false)
-}
+    use super::*;
+    use crate::strategy::testing::{Objects, with_objects};
 
-fn devices(list: &At<'_>, errors: &mut Errors) {
-    at_most(list, DEVICES_MAX, errors);
-    let mut seen = HashSet::new();
-    for device in list.items() {
-        errors.name(&device.get("name"), names::is_dns1123_label);
-        let (attributes, capacity) = (device.get("attributes"), device.get("capacity"));
-        if attributes.len() + capacity.len() > ATTRIBUTES_MAX {
-            let found = i64::try_from(attributes.len() + capacity.len()).unwrap_or(i64::MAX);
-            errors.0.push(Error::too_many(&device.path, found, 32));
-        }
-        for (name, attribute) in attributes.entries() {
-            qualified(name, &attribute.path, errors);
-            if attribute.present(&["int", "bool", "string", "version"]).len() != 1 {
-                errors.0.push(Error::invalid(&attribute.path, "", "exactly one value must be specified"));
-            }
-        }
-        for (name, at) in capacity.entries() {
-            qualified(name, &at.path, errors);
-        }
-        let name = device.get("name").str();
-        if !seen.insert(name) {
-            errors.0.push(Error::duplicate(&device.path, name));
-        }
+    #[test]
+    fn names_of_requests_and_attributes() {
+        let requests = json!([{"name": "r", "firstAvailable": [{"name": "a"}]}]);
+        let known = known_requests(&At::root(&requests));
+        let judge = |name: &str| {
+            let mut errors = Errors::default();
+            named_request(&At::root(&json!(name)), &known, &mut errors);
+            full_name(&At::root(&json!("example.com/model")), &mut errors);
+            errors.0.len()
+        };
+        assert_eq!([judge("r"), judge("r/a"), judge("r/b"), judge("R"), judge("r/a/b")], [0, 0, 1, 2, 1]);
     }
-}
 
-/// A name, with a domain or without.
-fn qualified(name: &str, path: &Path, errors: &mut Errors) {
-    let (domain, name) = name.split_once('/').map_or((None, name), |(domain, name)| (Some(domain), name));
-    for why in domain.map(names::is_dns1123_subdomain).unwrap_or_default() {
-        errors.0.push(Error::invalid(path, domain.unwrap_or_default(), why));
-    }
-    for why in names::is_c_identifier(name) {
-        errors.0.push(Error::invalid(path, name, why));
+    #[test]
+    fn administrators_need_a_labeled_namespace() {
+        let spec = json!({"devices": {"requests": [{"name": "r", "exactly": {"adminAccess": true}}]}});
+        let namespace = |labels: Value| json!({"metadata": {"name": "n", "labels": labels}});
+        for (labels, wrong) in [(json!({}), 1), (json!({"resource.kubernetes.io/admin-access": "true"}), 0)] {
+            let objects = Objects(vec![("", "namespaces", namespace(labels))]);
+            let mut errors = Errors::default();
+            with_objects("resource.k8s.io", "resourceclaims", &objects, |cx| {
+                admin_access(cx, &At::root(&spec), &mut errors);
+            });
+            assert_eq!(errors.0.len(), wrong);
+        }
     }
 }

@@ -9,21 +9,47 @@ use crate::strategy::rules::Rules;
 use crate::strategy::validate::{At, Errors};
 
 /// PriorityLevelConfigurations.
-pub(crate) const LEVEL: Rules = Rules { check: |_, obj, errors| level(obj, errors), ..Rules::PLAIN };
+pub(crate) const LEVEL: Rules = Rules {
+    check: |_, obj, errors| level(obj, errors),
+    status: |_, new, _, errors| conditions(new, errors),
+    ..Rules::PLAIN
+};
 
 /// FlowSchemas.
-pub(crate) const SCHEMA: Rules = Rules { check: |_, obj, errors| schema(obj, errors), ..Rules::PLAIN };
+pub(crate) const SCHEMA: Rules = Rules {
+    check: |_, obj, errors| schema(obj, errors),
+    status: |_, new, _, errors| conditions(new, errors),
+    ..Rules::PLAIN
+};
+
+/// Conditions have a type each.
+fn conditions(obj: &Value, errors: &mut Errors) {
+    let mut seen = std::collections::HashSet::new();
+    for condition in At::root(obj).get("status").get("conditions").items() {
+        let kind = condition.get("type");
+        if !seen.insert(kind.str()) {
+            errors.0.push(Error::duplicate(&kind.path, kind.str()));
+        }
+        if kind.str().is_empty() {
+            errors.required(&kind, "must not be empty");
+        }
+    }
+}
 
 fn level(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     let (kind, limited) = (spec.get("type"), spec.get("limited"));
-    if (meta::name(obj) == "exempt") != (kind.str() == "Exempt") && matches!(kind.str(), "Exempt" | "Limited") {
+    if (meta::name(obj) == "exempt") != (kind.str() == "Exempt") {
         errors.invalid(&kind, "must be 'Exempt' if and only if `name` is 'exempt'");
     }
     match kind.str() {
         "Exempt" => {
             if !limited.is_null() {
                 errors.forbidden(&limited, "must be nil if the type is not Limited");
+            }
+            if let Some(exempt) = spec.opt("exempt") {
+                shares(&exempt, errors);
+                lendable(&exempt, errors);
             }
         }
         "Limited" => {
@@ -38,13 +64,58 @@ fn level(obj: &Value, errors: &mut Errors) {
         }
         _ => errors.unsupported(&kind, &["Exempt", "Limited"]),
     }
+    fixed_level(obj, errors);
+}
+
+/// Two levels are what every cluster counts on; how much the exempt one lends may change.
+fn fixed_level(obj: &Value, errors: &mut Errors) {
+    let (spec, name) = (At::spec(obj), meta::name(obj));
+    let (wanted, why) = match name {
+        "exempt" => (json!({"type": "Exempt"}), "except the 'spec.exempt' field must equal the fixed value"),
+        "catch-all" => {
+            let limited =
+                json!({"nominalConcurrencyShares": 5, "lendablePercent": 0, "limitResponse": {"type": "Reject"}});
+            (json!({"type": "Limited", "limited": limited}), "must equal the fixed value")
+        }
+        _ => return,
+    };
+    let mut found = spec.value.clone();
+    if let Some(found) = found.as_object_mut().filter(|_| name == "exempt") {
+        found.remove("exempt");
+    }
+    if found != wanted
+        && let Some(of) = mainstay_api::types::by_name("io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec")
+    {
+        let shown = internal::line(of, spec.value);
+        errors.0.push(Error::invalid_text(&spec.path, shown, format!("spec of '{name}' {why}")));
+    }
+}
+
+fn shares(at: &At<'_>, errors: &mut Errors) {
+    let shares = at.get("nominalConcurrencyShares");
+    if shares.int() < 0 {
+        errors.invalid(&shares, "must be a non-negative integer");
+    }
+}
+
+fn lendable(at: &At<'_>, errors: &mut Errors) {
+    let lendable = at.get("lendablePercent");
+    if !(0..=100).contains(&lendable.int()) {
+        errors.invalid(&lendable, "must be between 0 and 100, inclusive");
+    }
 }
 
 fn limited(at: &At<'_>, errors: &mut Errors) {
-    if at.get("nominalConcurrencyShares").int() < 0 {
-        errors.invalid(&at.get("nominalConcurrencyShares"), "must be a non-negative integer");
+    shares(at, errors);
+    limit_response(&at.get("limitResponse"), errors);
+    lendable(at, errors);
+    let borrowing = at.get("borrowingLimitPercent");
+    if borrowing.int() < 0 {
+        errors.invalid(&borrowing, "must be a non-negative integer");
     }
-    let response = at.get("limitResponse");
+}
+
+fn limit_response(response: &At<'_>, errors: &mut Errors) {
     let queuing = response.get("queuing");
     match response.get("type").str() {
         "Reject" => {
@@ -61,28 +132,30 @@ fn limited(at: &At<'_>, errors: &mut Errors) {
 }
 
 fn queuing(at: &At<'_>, errors: &mut Errors) {
-    for field in ["queueLengthLimit", "queues", "handSize"] {
-        let at = at.get(field);
-        if at.int() <= 0 {
-            errors.0.push(Error::invalid(&at.path, at.int(), "must be positive"));
-        }
-    }
-    let (queues, hand) = (at.get("queues"), at.get("handSize"));
-    if queues.int() > MOST_QUEUES {
+    let (length, queues, hand) = (at.get("queueLengthLimit"), at.get("queues"), at.get("handSize"));
+    positive(&length, errors);
+    if positive(&queues, errors) && queues.int() > MOST_QUEUES {
         errors.invalid(&queues, format!("must not be greater than {MOST_QUEUES}"));
     }
-    if hand.int() > queues.int() {
-        errors.invalid(&hand, format!("should not be greater than queues ({})", queues.int()));
-    } else if hand.int() > 0 && entropy(queues.int(), hand.int()) > f64::from(HASH_BITS) {
-        errors.invalid(
-            &hand,
-            format!(
-                "required entropy bits of deckSize {} and handSize {} should not be greater than {HASH_BITS}",
-                queues.int(),
-                hand.int()
-            ),
-        );
+    if !positive(&hand, errors) {
+        return;
     }
+    let (deck, size) = (queues.int(), hand.int());
+    if size > deck {
+        errors.invalid(&hand, format!("should not be greater than queues ({deck})"));
+    } else if entropy(deck, size) > f64::from(HASH_BITS) {
+        let why = format!(
+            "required entropy bits of deckSize {deck} and handSize {size} should not be greater than {HASH_BITS}"
+        );
+        errors.invalid(&hand, why);
+    }
+}
+
+fn positive(at: &At<'_>, errors: &mut Errors) -> bool {
+    if at.int() <= 0 {
+        errors.0.push(Error::invalid(&at.path, at.int(), "must be positive"));
+    }
+    at.int() > 0
 }
 
 const MOST_QUEUES: i64 = 10_000_000;
@@ -104,6 +177,9 @@ fn schema(obj: &Value, errors: &mut Errors) {
     } else if precedence.int() > 10_000 {
         errors.invalid(&precedence, "must not be greater than 10000");
     }
+    if precedence.int() == 1 && meta::name(obj) != "exempt" {
+        errors.invalid(&precedence, "only the schema named 'exempt' may have matchingPrecedence 1");
+    }
     if let Some(method) = spec.opt("distinguisherMethod") {
         let kind = method.get("type");
         if !matches!(kind.str(), "ByNamespace" | "ByUser") {
@@ -111,9 +187,6 @@ fn schema(obj: &Value, errors: &mut Errors) {
             error.value = Shown::Text(format!("{{\"Type\":{}}}", Value::from(kind.str())));
             errors.0.push(error);
         }
-    }
-    if precedence.int() == 1 && meta::name(obj) != "exempt" {
-        errors.invalid(&precedence, "only the schema named 'exempt' may have matchingPrecedence 1");
     }
     let level = spec.get("priorityLevelConfiguration").get("name");
     if level.str().is_empty() {
@@ -184,7 +257,10 @@ fn subject(at: &At<'_>, errors: &mut Errors) {
     } else if kind == "ServiceAccount" {
         let (namespace, name) = (inner.get("namespace"), inner.get("name"));
         name_or_all(&name, names::is_dns1123_subdomain, errors);
-        errors.name(&namespace, names::is_dns1123_label);
+        if namespace.str().is_empty() {
+            errors.required(&namespace, "must specify namespace for service account");
+        }
+        errors.name_if_set(&namespace, names::is_dns1123_label);
     } else {
         errors.needed(&inner.get("name"));
     }
@@ -236,7 +312,9 @@ fn resource_rule(at: &At<'_>, errors: &mut Errors) {
         }
     } else {
         for namespace in namespaces.items() {
-            errors.each(&namespace, names::is_dns1123_label(namespace.str()));
+            let texts = names::is_dns1123_label(namespace.str()).into_iter();
+            let intro = "each member of this list must be '*' or a DNS-1123 label; ";
+            errors.each(&namespace, texts.map(|text| format!("{intro}{text}")).collect());
         }
     }
 }
@@ -253,8 +331,7 @@ fn verbs(list: &At<'_>, errors: &mut Errors) {
 }
 
 fn path_rule(at: &At<'_>, errors: &mut Errors) {
-    let verbs = at.get("verbs");
-    wildcard_alone(&verbs, "verbs", errors);
+    verbs(&at.get("verbs"), errors);
     let urls = at.get("nonResourceURLs");
     if urls.is_empty() {
         errors.required(&urls, "nonResourceURLs must contain at least one value");
@@ -289,12 +366,39 @@ fn url_pattern(at: &At<'_>, errors: &mut Errors) {
 
 #[cfg(test)]
 mod tests {
-    use super::{HASH_BITS, entropy};
+    use super::*;
 
     #[test]
     fn a_hand_is_dealt_from_the_bits_of_a_hash() {
         assert!(entropy(64, 8) <= f64::from(HASH_BITS));
         assert!(entropy(64, 20) > f64::from(HASH_BITS));
         assert!(entropy(1, 1) <= 0.0);
+    }
+
+    #[test]
+    fn two_levels_are_fixed() {
+        let judge = |name: &str, spec: Value| {
+            let mut errors = Errors::default();
+            level(&json!({"metadata": {"name": name}, "spec": spec}), &mut errors);
+            errors.0
+        };
+        assert!(judge("exempt", json!({"type": "Exempt", "exempt": {"lendablePercent": 7}})).is_empty());
+        let found = judge(
+            "catch-all",
+            json!({"type": "Limited", "limited": {
+                "nominalConcurrencyShares": 5, "lendablePercent": 101, "limitResponse": {"type": "Reject"},
+            }}),
+        );
+        assert_eq!(found[0].detail, "must be between 0 and 100, inclusive");
+        assert_eq!(found[1].detail, "spec of 'catch-all' must equal the fixed value");
+        assert!(matches!(&found[1].value, Shown::Text(text) if text.starts_with(r#"{"Type":"Limited","Limited":{"#)));
+    }
+
+    #[test]
+    fn a_rule_of_paths_has_verbs_of_requests() {
+        let rule = json!({"verbs": ["dance"], "nonResourceURLs": ["/x"]});
+        let mut errors = Errors::default();
+        path_rule(&At::root(&rule), &mut errors);
+        assert_eq!(errors.0.len(), 1);
     }
 }

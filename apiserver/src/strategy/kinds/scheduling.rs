@@ -4,7 +4,7 @@ use mainstay_api::{meta, names};
 use serde_json::Value;
 
 use crate::strategy::base;
-use crate::strategy::rules::Rules;
+use crate::strategy::rules::{Part, Rules};
 use crate::strategy::validate::{At, Errors, gates, resources, selectors};
 use crate::strategy::warnings::objects;
 
@@ -22,6 +22,7 @@ pub(crate) const PRIORITY_CLASS: Rules = Rules {
         }
         errors.immutable(&new.get("preemptionPolicy"), &old.get("preemptionPolicy"));
     },
+    parts: &[Part::MetaUpdate, Part::Change],
     ..Rules::PLAIN
 };
 
@@ -52,17 +53,27 @@ fn priority_class(obj: &Value, errors: &mut Errors) {
     let (root, name) = (At::root(obj), meta::name(obj));
     let value = root.get("value");
     if name.starts_with("system-") {
-        let known = SYSTEM.iter().any(|(system, number)| *system == name && *number == value.int());
-        if !SYSTEM.iter().any(|(system, _)| *system == name) {
+        let why = match SYSTEM.iter().find(|(system, _)| *system == name) {
+            None => format!("{name} is not a known system priority class"),
+            Some((_, number)) if *number != value.int() => format!("value of {name} PriorityClass must be {number}"),
+            Some(_) if root.get("globalDefault").bool() => {
+                format!("globalDefault of {name} PriorityClass must be false")
+            }
+            Some(_) => String::new(),
+        };
+        if !why.is_empty() {
             let at = root.get("metadata").get("name");
-            errors.forbidden(&at, format!("priority class names with 'system-' prefix are reserved for system use only. error: {name} is not a known system priority class"));
-        } else if !known && meta::uid(obj).is_empty() {
-            errors.forbidden(&value, "may not be changed in an update.");
+            errors.forbidden(
+                &at,
+                format!("priority class names with 'system-' prefix are reserved for system use only. error: {why}"),
+            );
         }
     } else if value.int() > USER_MAX {
         errors.forbidden(&value, format!("maximum allowed value of a user defined priority is {USER_MAX}"));
     }
-    errors.one_of_if_set(&root.get("preemptionPolicy"), &["PreemptLowerPriority", "Never"]);
+    if let Some(policy) = root.opt("preemptionPolicy") {
+        errors.one_of(&policy, &["PreemptLowerPriority", "Never"]);
+    }
 }
 
 fn runtime_class(obj: &Value, errors: &mut Errors) {

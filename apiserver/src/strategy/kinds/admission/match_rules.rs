@@ -11,10 +11,9 @@ const OPERATIONS: &[&str] = &["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 /// What a policy or its binding matches.
 pub(super) fn matched(at: &At<'_>, errors: &mut Errors) {
     errors.one_of_if_set(&at.get("matchPolicy"), &["Equivalent", "Exact"]);
-    selectors::label_selector(&at.get("namespaceSelector"), errors);
-    // So it is called in Kubernetes.
-    let objects = At::new(at.get("objectSelector").value, at.path.child("labelSelector"));
-    selectors::label_selector(&objects, errors);
+    for selector in ["namespaceSelector", "objectSelector"] {
+        selectors::label_selector(&at.get(selector), errors);
+    }
     for list in ["resourceRules", "excludeResourceRules"] {
         for rule in at.get(list).items() {
             resource_names(&rule.get("resourceNames"), errors);

@@ -18,28 +18,41 @@ pub(crate) fn schedule(at: &At<'_>, errors: &mut Errors) {
         errors.required(at, "");
         return;
     }
-    if at.str().contains("TZ") {
-        errors.invalid(at, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead");
-        return;
-    }
-    if let Err(why) = parse(at.str()) {
+    if let Err(why) = in_zone(at.str()).and_then(parse) {
         errors.invalid(at, why);
     }
+    if at.str().contains("TZ") {
+        errors.invalid(at, "cannot use TZ or CRON_TZ in schedule, use timeZone field instead");
+    }
+}
+
+/// A schedule without the time zone that it may begin with.
+fn in_zone(text: &str) -> Result<&str, String> {
+    let Some(rest) = text.strip_prefix("TZ=").or_else(|| text.strip_prefix("CRON_TZ=")) else { return Ok(text) };
+    let (zone, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    if !is_zone(zone) {
+        return Err(format!("provided bad location {zone}: unknown time zone {zone}"));
+    }
+    Ok(rest.trim())
 }
 
 fn parse(text: &str) -> Result<(), String> {
     if text.starts_with('@') {
-        if DESCRIPTORS.contains(&text) || text.starts_with("@every ") {
-            return Ok(());
-        }
-        return Err(format!("unrecognized descriptor: {text}"));
+        return match text.strip_prefix("@every ") {
+            Some(often) => {
+                let failed = |why| format!("failed to parse duration {text}: {why}");
+                crate::rest::query::go_duration(often).map(drop).map_err(failed)
+            }
+            None if DESCRIPTORS.contains(&text) => Ok(()),
+            None => Err(format!("unrecognized descriptor: {text}")),
+        };
     }
     let fields: Vec<&str> = text.split_whitespace().collect();
     if fields.len() != FIELDS.len() {
         return Err(format!("expected exactly 5 fields, found {}: [{}]", fields.len(), fields.join(" ")));
     }
     for (field, (min, max, names)) in fields.iter().zip(FIELDS) {
-        for part in field.split(',') {
+        for part in field.split(',').filter(|part| !part.is_empty()) {
             range(part, min, max, names)?;
         }
     }
@@ -96,11 +109,21 @@ fn number(text: &str) -> Result<u32, String> {
 pub(crate) fn time_zone(at: &At<'_>, errors: &mut Errors) {
     if at.str().is_empty() {
         errors.invalid(at, "timeZone must be nil or non-empty string");
-    } else if at.str().eq_ignore_ascii_case("local") {
+        return;
+    }
+    if at.str().eq_ignore_ascii_case("local") {
         errors.invalid(at, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
-    } else if jiff::tz::TimeZone::get(at.str()).is_err() {
+    }
+    if !is_zone(at.str()) {
         errors.invalid(at, format!("unknown time zone {}", at.str()));
     }
+}
+
+/// Whether there is such a zone. Their names are files to Kubernetes, so capitals matter.
+fn is_zone(name: &str) -> bool {
+    let otherwise = |found: &str| found.eq_ignore_ascii_case(name) && found != name;
+    matches!(name, "Local" | "UTC")
+        || jiff::tz::TimeZone::get(name).is_ok_and(|zone| !zone.iana_name().is_some_and(otherwise))
 }
 
 #[cfg(test)]

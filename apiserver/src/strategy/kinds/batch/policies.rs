@@ -14,6 +14,8 @@ pub(crate) fn completion(spec: &At<'_>, errors: &mut Errors) {
     }
     if mode.str() == "Indexed" {
         indexed(spec, errors);
+    }
+    if !matches!(mode.str(), "" | "NonIndexed") {
         return;
     }
     for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
@@ -38,6 +40,9 @@ fn indexed(spec: &At<'_>, errors: &mut Errors) {
     }
     if !completions.is_null() && failed.int() > completions.int() {
         errors.invalid(&failed, "must be less than or equal to completions");
+    }
+    if failed.int() > MANY {
+        errors.invalid(&failed, format!("must be less than or equal to {MANY}"));
     }
     if completions.int() > MANY && spec.opt("backoffLimitPerIndex").is_some() {
         if failed.is_null() {
@@ -115,7 +120,7 @@ fn exit_codes(at: &At<'_>, containers: &[&str], errors: &mut Errors) {
         errors.invalid(&container, "must be one of the container or initContainer names in the pod template");
     }
     if values.is_empty() {
-        errors.0.push(Error::invalid(&values.path, serde_json::json!([]), "at least one value is required"));
+        errors.invalid(&values, "at least one value is required");
     }
     at_most(&values, 255, errors);
     let mut seen = std::collections::HashSet::new();

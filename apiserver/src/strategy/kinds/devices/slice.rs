@@ -1,0 +1,213 @@
+//! ResourceSlices: what a driver offers.
+
+use mainstay_api::field::Error;
+use mainstay_api::{meta, names};
+use serde_json::{Value, json};
+
+use super::{EFFECTS, csi_driver_name, each, label, pool_name, qualified, set};
+use crate::strategy::rules::Rules;
+use crate::strategy::validate::{At, Errors, selectors};
+
+/// Devices of a slice at the most.
+const DEVICES_MAX: usize = 128;
+/// The same where devices have taints or share counters.
+const ELABORATE_DEVICES_MAX: usize = 64;
+/// Attributes and capacities of a device at the most.
+const ATTRIBUTES_MAX: usize = 32;
+/// Taints of a device at the most.
+const TAINTS_MAX: usize = 16;
+/// Bytes of an attribute's text at the most.
+const TEXT_MAX: i64 = 64;
+/// Where devices are, of which a slice says one.
+const PLACES: [&str; 4] = ["nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection"];
+const FIELDS: &str = "`nodeName`, `nodeSelector` and `allNodes` can only be set if `perDeviceNodeSelection` is set to true in the ResourceSlice spec";
+const EACH: &str = "exactly one of `nodeName`, `nodeSelector`, or `allNodes` is required when `perDeviceNodeSelection` is set to true in the ResourceSlice spec";
+
+pub(super) const RULES: Rules = Rules {
+    check: |_, obj, errors| slice(&At::spec(obj), errors),
+    change: |_, new, old, errors| {
+        let (new, old) = (At::spec(new), At::spec(old));
+        errors.immutable(&new.get("pool").get("name"), &old.get("pool").get("name"));
+        errors.immutable(&new.get("driver"), &old.get("driver"));
+        errors.immutable(&new.get("nodeName"), &old.get("nodeName"));
+    },
+    ..Rules::PLAIN
+};
+
+fn slice(spec: &At<'_>, errors: &mut Errors) {
+    csi_driver_name(&spec.get("driver"), errors);
+    let pool = spec.get("pool");
+    pool_name(&pool.get("name"), errors);
+    let (count, generation) = (pool.get("resourceSliceCount"), pool.get("generation"));
+    if count.int() <= 0 {
+        errors.0.push(Error::invalid(&count.path, count.int(), "must be greater than zero"));
+    }
+    if generation.int() < 0 {
+        errors.invalid(&generation, "must be greater than or equal to zero");
+    }
+    let found = places(spec, &PLACES, "must be either unset or set to a non-empty string", errors);
+    if let Some(terms) = spec.opt("nodeSelector").map(|selector| selector.get("nodeSelectorTerms"))
+        && terms.len() != 1
+    {
+        errors.invalid(&terms, "must have exactly one node selector term");
+    }
+    let wanted = format!("exactly one of {} is required", PLACES.map(|field| format!("`{field}`")).join(", "));
+    match found.len() {
+        0 => errors.required(spec, &wanted),
+        1 => {}
+        _ => {
+            let shown = format!("{{{}}}", found.join(", "));
+            errors.0.push(Error::invalid(&spec.path, shown, format!("{wanted}, but multiple fields are set")));
+        }
+    }
+    if spec.opt("sharedCounters").is_some() && spec.opt("devices").is_some() {
+        errors.0.push(Error::invalid(&spec.path, "", "only one of `sharedCounters` or `devices` is allowed"));
+    }
+    let list = spec.get("devices");
+    let elaborate = list.items().any(|at| !at.get("taints").is_empty() || !at.get("consumesCounters").is_empty());
+    let most = if elaborate { ELABORATE_DEVICES_MAX } else { DEVICES_MAX };
+    let own_places = spec.get("perDeviceNodeSelection").bool();
+    set(&list, most, "name", |at, errors| device(at, own_places, errors), errors);
+}
+
+/// Which of these fields say where devices are; what they say is judged on the way.
+fn places(at: &At<'_>, fields: &[&str], unnamed: &str, errors: &mut Errors) -> Vec<String> {
+    let mut found = Vec::new();
+    for place in fields.iter().filter_map(|field| at.opt(field).map(|place| (field, place))) {
+        let (field, place) = place;
+        match place.value {
+            Value::String(name) if name.is_empty() => {
+                errors.invalid(&place, unnamed);
+                continue;
+            }
+            Value::String(name) => errors.each(&place, names::is_dns1123_subdomain(name)),
+            Value::Bool(false) => {
+                errors.invalid(&place, "must be either unset or set to true");
+                continue;
+            }
+            Value::Object(_) => selectors::node_selector(&place, errors),
+            _ => {}
+        }
+        found.push(format!("`{field}`"));
+    }
+    found
+}
+
+fn device(at: &At<'_>, own_place: bool, errors: &mut Errors) {
+    label(&at.get("name"), errors);
+    let (attributes, capacity) = (at.get("attributes"), at.get("capacity"));
+    let found = attributes.len() + capacity.len();
+    if found > ATTRIBUTES_MAX {
+        let why = format!("the total number of attributes and capacities must not exceed {ATTRIBUTES_MAX}");
+        errors.0.push(Error::invalid(&at.path, found, why));
+    }
+    for (name, at) in attributes.entries() {
+        qualified(name, &at.path, errors);
+        attribute(&at, errors);
+    }
+    for (name, amount) in capacity.entries() {
+        qualified(name, &amount.path, errors);
+        if amount.opt("requestPolicy").is_some() && !at.get("allowMultipleAllocations").bool() {
+            errors.forbidden(&amount.get("requestPolicy"), "allowMultipleAllocations must be true");
+        }
+    }
+    each(&at.get("taints"), TAINTS_MAX, taint, errors);
+    let fields = &PLACES[..3];
+    if own_place {
+        let found = places(at, fields, "must not be empty", errors);
+        match found.len() {
+            0 => errors.required(at, EACH),
+            1 => {}
+            _ => errors.0.push(Error::invalid(&at.path, format!("{{{}}}", found.join(", ")), EACH)),
+        }
+    } else if !at.present(fields).is_empty() {
+        errors.0.push(Error::invalid(&at.path, Value::Null, FIELDS));
+    }
+}
+
+fn attribute(at: &At<'_>, errors: &mut Errors) {
+    let (text, version) = (at.get("string"), at.get("version"));
+    longest(&text, errors);
+    if !version.is_null() && !is_version(version.str()) {
+        errors.invalid(&version, "must be a string compatible with semver.org spec 2.0.0");
+    }
+    longest(&version, errors);
+    let shown = match at.present(&["int", "bool", "string", "version"]).len() {
+        0 => return errors.0.push(Error::invalid(&at.path, "", ONE)),
+        1 => return,
+        _ => [("IntValue", "int"), ("BoolValue", "bool"), ("StringValue", "string"), ("VersionValue", "version")],
+    };
+    let shown = shown.map(|(name, field)| format!("{}:{}", json!(name), at.get(field).value));
+    errors.0.push(Error::invalid_text(&at.path, format!("{{{}}}", shown.join(",")), ONE));
+}
+
+const ONE: &str = "exactly one value must be specified";
+
+fn longest(at: &At<'_>, errors: &mut Errors) {
+    if i64::try_from(at.str().len()).is_ok_and(|length| length > TEXT_MAX) {
+        errors.0.push(Error::too_long(&at.path, TEXT_MAX));
+    }
+}
+
+/// `1.2.3-rc.1+build`.
+fn is_version(text: &str) -> bool {
+    let number = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'))
+    };
+    let word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let (text, build) = text.split_once('+').map_or((text, None), |(text, build)| (text, Some(build)));
+    let (core, early) = text.split_once('-').map_or((text, None), |(core, early)| (core, Some(early)));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    core.split('.').count() == 3
+        && core.split('.').all(number)
+        && early.is_none_or(|early| early.split('.').all(|part| word(part) && (!digits(part) || number(part))))
+        && build.is_none_or(|build| build.split('.').all(word))
+}
+
+fn taint(at: &At<'_>, errors: &mut Errors) {
+    let (key, value) = (at.get("key"), at.get("value"));
+    errors.extend(meta::validate_label_name(key.str(), &key.path));
+    errors.name_if_set(&value, names::is_label_value);
+    errors.one_of(&at.get("effect"), &EFFECTS);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(spec: &Value) -> Vec<String> {
+        let mut errors = Errors::default();
+        slice(&At::root(spec), &mut errors);
+        errors.0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_slice_is_somewhere() {
+        let pool = json!({"name": "p", "generation": 1, "resourceSliceCount": 1});
+        let spec = json!({"driver": "d.example.com", "allNodes": true, "pool": pool, "devices": [
+            {"name": "a", "attributes": {"v": {"version": "1.2"}, "x": {"int": 1, "bool": true}}},
+            {"name": "b", "taints": [{"key": "k", "effect": "Odd"}]},
+        ]});
+        assert_eq!(
+            judge(&spec),
+            [
+                r#"devices[0].attributes[v].version: Invalid value: "1.2": must be a string compatible with semver.org spec 2.0.0"#,
+                r#"devices[0].attributes[x]: Invalid value: {"IntValue":1,"BoolValue":true,"StringValue":null,"VersionValue":null}: exactly one value must be specified"#,
+                r#"devices[1].taints[0].effect: Unsupported value: "Odd": supported values: "NoExecute", "NoSchedule", "None""#,
+            ]
+        );
+        let found = judge(&json!({"driver": "d", "allNodes": false, "pool": pool}));
+        assert_eq!(found[0], "allNodes: Invalid value: false: must be either unset or set to true");
+        assert!(found[1].contains("is required"));
+    }
+
+    #[test]
+    fn versions() {
+        for good in ["1.2.3", "0.0.1-rc.1", "1.0.0-0a+b.c"] {
+            assert!(is_version(good), "{good}");
+        }
+        for bad in ["1.2", "01.2.3", "1.2.3-", "1.2.3-01", "v1.2.3"] {
+            assert!(!is_version(bad), "{bad}");
+        }
+    }
+}
