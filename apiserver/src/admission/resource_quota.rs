@@ -56,7 +56,9 @@ impl Plugin for ResourceQuota {
             return Ok(());
         }
         let resize = request.is("", "pods") && request.subresource == "resize";
-        if !request.subresource.is_empty() && !resize {
+        // A pod takes all that it ever will when it is made, unless it is resized.
+        let changed = request.operation == Operation::Update && request.is("", "pods");
+        if (!request.subresource.is_empty() || changed) && !resize {
             return Ok(());
         }
         let Some(object) = request.object.as_ref() else { return Ok(()) };
@@ -214,7 +216,8 @@ fn service_cost(service: &Value, cost: &mut Amounts) {
 
 fn claim_cost(claim: &Value, cost: &mut Amounts) {
     let storage = At::spec(claim).get("resources").get("requests").get("storage").quantity();
-    let class = At::spec(claim).get("storageClassName").str().to_owned();
+    let annotated = meta::annotation(claim, "volume.beta.kubernetes.io/storage-class");
+    let class = annotated.unwrap_or_else(|| At::spec(claim).get("storageClassName").str()).to_owned();
     cost.insert("requests.storage".to_owned(), storage);
     if !class.is_empty() {
         cost.insert(format!("{class}.storageclass.storage.k8s.io/persistentvolumeclaims"), one());
@@ -222,7 +225,7 @@ fn claim_cost(claim: &Value, cost: &mut Amounts) {
     }
 }
 
-/// A quota with scopes is about the pods that match all of them.
+/// A quota with scopes is about the pods and claims that match all of them.
 fn in_scope(quota: &Value, request: &Attributes<'_>, object: &Value) -> bool {
     let spec = At::spec(quota);
     let mut scopes: Vec<(String, String, Vec<String>)> =
@@ -231,9 +234,12 @@ fn in_scope(quota: &Value, request: &Attributes<'_>, object: &Value) -> bool {
         let values = at.get("values").strings().map(str::to_owned).collect();
         scopes.push((at.get("scopeName").str().to_owned(), at.get("operator").str().to_owned(), values));
     }
-    scopes.is_empty()
-        || (request.is("", "pods")
-            && scopes.iter().all(|(scope, operator, values)| matches_scope(object, scope, operator, values)))
+    scopes.iter().all(|(scope, operator, values)| match scope.as_str() {
+        "VolumeAttributesClass" => {
+            request.is("", "persistentvolumeclaims") && matches_class(&attributes_classes(object), operator, values)
+        }
+        scope => request.is("", "pods") && matches_scope(object, scope, operator, values),
+    })
 }
 
 fn matches_scope(pod: &Value, scope: &str, operator: &str, values: &[String]) -> bool {
@@ -244,12 +250,65 @@ fn matches_scope(pod: &Value, scope: &str, operator: &str, values: &[String]) ->
         "NotTerminating" => spec.opt("activeDeadlineSeconds").is_none(),
         "BestEffort" => qos_class(pod) == "BestEffort",
         "NotBestEffort" => qos_class(pod) != "BestEffort",
-        "PriorityClass" => match operator {
-            "In" => values.iter().any(|value| value == class),
-            "NotIn" => !values.iter().any(|value| value == class),
-            "DoesNotExist" => class.is_empty(),
-            _ => !class.is_empty(),
-        },
+        "PriorityClass" => {
+            let classes: Vec<&str> = if class.is_empty() { Vec::new() } else { vec![class] };
+            matches_class(&classes, operator, values)
+        }
+        "CrossNamespacePodAffinity" => looks_at_other_namespaces(&spec),
         _ => false,
+    }
+}
+
+/// Whether any of the classes that an object is of is one of those that are counted.
+fn matches_class(classes: &[&str], operator: &str, values: &[String]) -> bool {
+    let named = |class: &&str| values.iter().any(|value| value == class);
+    match operator {
+        "In" => classes.iter().any(named),
+        "NotIn" => classes.is_empty() || !classes.iter().all(named),
+        "DoesNotExist" => classes.is_empty(),
+        _ => !classes.is_empty(),
+    }
+}
+
+/// The classes of attributes that a claim has, and will have.
+fn attributes_classes(claim: &Value) -> Vec<&str> {
+    let status = At::root(claim).get("status");
+    let all = [
+        At::spec(claim).get("volumeAttributesClassName"),
+        status.get("currentVolumeAttributesClassName"),
+        status.get("modifyVolumeStatus").get("targetVolumeAttributesClassName"),
+    ];
+    all.iter().map(At::str).filter(|class| !class.is_empty()).collect()
+}
+
+/// Whether a pod wants to be near pods of other namespaces, or far from them.
+fn looks_at_other_namespaces(spec: &At<'_>) -> bool {
+    let crosses = |term: &At<'_>| !term.get("namespaces").is_empty() || term.opt("namespaceSelector").is_some();
+    ["podAffinity", "podAntiAffinity"].into_iter().any(|kind| {
+        let affinity = spec.get("affinity").get(kind);
+        let mut required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution").items();
+        let mut preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution").items();
+        required.any(|term| crosses(&term)) || preferred.any(|at| crosses(&at.get("podAffinityTerm")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn scopes_tell_pods_and_claims_apart() {
+        let near = json!({"spec": {"affinity": {"podAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": [{"namespaces": ["x"]}],
+        }}}});
+        assert!(matches_scope(&near, "CrossNamespacePodAffinity", "Exists", &[]));
+        assert!(!matches_scope(&json!({}), "CrossNamespacePodAffinity", "Exists", &[]));
+        let claim = json!({"spec": {"volumeAttributesClassName": "gold"}});
+        let gold = ["gold".to_owned()];
+        assert!(matches_class(&attributes_classes(&claim), "In", &gold));
+        assert!(!matches_class(&attributes_classes(&claim), "NotIn", &gold));
+        assert!(matches_class(&[], "NotIn", &gold));
     }
 }

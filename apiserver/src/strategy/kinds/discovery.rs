@@ -21,9 +21,9 @@ pub(crate) const SLICE: Rules = Rules {
     check: |_, obj, errors| slice(obj, None, errors),
     warn: |new, _| objects::slice(new),
     parts: &[Part::MetaUpdate, Part::Change],
-    // The topology of old is what the fields for it cannot say, and nothing a new object may carry.
+    // The topology of old is what the fields for it cannot say, and nothing that anybody may write.
     settle: |new, old| {
-        if old.is_none() {
+        if old.is_none_or(|old| old.get("endpoints") != new.get("endpoints")) {
             let endpoints = new.get_mut("endpoints").and_then(Value::as_array_mut).into_iter().flatten();
             endpoints.filter_map(Value::as_object_mut).for_each(|endpoint| drop(endpoint.remove("deprecatedTopology")));
         }
@@ -44,12 +44,15 @@ fn endpoints(obj: &Value, errors: &mut Errors) {
             errors.required(&subset, "must specify `addresses` or `notReadyAddresses`");
         }
         for address in ready.items().chain(not_ready.items()) {
-            if let Some(parsed) = ip::address(&address.get("ip"), errors) {
-                ip::non_special(parsed, &address.get("ip"), errors);
-            }
+            let ip = address.get("ip");
+            ip::address(&ip, errors);
             errors.name_if_set(&address.get("hostname"), names::is_dns1123_label);
             if let Some(node) = address.opt("nodeName") {
                 errors.each(&node, names::is_dns1123_subdomain(node.str()));
+            }
+            match ip::sloppy(ip.str()) {
+                Some(parsed) => ip::non_special(parsed, &ip, errors),
+                None => errors.each(&ip, vec!["must be a valid IP address".to_owned()]),
             }
         }
         for port in ports.items() {

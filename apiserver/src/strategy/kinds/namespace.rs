@@ -1,6 +1,6 @@
 //! Namespaces: they end when the last of `spec.finalizers` is gone, which only `finalize` can write.
 
-use mainstay_api::field::{Error, ErrorList};
+use mainstay_api::field::ErrorList;
 use mainstay_api::{meta, names};
 use serde_json::{Value, json};
 
@@ -35,13 +35,15 @@ impl Strategy for Namespace {
     }
 
     fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
-        finalizer_errors(obj)
+        let mut errors = base::finalizer_errors(obj);
+        errors.extend(finalizer_errors(obj, false));
+        errors
     }
 
     fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
         let mut errors = base::meta_update_errors(new, old);
         match cx.subresource {
-            "finalize" => errors.extend(finalizer_errors(new)),
+            "finalize" => errors.extend(finalizer_errors(new, true)),
             "status" => errors.extend(phase_errors(new)),
             _ => {}
         }
@@ -71,15 +73,16 @@ fn label(obj: &mut Value) {
     meta::set_label(obj, NAME_LABEL, &name);
 }
 
-fn finalizer_errors(obj: &Value) -> ErrorList {
+/// Finalizers are called after their list in a new namespace, and by their place later.
+fn finalizer_errors(obj: &Value, placed: bool) -> ErrorList {
+    const KNOWN: [&str; 3] = [FINALIZER, meta::ORPHAN_FINALIZER, meta::FOREGROUND_FINALIZER];
     let mut errors = Errors::default();
-    for at in At::spec(obj).get("finalizers").items() {
-        let texts = names::is_qualified_name(at.str());
-        if texts.is_empty() && !at.str().contains('/') && at.str() != FINALIZER {
+    let list = At::spec(obj).get("finalizers");
+    for item in list.items() {
+        let at = if placed { item } else { At::new(item.value, list.path.clone()) };
+        errors.each(&at, names::is_qualified_name(at.str()));
+        if !at.str().contains('/') && !KNOWN.contains(&at.str()) {
             errors.invalid(&at, "name is neither a standard finalizer name nor is it fully qualified");
-        }
-        for text in texts {
-            errors.0.push(Error::invalid(&At::spec(obj).get("finalizers").path, at.str(), text));
         }
     }
     errors.0

@@ -5,9 +5,12 @@ use mainstay_api::{meta, names};
 use serde_json::Value;
 
 use super::batch::prefixed_path;
-use crate::strategy::rules::{Rules, frozen_spec};
+use crate::strategy::rules::{CHANGE_FIRST, CHECK_FIRST, Part, Rules, frozen_spec};
 use crate::strategy::validate::{At, Errors, ip, probes, selectors, shown};
 use crate::strategy::warnings::objects;
+
+/// Where the class of an ingress was said before there was a field for it.
+const CLASS: &str = "kubernetes.io/ingress.class";
 
 /// Ingresses.
 pub(crate) const INGRESS: Rules = Rules {
@@ -16,7 +19,7 @@ pub(crate) const INGRESS: Rules = Rules {
         super::service::validate::load_balancer(&At::root(new).get("status").get("loadBalancer"), errors)
     },
     warn: |new, old| {
-        let has = |object: &Value| meta::annotation(object, "kubernetes.io/ingress.class").is_some();
+        let has = |object: &Value| meta::annotation(object, CLASS).is_some();
         let new_one = has(new) && old.is_none();
         new_one
             .then(|| {
@@ -33,6 +36,7 @@ pub(crate) const INGRESS: Rules = Rules {
 pub(crate) const INGRESS_CLASS: Rules = Rules {
     check: |_, obj, errors| ingress_class(obj, errors),
     change: |_, new, old, errors| frozen_spec(new, old, &["controller"], errors),
+    parts: CHANGE_FIRST,
     ..Rules::PLAIN
 };
 
@@ -47,15 +51,21 @@ pub(crate) const NETWORK_POLICY: Rules = Rules {
 pub(crate) const SERVICE_CIDR: Rules = Rules {
     check: |_, obj, errors| service_cidr(obj, errors),
     change: |_, new, old, errors| {
-        let (new, old) = (At::spec(new).get("cidrs"), At::spec(old).get("cidrs"));
+        let (now, was) = (At::spec(new).get("cidrs"), At::spec(old).get("cidrs"));
         // A second family may come, what is there stays.
-        for (cidr, before) in new.items().zip(old.items()) {
+        let grows = (was.len(), now.len()) == (1, 2);
+        if !grows && now.len() != was.len() {
+            errors.invalid(&now, "field is immutable");
+            return;
+        }
+        for (cidr, before) in now.items().zip(was.items()) {
             errors.immutable(&cidr, &before);
         }
-        if new.len() < old.len() {
-            errors.invalid(&new, "field is immutable");
+        if grows {
+            service_cidr(new, errors);
         }
     },
+    parts: &[Part::MetaUpdate, Part::Change],
     ..Rules::PLAIN
 };
 
@@ -86,22 +96,13 @@ pub(crate) const IP_ADDRESS: Rules = Rules {
         let (now, was) = (At::spec(new).get("parentRef"), At::spec(old).get("parentRef"));
         errors.immutable_struct(&now, &was, "io.k8s.api.networking.v1.ParentReference");
     },
+    parts: CHECK_FIRST,
     names: |name, _| ip::canonical(name),
     ..Rules::PLAIN
 };
 
 fn ingress(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
-    let annotation = meta::annotation(obj, "kubernetes.io/ingress.class");
-    // Only a new ingress is held to that.
-    let new = meta::resource_version(obj).is_empty();
-    if let (Some(annotation), Some(class)) = (annotation, spec.opt("ingressClassName"))
-        && annotation != class.str()
-        && new
-    {
-        let path = mainstay_api::field::Path::new("annotations").child("kubernetes.io/ingress.class");
-        errors.0.push(Error::invalid(&path, annotation, "must match `ingressClassName` when both are specified"));
-    }
     if spec.get("rules").is_empty() && spec.opt("defaultBackend").is_none() {
         let why = "either `defaultBackend` or `rules` must be specified";
         errors.0.push(shown(Error::invalid(&spec.path, Value::Null, why), &spec.get("rules")));
@@ -119,8 +120,16 @@ fn ingress(obj: &Value, errors: &mut Errors) {
         tls.get("hosts").items().for_each(|at| tls_host(&at, errors));
         errors.name_if_set(&tls.get("secretName"), names::is_dns1123_subdomain);
     }
-    if let Some(class) = spec.opt("ingressClassName") {
-        errors.each(&class, names::is_dns1123_subdomain(class.str()));
+    let class = spec.get("ingressClassName");
+    if class.is_null() {
+        return;
+    }
+    errors.each(&class, names::is_dns1123_subdomain(class.str()));
+    // Only a new ingress is held to what an annotation says too.
+    let annotation = meta::annotation(obj, CLASS).filter(|_| meta::resource_version(obj).is_empty());
+    if let Some(annotation) = annotation.filter(|annotation| *annotation != class.str()) {
+        let path = mainstay_api::field::Path::new("annotations").child(CLASS);
+        errors.0.push(Error::invalid(&path, annotation, "must match `ingressClassName` when both are specified"));
     }
 }
 
@@ -128,7 +137,7 @@ fn host(at: &At<'_>, errors: &mut Errors) {
     if at.str().is_empty() {
         return;
     }
-    if ip::parse(at.str()).is_some() {
+    if ip::sloppy(at.str()).is_some() {
         errors.invalid(at, "must be a DNS name, not an IP address");
     }
     tls_host(at, errors);
@@ -185,11 +194,8 @@ fn backend(at: &At<'_>, errors: &mut Errors) {
         (Some(_), Some(_)) => {
             errors.0.push(Error::invalid(&at.path, "", "cannot set both resource and service backends"))
         }
-        (None, Some(resource)) => {
-            errors.needed(&resource.get("kind"));
-            errors.needed(&resource.get("name"));
-        }
-        (None, None) => errors.0.push(Error::required(&at.path, "service or resource backend is required")),
+        (None, Some(resource)) => reference(&resource, true, errors),
+        (None, None) => errors.0.push(Error::invalid(&at.path, "", "resource or service backend is required")),
         (Some(service), None) => service_backend(at, &service, errors),
     }
 }
@@ -210,6 +216,21 @@ fn service_backend(at: &At<'_>, service: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// A reference to an object of any kind; whether all of it is there may be somebody else's affair.
+fn reference(at: &At<'_>, complete: bool, errors: &mut Errors) {
+    let (group, kind, name) = (at.get("apiGroup"), at.get("kind"), at.get("name"));
+    if !group.is_null() {
+        errors.each(&group, names::is_dns1123_subdomain(group.str()));
+    }
+    for (field, at) in [("kind", kind), ("name", name)] {
+        if !at.str().is_empty() {
+            errors.each(&at, names::is_path_segment(at.str(), false));
+        } else if complete {
+            errors.required(&at, &format!("{field} is required"));
+        }
+    }
+}
+
 fn ingress_class(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     let controller = spec.get("controller");
@@ -218,15 +239,19 @@ fn ingress_class(obj: &Value, errors: &mut Errors) {
     }
     prefixed_path(&controller, errors);
     let Some(parameters) = spec.opt("parameters") else { return };
-    errors.needed(&parameters.get("kind"));
-    errors.needed(&parameters.get("name"));
+    reference(&parameters, false, errors);
     let (scope, namespace) = (parameters.get("scope"), parameters.get("namespace"));
     match scope.str() {
-        "" => errors.required(&scope, ""),
         "Cluster" if !namespace.is_null() => errors.forbidden(&namespace, "`parameters.scope` is set to 'Cluster'"),
         "Namespace" if namespace.is_null() => errors.required(&namespace, "`parameters.scope` is set to 'Namespace'"),
-        "Cluster" | "Namespace" => {}
+        "Namespace" => errors.each(&namespace, names::is_dns1123_label(namespace.str())),
+        "Cluster" => {}
+        _ if scope.is_null() => errors.required(&scope, ""),
         _ => errors.unsupported(&scope, &["Cluster", "Namespace"]),
+    }
+    // What is missing comes last.
+    for at in ["kind", "name"].map(|field| parameters.get(field)) {
+        errors.needed(&at);
     }
 }
 
@@ -256,18 +281,21 @@ fn policy_port(at: &At<'_>, errors: &mut Errors) {
     if !protocol.is_null() && !matches!(protocol.str(), "TCP" | "UDP" | "SCTP") {
         errors.unsupported(&protocol, &["TCP", "UDP", "SCTP"]);
     }
-    if !port.is_null() {
-        if port.value.is_number() && !end.is_null() {
-            if end.int() < port.int() {
-                errors.0.push(Error::invalid(&end.path, port.int(), "must be greater than or equal to `port`"));
-            }
-            errors.in_range_port(&end);
-        } else if !end.is_null() {
-            errors.invalid(&end, "may not be specified when `port` is non-numeric");
+    if port.is_null() {
+        if !end.is_null() {
+            errors.invalid(&end, "may not be specified when `port` is not specified");
         }
-        probes::port(&port, errors);
-    } else if !end.is_null() {
-        errors.invalid(&end, "may not be specified when `port` is not specified");
+        return;
+    }
+    if !port.value.is_number() && !end.is_null() {
+        errors.invalid(&end, "may not be specified when `port` is non-numeric");
+    }
+    probes::port(&port, errors);
+    if port.value.is_number() && !end.is_null() {
+        if end.int() < port.int() {
+            errors.0.push(Error::invalid(&end.path, port.int(), "must be greater than or equal to `port`"));
+        }
+        errors.in_range_port(&end);
     }
 }
 
@@ -276,12 +304,14 @@ fn policy_peer(at: &At<'_>, errors: &mut Errors) {
     for field in others {
         selectors::label_selector(&at.get(field), errors);
     }
-    let count = at.present(&others).len();
-    match at.opt("ipBlock") {
+    let (count, block) = (at.present(&others).len(), at.opt("ipBlock"));
+    if let Some(block) = &block {
+        ip_block(block, errors);
+    }
+    match block {
         None if count == 0 => errors.required(at, "must specify a peer"),
         Some(_) if count > 0 => errors.forbidden(at, "may not specify both ipBlock and another peer"),
-        Some(block) => ip_block(&block, errors),
-        None => {}
+        _ => {}
     }
 }
 
@@ -294,7 +324,7 @@ fn ip_block(at: &At<'_>, errors: &mut Errors) {
     let Some(network) = ip::network(&cidr, errors) else { return };
     for except in at.get("except").items() {
         let Some(inner) = ip::network(&except, errors) else { continue };
-        if !network.contains(&inner) || network.prefix_len() >= inner.prefix_len() {
+        if !network.contains(&inner.network()) || network.prefix_len() >= inner.prefix_len() {
             errors.invalid(&except, "must be a strict subset of `cidr`");
         }
     }
@@ -302,23 +332,71 @@ fn ip_block(at: &At<'_>, errors: &mut Errors) {
 
 fn service_cidr(obj: &Value, errors: &mut Errors) {
     let cidrs = At::spec(obj).get("cidrs");
-    if cidrs.is_empty() {
-        errors.required(&cidrs, "at least one CIDR required");
-        return;
-    }
-    let parsed: Vec<Option<ipnet::IpNet>> = cidrs.strings().map(|cidr| cidr.parse().ok()).collect();
-    let same_family = parsed.len() == 2 && parsed.iter().flatten().filter(|net| net.addr().is_ipv4()).count() != 1;
-    if cidrs.len() > 2 || (same_family && parsed.iter().all(Option::is_some)) {
-        errors.invalid(
+    let parsed: Vec<Option<ipnet::IpNet>> = cidrs.strings().map(ip::sloppy_network).collect();
+    let of_v4 = parsed.iter().flatten().filter(|network| network.addr().is_ipv4()).count();
+    match parsed.as_slice() {
+        [] => errors.required(&cidrs, "at least one CIDR required"),
+        [_, _] if of_v4 != 1 || parsed.contains(&None) => errors.invalid(
             &cidrs,
             "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64",
+        ),
+        [_] | [_, _] => cidrs.items().for_each(|cidr| ip::canonical_network(&cidr, errors)),
+        _ => errors.invalid(&cidrs, "may only hold up to 2 values"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn judge(rule: fn(&Value, &mut Errors), spec: Value) -> Vec<String> {
+        let mut errors = Errors::default();
+        rule(&json!({"spec": spec}), &mut errors);
+        errors.0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_ingress_says_where_to_go() {
+        let backend = |backend: Value| judge(ingress, json!({"defaultBackend": backend}));
+        assert_eq!(
+            backend(json!({})),
+            ["spec.defaultBackend: Invalid value: \"\": resource or service backend is required"]
+        );
+        assert_eq!(
+            backend(json!({"resource": {"kind": "", "name": "a/b"}})),
+            [
+                "spec.defaultBackend.resource.kind: Required value: kind is required",
+                "spec.defaultBackend.resource.name: Invalid value: \"a/b\": may not contain '/'",
+            ]
         );
     }
-    for cidr in cidrs.items() {
-        if let Some(network) = ip::network(&cidr, errors)
-            && network.addr() != network.network()
-        {
-            errors.invalid(&cidr, "must not have bits set beyond the prefix length");
-        }
+
+    #[test]
+    fn a_policy_is_judged_port_before_end() {
+        let ports = json!([{"port": 0, "endPort": -1}]);
+        assert_eq!(
+            judge(network_policy, json!({"egress": [{"ports": ports}]})),
+            [
+                "spec.egress[0].ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
+                "spec.egress[0].ports[0].endPort: Invalid value: 0: must be greater than or equal to `port`",
+                "spec.egress[0].ports[0].endPort: Invalid value: -1: must be between 1 and 65535, inclusive",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_range_of_services_is_of_each_family_once() {
+        let cidrs = |list: &[&str]| judge(service_cidr, json!({"cidrs": list}));
+        assert_eq!(cidrs(&["10.0.0.0/24", "fd00::/64"]), Vec::<String>::new());
+        assert_eq!(
+            cidrs(&["10.0.0.0/24", "fd00::/64", "fd01::/64"]),
+            ["spec.cidrs: Invalid value: [\"10.0.0.0/24\",\"fd00::/64\",\"fd01::/64\"]: may only hold up to 2 values"]
+        );
+        assert_eq!(
+            cidrs(&["FD00::/64"]),
+            ["spec.cidrs[0]: Invalid value: \"FD00::/64\": must be in canonical form (\"fd00::/64\")"]
+        );
     }
 }

@@ -1,11 +1,11 @@
 //! Nodes.
 
-use mainstay_api::field::{Error, Path, Shown};
+use mainstay_api::field::{Error, ErrorList, Path, Shown};
 use mainstay_api::{meta, names};
 use serde_json::Value;
 
 use crate::strategy::rules::{CHECK_FIRST, Rules};
-use crate::strategy::validate::{At, Errors, gates, ip};
+use crate::strategy::validate::{At, Errors, gates, ip, quantities};
 use crate::strategy::warnings::objects;
 use crate::strategy::{Context, base};
 
@@ -15,33 +15,37 @@ pub(crate) struct Node;
 impl crate::strategy::Strategy for Node {
     fn prepare_create(&self, _cx: &Context<'_>, obj: &mut Value) {
         sync_cidrs(obj);
+        CONFIG.into_iter().for_each(|path| base::remove(obj, path));
     }
 
     fn prepare_update(&self, cx: &Context<'_>, new: &mut Value, old: &Value) {
         sync_cidrs(new);
         base::prepare_update(cx, new, old);
+        for path in CONFIG.into_iter().filter(|path| old.pointer(&path.replace('.', "/")).is_none()) {
+            base::remove(new, path);
+        }
     }
 
-    fn validate_create(&self, cx: &Context<'_>, obj: &Value) -> mainstay_api::field::ErrorList {
+    fn validate_create(&self, cx: &Context<'_>, obj: &Value) -> ErrorList {
         RULES.validate_create(cx, obj)
     }
 
-    fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> mainstay_api::field::ErrorList {
+    fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
         RULES.validate_update(cx, new, old)
     }
 
-    fn warnings(&self, _cx: &Context<'_>, new: &Value, _old: Option<&Value>) -> Vec<String> {
-        objects::node(new)
+    fn warnings(&self, cx: &Context<'_>, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        if cx.subresource == "status" { Vec::new() } else { objects::node(new) }
     }
 }
+
+/// What a kubelet was once configured by: nobody can set that any more.
+const CONFIG: [&str; 2] = [".spec.configSource", ".status.config"];
 
 const RULES: Rules = Rules {
     check: |_, obj, errors| node(obj, errors),
     change: |_, new, old, errors| changes(new, old, errors),
-    status: |_, new, _, errors| {
-        addresses(new, errors);
-        capacity(new, errors);
-    },
+    status: |_, new, old, errors| changes(new, old, errors),
     parts: CHECK_FIRST,
     ..Rules::PLAIN
 };
@@ -61,15 +65,13 @@ fn node(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     taints(&spec.get("taints"), errors);
     capacity(obj, errors);
-    for cidr in spec.get("podCIDRs").items() {
-        ip::network(&cidr, errors);
+    let cidrs = spec.get("podCIDRs");
+    let networks: Vec<_> = cidrs.items().map(|cidr| ip::network(&cidr, errors)).collect();
+    let of_v4 = networks.iter().flatten().filter(|network| network.addr().is_ipv4()).count();
+    if networks.len() > 2 || (networks.len() == 2 && of_v4 != 1) {
+        errors.invalid(&cidrs, "may specify no more than one CIDR for each IP family");
     }
-    let families: Vec<bool> = spec.get("podCIDRs").strings().map(|cidr| cidr.contains(':')).collect();
-    if families.len() > 2 || (families.len() == 2 && families[0] == families[1]) {
-        let detail = "may specify no more than one CIDR for each IP family";
-        errors.invalid(&spec.get("podCIDRs"), detail);
-    }
-    addresses(obj, errors);
+    errors.unique(&cidrs, "");
 }
 
 fn addresses(obj: &Value, errors: &mut Errors) {
@@ -85,16 +87,13 @@ fn addresses(obj: &Value, errors: &mut Errors) {
     }
 }
 
-/// What a node has is never less than nothing.
+/// What a node has is never less than nothing, and of things that are counted it is a whole number.
 fn capacity(obj: &Value, errors: &mut Errors) {
     let status = At::root(obj).get("status");
     for field in ["capacity", "allocatable"] {
         let amounts = status.get(field);
         for (name, amount) in amounts.entries() {
-            if amount.quantity().is_negative() {
-                let path = amounts.path.child(name);
-                errors.0.push(Error::invalid(&path, amount.value.clone(), "must be greater than or equal to 0"));
-            }
+            quantities::resource_amount(name, &At::new(amount.value, amounts.path.child(name)), errors);
         }
     }
 }
@@ -128,13 +127,70 @@ fn taints(list: &At<'_>, errors: &mut Errors) {
 }
 
 fn changes(new: &Value, old: &Value, errors: &mut Errors) {
-    taints(&At::spec(new).get("taints"), errors);
-    let (new, old) = (At::spec(new), At::spec(old));
-    if !old.get("podCIDRs").is_empty() && new.get("podCIDRs").value != old.get("podCIDRs").value {
-        errors.forbidden(&new.get("podCIDRs"), "node updates may not change podCIDR except from \"\" to valid");
+    capacity(new, errors);
+    addresses(new, errors);
+    let (now, was) = (At::spec(new), At::spec(old));
+    let (cidrs, before) = (now.get("podCIDRs"), was.get("podCIDRs"));
+    let moved = match (before.len(), cidrs.len() == before.len()) {
+        (0, _) => 0,
+        (_, false) => 1,
+        (_, true) => before.strings().zip(cidrs.strings()).filter(|(old, new)| old != new).count(),
+    };
+    for _ in 0..moved {
+        errors.forbidden(&cidrs, "node updates may not change podCIDR except from \"\" to valid");
     }
-    let provider = (new.get("providerID"), old.get("providerID"));
-    if !provider.1.str().is_empty() && provider.0.str() != provider.1.str() {
-        errors.forbidden(&provider.0, "node updates may not change providerID except from \"\" to valid");
+    let (provider, before) = (now.get("providerID"), was.get("providerID"));
+    if !before.str().is_empty() && provider.str() != before.str() {
+        errors.forbidden(&provider, "node updates may not change providerID except from \"\" to valid");
+    }
+    taints(&now.get("taints"), errors);
+    if now.get("externalID").str() != was.get("externalID").str() {
+        errors.forbidden(&now.get("externalID"), "may not be updated");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::strategy::Strategy;
+    use crate::strategy::testing::context;
+
+    fn texts(errors: &ErrorList) -> Vec<String> {
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_node_may_come_with_any_status_but_that_of_its_resources() {
+        let twice = json!([{"type": "InternalIP", "address": "1.2.3.4"}, {"type": "InternalIP", "address": "1.2.3.4"}]);
+        let node = json!({
+            "metadata": {"name": "a"},
+            "spec": {"podCIDRs": ["10.0.0.0/24", "10.0.0.0/24"]},
+            "status": {"addresses": twice, "capacity": {"pods": "1500m"}},
+        });
+        assert_eq!(
+            texts(&context("", "nodes", |cx| Node.validate_create(cx, &node))),
+            [
+                "status.capacity.pods: Invalid value: \"1500m\": must be an integer",
+                "spec.podCIDRs: Invalid value: [\"10.0.0.0/24\",\"10.0.0.0/24\"]: may specify no more than one CIDR for each IP family",
+                "spec.podCIDRs[1]: Duplicate value: \"10.0.0.0/24\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_node_is_stays() {
+        let old = json!({"metadata": {"name": "a"}, "spec": {"podCIDRs": ["10.0.0.0/24"], "externalID": "e"}});
+        let new = json!({"metadata": {"name": "a"}, "spec": {"podCIDRs": ["10.0.1.0/24"]}});
+        let mut errors = Errors::default();
+        changes(&new, &old, &mut errors);
+        assert_eq!(
+            texts(&errors.0),
+            [
+                "spec.podCIDRs: Forbidden: node updates may not change podCIDR except from \"\" to valid",
+                "spec.externalID: Forbidden: may not be updated",
+            ]
+        );
     }
 }

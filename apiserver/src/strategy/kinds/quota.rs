@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use mainstay_api::field::Error;
-use mainstay_api::names;
 use mainstay_api::quantity::Quantity;
+use mainstay_api::{names, types};
 use serde_json::Value;
 
+use crate::strategy::internal;
 use crate::strategy::rules::{Part, Rules};
 use crate::strategy::validate::{At, Errors, quantities};
 
@@ -19,8 +20,6 @@ pub(crate) const QUOTA: Rules = Rules {
         if sorted(new) != sorted(old) {
             errors.invalid(&At::spec(new).get("scopes"), "field is immutable");
         }
-        let (now, was) = (At::spec(new).get("scopeSelector"), At::spec(old).get("scopeSelector"));
-        errors.immutable_struct(&now, &was, "io.k8s.api.core.v1.ScopeSelector");
     },
     status: |_, new, _, errors| {
         let status = At::root(new).get("status");
@@ -28,12 +27,27 @@ pub(crate) const QUOTA: Rules = Rules {
             amounts(&status.get(list), errors);
         }
     },
+    warn: |new, old| if old.is_none() { unreachable_requests(new) } else { Vec::new() },
     ..Rules::PLAIN
 };
 
 /// LimitRanges.
 pub(crate) const LIMITS: Rules =
     Rules { check: |_, obj, errors| limit_range(obj, errors), parts: &[Part::Meta, Part::Check], ..Rules::PLAIN };
+
+/// Nobody can ask for more than the limits allow.
+fn unreachable_requests(quota: &Value) -> Vec<String> {
+    let hard = At::spec(quota).get("hard");
+    let told = |name: &&str| -> Option<String> {
+        let bare = matches!(*name, "cpu" | "memory").then(|| (*name).to_owned());
+        let asked =
+            [Some(format!("requests.{name}")), bare].into_iter().flatten().find(|key| hard.opt(key).is_some())?;
+        let limited = format!("limits.{name}");
+        let (request, limit) = (hard.opt(&asked)?.quantity(), hard.opt(&limited)?.quantity());
+        (request > limit).then(|| format!("ResourceQuota {asked} ({request}) should be less than {limited} ({limit})"))
+    };
+    ["cpu", "memory", "storage", "ephemeral-storage"].iter().filter_map(told).collect()
+}
 
 const SCOPES: &[&str] = &[
     "Terminating",
@@ -56,30 +70,24 @@ fn quota(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     amounts(&spec.get("hard"), errors);
     scopes(&spec, errors);
-    let expressions = spec.get("scopeSelector").get("matchExpressions");
+    let selector = spec.get("scopeSelector");
+    let expressions = selector.get("matchExpressions");
     expressions.items().for_each(|expression| scope_requirement(&expression, &spec, errors));
     let set: BTreeSet<&str> = expressions.items().map(|at| at.get("scopeName").str()).collect();
-    let shown = At::new(spec.get("scopes").value, spec.get("scopeSelector").path.child("matchExpressions"));
-    conflicts(&set, &shown, errors);
+    conflicts(&set, &At::new(spec.get("scopes").value, expressions.path), errors);
 }
 
 fn scopes(spec: &At<'_>, errors: &mut Errors) {
     let list = spec.get("scopes");
-    if list.is_empty() {
-        return;
-    }
-    let hard: Vec<&String> = spec.get("hard").map().keys().collect();
-    let set: BTreeSet<&str> = list.strings().collect();
-    for scope in &set {
-        if !SCOPES.contains(scope) {
+    for scope in list.strings() {
+        if !SCOPES.contains(&scope) {
             errors.invalid(&list, "unsupported scope");
         }
-        let fits = hard.iter().all(|name| scope_counts(scope, name));
-        if !fits {
+        for _ in 0..not_counted(scope, spec) {
             errors.invalid(&list, "unsupported scope applied to resource");
         }
     }
-    conflicts(&set, &list, errors);
+    conflicts(&list.strings().collect(), &list, errors);
 }
 
 /// Scopes that no object is in both of.
@@ -91,42 +99,43 @@ fn conflicts(set: &BTreeSet<&str>, shown: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// How many of the resources cannot be counted within the scope.
+fn not_counted(scope: &str, spec: &At<'_>) -> usize {
+    let hard = spec.get("hard");
+    hard.map().keys().filter(|name| quantities::is_standard_for_quota(name) && !scope_counts(scope, name)).count()
+}
+
 /// A quota for pods without requests cannot count requests.
 fn scope_counts(scope: &str, resource: &str) -> bool {
-    const COMPUTE: &[&str] = &[
-        "cpu",
-        "memory",
-        "ephemeral-storage",
-        "requests.cpu",
-        "requests.memory",
-        "requests.ephemeral-storage",
-        "limits.cpu",
-        "limits.memory",
-        "limits.ephemeral-storage",
-    ];
+    const COMPUTE: &[&str] =
+        &["pods", "cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
     match scope {
         "BestEffort" => resource == "pods",
         "Terminating" | "NotTerminating" | "NotBestEffort" | "PriorityClass" | "CrossNamespacePodAffinity" => {
-            resource == "pods"
-                || resource == "count/pods"
-                || COMPUTE.contains(&resource)
-                || resource.starts_with("requests.")
-                || quantities::is_hugepages(resource)
+            COMPUTE.contains(&resource)
         }
+        "VolumeAttributesClass" => matches!(resource, "persistentvolumeclaims" | "requests.storage"),
         _ => true,
     }
 }
 
 fn scope_requirement(at: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
-    let base = spec.get("scopeSelector").path.child("matchExpressions");
+    let selector = spec.get("scopeSelector");
+    let base = selector.path.child("matchExpressions");
     let under = |field: &str| At::new(at.get(field).value, base.child(field));
     let (name, operator, values) = (under("scopeName"), under("operator"), under("values"));
     if !SCOPES.contains(&name.str()) {
-        errors.invalid(&name, "unsupported scope");
+        errors.each(&name, vec!["unsupported scope".to_owned()]);
+    }
+    let shown = types::by_name("io.k8s.api.core.v1.ScopeSelector").map(|of| internal::line(of, selector.value));
+    for _ in 0..not_counted(name.str(), spec) {
+        let shown = shown.clone().unwrap_or_default();
+        errors.0.push(Error::invalid_text(&base, shown, "unsupported scope applied to resource"));
     }
     let flag = !matches!(name.str(), "PriorityClass" | "VolumeAttributesClass") && SCOPES.contains(&name.str());
     if flag && operator.str() != "Exists" {
-        errors.invalid(&operator, "must be 'Exist' only operator when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity");
+        let why = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
+        errors.each(&operator, vec![why.to_owned()]);
     }
     match operator.str() {
         "In" | "NotIn" if values.is_empty() => {
@@ -136,7 +145,7 @@ fn scope_requirement(at: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
             errors.invalid(&values, "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector")
         }
         "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-        _ => errors.invalid(&operator, "not a valid selector operator"),
+        _ => errors.each(&operator, vec!["not a valid selector operator".to_owned()]),
     }
 }
 
@@ -185,9 +194,7 @@ fn limit_item(item: &At<'_>, errors: &mut Errors) {
             "either minimum or maximum storage value is required, but neither was provided",
         );
     }
-    for (name, at) in item.get("maxLimitRequestRatio").entries() {
-        quantities::resource_name(name, &at, errors);
-    }
+    limit_names(item, &["maxLimitRequestRatio"], errors);
     let keys: BTreeSet<&String> = lists
         .iter()
         .filter(|list| kind != "Pod" || !list.starts_with("default"))
@@ -268,5 +275,40 @@ fn limit_order(item: &At<'_>, name: &str, errors: &mut Errors) {
     {
         let detail = format!("default value {default} must equal to defaultRequest value {request} in {name}");
         wrong("defaultRequest", request, detail);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_resource_that_a_scope_cannot_count_is_told() {
+        let judge = |spec: Value| -> Vec<String> {
+            let mut errors = Errors::default();
+            quota(&json!({"spec": spec}), &mut errors);
+            errors.0.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            judge(json!({"hard": {"cpu": "1", "services": "1", "pods": "1"}, "scopes": ["BestEffort"]})),
+            ["spec.scopes: Invalid value: [\"BestEffort\"]: unsupported scope applied to resource"; 2]
+        );
+        let expression = json!({"scopeName": "BestEffort", "operator": "Exists"});
+        assert_eq!(
+            judge(json!({"hard": {"cpu": "1"}, "scopeSelector": {"matchExpressions": [expression]}})),
+            [
+                "spec.scopeSelector.matchExpressions: Invalid value: {\"MatchExpressions\":[{\"ScopeName\":\"BestEffort\",\"Operator\":\"Exists\",\"Values\":null}]}: unsupported scope applied to resource"
+            ]
+        );
+        assert_eq!(judge(json!({"hard": {"requests.hugepages-2Mi": "1"}})), Vec::<String>::new());
+    }
+
+    #[test]
+    fn requests_beyond_the_limits_are_told() {
+        let quota =
+            json!({"spec": {"hard": {"cpu": "2", "limits.cpu": "1", "requests.memory": "1", "limits.memory": "1"}}});
+        assert_eq!(unreachable_requests(&quota), ["ResourceQuota cpu (2) should be less than limits.cpu (1)"]);
     }
 }

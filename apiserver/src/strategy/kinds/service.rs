@@ -36,10 +36,7 @@ impl Strategy for Service {
         }
         fields::sync_cluster_ips(obj, old);
         let mut errors = Errors::default();
-        validate::cluster_ips(obj, old, &mut errors);
-        if errors.0.is_empty() {
-            families::fill(obj, old, &mut errors);
-        }
+        families::fill(obj, old, &mut errors);
         allocate::refuse(obj, errors)?;
         allocate::allocate(cx, obj, old)
     }
@@ -49,7 +46,7 @@ impl Strategy for Service {
     }
 
     fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
-        let mut errors = Errors::default();
+        let mut errors = Errors(base::finalizer_errors(obj));
         validate::service(obj, &mut errors);
         errors.0
     }
@@ -58,7 +55,7 @@ impl Strategy for Service {
         let mut errors = Errors::default();
         errors.extend(base::meta_update_errors(new, old));
         if cx.subresource == "status" {
-            validate::load_balancer(&At::root(new).get("status").get("loadBalancer"), &mut errors);
+            validate::status(new, &mut errors);
         } else {
             validate::change(new, old, &mut errors);
             errors.extend(base::meta_errors(cx, new, &|name, prefix| self.name_errors(name, prefix)));
@@ -88,6 +85,12 @@ fn has_node_ports(obj: &Value) -> bool {
         "LoadBalancer" => At::spec(obj).opt("allocateLoadBalancerNodePorts").is_none_or(|at| at.bool()),
         _ => false,
     }
+}
+
+/// Whether it can be reached from outside of the cluster.
+fn is_accessible(obj: &Value) -> bool {
+    matches!(kind(obj), "NodePort" | "LoadBalancer")
+        || (kind(obj) == "ClusterIP" && !At::spec(obj).get("externalIPs").is_empty())
 }
 
 /// Whether a port for health checks of the nodes is needed.

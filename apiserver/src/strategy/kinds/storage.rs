@@ -6,7 +6,9 @@ use mainstay_api::field::Error;
 use mainstay_api::names;
 use serde_json::Value;
 
-use crate::strategy::rules::{self, Rules, frozen_spec};
+use super::volumes::{self, Place};
+use crate::strategy::Context;
+use crate::strategy::rules::{self, Part, Rules, frozen_spec};
 use crate::strategy::validate::volume_sources::csi_driver_name;
 use crate::strategy::validate::{At, Errors, quantities, selectors};
 use crate::strategy::warnings::objects;
@@ -29,12 +31,12 @@ pub(crate) const CLASS: Rules = Rules {
 pub(crate) const ATTRIBUTES_CLASS: Rules = Rules {
     check: |_, obj, errors| {
         let root = At::root(obj);
-        csi_driver_name(&root.get("driverName"), errors);
+        provisioner(&root.get("driverName"), errors);
         let parameters = root.get("parameters");
+        self::parameters(&parameters, errors);
         if parameters.is_empty() {
             errors.required(&parameters, "must contain at least one key/value pair");
         }
-        self::parameters(&parameters, errors);
     },
     change: |_, new, old, errors| {
         let (new, old) = (At::root(new), At::root(old));
@@ -44,17 +46,28 @@ pub(crate) const ATTRIBUTES_CLASS: Rules = Rules {
             }
         }
     },
+    parts: rules::CHANGE_FIRST,
     ..Rules::PLAIN
 };
 
 /// VolumeAttachments.
 pub(crate) const ATTACHMENT: Rules = Rules {
     check: |_, obj, errors| attachment(obj, errors),
-    change: |_, new, old, errors| {
-        errors.immutable_struct(&At::spec(new), &At::spec(old), "io.k8s.api.storage.v1.VolumeAttachmentSpec");
+    change: attached,
+    status: |cx, new, old, errors| {
+        for _ in 0..2 {
+            attachment(new, errors);
+        }
+        attached(cx, new, old, errors);
     },
+    // Kubernetes judges an attachment as such, and then once more as part of the comparison.
+    parts: &[Part::Meta, Part::Check, Part::Meta, Part::Check, Part::Change],
     ..Rules::PLAIN
 };
+
+fn attached(_: &Context<'_>, new: &Value, old: &Value, errors: &mut Errors) {
+    errors.immutable_struct(&At::spec(new), &At::spec(old), "io.k8s.api.storage.v1.VolumeAttachmentSpec");
+}
 
 /// CSIDrivers.
 pub(crate) const DRIVER: Rules = Rules {
@@ -75,40 +88,56 @@ pub(crate) const DRIVER: Rules = Rules {
 };
 
 /// CSINodes.
-pub(crate) const NODE: Rules = Rules { check: |_, obj, errors| node(obj, errors), ..Rules::PLAIN };
+pub(crate) const NODE: Rules = Rules {
+    check: |_, obj, errors| node(obj, errors),
+    change: |_, new, old, errors| {
+        let (now, was) = (At::spec(new).get("drivers"), At::spec(old).get("drivers"));
+        for old in was.items() {
+            for new in now.items().filter(|new| new.get("name").value == old.get("name").value) {
+                let (new, old) = (without_allocatable(&new), without_allocatable(&old));
+                let (new, old) = (At::new(&new, now.path.clone()), At::new(&old, now.path.clone()));
+                errors.immutable_struct(&new, &old, "io.k8s.api.storage.v1.CSINodeDriver");
+            }
+        }
+    },
+    parts: &[Part::Meta, Part::Check, Part::Meta, Part::Check, Part::Change],
+    ..Rules::PLAIN
+};
+
+/// How many volumes a driver can attach may change.
+fn without_allocatable(driver: &At<'_>) -> Value {
+    let mut driver = driver.value.clone();
+    driver.as_object_mut().and_then(|driver| driver.remove("allocatable"));
+    driver
+}
 
 /// CSIStorageCapacities.
 pub(crate) const CAPACITY: Rules = Rules {
     warn: |new, _| objects::storage_capacity(new),
     check: |_, obj, errors| {
         let root = At::root(obj);
-        errors.name(&root.get("storageClassName"), names::is_dns1123_subdomain);
-        for field in ["capacity", "maximumVolumeSize"] {
-            quantities::non_negative(&root.get(field), errors);
-        }
         selectors::label_selector(&root.get("nodeTopology"), errors);
+        let class = root.get("storageClassName");
+        errors.each(&class, names::is_dns1123_subdomain(class.str()));
+        quantities::non_negative(&root.get("capacity"), errors);
     },
     change: |_, new, old, errors| {
         for field in ["nodeTopology", "storageClassName"] {
             errors.immutable(&At::root(new).get(field), &At::root(old).get(field));
         }
     },
+    parts: rules::CHECK_FIRST,
     ..Rules::PLAIN
 };
 
 fn class(obj: &Value, errors: &mut Errors) {
     let root = At::root(obj);
-    let provisioner = root.get("provisioner");
-    if provisioner.str().is_empty() {
-        errors.required(&provisioner, "");
-    } else {
-        let lower = provisioner.str().to_lowercase();
-        for why in names::is_qualified_name(&lower) {
-            errors.0.push(Error::invalid(&provisioner.path, lower.as_str(), why));
-        }
-    }
+    provisioner(&root.get("provisioner"), errors);
     parameters(&root.get("parameters"), errors);
-    errors.one_of_if_set(&root.get("reclaimPolicy"), &["Delete", "Retain"]);
+    let policy = root.get("reclaimPolicy");
+    if !policy.is_empty() {
+        errors.one_of_if_set(&policy, &["Delete", "Retain"]);
+    }
     let mode = root.get("volumeBindingMode");
     if mode.is_null() {
         errors.required(&mode, "");
@@ -118,9 +147,21 @@ fn class(obj: &Value, errors: &mut Errors) {
     topologies(&root.get("allowedTopologies"), errors);
 }
 
+/// Who makes volumes, or changes them.
+fn provisioner(at: &At<'_>, errors: &mut Errors) {
+    if at.str().is_empty() {
+        errors.required(at, "");
+        return;
+    }
+    let lower = Value::from(at.str().to_lowercase());
+    let at = At::new(&lower, at.path.clone());
+    errors.each(&at, names::is_qualified_name(at.str()));
+}
+
 /// Where volumes of a class may be: no term twice, and in a term no key twice.
 fn topologies(list: &At<'_>, errors: &mut Errors) {
-    let mut seen: Vec<BTreeMap<&str, BTreeSet<&str>>> = Vec::new();
+    // Kubernetes begins with as many empty terms as there are terms.
+    let mut seen: Vec<BTreeMap<&str, BTreeSet<&str>>> = vec![BTreeMap::new(); list.len()];
     for topology in list.items() {
         let expressions = topology.get("matchLabelExpressions");
         let mut term = BTreeMap::new();
@@ -138,7 +179,7 @@ fn topologies(list: &At<'_>, errors: &mut Errors) {
                 errors.duplicate(&key);
             }
         }
-        if seen.contains(&term) {
+        for _ in seen.iter().filter(|other| **other == term) {
             errors.0.push(Error::duplicate(&expressions.path, ""));
         }
         seen.push(term);
@@ -163,83 +204,186 @@ fn parameters(at: &At<'_>, errors: &mut Errors) {
 }
 
 fn attachment(obj: &Value, errors: &mut Errors) {
+    const ONE: &str = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
     let spec = At::spec(obj);
-    csi_driver_name(&spec.get("attacher"), errors);
     let source = spec.get("source");
     let (name, inline) = (source.get("persistentVolumeName"), source.get("inlineVolumeSpec"));
     match (name.is_null(), inline.is_null()) {
-        (true, true) => {
-            errors.required(&source, "must specify exactly one of inlineVolumeSpec and persistentVolumeName")
+        (true, true) => errors.required(&source, ONE),
+        (false, false) => errors.forbidden(&source, ONE),
+        (false, true) if name.str().is_empty() => {
+            errors.required(&name, "must specify non empty persistentVolumeName");
         }
-        (false, false) => {
-            errors.invalid(&source, "must specify exactly one of inlineVolumeSpec and persistentVolumeName")
-        }
-        (false, true) => {
-            if name.str().is_empty() {
-                errors.required(&name, "must specify non empty persistentVolumeName");
-            }
-            errors.each(&name, names::is_dns1123_subdomain(name.str()));
-        }
-        (true, false) => {}
+        (false, true) => {}
+        (true, false) => volumes::spec(&inline, "", Place::Inline, errors),
     }
-    let node = spec.get("nodeName");
-    for why in names::is_dns1123_subdomain(node.str()) {
-        errors.0.push(Error::invalid(&node.path, node.str(), why));
+    let (node, attacher) = (spec.get("nodeName"), spec.get("attacher"));
+    errors.each(&node, names::is_dns1123_subdomain(node.str()));
+    attachment_status(&At::root(obj).get("status"), errors);
+    // Only a new attachment is held to these.
+    let new = mainstay_api::meta::resource_version(obj).is_empty();
+    if new && !attacher.str().is_empty() {
+        csi_driver_name(&attacher, errors);
+    }
+    if new && !name.is_null() {
+        errors.each(&name, names::is_dns1123_subdomain(name.str()));
+    }
+    errors.needed(&attacher);
+}
+
+fn attachment_status(status: &At<'_>, errors: &mut Errors) {
+    const METADATA_MAX: i64 = 256 * 1024;
+    let metadata = status.get("attachmentMetadata");
+    let size: usize = metadata.entries().map(|(key, value)| key.len() + value.str().len()).sum();
+    if i64::try_from(size).is_ok_and(|size| size > METADATA_MAX) {
+        errors.0.push(Error::too_long(&metadata.path, METADATA_MAX));
+    }
+    for error in ["attachError", "detachError"].into_iter().filter_map(|field| status.opt(field)) {
+        let (message, code) = (error.get("message"), error.get("errorCode"));
+        if message.str().len() > 1024 {
+            // Kubernetes names the other limit.
+            errors.0.push(Error::too_long(&message.path, METADATA_MAX));
+        }
+        if code.int() < 0 {
+            errors.in_range(&code, 0, i64::from(i32::MAX));
+        }
     }
 }
 
 fn driver(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
-    for field in ["attachRequired", "podInfoOnMount", "storageCapacity"] {
+    for (field, shown) in [
+        ("attachRequired", "attachedRequired"),
+        ("podInfoOnMount", "podInfoOnMount"),
+        ("storageCapacity", "storageCapacity"),
+    ] {
         if spec.opt(field).is_none() {
-            errors.required(&spec.get(field), "");
+            errors.required(&spec.get(shown), "");
         }
     }
-    let policy = spec.get("fsGroupPolicy");
-    errors.one_of_if_set(&policy, &["File", "None", "ReadWriteOnceWithFSType"]);
+    errors.one_of_if_set(&spec.get("fsGroupPolicy"), &["File", "None", "ReadWriteOnceWithFSType"]);
+    token_requests(&spec.get("tokenRequests"), errors);
+    let modes = spec.get("volumeLifecycleModes");
+    for mode in modes.items() {
+        errors.one_of_if_set(&At::new(mode.value, modes.path.clone()), &["Persistent", "Ephemeral"]);
+    }
     let period = spec.get("nodeAllocatableUpdatePeriodSeconds");
     if !period.is_null() && period.int() < 10 {
         errors.invalid(&period, "must be greater than or equal to 10 seconds");
     }
-    let mut audiences = std::collections::HashSet::new();
-    for request in spec.get("tokenRequests").items() {
+    let secret = spec.get("serviceAccountTokenInSecrets");
+    if !secret.is_null() && spec.get("tokenRequests").is_empty() {
+        errors.invalid(&secret, "serviceAccountTokenInSecrets is set but no tokenRequests are specified");
+    }
+}
+
+fn token_requests(list: &At<'_>, errors: &mut Errors) {
+    let mut audiences = BTreeSet::new();
+    for request in list.items() {
         let audience = request.get("audience");
         if !audiences.insert(audience.str()) {
             errors.0.push(Error::duplicate(&audience.path, audience.str()));
+            continue;
         }
-        if let Some(seconds) = request.opt("expirationSeconds") {
-            if seconds.int() < 600 {
-                errors.invalid(&seconds, "may not specify a duration less than 10 minutes");
-            } else if seconds.int() > 1 << 32 {
-                errors.invalid(&seconds, "may not specify a duration larger than 2^32 seconds");
-            }
-        }
-    }
-    for mode in spec.get("volumeLifecycleModes").items() {
-        if !matches!(mode.str(), "Ephemeral" | "Persistent") {
-            errors
-                .unsupported(&At::new(mode.value, spec.get("volumeLifecycleModes").path), &["Ephemeral", "Persistent"]);
+        let Some(seconds) = request.opt("expirationSeconds") else { continue };
+        if seconds.int() < 600 {
+            errors.invalid(&seconds, "may not specify a duration less than 10 minutes");
+        } else if seconds.int() > 1 << 32 {
+            errors.invalid(&seconds, "may not specify a duration larger than 2^32 seconds");
         }
     }
 }
 
 fn node(obj: &Value, errors: &mut Errors) {
-    let drivers = At::spec(obj).get("drivers");
-    let mut seen = std::collections::HashSet::new();
-    for driver in drivers.items() {
-        let name = driver.get("name");
+    const ID_MAX: usize = 256;
+    let mut seen = BTreeSet::new();
+    for driver in At::spec(obj).get("drivers").items() {
+        let (name, id) = (driver.get("name"), driver.get("nodeID"));
         csi_driver_name(&name, errors);
-        if !name.str().is_empty() && !seen.insert(name.str()) {
-            errors.duplicate(&name);
+        errors.needed(&id);
+        if id.str().len() > ID_MAX {
+            errors.invalid(&id, format!("must be {ID_MAX} characters or less"));
         }
-        errors.needed(&driver.get("nodeID"));
         errors.non_negative(&driver.get("allocatable").get("count"));
-        let mut keys = std::collections::HashSet::new();
-        for key in driver.get("topologyKeys").items() {
-            if !keys.insert(key.str()) {
-                errors.0.push(Error::duplicate(&driver.path, key.str()));
-            }
-            errors.each(&key, names::is_qualified_name(key.str()));
+        if !seen.insert(name.str()) {
+            errors.0.push(Error::duplicate(&name.path, name.str()));
         }
+        let mut keys = BTreeSet::new();
+        for key in driver.get("topologyKeys").items() {
+            // They are told of at the driver.
+            let at = At::new(key.value, driver.path.clone());
+            errors.needed(&at);
+            if !keys.insert(key.str()) {
+                errors.duplicate(&at);
+            }
+            errors.each(&at, names::is_qualified_name(key.str()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn judge(rule: fn(&Value, &mut Errors), object: Value) -> Vec<String> {
+        let mut errors = Errors::default();
+        rule(&object, &mut errors);
+        errors.0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_inline_volume_is_what_its_driver_needs() {
+        let attach = |inline: Value| {
+            judge(
+                attachment,
+                json!({"spec": {"attacher": "a", "nodeName": "n", "source": {"inlineVolumeSpec": inline}}}),
+            )
+        };
+        let csi = json!({"driver": "a", "volumeHandle": "h"});
+        assert_eq!(attach(json!({"accessModes": ["ReadWriteOnce"], "csi": csi})), Vec::<String>::new());
+        assert_eq!(
+            attach(json!({"capacity": {"storage": "1"}, "storageClassName": "s", "hostPath": {"path": "/x"}})),
+            [
+                "spec.source.inlineVolumeSpec.capacity: Forbidden: may not be specified in the context of inline volumes",
+                "spec.source.inlineVolumeSpec.csi: Required value: has to be specified in the context of inline volumes",
+                "spec.source.inlineVolumeSpec.accessModes: Required value",
+                "spec.source.inlineVolumeSpec.storageClassName: Forbidden: may not be specified in the context of inline volumes",
+            ]
+        );
+    }
+
+    #[test]
+    fn drivers_of_a_node_stay_as_they_are_registered() {
+        let node = |driver: Value| json!({"spec": {"drivers": [driver]}});
+        let (old, more) = (json!({"name": "a", "nodeID": "n"}), json!({"count": 2}));
+        let change = |new: Value| {
+            let mut errors = Errors::default();
+            crate::strategy::testing::context("storage.k8s.io", "csinodes", |cx| {
+                (NODE.change)(cx, &node(new), &node(old.clone()), &mut errors);
+            });
+            errors.0.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(change(json!({"name": "a", "nodeID": "n", "allocatable": more})), Vec::<String>::new());
+        assert_eq!(
+            change(json!({"name": "a", "nodeID": "m"})),
+            [
+                "spec.drivers: Invalid value: {\"Name\":\"a\",\"NodeID\":\"m\",\"TopologyKeys\":null,\"Allocatable\":null}: field is immutable"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_audience_is_judged_once() {
+        let requests = json!([{"audience": "a"}, {"audience": "a", "expirationSeconds": 5}]);
+        let spec = json!({"attachRequired": true, "podInfoOnMount": true, "storageCapacity": true, "tokenRequests": requests, "volumeLifecycleModes": ["X"]});
+        assert_eq!(
+            judge(driver, json!({"spec": spec})),
+            [
+                "spec.tokenRequests[1].audience: Duplicate value: \"a\"",
+                "spec.volumeLifecycleModes: Unsupported value: \"X\": supported values: \"Persistent\", \"Ephemeral\"",
+            ]
+        );
     }
 }

@@ -2,7 +2,7 @@
 //! the store's guard on a marker object: an IPAddress for each address, a row of `nodeports` for each port. Ports of one
 //! service may share a number over different protocols, those of different services may not.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use mainstay_api::field::Error;
@@ -81,12 +81,12 @@ fn node_ports(obj: &Value) -> HashSet<(String, i64)> {
 }
 
 fn addresses(cx: &Context<'_>, obj: &mut Value, old: Option<&Value>, writes: &mut Vec<SideWrite>) -> ApiResult<()> {
-    if !has_cluster_ip(obj) || is_headless(obj) {
+    // Who has an address keeps it; whoever asks for another is refused by the rules.
+    if !has_cluster_ip(obj) || is_headless(obj) || old.is_some_and(has_cluster_ip) {
         return Ok(());
     }
-    let before = old.map(ips).unwrap_or_default();
     let asked: Vec<String> = At::spec(obj).get("clusterIPs").strings().map(str::to_owned).collect();
-    for ip in asked.iter().filter(|ip| !before.contains(*ip)) {
+    for ip in &asked {
         explicit(cx, obj, ip)?;
         writes.push(ip_address(cx, ip));
     }
@@ -166,13 +166,17 @@ fn ports(cx: &Context<'_>, obj: &mut Value, old: Option<&Value>, writes: &mut Ve
     let mut mine = HashSet::new();
     let before = old.map(node_ports).unwrap_or_default();
     if matches!(super::kind(obj), "NodePort" | "LoadBalancer") {
-        claim_explicit(obj, &taken, &before, &mut mine)?;
+        claim_explicit(obj, &taken, old.map(|_| numbers(&before)), &mut mine)?;
     }
     if has_node_ports(obj) {
         fill_ports(obj, &taken, &mut mine)?;
     }
     if wants_health {
-        health_check(obj, &taken, &before, &mut mine)?;
+        if old.is_some_and(has_health_check) {
+            mine.insert(("TCP".to_owned(), At::spec(obj).get("healthCheckNodePort").int()));
+        } else {
+            health_check(obj, &taken, &mut mine)?;
+        }
     }
     let before = numbers(&before);
     let new = numbers(&mine).into_iter().filter(|port| !before.contains(port));
@@ -196,22 +200,28 @@ type Taken = HashSet<i64>;
 /// Ports of this service, by protocol.
 type Mine = HashSet<(String, i64)>;
 
-fn claim_explicit(obj: &Value, taken: &Taken, before: &Mine, mine: &mut Mine) -> ApiResult<()> {
-    for at in At::spec(obj).get("ports").items() {
-        let port = at.get("nodePort");
-        if port.int() == 0 {
-            continue;
-        }
-        let key = (at.get("protocol").str().to_owned(), port.int());
-        let why = if !(FIRST_PORT..=LAST_PORT).contains(&port.int()) && !before.contains(&key) {
+/// Takes the numbers that were asked for. A new service may have one number for a port in several protocols; one that
+/// there was before keeps what it had.
+fn claim_explicit(obj: &Value, taken: &Taken, before: Option<HashSet<i64>>, mine: &mut Mine) -> ApiResult<()> {
+    let mut of_port: HashMap<i64, i64> = HashMap::new();
+    for at in At::spec(obj).get("ports").items().filter(|at| at.get("nodePort").int() != 0) {
+        let (node, port) = (at.get("nodePort"), at.get("port").int());
+        let number = node.int();
+        let again = mine.iter().any(|(_, own)| *own == number);
+        let known = match &before {
+            Some(before) => before.contains(&number) || again,
+            None => of_port.get(&port) == Some(&number),
+        };
+        let why = if !known && !(FIRST_PORT..=LAST_PORT).contains(&number) {
             NOT_IN_RANGE
-        } else if taken.contains(&port.int()) || mine.contains(&key) {
+        } else if !known && (taken.contains(&number) || again) {
             TAKEN
         } else {
-            mine.insert(key);
+            of_port.entry(port).or_insert(number);
+            mine.insert((at.get("protocol").str().to_owned(), number));
             continue;
         };
-        let error = Error::invalid(&port.path, port.int(), why);
+        let error = Error::invalid(&node.path, number, why);
         return Err(Status::invalid("", "Service", meta::name(obj), vec![error]));
     }
     Ok(())
@@ -248,25 +258,20 @@ fn draw(free: impl Fn(i64) -> bool) -> Option<i64> {
     drawn.or_else(|| (DYNAMIC_PORT..=LAST_PORT).chain(FIRST_PORT..DYNAMIC_PORT).find(|port| free(*port)))
 }
 
-fn health_check(obj: &mut Value, taken: &Taken, before: &Mine, mine: &mut Mine) -> ApiResult<()> {
+fn health_check(obj: &mut Value, taken: &Taken, mine: &mut Mine) -> ApiResult<()> {
     let asked = At::spec(obj).get("healthCheckNodePort").int();
-    let key = ("TCP".to_owned(), asked);
-    if asked != 0 {
-        let clash = taken.contains(&asked) || mine.iter().any(|(_, own)| *own == asked);
-        if clash && !before.contains(&key) {
-            return Err(Status::internal(format!(
-                "failed to allocate requested HealthCheck NodePort {asked}: {TAKEN}"
-            )));
-        }
-        if !(FIRST_PORT..=LAST_PORT).contains(&asked) && !before.contains(&key) {
-            return Err(Status::internal(format!(
-                "failed to allocate requested HealthCheck NodePort {asked}: {NOT_IN_RANGE}"
-            )));
-        }
-        mine.insert(key);
-        return Ok(());
-    }
     let free = |number: i64| !taken.contains(&number) && mine.iter().all(|(_, own)| *own != number);
+    if asked != 0 {
+        let why = if !(FIRST_PORT..=LAST_PORT).contains(&asked) {
+            NOT_IN_RANGE
+        } else if !free(asked) {
+            TAKEN
+        } else {
+            mine.insert(("TCP".to_owned(), asked));
+            return Ok(());
+        };
+        return Err(Status::internal(format!("failed to allocate requested HealthCheck NodePort {asked}: {why}")));
+    }
     let drawn =
         draw(free).ok_or_else(|| Status::internal("failed to allocate a HealthCheck NodePort: range is full"))?;
     mine.insert(("TCP".to_owned(), drawn));

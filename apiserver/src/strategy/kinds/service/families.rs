@@ -3,86 +3,116 @@
 use mainstay_api::field::Error;
 use serde_json::{Value, json};
 
-use super::{has_cluster_ip, is_headless};
+use super::{has_cluster_ip, is_headless, kind, validate};
 use crate::strategy::base;
 use crate::strategy::validate::{At, Errors, ip};
 
+const SINGLE: &str = "SingleStack";
+const DUAL: &str = "RequireDualStack";
+
 /// Fills in `ipFamilies` and `ipFamilyPolicy`, or says why they cannot be what was asked for.
 pub(crate) fn fill(obj: &mut Value, old: Option<&Value>, errors: &mut Errors) {
-    if !has_cluster_ip(obj) {
+    if !has_cluster_ip(obj) || old.is_some_and(|old| still_prefers_dual(obj, old)) {
         return;
     }
     let free = is_headless(obj) && At::spec(obj).get("selector").is_empty();
-    check(obj, old, free, errors);
+    if policy(obj).is_empty() {
+        let before = old.map(policy).filter(|policy| !policy.is_empty());
+        let now = before.unwrap_or(if free { DUAL } else { SINGLE }).to_owned();
+        base::set(obj, "/spec/ipFamilyPolicy", now.into());
+    }
+    validate::cluster_ips(obj, errors);
     if !errors.0.is_empty() {
         return;
     }
-    let spec = At::spec(obj);
-    let (policy, families) = (spec.get("ipFamilyPolicy").str().to_owned(), spec.get("ipFamilies").len());
-    let asked_dual = families > 1 || spec.get("clusterIPs").len() > 1;
-    let policy = match (policy.as_str(), free, asked_dual) {
-        ("", true, _) => "RequireDualStack",
-        ("", false, true) => "RequireDualStack",
-        ("", false, false) => "SingleStack",
-        (policy, ..) => policy,
+    if let Some(old) = old {
+        released(obj, old, errors);
     }
-    .to_owned();
-    base::set(obj, "/spec/ipFamilyPolicy", policy.clone().into());
-    let mut list: Vec<Value> = At::spec(obj).get("ipFamilies").value.as_array().cloned().unwrap_or_default();
-    if list.is_empty() {
-        list = At::spec(obj)
-            .get("clusterIPs")
-            .strings()
-            .filter_map(ip::parse)
-            .map(|ip| json!(if ip.is_ipv4() { "IPv4" } else { "IPv6" }))
-            .collect();
+    policy_fits(obj, errors);
+    infer(obj, errors);
+    if !free && errors.0.is_empty() {
+        configured(obj, errors);
     }
-    if list.is_empty() {
-        list.push("IPv4".into());
+    if errors.0.is_empty() {
+        complete(obj, free);
     }
-    if free && policy != "SingleStack" && list.len() == 1 {
-        list.push(if list[0] == "IPv4" { "IPv6".into() } else { "IPv4".into() });
-    }
-    base::set(obj, "/spec/ipFamilies", Value::Array(list));
 }
 
-fn check(obj: &Value, old: Option<&Value>, free: bool, errors: &mut Errors) {
+fn policy(obj: &Value) -> &str {
+    At::spec(obj).get("ipFamilyPolicy").str()
+}
+
+/// Services that take two families where there are two keep what they have until someone changes that.
+fn still_prefers_dual(obj: &Value, old: &Value) -> bool {
+    let same = |field: &str| At::spec(obj).get(field).value == At::spec(old).get(field).value;
+    let prefers = |obj: &Value| matches!(policy(obj), "" | "PreferDualStack");
+    let alike = ["type", "clusterIP", "clusterIPs", "ipFamilies"].into_iter().all(same);
+    kind(old) == kind(obj) && prefers(obj) && prefers(old) && alike
+}
+
+/// The second address and family go if one is asked for, and else stay.
+fn released(obj: &mut Value, old: &Value, errors: &mut Errors) {
+    let single = policy(obj) == SINGLE;
+    for (field, what) in [("clusterIPs", "cluster IP"), ("ipFamilies", "IP family")] {
+        let (now, was) = (At::spec(obj).get(field), At::spec(old).get(field));
+        if !single && !now.is_empty() && now.len() < was.len() {
+            errors.invalid(
+                &At::spec(obj).get("ipFamilyPolicy"),
+                format!("must be 'SingleStack' to release the secondary {what}"),
+            );
+        } else if single && now.value == was.value {
+            let list = obj.pointer_mut(&format!("/spec/{field}")).and_then(Value::as_array_mut);
+            list.into_iter().for_each(|list| list.truncate(1));
+        }
+    }
+}
+
+fn policy_fits(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
-    let (policy, families) = (spec.get("ipFamilyPolicy"), spec.get("ipFamilies"));
-    if policy.str() == "SingleStack" && old.is_none() {
-        if families.len() > 1 {
-            errors.invalid(
-                &policy,
-                "must be RequireDualStack or PreferDualStack when multiple `ipFamilies` are specified",
-            );
-        }
-        if spec.get("clusterIPs").len() > 1 {
-            errors.invalid(
-                &policy,
-                "must be RequireDualStack or PreferDualStack when multiple `clusterIPs` are specified",
-            );
+    for (field, what) in [("clusterIPs", "cluster IPs"), ("ipFamilies", "IP families")] {
+        if policy(obj) == SINGLE && spec.get(field).len() == 2 {
+            let why = format!("must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified");
+            errors.invalid(&spec.get("ipFamilyPolicy"), why);
         }
     }
-    if !free {
-        for family in families.items() {
-            if family.str() == "IPv6" {
-                errors.invalid(&family, "not configured on this cluster");
-            }
+}
+
+/// Addresses tell the families that were left out.
+fn infer(obj: &mut Value, errors: &mut Errors) {
+    let ips = At::spec(obj).get("clusterIPs");
+    let mut families = At::spec(obj).get("ipFamilies").value.as_array().cloned().unwrap_or_default();
+    for (index, ip) in ips.strings().enumerate().filter_map(|(index, text)| Some((index, ip::sloppy(text)?))) {
+        if index < families.len() {
+            continue;
         }
-        if policy.str() == "RequireDualStack" {
-            errors.invalid(&policy, "this cluster is not configured for dual-stack services");
-        }
-    }
-    for (index, text) in spec.get("clusterIPs").strings().enumerate() {
-        let (Some(ip), Some(family)) = (ip::parse(text), families.items().nth(index)) else { continue };
-        let found = if ip.is_ipv4() { "IPv4" } else { "IPv6" };
-        if found != family.str() {
-            let at = &spec.get("clusterIPs").path.index(index);
-            errors.0.push(Error::invalid(
-                at,
-                text,
-                format!("expected an {} value as indicated by `ipFamilies[{index}]`", family.str()),
-            ));
+        if ip.is_ipv4() {
+            families.push("IPv4".into());
+        } else {
+            let why = "IPv6 is not configured on this cluster";
+            errors.0.push(Error::invalid(&ips.path.index(index), ips.value.clone(), why));
         }
     }
+    base::set(obj, "/spec/ipFamilies", Value::Array(families));
+}
+
+fn configured(obj: &Value, errors: &mut Errors) {
+    let spec = At::spec(obj);
+    if policy(obj) == DUAL {
+        errors.invalid(&spec.get("ipFamilyPolicy"), "this cluster is not configured for dual-stack services");
+    }
+    for family in spec.get("ipFamilies").items().filter(|family| family.str() == "IPv6") {
+        errors.invalid(&family, "not configured on this cluster");
+    }
+}
+
+/// The default family; a service whose endpoints others look after may have both although the cluster has not.
+fn complete(obj: &mut Value, free: bool) {
+    let mut families: Vec<String> = At::spec(obj).get("ipFamilies").strings().map(str::to_owned).collect();
+    if families.is_empty() {
+        families.push("IPv4".to_owned());
+    }
+    if free && families.len() == 1 && policy(obj) != SINGLE {
+        families.push(if families[0] == "IPv4" { "IPv6" } else { "IPv4" }.to_owned());
+    }
+    base::set(obj, "/spec/ipFamilies", json!(families));
 }

@@ -1,8 +1,10 @@
 //! Fields that follow others: what an update may leave out, and what a change of type takes with it.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
-use super::{has_cluster_ip, has_health_check, has_node_ports, kind};
+use super::{has_cluster_ip, has_health_check, is_accessible, kind};
 use crate::strategy::base;
 use crate::strategy::validate::At;
 
@@ -20,7 +22,7 @@ pub(crate) fn carry_over(new: &mut Value, old: &Value) {
             keep(new, old, "clusterIPs");
         }
     }
-    if has_node_ports(old) && has_node_ports(new) {
+    if is_published(old) && is_published(new) {
         carry_node_ports(new, old);
     }
     if has_health_check(old) && has_health_check(new) && At::spec(new).get("healthCheckNodePort").int() == 0 {
@@ -32,15 +34,28 @@ fn keep(new: &mut Value, old: &Value, field: &str) {
     base::keep(new, old, &format!(".spec.{field}"));
 }
 
-/// Ports are the same by protocol and number.
+/// Whether nodes have ports for the type.
+fn is_published(obj: &Value) -> bool {
+    matches!(kind(obj), "NodePort" | "LoadBalancer")
+}
+
+/// Ports are the same by name.
 fn carry_node_ports(new: &mut Value, old: &Value) {
-    let olds: Vec<Value> = old.pointer("/spec/ports").and_then(Value::as_array).cloned().unwrap_or_default();
-    let key = |port: &Value| (port["protocol"].clone(), port["port"].clone());
-    let mut used: Vec<i64> = At::spec(new).get("ports").items().map(|at| at.get("nodePort").int()).collect();
+    let numbers = |obj: &Value| -> Vec<i64> {
+        At::spec(obj).get("ports").items().map(|at| at.get("nodePort").int()).filter(|port| *port != 0).collect()
+    };
+    let before: HashMap<String, i64> = At::spec(old)
+        .get("ports")
+        .items()
+        .map(|at| (at.get("name").str().to_owned(), at.get("nodePort").int()))
+        .collect();
+    let mut used = numbers(old);
+    let asked = numbers(new);
+    used.retain(|number| asked.contains(number));
     let Some(ports) = new.pointer_mut("/spec/ports").and_then(Value::as_array_mut) else { return };
     for port in ports.iter_mut().filter(|port| port["nodePort"].as_i64().unwrap_or_default() == 0) {
-        let before = olds.iter().find(|old| key(old) == key(port)).and_then(|old| old["nodePort"].as_i64());
-        if let Some(number) = before.filter(|number| *number != 0 && !used.contains(number)) {
+        let number = before.get(port["name"].as_str().unwrap_or_default()).copied().unwrap_or_default();
+        if number != 0 && !used.contains(&number) {
             used.push(number);
             port["nodePort"] = number.into();
         }
@@ -62,7 +77,7 @@ pub(crate) fn drop_of_type(new: &mut Value, old: &Value) {
             }
         }
     }
-    if has_node_ports(old) && !has_node_ports(new) {
+    if is_published(old) && !is_published(new) {
         drop_node_ports(new, old);
     }
     if has_health_check(old) && !has_health_check(new) && same("healthCheckNodePort", new) {
@@ -75,10 +90,11 @@ pub(crate) fn drop_of_type(new: &mut Value, old: &Value) {
                 base::remove(new, &format!(".spec.{field}"));
             }
         }
-        base::set(new, "/status", serde_json::json!({"loadBalancer": {}}));
     }
-    let external = |obj: &Value| matches!(kind(obj), "NodePort" | "LoadBalancer");
-    if external(old) && !external(new) && same("externalTrafficPolicy", new) {
+    if !balanced(new) {
+        base::set(new, "/status/loadBalancer", serde_json::json!({}));
+    }
+    if is_accessible(old) && !is_accessible(new) && same("externalTrafficPolicy", new) {
         base::remove(new, ".spec.externalTrafficPolicy");
     }
     if has_cluster_ip(old) && !has_cluster_ip(new) && same("internalTrafficPolicy", new) {

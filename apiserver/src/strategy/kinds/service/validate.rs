@@ -6,8 +6,8 @@ use mainstay_api::field::Error;
 use mainstay_api::names;
 use serde_json::Value;
 
-use super::{has_cluster_ip, has_health_check, is_headless, kind};
-use crate::strategy::validate::{At, Errors, ip, probes, selectors};
+use super::{has_cluster_ip, has_health_check, is_accessible, is_headless, kind};
+use crate::strategy::validate::{At, Errors, ip, probes, selectors, shown};
 
 const ONLY_BALANCED: &str = "may only be used when `type` is 'LoadBalancer'";
 
@@ -38,7 +38,6 @@ pub(crate) fn service(obj: &Value, errors: &mut Errors) {
     duplicates(&ports, errors);
     balanced(obj, kind, errors);
     traffic(&spec, obj, errors);
-    load_balancer(&At::root(obj).get("status").get("loadBalancer"), errors);
 }
 
 /// The old annotation and the new one say the same.
@@ -55,13 +54,6 @@ fn topology_annotations(obj: &Value, errors: &mut Errors) {
 }
 
 fn by_type(spec: &At<'_>, kind: &str, obj: &Value, errors: &mut Errors) {
-    const KUBELET: i64 = 10250;
-    let published =
-        spec.get("ports").items().filter(|port| kind == "LoadBalancer" && port.get("port").int() == KUBELET);
-    for port in published {
-        let why = format!("may not expose port {KUBELET} externally since it is used by kubelet");
-        errors.0.push(Error::invalid(&port.path, KUBELET, why));
-    }
     match kind {
         "LoadBalancer" | "NodePort" if is_headless(obj) => {
             let detail = format!("may not be set to 'None' for {kind} services");
@@ -200,12 +192,15 @@ fn balanced(obj: &Value, kind: &str, errors: &mut Errors) {
     if spec.opt("allocateLoadBalancerNodePorts").is_some() && !balanced {
         errors.forbidden(&spec.get("allocateLoadBalancerNodePorts"), ONLY_BALANCED);
     }
-    if let Some(class) = spec.opt("loadBalancerClass") {
-        if balanced {
-            errors.each(&class, names::is_qualified_name(class.str()));
-        } else {
-            errors.forbidden(&class, ONLY_BALANCED);
-        }
+    class(obj, errors);
+}
+
+fn class(obj: &Value, errors: &mut Errors) {
+    let Some(class) = At::spec(obj).opt("loadBalancerClass") else { return };
+    if kind(obj) == "LoadBalancer" {
+        errors.each(&class, names::is_qualified_name(class.str()));
+    } else {
+        errors.forbidden(&class, ONLY_BALANCED);
     }
 }
 
@@ -231,27 +226,28 @@ fn trimmed_network(path: &mainstay_api::field::Path, range: &str, errors: &mut E
 
 fn traffic(spec: &At<'_>, obj: &Value, errors: &mut Errors) {
     let external = spec.get("externalTrafficPolicy");
-    let accessible = matches!(kind(obj), "NodePort" | "LoadBalancer")
-        || (kind(obj) == "ClusterIP" && !spec.get("externalIPs").is_empty());
     match external.str() {
-        "" if accessible && matches!(kind(obj), "NodePort" | "LoadBalancer") => errors.required(&external, ""),
+        "" if is_accessible(obj) => errors.required(&external, ""),
         "" => {}
-        _ if !accessible => errors.invalid(&external, "may only be set for externally-accessible services"),
+        _ if !is_accessible(obj) => errors.invalid(&external, "may only be set for externally-accessible services"),
         "Cluster" | "Local" => {}
         _ => errors.unsupported(&external, &["Cluster", "Local"]),
     }
     let check = spec.get("healthCheckNodePort");
     if has_health_check(obj) {
         if check.int() == 0 {
-            errors.invalid(&check, "may not be negative");
+            errors.required(&check, "");
+        } else {
+            errors.in_range_port(&check);
         }
     } else if check.int() != 0 {
         errors.invalid(&check, "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'");
     }
     let internal = spec.get("internalTrafficPolicy");
-    if has_cluster_ip(obj) && !matches!(internal.str(), "" | "Cluster" | "Local") {
-        errors.unsupported(&internal, &["Cluster", "Local"]);
+    if internal.is_null() && has_cluster_ip(obj) {
+        errors.required(&internal, "");
     }
+    errors.one_of_if_set(&internal, &["Cluster", "Local"]);
     if let Some(distribution) = spec.opt("trafficDistribution")
         && !matches!(distribution.str(), "PreferClose" | "PreferSameZone" | "PreferSameNode")
     {
@@ -259,84 +255,137 @@ fn traffic(spec: &At<'_>, obj: &Value, errors: &mut Errors) {
     }
 }
 
-/// Cluster addresses as they are asked for.
-pub(crate) fn cluster_ips(obj: &Value, old: Option<&Value>, errors: &mut Errors) {
+/// Cluster addresses and their families as they are asked for.
+pub(crate) fn cluster_ips(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
-    let (one, many) = (spec.get("clusterIP"), spec.get("clusterIPs"));
-    if !has_cluster_ip(obj) {
-        return;
+    let (one, many, families) = (spec.get("clusterIP"), spec.get("clusterIPs"), spec.get("ipFamilies"));
+    match (one.str().is_empty(), many.strings().next()) {
+        (false, None) => errors.required(&many, ""),
+        (false, Some(first)) if first != one.str() => errors.invalid(&many, "first value must match `clusterIP`"),
+        (true, Some(_)) => errors.invalid(&many, "must be empty when `clusterIP` is not specified"),
+        _ => {}
     }
-    if let Some(old) = old
-        && has_cluster_ip(old)
-    {
-        immutable_ips(&many, &At::spec(old).get("clusterIPs"), errors);
-        if !errors.0.is_empty() {
-            return;
+    let mut seen = HashSet::new();
+    for family in families.items() {
+        errors.one_of_if_set(&family, &["IPv4", "IPv6"]);
+        if !seen.insert(family.str()) {
+            errors.duplicate(&family);
         }
     }
-    if !many.is_empty() && one.str().is_empty() {
-        errors.invalid(&many, "must be empty when `clusterIP` is not specified");
-    } else if !many.is_empty() && many.strings().next() != Some(one.str()) {
-        errors.invalid(&many, "first value must match `clusterIP`");
+    errors.one_of_if_set(&spec.get("ipFamilyPolicy"), &["PreferDualStack", "RequireDualStack", "SingleStack"]);
+    let before = errors.0.len();
+    if many.len() > 1 && many.strings().next() == Some("None") {
+        errors.invalid(&many, "'None' must be the first and only value");
     }
+    for (_, at) in many.items().enumerate().filter(|(index, at)| *index > 0 || at.str() != "None") {
+        ip::address(&at, errors);
+    }
+    let readable = errors.0.len() == before;
     if many.len() > 2 {
         errors.invalid(&many, "may only hold up to 2 values");
     }
-    let headless = many.strings().any(|ip| ip == "None");
-    if headless && many.len() > 1 {
-        errors.invalid(&many, "'None' must be the first and only value");
-    }
-    for at in many.items().filter(|at| at.str() != "None") {
-        ip::address(&at, errors);
+    if readable && !is_headless(obj) {
+        both_families(&many, &families, errors);
     }
 }
 
-fn immutable_ips(many: &At<'_>, before: &At<'_>, errors: &mut Errors) {
-    let (Some(old), new) = (before.strings().next(), many.strings().next()) else { return };
-    if old.is_empty() || new.is_none() {
+/// Two addresses are of two families, and of those that were named.
+fn both_families(many: &At<'_>, families: &At<'_>, errors: &mut Errors) {
+    let family = |text: &str| if ip::parse(text).is_some_and(|ip| ip.is_ipv4()) { "IPv4" } else { "IPv6" };
+    let found: HashSet<&str> = many.strings().map(family).collect();
+    if many.len() > 1 && found.len() == 1 {
+        errors.invalid(many, "may specify no more than one IP for each IP family");
+    }
+    for (index, (at, named)) in many.items().zip(families.strings()).enumerate() {
+        if matches!(named, "IPv4" | "IPv6") && family(at.str()) != named {
+            errors.invalid(&at, format!("expected an {named} value as indicated by `ipFamilies[{index}]`"));
+        }
+    }
+}
+
+/// The first address and the first family stay; a second one may come and go.
+fn kept_addresses(new: &Value, old: &Value, errors: &mut Errors) {
+    let (now, was) = (At::spec(new), At::spec(old));
+    if [new, old].into_iter().any(|obj| kind(obj) == "ExternalName") || (is_headless(new) && is_headless(old)) {
         return;
     }
-    if new != Some(old) {
-        errors.0.push(Error::invalid(&many.path.index(0), many.value.clone(), "may not change once set"));
+    kept_list(&now, &was, "clusterIPs", ["primary clusterIP can not be unset", "clusterIP"], errors);
+    if is_headless(new) == is_headless(old) {
+        kept_list(&now, &was, "ipFamilies", ["primary ipFamily can not be unset", "ipFamily"], errors);
+    }
+}
+
+fn kept_list(now: &At<'_>, was: &At<'_>, field: &str, [unset, what]: [&str; 2], errors: &mut Errors) {
+    let (list, before) = (now.get(field), was.get(field));
+    let mut wrong = |index: usize, why: &str| {
+        errors.0.push(shown(Error::invalid(&list.path.index(index), list.value.clone(), why), &list));
+    };
+    if list.len() < before.len() && now.get("clusterIPs").is_empty() {
+        wrong(0, unset);
+    }
+    let compared = if list.len() == before.len() { list.len() } else { 1 };
+    for (index, (new, old)) in list.strings().zip(before.strings()).take(compared).enumerate() {
+        if new != old {
+            wrong(if field == "ipFamilies" { 0 } else { index }, "may not change once set");
+        }
+    }
+    let policy = now.get("ipFamilyPolicy");
+    if list.len() == 1 && before.len() > 1 && policy.str() != "SingleStack" {
+        errors.invalid(&policy, format!("must be set to 'SingleStack' when releasing the secondary {what}"));
     }
 }
 
 /// A changed service against what it was.
 pub(crate) fn change(new: &Value, old: &Value, errors: &mut Errors) {
+    kept_addresses(new, old, errors);
     let (now, was) = (At::spec(new), At::spec(old));
-    if has_health_check(old)
-        && has_health_check(new)
-        && now.get("healthCheckNodePort").value != was.get("healthCheckNodePort").value
-    {
-        errors.forbidden(&now.get("healthCheckNodePort"), "field is immutable");
-    }
-    if kind(old) == "LoadBalancer"
-        && kind(new) == "LoadBalancer"
-        && now.get("loadBalancerClass").value != was.get("loadBalancerClass").value
-    {
+    let both = |rule: fn(&Value) -> bool| rule(old) && rule(new);
+    let moved = |field: &str| now.get(field).value != was.get(field).value;
+    if both(|obj| kind(obj) == "LoadBalancer") && moved("loadBalancerClass") {
         errors.invalid(&now.get("loadBalancerClass"), "may not change once set");
+    }
+    class(new, errors);
+    if both(has_health_check) && moved("healthCheckNodePort") {
+        errors.forbidden(&now.get("healthCheckNodePort"), "field is immutable");
     }
 }
 
-/// The status of a load balancer.
-pub(crate) fn load_balancer(at: &At<'_>, errors: &mut Errors) {
-    for ingress in at.get("ingress").items() {
-        let (address, host) = (ingress.get("ip"), ingress.get("hostname"));
+/// The status of a service.
+pub(crate) fn status(obj: &Value, errors: &mut Errors) {
+    let list = At::root(obj).get("status").get("loadBalancer").get("ingress");
+    if kind(obj) != "LoadBalancer" && !list.is_empty() {
+        errors.forbidden(&list, "may only be used when `spec.type` is 'LoadBalancer'");
+        return;
+    }
+    for ingress in list.items() {
+        let (address, mode) = (ingress.get("ip"), ingress.get("ipMode"));
         if !address.str().is_empty() {
             ip::address(&address, errors);
         }
-        if let Some(mode) = ingress.opt("ipMode") {
-            if address.str().is_empty() {
-                errors.forbidden(&mode, "may not be specified when `ip` is not set");
-            } else {
-                errors.one_of_if_set(&mode, &["Proxy", "VIP"]);
-            }
+        match (mode.is_null(), address.str().is_empty()) {
+            (true, false) => errors.required(&mode, "must be specified when `ip` is set"),
+            (true, true) => {}
+            (false, true) => errors.forbidden(&mode, "may not be specified when `ip` is not set"),
+            (false, false) => errors.one_of_if_set(&mode, &["Proxy", "VIP"]),
         }
-        if !host.str().is_empty() {
-            errors.each(&host, names::is_dns1123_subdomain(host.str()));
-            if ip::parse(host.str()).is_some() {
-                errors.invalid(&host, "must be a DNS name, not an IP address");
-            }
+        host_name(&ingress.get("hostname"), errors);
+    }
+}
+
+/// The status of an ingress.
+pub(crate) fn load_balancer(at: &At<'_>, errors: &mut Errors) {
+    for ingress in at.get("ingress").items() {
+        let address = ingress.get("ip");
+        if !address.str().is_empty() {
+            ip::address(&address, errors);
         }
+        host_name(&ingress.get("hostname"), errors);
+    }
+}
+
+fn host_name(host: &At<'_>, errors: &mut Errors) {
+    errors.name_if_set(host, names::is_dns1123_subdomain);
+    if ip::sloppy(host.str()).is_some() {
+        errors.invalid(host, "must be a DNS name, not an IP address");
     }
 }

@@ -1,0 +1,193 @@
+//! PersistentVolumeClaims.
+
+use mainstay_api::field::{Error, ErrorList, Path};
+use mainstay_api::{meta, names};
+use serde_json::{Value, json};
+
+use super::basic;
+use crate::strategy::validate::volume_sources::claim_spec;
+use crate::strategy::validate::{At, Errors, quantities};
+use crate::strategy::warnings::objects;
+use crate::strategy::{Context, Strategy, base};
+
+/// PersistentVolumeClaims.
+pub(crate) struct Claim;
+
+impl Strategy for Claim {
+    fn prepare_create(&self, cx: &Context<'_>, obj: &mut Value) {
+        base::prepare_create(cx, obj);
+        base::set(obj, "/status", json!({"phase": "Pending"}));
+        drop_odd_source(obj);
+        copy_source(obj);
+    }
+
+    fn prepare_update(&self, cx: &Context<'_>, new: &mut Value, old: &Value) {
+        base::prepare_update(cx, new, old);
+        if cx.subresource.is_empty() {
+            if At::spec(old).opt("dataSource").is_none() {
+                drop_odd_source(new);
+            }
+            copy_source(new);
+        }
+    }
+
+    fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
+        let mut errors = Errors(base::finalizer_errors(obj));
+        claim_spec(&At::spec(obj), &mut errors);
+        errors.0
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
+        let mut errors = Errors::default();
+        if cx.subresource == "status" {
+            errors.extend(base::meta_update_errors(new, old));
+            claim_status(new, &mut errors);
+        } else {
+            // Kubernetes judges a claim as such, and then once more as part of the comparison.
+            for again in [false, true] {
+                if again {
+                    errors.extend(base::meta_update_errors(new, old));
+                }
+                errors.extend(base::meta_errors(cx, new, &|name, prefix| self.name_errors(name, prefix)));
+                claim_spec(&At::spec(new), &mut errors);
+            }
+            claim_changes(new, old, &mut errors);
+        }
+        errors.0
+    }
+
+    fn warnings(&self, cx: &Context<'_>, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        if cx.subresource.is_empty() { objects::claim(new) } else { Vec::new() }
+    }
+}
+
+/// `dataSource` has only ever taken claims and snapshots; what else it says is passed over. `dataSourceRef` stays within
+/// the namespace.
+fn drop_odd_source(obj: &mut Value) {
+    let source = At::spec(obj).get("dataSource");
+    let (group, kind) = (source.get("apiGroup"), source.get("kind"));
+    let known = matches!(
+        (group.str(), kind.str()),
+        ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
+    );
+    if !known {
+        base::remove(obj, ".spec.dataSource");
+    }
+    base::remove(obj, ".spec.dataSourceRef.namespace");
+}
+
+/// `dataSource` and `dataSourceRef` say the same unless the latter crosses namespaces.
+fn copy_source(obj: &mut Value) {
+    let spec = At::spec(obj);
+    let (source, reference) =
+        (spec.opt("dataSource").map(|at| at.value.clone()), spec.opt("dataSourceRef").map(|at| at.value.clone()));
+    match (source, reference) {
+        (Some(source), None) => base::set(obj, "/spec/dataSourceRef", source),
+        (None, Some(reference)) if reference.get("namespace").is_none_or(Value::is_null) => {
+            base::set(obj, "/spec/dataSource", reference)
+        }
+        _ => {}
+    }
+}
+
+fn claim_status(new: &Value, errors: &mut Errors) {
+    const RESIZING: &[&str] = &[
+        "ControllerResizeInProgress",
+        "ControllerResizeInfeasible",
+        "NodeResizeInProgress",
+        "NodeResizeInfeasible",
+        "NodeResizePending",
+    ];
+    let status = At::root(new).get("status");
+    status.get("capacity").entries().for_each(|(_, at)| basic(&at, errors));
+    let list = At::new(status.get("allocatedResourceStatuses").value, status.path.child("allocatedResourceStatus"));
+    for (name, at) in list.entries() {
+        claim_resource(name, &list, errors);
+        if !RESIZING.contains(&at.str()) {
+            errors.0.push(Error::not_supported(&list.path, name, RESIZING));
+        }
+    }
+    let list = status.get("allocatedResources");
+    for (name, at) in list.entries() {
+        let before = errors.0.len();
+        claim_resource(name, &list, errors);
+        if errors.0.len() == before {
+            basic(&at, errors);
+        }
+    }
+}
+
+/// What a claim can have of: storage, or what somebody else has named.
+fn claim_resource(name: &str, list: &At<'_>, errors: &mut Errors) {
+    let texts = names::is_qualified_name(name);
+    if texts.is_empty() && quantities::is_native(name) && name != "storage" {
+        errors.0.push(Error::not_supported(&list.path, name, &["storage"]));
+    }
+    errors.0.extend(texts.into_iter().map(|text| Error::invalid(&list.path, name, text)));
+}
+
+/// A class that was named in an annotation once may become a field, and else the annotation stays.
+fn class_annotation(new: &Value, old: &Value, errors: &mut Errors) {
+    const KEY: &str = "volume.beta.kubernetes.io/storage-class";
+    let (now, was) = (meta::annotation(new, KEY), meta::annotation(old, KEY));
+    let (class, before) = (At::spec(new).get("storageClassName"), At::spec(old).get("storageClassName"));
+    let becomes_field =
+        was.is_some() && before.is_null() && class.value.as_str() == was && now.is_none_or(|_| now == was);
+    if !becomes_field && now.unwrap_or_default() != was.unwrap_or_default() {
+        let path = At::root(new).get("metadata").get("annotations").path.child(KEY);
+        errors.0.push(Error::invalid(&path, now.unwrap_or_default(), "field is immutable"));
+    }
+}
+
+fn claim_changes(new: &Value, old: &Value, errors: &mut Errors) {
+    const WHY: &str =
+        "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n";
+    class_annotation(new, old, errors);
+    let (now, was) = (At::spec(new), At::spec(old));
+    let bound = At::root(old).get("status").get("phase").str() == "Bound";
+    let mut comparable = now.value.clone();
+    // Who binds the claim names its volume, once; a class may come later where none was given.
+    for field in ["volumeName", "storageClassName"] {
+        if was.get(field).is_null() {
+            take(&mut comparable, was.value, field);
+        }
+    }
+    if bound {
+        let request = was.get("resources").get("requests").get("storage").value.clone();
+        if comparable.pointer("/resources/requests/storage").is_some() {
+            base::set(&mut comparable, "/resources/requests/storage", request);
+        }
+        if now.opt("volumeAttributesClassName").is_some() {
+            take(&mut comparable, was.value, "volumeAttributesClassName");
+        }
+    }
+    if comparable != *was.value {
+        errors.forbidden(&now, WHY);
+    }
+    let size = |at: &At<'_>| at.get("resources").get("requests").get("storage").quantity();
+    if size(&now) < size(&was) {
+        let capacity = At::root(old).get("status").get("capacity").get("storage").quantity();
+        if size(&now) < capacity || size(&now) == capacity {
+            let at = now.get("resources").get("requests").get("storage");
+            errors.forbidden(&at, "field can not be less than status.capacity");
+        }
+    }
+    let mode = At::new(now.get("volumeMode").value, Path::new("volumeMode"));
+    errors.immutable(&mode, &was.get("volumeMode"));
+    let class = (now.get("volumeAttributesClassName"), was.get("volumeAttributesClassName"));
+    if !class.1.is_null() && class.0.value != class.1.value {
+        if class.0.is_null() {
+            errors.forbidden(&class.0, "update from non-nil value to nil is forbidden");
+        } else if class.0.str().is_empty() {
+            errors.forbidden(&class.0, "update from non-nil value to an empty string is forbidden");
+        }
+    }
+}
+
+fn take(spec: &mut Value, old: &Value, field: &str) {
+    let Some(map) = spec.as_object_mut() else { return };
+    match old.get(field) {
+        Some(value) => drop(map.insert(field.to_owned(), value.clone())),
+        None => drop(map.remove(field)),
+    }
+}
