@@ -57,13 +57,6 @@ impl Structural {
     pub fn property(&self, name: &str) -> Option<&Value> {
         properties(&self.root)?.get(name)
     }
-
-    /// The schema at a path of field names such as `.spec.color`, through declared properties only.
-    #[must_use]
-    pub fn at(&self, path: &str) -> Option<&Value> {
-        let mut steps = path.split('.').skip(1);
-        steps.try_fold(&self.root, |schema, name| properties(schema)?.get(name))
-    }
 }
 
 fn collect_patterns(schema: &Value, into: &mut HashMap<String, Regex>) {

@@ -57,7 +57,7 @@ impl Holdings {
 /// What is left over, and what has grown more than by what `objects` new objects take.
 #[must_use]
 pub fn check(before: &Holdings, after: &Holdings, objects: usize) -> Vec<Violation> {
-    let kept = objects as u64 * OBJECT_BYTES >> 20;
+    let kept = (objects as u64 * OBJECT_BYTES) >> 20;
     let mut found = Vec::new();
     for (name, count) in &after.things {
         let was = before.things.get(name).copied().unwrap_or(0);
