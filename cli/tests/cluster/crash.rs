@@ -23,6 +23,8 @@ use crate::support::MAINSTAY;
 const MEMBERS: usize = 3;
 const WRITERS: usize = 6;
 const KEYS: usize = 20;
+/// After a write that failed.
+const AGAIN: Duration = Duration::from_millis(20);
 /// A killed cluster answers again within this, on a machine that builds at the same time.
 const BACK: Duration = Duration::from_secs(60);
 
@@ -199,6 +201,7 @@ impl Writer {
                 acknowledged += 1;
             } else {
                 self.generations.lock()[slot] += 1;
+                tokio::time::sleep(AGAIN).await;
             }
         }
         acknowledged
@@ -206,14 +209,20 @@ impl Writer {
 
     /// What is there is what was acknowledged last, or a later try whose answer was lost.
     async fn check(&self, client: &KvClient<Channel>) {
-        let keys: Vec<(String, Counter)> =
-            self.keys.lock().iter().map(|(key, counter)| (key.clone(), *counter)).collect();
-        for (key, Counter { acknowledged, attempted }) in keys {
-            let request = RangeRequest { key: key.clone().into(), ..RangeRequest::default() };
-            let answer = client.clone().range(request).await.unwrap().into_inner();
-            let found: u64 = answer.kvs.first().map_or(0, |kv| String::from_utf8_lossy(&kv.value).parse().unwrap());
-            let allowed = acknowledged..=attempted;
+        let found = self.read(client).await;
+        for (key, Counter { acknowledged, attempted }) in &*self.keys.lock() {
+            let (found, allowed) = (found.get(key).copied().unwrap_or(0), *acknowledged..=*attempted);
             assert!(allowed.contains(&found), "{key} is {found}, and {acknowledged} of {attempted} were acknowledged");
         }
+    }
+
+    /// All of its keys at once: there are more with each round.
+    async fn read(&self, client: &KvClient<Channel>) -> HashMap<String, u64> {
+        // What follows the slash in ASCII ends the range.
+        let (key, range_end) = (format!("crash/{}/", self.number).into(), format!("crash/{}0", self.number).into());
+        let mut client = client.clone().max_decoding_message_size(usize::MAX);
+        let answer = client.range(RangeRequest { key, range_end, ..RangeRequest::default() }).await.unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        answer.into_inner().kvs.iter().map(|kv| (text(&kv.key), text(&kv.value).parse().unwrap())).collect()
     }
 }
