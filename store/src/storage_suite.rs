@@ -1,5 +1,7 @@
 //! openraft's own suite, which every storage has to pass.
 
+use std::time::{Duration, Instant};
+
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
@@ -8,15 +10,29 @@ use crate::log::{LogStore, Writing};
 use crate::raft_types::TypeConfig;
 use crate::state::{State, StateMachine};
 
+/// Removed once the log's thread has closed its database: it would write into what is being removed.
+struct Folder(TempDir);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let (log, until) = (self.0.path().join("log"), Instant::now() + Duration::from_secs(10));
+        let other = || rocksdb::DB::open(&rocksdb::Options::default(), &log).err().map(|error| error.to_string());
+        let held = || other().is_some_and(|why| why.contains("lock"));
+        while held() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
 struct Builder;
 
-impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Builder {
-    async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
+impl StoreBuilder<TypeConfig, LogStore, StateMachine, Folder> for Builder {
+    async fn build(&self) -> Result<(Folder, LogStore, StateMachine), StorageError<TypeConfig>> {
         let temp = TempDir::new().unwrap();
         // No room in memory: reads have to be served from disk as well.
         let log = LogStore::open(&temp.path().join("log"), temp.path(), 0, 1, Writing::Thread).unwrap();
         let (_, machine) = State::open(temp.path(), 1 << 20).unwrap();
-        Ok((temp, log, machine))
+        Ok((Folder(temp), log, machine))
     }
 }
 
