@@ -12,6 +12,8 @@ use rcgen::{
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+/// The group of masters, whose certificates open the replicated store.
+const PEERS: &str = "system:mainstay:masters";
 /// How long the CA itself is good for.
 const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// How long everything that it issues is good for, unless it is told otherwise.
@@ -80,7 +82,7 @@ impl Profile {
         let (user, group) = match self {
             Self::Admin => ("kubernetes-admin".to_owned(), Some("system:masters")),
             Self::Serving { master, .. } => (master.clone(), None),
-            Self::Peer { master, .. } => (format!("system:mainstay:master:{master}"), Some("system:mainstay:masters")),
+            Self::Peer { master, .. } => (format!("system:mainstay:master:{master}"), Some(PEERS)),
             Self::Agent { node } => (format!("system:node:{node}"), Some("system:nodes")),
             Self::Client(identity) => return identity.clone(),
         };
@@ -221,13 +223,17 @@ impl ClusterCa {
     /// Kubernetes' words, and for so long. PEM of the certificate.
     ///
     /// # Errors
-    /// When the request is malformed, its self-signature wrong, or a usage is none that this CA issues certificates for.
+    /// When the request is malformed, its self-signature wrong, a usage is none that this CA issues certificates for, or the
+    /// subject is a master, or may be read in two ways.
     pub fn certify(&self, request_pem: &[u8], usages: &[String], lifetime: Duration) -> PkiResult<String> {
         let damaged = |why: String| PkiError::Damaged { what: "the certificate request".into(), why };
         if let Some(usage) = usages.iter().find(|usage| key_usage(usage).is_none() && extended_usage(usage).is_none()) {
             return Err(damaged(format!("this CA does not issue certificates for {usage:?}")));
         }
         let asked = Requested::read(request_pem).map_err(damaged)?;
+        if asked.organisations.iter().any(|name| name == PEERS) {
+            return Err(damaged(format!("only a master that joins gets a certificate for {PEERS}")));
+        }
         let mut params = CertificateParams::default();
         params.subject_alt_names = asked.names;
         params.is_ca = IsCa::ExplicitNoCa;
@@ -341,6 +347,9 @@ mod tests {
         let found = verify_client(&der(ca.cert_pem()), &certificate, jiff::Timestamp::now()).unwrap();
         assert_eq!((found.user.as_str(), found.groups), ("jane", vec!["devs".to_owned(), "ops".to_owned()]));
         assert!(ca.certify(b"junk", &[], HOUR).is_err());
+        let master = distinguished(&Identity { user: "jane".into(), group: Some(PEERS.into()) });
+        let refused = ca.certify(&request(master), &[], HOUR).unwrap_err();
+        assert!(refused.to_string().contains("only a master that joins"), "{refused}");
     }
 
     #[test]

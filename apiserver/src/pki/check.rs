@@ -80,8 +80,9 @@ pub fn renewal(pem: &str) -> PkiResult<Timestamp> {
     Ok(Timestamp::from_second(end - life / 4).unwrap_or(Timestamp::MAX))
 }
 
+/// The last one, as whoever approves requests reads it; certificates of this CA have one at the most.
 fn common_name(cert: &X509Certificate<'_>) -> String {
-    cert.subject().iter_common_name().filter_map(|name| name.as_str().ok()).next().unwrap_or_default().to_owned()
+    cert.subject().iter_common_name().last().and_then(|name| name.as_str().ok()).unwrap_or_default().to_owned()
 }
 
 fn organisations(cert: &X509Certificate<'_>) -> Vec<String> {

@@ -10,7 +10,7 @@ use x509_parser::asn1_rs::Any;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
-use x509_parser::x509::AttributeTypeAndValue;
+use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 const SEQUENCE: u8 = 0x30;
 const BIT_STRING: u8 = 0x03;
@@ -24,18 +24,20 @@ pub(super) struct Requested {
     pub subject: Vec<u8>,
     pub key: SubjectPublicKeyInfo,
     pub names: Vec<SanType>,
+    pub organisations: Vec<String>,
 }
 
 impl Requested {
     /// Reads the PEM of a request. Usages and other extensions that it asks for are for the issuer to decide.
     ///
     /// # Errors
-    /// Why it is no request, or not signed with its own key.
+    /// Why it is no request, or not signed with its own key, or names a user that could be taken for another one.
     pub fn read(pem: &[u8]) -> Result<Self, String> {
         let contents = contents(pem)?;
         let request = parse(&contents)?;
         request.verify_signature().map_err(|error| format!("its signature is wrong: {error}"))?;
         let info = &request.certification_request_info;
+        let organisations = one_reading(&info.subject)?;
         let mut names = Vec::new();
         for extension in request.requested_extensions().into_iter().flatten() {
             if let ParsedExtension::SubjectAlternativeName(asked) = extension {
@@ -43,7 +45,7 @@ impl Requested {
             }
         }
         let key = SubjectPublicKeyInfo::from_der(info.subject_pki.raw).map_err(|error| format!("its key: {error}"))?;
-        Ok(Self { subject: info.subject.as_raw().to_vec(), key, names })
+        Ok(Self { subject: info.subject.as_raw().to_vec(), key, names, organisations })
     }
 }
 
@@ -64,10 +66,27 @@ fn parse(contents: &[u8]) -> Result<X509CertificationRequest<'_>, String> {
 pub(crate) fn requested_organisations(pem: &[u8]) -> Result<Vec<String>, String> {
     let contents = contents(pem)?;
     let request = parse(&contents)?;
-    let names = request.certification_request_info.subject.iter_organization();
+    organisations(&request.certification_request_info.subject)
+}
+
+fn organisations(subject: &X509Name<'_>) -> Result<Vec<String>, String> {
     let text = |name: &AttributeTypeAndValue<'_>| name.as_str().map(str::to_owned);
     // One that cannot be read must not count as none: it could be a group that nobody may ask for.
-    names.map(text).collect::<Result<_, _>>().map_err(|error| format!("an organization is not readable: {error}"))
+    let all = subject.iter_organization().map(text).collect::<Result<_, _>>();
+    all.map_err(|error| format!("an organization is not readable: {error}"))
+}
+
+/// The organisations of a subject. Refuses one of which who approves might read another user or group than who meets its
+/// certificate.
+fn one_reading(subject: &X509Name<'_>) -> Result<Vec<String>, String> {
+    let organisations = organisations(subject)?;
+    let mut names = subject.iter_common_name();
+    let readable = names.next().is_none_or(|name| name.as_str().is_ok());
+    match (readable, names.next()) {
+        (false, _) => Err("its common name is not readable".to_owned()),
+        (true, Some(_)) => Err("it has several common names, and a user has one".to_owned()),
+        (true, None) => Ok(organisations),
+    }
 }
 
 fn alternative(name: &GeneralName<'_>) -> Result<SanType, String> {
@@ -157,6 +176,26 @@ mod tests {
         let request = params.serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap();
         let refused = requested_organisations(request.as_bytes()).unwrap_err();
         assert!(refused.starts_with("an organization is not readable"), "{refused}");
+    }
+
+    #[test]
+    fn a_user_has_one_name() {
+        let asked = |names: &[(DnType, DnValue)]| {
+            let mut params = CertificateParams::default();
+            params.distinguished_name = DistinguishedName::new();
+            names.iter().for_each(|(kind, name)| params.distinguished_name.push(kind.clone(), name.clone()));
+            let request = params.serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap();
+            Requested::read(request.as_bytes()).map(drop)
+        };
+        let again = DnType::CustomDnType(vec![2, 5, 4, 3]);
+        let (other, own) = (DnValue::from("kubernetes-admin"), DnValue::from("system:node:n1"));
+        let strange = DnValue::BmpString(rcgen::string::BmpString::try_from("jane").unwrap());
+        assert_eq!(asked(&[]), Ok(()));
+        assert_eq!(asked(&[(DnType::CommonName, own.clone())]), Ok(()));
+        let twice = asked(&[(DnType::CommonName, other), (again, own)]).unwrap_err();
+        assert!(twice.contains("several common names"), "{twice}");
+        assert!(asked(&[(DnType::CommonName, strange.clone())]).unwrap_err().contains("common name is not readable"));
+        assert!(asked(&[(DnType::OrganizationName, strange)]).unwrap_err().contains("organization is not readable"));
     }
 
     #[test]
