@@ -26,7 +26,7 @@ pub(crate) mod testing;
 pub(crate) mod validate;
 mod warnings;
 
-pub(crate) use kinds::admission::client_config;
+pub(crate) use kinds::admission::{client_config, review_versions};
 use kinds::certificates::signer_name;
 pub(crate) use kinds::pod::qos_class;
 pub use kinds::pod::{bind, set_condition};

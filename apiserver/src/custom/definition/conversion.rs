@@ -1,8 +1,5 @@
 //! How versions are converted into each other.
 
-use mainstay_api::names;
-use serde_json::Value;
-
 use crate::strategy::validate::{At, Errors};
 
 pub(super) fn check(at: &At<'_>, errors: &mut Errors) {
@@ -25,26 +22,5 @@ pub(super) fn check(at: &At<'_>, errors: &mut Errors) {
     } else {
         crate::strategy::client_config(&client, errors);
     }
-    review_versions(&reviews, errors);
-}
-
-fn review_versions(at: &At<'_>, errors: &mut Errors) {
-    if at.is_empty() {
-        errors.required(at, "");
-        return;
-    }
-    let mut seen = std::collections::HashSet::new();
-    for version in at.items() {
-        if seen.insert(version.str()) {
-            errors.each(&version, names::is_dns1035_label(version.str()));
-        } else {
-            errors.invalid(&version, "duplicate version");
-        }
-    }
-    let known = at.strings().any(|version| matches!(version, "v1" | "v1beta1"));
-    if !known {
-        let shown = Value::Array(at.value.as_array().cloned().unwrap_or_default());
-        let error = mainstay_api::field::Error::invalid(&at.path, shown, "must include at least one of v1, v1beta1");
-        errors.0.push(error);
-    }
+    crate::strategy::review_versions(&reviews, "", errors);
 }

@@ -55,7 +55,7 @@ fn webhooks(obj: &Value, errors: &mut Errors) {
         policy("reinvocationPolicy", &["IfNeeded", "Never"], errors);
         client_config(&hook.get("clientConfig"), errors);
         expressions::conditions(&hook.get("matchConditions"), &expressions::environment(false), errors);
-        review_versions(&hook.get("admissionReviewVersions"), errors);
+        review_versions(&hook.get("admissionReviewVersions"), "must specify one of v1, v1beta1", errors);
         if !name.is_empty() && !seen.insert(name.str()) {
             errors.duplicate(&name);
         }
@@ -90,9 +90,10 @@ fn timeout(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn review_versions(at: &At<'_>, errors: &mut Errors) {
+/// The versions of reviews that a webhook understands; `missing` is said of one that names none.
+pub(crate) fn review_versions(at: &At<'_>, missing: &str, errors: &mut Errors) {
     if at.is_empty() {
-        errors.required(at, "must specify one of v1, v1beta1");
+        errors.required(at, missing);
         return;
     }
     let mut seen = std::collections::HashSet::new();
