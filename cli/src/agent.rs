@@ -1,6 +1,7 @@
 //! `mainstay agent`: what runs a node's pods, and its service rules.
 
 mod credentials;
+mod taint;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use k8s_openapi::api::core::v1::Taint;
 use mainstay_client::{Client, Config};
 use mainstay_network::NetworkConfig;
 use mainstay_nodeagent::{AgentConfig, RuntimeKind};
@@ -50,6 +52,9 @@ pub(crate) struct AgentArgs {
     /// Most pods on the node
     #[arg(long, default_value_t = 110)]
     max_pods: u32,
+    /// Taints of a node that is not registered yet, as in dedicated=web:NoSchedule
+    #[arg(long, value_delimiter = ',', value_name = "KEY[=VALUE]:EFFECT,…", value_parser = taint::parse)]
+    register_with_taints: Vec<Taint>,
 }
 
 /// What runs the containers.
@@ -105,6 +110,7 @@ async fn work(args: &AgentArgs, config: Config, stop: CancellationToken) -> Resu
     agent.node_ip = args.node_ip.map(|ip| ip.to_string());
     agent.pod_cidr.clone_from(&args.pod_cidr);
     agent.max_pods = args.max_pods;
+    agent.taints.clone_from(&args.register_with_taints);
     if let Some(parent) = &args.cgroup_parent {
         agent.cgroup_root = format!("{}/kubepods", parent.trim_end_matches('/'));
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Taint;
 use mainstay_client::Client;
 
 /// Which container runtime the node has.
@@ -45,6 +46,8 @@ pub struct AgentConfig {
     pub memory_bytes: Option<u64>,
     /// Labels for the node object, next to the standard ones.
     pub labels: std::collections::BTreeMap<String, String>,
+    /// Taints that the node object is made with; later they are the administrators'.
+    pub taints: Vec<Taint>,
     /// How often the runtime is looked over even without events.
     pub relist: Duration,
 }
@@ -67,6 +70,7 @@ impl AgentConfig {
             cpu_millis: None,
             memory_bytes: None,
             labels: std::collections::BTreeMap::new(),
+            taints: Vec::new(),
             relist: Duration::from_secs(1),
         }
     }

@@ -142,6 +142,7 @@ impl NodeKeeper {
         let spec = NodeSpec {
             pod_cidr: config.pod_cidr.clone(),
             pod_cidrs: config.pod_cidr.clone().map(|cidr| vec![cidr]),
+            taints: (!config.taints.is_empty()).then(|| config.taints.clone()),
             ..NodeSpec::default()
         };
         let metadata =
