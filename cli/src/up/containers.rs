@@ -1,4 +1,4 @@
-//! A containerd per worker, each with its own root, state, socket, CNI configuration and registry mirror.
+//! A containerd per node, each with its own root, state, socket, CNI configuration and registry mirror.
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
@@ -46,33 +46,33 @@ fn is_installed(program: &str) -> bool {
     })
 }
 
-/// Folder of a worker's sockets and state; short, since socket names are limited, and gone after a reboot.
-pub(super) fn run_dir(network: u8, worker: &str) -> PathBuf {
-    Path::new("/run/mainstay").join(netns(network, worker))
+/// Folder of a node's sockets and state; short, since socket names are limited, and gone after a reboot.
+pub(super) fn run_dir(network: u8, node: &str) -> PathBuf {
+    Path::new("/run/mainstay").join(netns(network, node))
 }
 
-/// A worker's containerd.
-pub(super) fn socket(network: u8, worker: &str) -> PathBuf {
-    run_dir(network, worker).join("containerd.sock")
+/// A node's containerd.
+pub(super) fn socket(network: u8, node: &str) -> PathBuf {
+    run_dir(network, node).join("containerd.sock")
 }
 
-/// The control group above everything of a worker.
-pub(super) fn cgroup(network: u8, worker: &str) -> String {
-    format!("/{}", netns(network, worker))
+/// The control group above everything of a node.
+pub(super) fn cgroup(network: u8, node: &str) -> String {
+    format!("/{}", netns(network, node))
 }
 
-/// Starts a worker's containerd and waits until it answers and has the pause image.
+/// Starts a node's containerd and waits until it answers and has the pause image.
 pub(super) async fn start(keeper: &Arc<Keeper>, index: usize) -> Result<()> {
     let file = keeper.file();
-    let worker = &file.workers[index];
+    let worker = file.node(index);
     configure(&file, index)?;
-    let namespace = netns(file.network, &worker.name);
+    let namespace = worker.netns.as_deref().context("a node without a network has no containers")?;
     let config = worker.data_dir.join("containerd.toml");
     let mut command: Vec<OsString> = vec!["nsenter".into(), format!("--net=/run/netns/{namespace}").into()];
     command.extend(["containerd".into(), "--config".into(), config.into_os_string()]);
     let log = keeper.logs().join(format!("{}-containerd.log", worker.name));
     keeper.keep(Slot::Containerd(index), Background { command, log })?;
-    wait(keeper, &socket(file.network, &worker.name)).await?;
+    wait(keeper, &socket(file.network, worker.node_name())).await?;
     import_pause(&file, worker)
 }
 
@@ -91,14 +91,14 @@ async fn wait(keeper: &Keeper, socket: &Path) -> Result<()> {
 fn import_pause(file: &ClusterFile, worker: &Worker) -> Result<()> {
     let archive = worker.data_dir.join("pause.tar");
     write(&archive, &pause::image())?;
-    let socket = socket(file.network, &worker.name).display().to_string();
+    let socket = socket(file.network, worker.node_name()).display().to_string();
     run("ctr", &["-a", &socket, "-n", "k8s.io", "images", "import", &archive.display().to_string()])
-        .with_context(|| format!("{} cannot load the pause image", worker.name))
+        .with_context(|| format!("{} cannot load the pause image", worker.node_name()))
 }
 
 fn configure(file: &ClusterFile, index: usize) -> Result<()> {
-    let worker = &file.workers[index];
-    let run_dir = run_dir(file.network, &worker.name);
+    let worker = file.node(index);
+    let run_dir = run_dir(file.network, worker.node_name());
     let registry = file.registry.as_deref().unwrap_or("127.0.0.1:1");
     let fill = |template: &str| {
         template

@@ -17,6 +17,9 @@ pub(crate) struct ClusterFile {
     /// The workers.
     #[serde(default)]
     pub(crate) workers: Vec<Worker>,
+    /// Agents beside masters, in the masters' order; empty unless masters are nodes too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) master_agents: Vec<Worker>,
     /// The CA's certificate: a path.
     pub(crate) ca: PathBuf,
     /// The administrator's bearer token.
@@ -72,11 +75,14 @@ pub(crate) struct Master {
     pub(crate) args: Vec<String>,
 }
 
-/// A worker's processes.
+/// A node's processes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Worker {
-    /// Its node's name.
+    /// Its name among the cluster's processes, and its node's unless that is given.
     pub(crate) name: String,
+    /// Its node's name, where it is a master's: the processes' name is taken there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) node: Option<String>,
     /// Its agent now.
     #[serde(flatten)]
     pub(crate) process: Remembered,
@@ -97,6 +103,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
+    /// Its node's name.
+    pub(crate) fn node_name(&self) -> &str {
+        self.node.as_deref().unwrap_or(&self.name)
+    }
+
     /// Its containerd.
     pub(crate) fn runtime(&self) -> Remembered {
         Remembered { pid: self.runtime_pid.unwrap_or(0), started: self.runtime_started }
@@ -128,9 +139,26 @@ impl ClusterFile {
         write_private(&Self::path(dir), &text)
     }
 
+    /// Everything that has an agent: the workers, then the masters that are nodes too.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &Worker> {
+        self.workers.iter().chain(&self.master_agents)
+    }
+
+    /// The node at a position of [`ClusterFile::nodes`].
+    pub(crate) fn node(&self, index: usize) -> &Worker {
+        let beside = || &self.master_agents[index - self.workers.len()];
+        self.workers.get(index).unwrap_or_else(beside)
+    }
+
+    /// Likewise, to be changed.
+    pub(crate) fn node_mut(&mut self, index: usize) -> &mut Worker {
+        let workers = self.workers.len();
+        if index < workers { &mut self.workers[index] } else { &mut self.master_agents[index - workers] }
+    }
+
     /// Whether real containers run in it.
     pub(crate) fn has_containers(&self) -> bool {
-        self.runtime == Runtime::Containerd && !self.workers.is_empty()
+        self.runtime == Runtime::Containerd && self.nodes().next().is_some()
     }
 
     /// Whether any process of it lives.
@@ -140,9 +168,9 @@ impl ClusterFile {
 
     /// All processes, the supervisor included.
     pub(crate) fn processes(&self) -> Vec<Remembered> {
-        let workers = self.workers.iter().flat_map(|worker| [worker.process, worker.runtime()]);
+        let nodes = self.nodes().flat_map(|worker| [worker.process, worker.runtime()]);
         let others = self.registry_process.into_iter().chain([self.supervisor]);
-        self.masters.iter().map(|master| master.process).chain(workers).chain(others).collect()
+        self.masters.iter().map(|master| master.process).chain(nodes).chain(others).collect()
     }
 
     /// The masters' API addresses.

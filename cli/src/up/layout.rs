@@ -11,20 +11,26 @@ use super::file::{ClusterFile, Master, Worker};
 use super::{Runtime, UpArgs, network, ports};
 use crate::process::{Background, Remembered};
 
+/// Label and taint of nodes that are masters, as `kubeadm` sets them.
+pub(super) const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+
 /// A new cluster's layout. `network` is the free 10.89.N.0/24 for real containers.
 pub(super) fn new_cluster(up: &UpArgs, network: Option<u8>) -> Result<ClusterFile> {
     let count = up.masters as usize;
     // Taken at the loopback: a bridge's address is not there yet, and a port that is free here is hardly ever taken there.
     let ports = ports::free([127, 0, 0, 1].into(), count * 2)?;
     let address = |index| match network {
-        Some(n) if up.isolate => network::master_address(n, index).into(),
+        Some(n) if up.isolates() => network::master_address(n, index).into(),
         other => IpAddr::from(other.map_or([127, 0, 0, 1], |n| [10, 89, n, 1])),
     };
-    let masters = (0..count).map(|i| master(up, i, address(i), network, [ports[i], ports[count + i]])).collect();
-    let workers = (0..up.workers).map(|index| worker(up, index + 1)).collect();
+    let masters: Vec<Master> =
+        (0..count).map(|i| master(up, i, address(i), network, [ports[i], ports[count + i]])).collect();
+    let master_agents = masters.iter().filter(|_| up.master_agents).map(|master| master_agent(up, master)).collect();
+    let workers = (0..up.workers).map(|index| node(up, &format!("worker-{}", index + 1))).collect();
     Ok(ClusterFile {
         masters,
         workers,
+        master_agents,
         ca: up.dir.join("ca.crt"),
         token: String::new(),
         join_token: String::new(),
@@ -49,22 +55,29 @@ fn master(up: &UpArgs, index: usize, address: IpAddr, network: Option<u8>, ports
         listen: format!("{address}:{port}"),
         peer_listen: format!("{address}:{peer_port}"),
         args: up.server_args.clone(),
-        netns: network.filter(|_| up.isolate).map(|n| network::netns(n, &name)),
+        netns: network.filter(|_| up.isolates()).map(|n| network::netns(n, &name)),
         name,
     }
 }
 
-fn worker(up: &UpArgs, number: u32) -> Worker {
-    let name = format!("worker-{number}");
+fn node(up: &UpArgs, name: &str) -> Worker {
     Worker {
+        name: name.to_owned(),
+        node: None,
         process: Remembered::default(),
         runtime_pid: None,
         runtime_started: 0,
         netns: None,
-        data_dir: up.dir.join("workers").join(&name),
+        data_dir: up.dir.join("workers").join(name),
         args: up.agent_args.clone(),
-        name,
     }
+}
+
+/// The node that a master is, in the master's network. The taint keeps pods away that do not ask for it.
+fn master_agent(up: &UpArgs, master: &Master) -> Worker {
+    let mut agent = node(up, &format!("{}-agent", master.name));
+    agent.args.extend(["--register-with-taints".to_owned(), format!("{CONTROL_PLANE}:NoSchedule")]);
+    Worker { node: Some(master.name.clone()), netns: master.netns.clone(), ..agent }
 }
 
 /// How a master is started: as the founder of a new cluster, or as a member of one that is there. A founder that lost its
@@ -89,25 +102,25 @@ pub(super) fn master_command(file: &ClusterFile, index: usize, dir: &Path, found
     Ok(Background { command, log: dir.join("logs").join(format!("{}.log", master.name)) })
 }
 
-/// How a worker's agent is started, inside its network namespace if it has one.
+/// How a node's agent is started, inside its network namespace if it has one.
 pub(super) fn agent_command(file: &ClusterFile, index: usize, dir: &Path) -> Result<Background> {
-    let worker = &file.workers[index];
+    let worker = file.node(index);
     let mut command = program(file, dir, &worker.name, worker.netns.as_deref())?;
     let mut add = |words: &[&str]| command.extend(words.iter().map(OsString::from));
-    add(&["agent", "--server", &file.urls().join(","), "--node-name", &worker.name]);
+    add(&["agent", "--server", &file.urls().join(","), "--node-name", worker.node_name()]);
     add(&["--token-file", &path_text(&dir.join("join-token"))]);
     match file.runtime {
         Runtime::Hollow if file.bridge.is_some() => {
-            let address = super::network::node_address(file.network, index).to_string();
+            let address = super::network::address_of(file, index).to_string();
             add(&["--runtime", "hollow", "--node-ip", &address]);
         }
         Runtime::Hollow => add(&["--runtime", "hollow"]),
         Runtime::Containerd => {
-            let socket = super::containers::socket(file.network, &worker.name);
+            let socket = super::containers::socket(file.network, worker.node_name());
             add(&["--runtime-endpoint", &format!("unix://{}", socket.display())]);
-            let address = super::network::node_address(file.network, index).to_string();
+            let address = super::network::address_of(file, index).to_string();
             add(&["--node-ip", &address, "--pod-cidr", &super::network::pod_cidr(file.network, index)]);
-            add(&["--cgroup-parent", &super::containers::cgroup(file.network, &worker.name)]);
+            add(&["--cgroup-parent", &super::containers::cgroup(file.network, worker.node_name())]);
         }
     }
     command.push("--data-dir".into());

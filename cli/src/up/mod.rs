@@ -50,6 +50,10 @@ pub(crate) struct UpArgs {
     /// them can be broken (`mainstay chaos`); wants root
     #[arg(long)]
     isolate: bool,
+    /// Run an agent beside every master, so that masters are nodes too, with the taint and the label of a control plane;
+    /// with containerd every machine gets a network namespace of its own
+    #[arg(long)]
+    master_agents: bool,
     /// Environment of one process, as in master-1:KEY=VALUE or worker-2:KEY=VALUE
     #[arg(long = "env", value_name = "NAME:KEY=VALUE", value_parser = layout::parse_env)]
     env: Vec<String>,
@@ -59,6 +63,18 @@ pub(crate) struct UpArgs {
     /// This process is the supervisor, started by another `up`
     #[arg(long, hide = true)]
     supervised: bool,
+}
+
+impl UpArgs {
+    /// Whether real containers will run.
+    fn has_containers(&self) -> bool {
+        self.runtime == Runtime::Containerd && (self.workers > 0 || self.master_agents)
+    }
+
+    /// Whether masters get networks of their own. One in the host's would have its service rules there.
+    fn isolates(&self) -> bool {
+        self.isolate || (self.master_agents && self.has_containers())
+    }
 }
 
 /// `mainstay down`
@@ -112,9 +128,9 @@ fn check_before(up: &UpArgs) -> Result<()> {
         let (dir, masters) = (up.dir.display(), running.masters.len());
         bail!("a cluster with {masters} masters already runs in {dir}; stop it with: mainstay down --dir {dir}");
     }
-    if up.runtime == Runtime::Containerd && up.workers > 0 {
+    if up.has_containers() {
         containers::check_machine()?;
-    } else if up.isolate {
+    } else if up.isolates() {
         network::check_machine()?;
     }
     Ok(())

@@ -19,8 +19,16 @@ pub(super) fn free_network() -> Result<u8> {
         .context("all networks 10.89.N.0/24 are in use; take down clusters that you no longer need")
 }
 
-/// The address of a worker's node.
-pub(super) fn node_address(network: u8, index: usize) -> Ipv4Addr {
+/// The address of the node at a position of [`ClusterFile::nodes`].
+pub(super) fn address_of(file: &ClusterFile, index: usize) -> Ipv4Addr {
+    match index.checked_sub(file.workers.len()) {
+        Some(master) => master_address(file.network, master),
+        None => node_address(file.network, index),
+    }
+}
+
+/// The address of a worker.
+fn node_address(network: u8, index: usize) -> Ipv4Addr {
     let host = u8::try_from(index + 11).unwrap_or(u8::MAX);
     Ipv4Addr::new(10, 89, network, host)
 }
@@ -40,7 +48,7 @@ pub(super) fn check_machine() -> Result<()> {
     Ok(())
 }
 
-/// The network of the pods of a worker.
+/// The network of the pods of a node.
 pub(super) fn pod_cidr(network: u8, index: usize) -> String {
     format!("10.{}.{}.0/24", u16::from(network) + 100, index + 1)
 }
@@ -62,15 +70,14 @@ pub(super) async fn set_up(keeper: &Arc<Keeper>) -> Result<()> {
     for place in places(&file) {
         lay(&place, file.network, bridge)?;
     }
-    for index in 0..file.workers.len() {
-        routes(&file, index)?;
-    }
     keeper.change(|file| {
         let network = file.network;
         for worker in &mut file.workers {
             worker.netns = Some(netns(network, &worker.name));
         }
-    })
+    })?;
+    let file = keeper.file();
+    (0..file.nodes().count()).try_for_each(|index| routes(&file, index))
 }
 
 /// A machine's namespace, and its link to the bridge.
@@ -110,11 +117,11 @@ fn lay(place: &Place, network: u8, bridge: &str) -> Result<()> {
 
 /// From this node and from the host to every other node's pods.
 fn routes(file: &ClusterFile, index: usize) -> Result<()> {
-    let (cidr, via) = (pod_cidr(file.network, index), node_address(file.network, index).to_string());
+    let (cidr, via) = (pod_cidr(file.network, index), address_of(file, index).to_string());
     ip(&["route", "replace", &cidr, "via", &via])?;
-    for (other, worker) in file.workers.iter().enumerate().filter(|(other, _)| *other != index) {
-        debug_assert_ne!(other, index);
-        ip(&["-n", &netns(file.network, &worker.name), "route", "replace", &cidr, "via", &via])?;
+    let others = file.nodes().enumerate().filter(|(other, _)| *other != index);
+    for netns in others.filter_map(|(_, node)| node.netns.as_deref()) {
+        ip(&["-n", netns, "route", "replace", &cidr, "via", &via])?;
     }
     Ok(())
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Node;
 use mainstay_apiserver::pki::{MasterPki, Profile};
+use mainstay_client::{Api, Client, Config, Patch};
+use serde_json::json;
 
 use super::file::ClusterFile;
 use super::progress::Progress;
@@ -31,12 +34,12 @@ pub(super) async fn cluster(keeper: &Arc<Keeper>, progress: &Progress) -> Result
     masters(keeper, &file, progress).await?;
     credentials(keeper)?;
     join_token(keeper).await?;
-    workers(keeper, progress).await
+    nodes(keeper, progress).await?;
+    roles(&file, &keeper.dir().join("kubeconfig")).await
 }
 
 fn prepare_folders(dir: &Path, file: &ClusterFile) -> Result<()> {
-    let folders =
-        file.masters.iter().map(|m| m.data_dir.clone()).chain(file.workers.iter().map(|w| w.data_dir.clone()));
+    let folders = file.masters.iter().map(|m| m.data_dir.clone()).chain(file.nodes().map(|node| node.data_dir.clone()));
     for folder in folders.chain([dir.join("logs")]) {
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
@@ -84,23 +87,36 @@ async fn join_token(keeper: &Arc<Keeper>) -> Result<()> {
     write_private(&keeper.dir().join("join-token"), keeper.file().join_token.as_bytes())
 }
 
-async fn workers(keeper: &Arc<Keeper>, progress: &Progress) -> Result<()> {
+async fn nodes(keeper: &Arc<Keeper>, progress: &Progress) -> Result<()> {
     let file = keeper.file();
-    if file.workers.is_empty() {
+    let count = file.nodes().count();
+    if count == 0 {
         return Ok(());
     }
     if file.has_containers() {
-        for (index, worker) in file.workers.iter().enumerate() {
-            progress.step(&format!("Starting containerd of {}", worker.name));
+        for (index, node) in file.nodes().enumerate() {
+            progress.step(&format!("Starting containerd of {}", node.node_name()));
             containers::start(keeper, index).await?;
         }
     }
-    progress.step(&format!("Starting {} agents", file.workers.len()));
-    for index in 0..file.workers.len() {
+    progress.step(&format!("Starting {count} agents"));
+    for index in 0..count {
         keeper.keep(Slot::Agent(index), layout::agent_command(&keeper.file(), index, keeper.dir())?)?;
     }
-    progress.step(&format!("Waiting for {} nodes to be ready", file.workers.len()));
-    ready::nodes(keeper, &keeper.dir().join("kubeconfig"), file.workers.len()).await
+    progress.step(&format!("Waiting for {count} nodes to be ready"));
+    ready::nodes(keeper, &keeper.dir().join("kubeconfig"), count).await
+}
+
+/// Says which nodes are masters. An agent may not say so itself.
+async fn roles(file: &ClusterFile, kubeconfig: &Path) -> Result<()> {
+    let client = Client::connect(&Config::from_kubeconfig(kubeconfig)?)?;
+    let api = Api::<Node>::all(client);
+    let label = Patch::Merge(json!({"metadata": {"labels": {(layout::CONTROL_PLANE): ""}}}));
+    for agent in &file.master_agents {
+        let name = agent.node_name();
+        api.patch(name, &label).await.with_context(|| format!("cannot label the node {name}"))?;
+    }
+    Ok(())
 }
 
 /// What to type next.

@@ -30,9 +30,9 @@ const HOLD_PAUSE: Duration = Duration::from_millis(50);
 pub(super) enum Slot {
     /// A master by its position.
     Master(usize),
-    /// A worker's agent.
+    /// A node's agent.
     Agent(usize),
-    /// A worker's containerd.
+    /// A node's containerd.
     Containerd(usize),
     /// The image registry.
     Registry,
@@ -81,8 +81,7 @@ impl Keeper {
             }
             Some(file) => file,
             None => {
-                let containers = up.runtime == super::Runtime::Containerd && up.workers > 0;
-                let network = if containers || up.isolate { Some(network::free_network()?) } else { None };
+                let network = if up.has_containers() || up.isolates() { Some(network::free_network()?) } else { None };
                 layout::new_cluster(up, network)?
             }
         };
@@ -190,8 +189,8 @@ impl Keeper {
         let file = self.file.lock();
         let name = match slot {
             Slot::Master(index) => file.masters[index].name.clone(),
-            Slot::Agent(index) => file.workers[index].name.clone(),
-            Slot::Containerd(index) => format!("{}-containerd", file.workers[index].name),
+            Slot::Agent(index) => file.node(index).name.clone(),
+            Slot::Containerd(index) => format!("{}-containerd", file.node(index).name),
             Slot::Registry => return false,
         };
         self.dir.join("hold").join(name).exists()
@@ -201,10 +200,10 @@ impl Keeper {
         let process = Remembered::of(child.id().unwrap_or(0));
         self.change(|file| match slot {
             Slot::Master(index) => file.masters[index].process = process,
-            Slot::Agent(index) => file.workers[index].process = process,
+            Slot::Agent(index) => file.node_mut(index).process = process,
             Slot::Containerd(index) => {
-                file.workers[index].runtime_pid = Some(process.pid);
-                file.workers[index].runtime_started = process.started;
+                let node = file.node_mut(index);
+                (node.runtime_pid, node.runtime_started) = (Some(process.pid), process.started);
             }
             Slot::Registry => file.registry_process = Some(process),
         })
@@ -214,8 +213,8 @@ impl Keeper {
         let file = self.file.lock();
         match slot {
             Slot::Master(index) => file.masters[index].name.clone(),
-            Slot::Agent(index) => format!("the agent of {}", file.workers[index].name),
-            Slot::Containerd(index) => format!("containerd of {}", file.workers[index].name),
+            Slot::Agent(index) => format!("the agent of {}", file.node(index).node_name()),
+            Slot::Containerd(index) => format!("containerd of {}", file.node(index).node_name()),
             Slot::Registry => "the image registry".to_owned(),
         }
     }

@@ -44,20 +44,20 @@ pub(super) fn stop_supervisor(file: &ClusterFile, progress: &Progress) {
 /// Ends what still runs and removes what is outside of the folder.
 pub(super) fn everything(file: &ClusterFile, dir: &Path, progress: &Progress) -> Result<()> {
     progress.step("Stopping agents and masters");
-    let agents: Vec<Remembered> = file.workers.iter().map(|worker| worker.process).collect();
+    let agents: Vec<Remembered> = file.nodes().map(|node| node.process).collect();
     stop_all(&agents, PATIENCE);
     let masters: Vec<Remembered> = file.masters.iter().map(|master| master.process).collect();
     stop_all(&masters, PATIENCE);
     if file.has_containers() {
         progress.step("Removing containers and networks");
-        for worker in &file.workers {
+        for worker in file.nodes() {
             containers_of(file, worker);
         }
         stop_all(file.registry_process.as_slice(), PATIENCE);
     }
     unmount_below(dir)?;
     network::tear_down(file);
-    for worker in file.workers.iter().filter(|_| file.has_containers()) {
+    for worker in file.nodes().filter(|_| file.has_containers()) {
         remove_run_dir(file, worker)?;
     }
     Ok(())
@@ -65,7 +65,7 @@ pub(super) fn everything(file: &ClusterFile, dir: &Path, progress: &Progress) ->
 
 /// Kills a worker's containers through its containerd, then containerd, then whatever is left of either.
 fn containers_of(file: &ClusterFile, worker: &Worker) {
-    let socket = containers::socket(file.network, &worker.name).display().to_string();
+    let socket = containers::socket(file.network, worker.node_name()).display().to_string();
     let runtime = worker.runtime();
     if runtime.is_alive() {
         runtime.signal(Signal::SIGCONT);
@@ -80,8 +80,8 @@ fn containers_of(file: &ClusterFile, worker: &Worker) {
         }
     }
     stop_all(&[runtime], PATIENCE);
-    stop_all(&left_over(&socket, &containers::cgroup(file.network, &worker.name)), Duration::from_millis(100));
-    remove_cgroups(&containers::cgroup(file.network, &worker.name));
+    stop_all(&left_over(&socket, &containers::cgroup(file.network, worker.node_name())), Duration::from_millis(100));
+    remove_cgroups(&containers::cgroup(file.network, worker.node_name()));
 }
 
 /// Shims of this containerd, and processes in the worker's control groups.
@@ -143,7 +143,7 @@ fn unmount_below(dir: &Path) -> Result<()> {
 }
 
 fn remove_run_dir(file: &ClusterFile, worker: &Worker) -> Result<()> {
-    let path = containers::run_dir(file.network, &worker.name);
+    let path = containers::run_dir(file.network, worker.node_name());
     unmount_below(&path)?;
     remove(&path)
 }
