@@ -26,6 +26,9 @@ pub struct ClusterFile {
     /// The workers.
     #[serde(default)]
     pub workers: Vec<WorkerProcess>,
+    /// Agents beside masters, in the masters' order; empty unless masters are nodes too.
+    #[serde(default)]
+    pub master_agents: Vec<WorkerProcess>,
     /// `host:port` of its image registry, where it has real containers.
     #[serde(default)]
     pub registry: Option<String>,
@@ -35,8 +38,13 @@ impl ClusterFile {
     /// The ids of all processes.
     pub fn pids(&self) -> impl Iterator<Item = i32> {
         let masters = self.masters.iter().map(|master| master.pid);
-        let workers = self.workers.iter().flat_map(|worker| [Some(worker.pid), worker.runtime_pid]);
-        masters.chain(workers.flatten())
+        let nodes = self.nodes().flat_map(|node| [Some(node.pid), node.runtime_pid]);
+        masters.chain(nodes.flatten())
+    }
+
+    /// Everything that has an agent: the workers, then the masters that are nodes too.
+    pub fn nodes(&self) -> impl Iterator<Item = &WorkerProcess> {
+        self.workers.iter().chain(&self.master_agents)
     }
 }
 
@@ -56,11 +64,14 @@ pub struct MasterProcess {
     pub netns: Option<String>,
 }
 
-/// A worker's agent, and its container runtime where there is one.
+/// A node's agent, and its container runtime where there is one.
 #[derive(Clone, Debug, Deserialize)]
 pub struct WorkerProcess {
-    /// Its node's name.
+    /// Its name with the supervisor, and its node's unless that is given.
     pub name: String,
+    /// Its node's name, where it is a master's.
+    #[serde(default)]
+    pub node: Option<String>,
     /// The agent's process id.
     pub pid: i32,
     /// Its state on disk, and its runtime's.
@@ -71,6 +82,14 @@ pub struct WorkerProcess {
     /// Its network namespace; absent with the hollow runtime on a cluster that is not isolated.
     #[serde(default)]
     pub netns: Option<String>,
+}
+
+impl WorkerProcess {
+    /// Its node's name.
+    #[must_use]
+    pub fn node_name(&self) -> &str {
+        self.node.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// A running cluster.
@@ -104,9 +123,8 @@ impl Cluster {
         let (masters, workers) = (MASTERS.to_string(), scenario.workers.to_string());
         let mut arguments =
             vec!["up", "--masters", &masters, "--workers", &workers, "--runtime", runtime.word(), "--detach"];
-        if scenario.isolate {
-            arguments.push("--isolate");
-        }
+        let switches = [(scenario.isolate, "--isolate"), (scenario.master_agents, "--master-agents")];
+        arguments.extend(switches.into_iter().filter(|(on, _)| *on).map(|(_, switch)| switch));
         let clocks = if scenario.clocks { clock_environment(&cluster.clocks(), &names)? } else { Vec::new() };
         arguments.extend(clocks.iter().map(String::as_str));
         if scenario.disks {

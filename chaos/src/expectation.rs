@@ -54,8 +54,10 @@ pub struct Measured {
 /// Looks at the cluster around one fault.
 pub struct Observer {
     client: Client,
-    /// The worker that is hit.
+    /// The node that is hit.
     node: Option<String>,
+    /// The steady deployment's pods as they were before, by uid.
+    pods: BTreeSet<String>,
     /// Restarts of pods, and processes of their containers by node, as they were before.
     restarts: i32,
     processes: BTreeMap<String, BTreeSet<i32>>,
@@ -79,9 +81,17 @@ impl Observer {
         let pods = steady_pods(client).await?;
         let processes = processes_by_node(&pods)?;
         let probe = format!("probe-{number}");
-        let (client, askers, restarts) = (client.clone(), askers.to_vec(), pods.iter().map(restarts).sum());
-        let (serving, leadership) = (BTreeSet::new(), None);
-        let mut observer = Self { client, node: None, restarts, processes, probe, serving, leadership, askers };
+        let mut observer = Self {
+            client: client.clone(),
+            node: None,
+            pods: pods.iter().filter_map(|pod| pod.metadata.uid.clone()).collect(),
+            restarts: pods.iter().map(restarts).sum(),
+            processes,
+            probe,
+            serving: BTreeSet::new(),
+            leadership: None,
+            askers: askers.to_vec(),
+        };
         observer.serving = observer.serving_now().await?;
         observer.leadership = observer.leaderships().await.into_iter().max_by_key(|one| one.term);
         Ok(observer)
@@ -117,7 +127,7 @@ impl Observer {
         Ok(())
     }
 
-    /// Sets the worker that the fault hits.
+    /// Sets the node that the fault hits.
     pub fn aim(&mut self, node: Option<&str>) {
         self.node = node.map(str::to_owned);
     }
@@ -176,6 +186,8 @@ impl Observer {
             State::NewPodsElsewhere => self.new_pods_elsewhere().await?,
             State::PodsReady => self.ready_elsewhere(None).await?,
             State::PodsReplaced => self.ready_elsewhere(self.node.as_deref()).await?,
+            State::PodsUndisturbed => self.pods_are_as_before().await?,
+            State::OtherNodesReady => self.other_nodes_are_ready().await?,
             State::PodScheduled => self.schedules().await?,
             State::ContainerRestarted => {
                 let pods = steady_pods(&self.client).await?;
@@ -202,9 +214,18 @@ impl Observer {
     }
 
     async fn node_is_ready(&self) -> Result<bool> {
-        let node = self.node_object().await?.context("the node is not there")?;
-        let conditions = node.status.and_then(|status| status.conditions).unwrap_or_default();
-        Ok(conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+        Ok(node_ready(&self.node_object().await?.context("the node is not there")?))
+    }
+
+    async fn other_nodes_are_ready(&self) -> Result<bool> {
+        let nodes = Api::<Node>::all(self.client.clone()).list(&ListParams::default()).await?.items;
+        Ok(nodes.iter().all(|node| node.metadata.name == self.node || node_ready(node)))
+    }
+
+    async fn pods_are_as_before(&self) -> Result<bool> {
+        let now = steady_pods(&self.client).await?;
+        let uids: BTreeSet<_> = now.iter().filter_map(|pod| pod.metadata.uid.clone()).collect();
+        Ok(uids == self.pods && now.iter().all(is_ready))
     }
 
     /// Whether the node, which was in service before, has no ready endpoint any more.
@@ -326,6 +347,11 @@ fn processes_by_node(pods: &[Pod]) -> Result<BTreeMap<String, BTreeSet<i32>>> {
 async fn steady_pods(client: &Client) -> Result<Vec<Pod>> {
     let pods = Api::<Pod>::namespaced(client.clone(), NAMESPACE);
     Ok(pods.list(&ListParams::labels(steady::SELECTOR)).await.context("listing pods")?.items)
+}
+
+fn node_ready(node: &Node) -> bool {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// Ready, and not on its way out.

@@ -57,6 +57,9 @@ pub struct Scenario {
     /// Every machine has a network of its own, which can be broken; wants root.
     #[serde(default)]
     pub isolate: bool,
+    /// Masters are nodes too: an agent runs beside each, with a control plane's taint.
+    #[serde(default)]
+    pub master_agents: bool,
     /// Each master has a disk of its own, which can be broken; wants root.
     #[serde(default)]
     pub disks: bool,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A state of the cluster. `node` is the worker that the fault hits.
+/// A state of the cluster. `node` is the one that the fault hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
@@ -24,6 +24,10 @@ pub enum State {
     PodsReplaced,
     /// All pods of the steady deployment are ready, wherever.
     PodsReady,
+    /// They are those that were there before, and ready.
+    PodsUndisturbed,
+    /// All other nodes are `Ready`.
+    OtherNodesReady,
     /// A pod made after the fault has a node.
     PodScheduled,
     /// The pod of a deployment made after the fault is ready: controllers, scheduler and an agent are at work.
@@ -54,6 +58,8 @@ impl std::fmt::Display for State {
             State::OutOfService => "node out of service",
             State::PodsReplaced => "pods replaced",
             State::PodsReady => "all pods ready",
+            State::PodsUndisturbed => "pods undisturbed",
+            State::OtherNodesReady => "other nodes Ready",
             State::NewDeploymentReady => "new deployment ready",
             State::NodeGone => "node gone",
             State::PodScheduled => "new pod scheduled",

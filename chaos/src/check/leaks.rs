@@ -33,7 +33,7 @@ impl Holdings {
     pub fn of(cluster: &Cluster, file: &ClusterFile) -> Self {
         let mut things = BTreeMap::new();
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let marks: Vec<String> = file.workers.iter().filter_map(|worker| worker.netns.clone()).collect();
+        let marks: Vec<String> = file.nodes().filter_map(|node| node.netns.clone()).collect();
         let own =
             |text: &str| text.contains(&*cluster.dir().to_string_lossy()) || marks.iter().any(|m| text.contains(m));
         things.insert("mounts".to_owned(), mounts.lines().filter(|line| own(line)).count() as u64);
@@ -42,7 +42,7 @@ impl Holdings {
         let machines = file.masters.iter().filter_map(|master| master.netns.clone()).chain(marks.clone());
         things.insert("rules of faults".to_owned(), machines.filter(|netns| has_rules(netns)).count() as u64);
         let masters = file.masters.iter().map(|master| (master.name.clone(), master.pid));
-        let agents = file.workers.iter().map(|worker| (worker.name.clone(), worker.pid));
+        let agents = file.nodes().map(|node| (node.name.clone(), node.pid));
         let processes = masters.chain(agents).map(|(name, pid)| (name, (open_files(pid), megabytes(pid)))).collect();
         Self { things, processes }
     }

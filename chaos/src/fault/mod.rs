@@ -87,7 +87,9 @@ pub enum Target {
     AllMasters,
     /// A worker's agent, chosen by the seed among the workers that serve the steady deployment; so are the next ones.
     Agent,
-    /// All workers' agents.
+    /// The agent beside a master, chosen by the seed.
+    MasterAgent,
+    /// All agents.
     AllAgents,
     /// A worker's container runtime.
     Runtime,
@@ -122,7 +124,7 @@ pub trait Active: Send {
     /// In words, for the report.
     fn what(&self) -> String;
 
-    /// The worker that is hit, if it is one.
+    /// The node that is hit, if it is one.
     fn node(&self) -> Option<&str>;
 
     /// Puts things right again, as far as that is the harness' business, and waits for what is its supervisor's.

@@ -93,7 +93,8 @@ pub(super) async fn victims(target: Target, cluster: &Cluster, dice: &mut Dice) 
     let victims = match target {
         Target::AllMasters => file.masters.iter().map(master).collect(),
         Target::Agent => vec![agent(worker(dice)?)],
-        Target::AllAgents => file.workers.iter().map(agent).collect(),
+        Target::MasterAgent => vec![agent(any(&file.master_agents, dice)?)],
+        Target::AllAgents => file.nodes().map(agent).collect(),
         Target::Container => vec![container(cluster, &file.workers, dice).await?],
         Target::CrashedContainer => vec![crashed(cluster, &file.workers).await?],
         Target::Runtime => vec![runtime(worker(dice)?)?],
@@ -119,7 +120,7 @@ pub(super) async fn in_order(cluster: &Cluster) -> Result<(Vec<Victim>, Vec<Vict
     let file = cluster.file()?;
     let (leading, following): (Vec<_>, Vec<_>) = file.masters.iter().partition(|m| m.name == leader);
     let masters = following.into_iter().chain(leading).map(master).collect();
-    Ok((masters, file.workers.iter().map(agent).collect()))
+    Ok((masters, file.nodes().map(agent).collect()))
 }
 
 fn any<'a, T>(choices: &'a [T], dice: &mut Dice) -> Result<&'a T> {
@@ -140,7 +141,7 @@ fn master(master: &MasterProcess) -> Victim {
 
 fn agent(worker: &WorkerProcess) -> Victim {
     let (slot, data) = (Some(worker.name.clone()), Some(worker.data_dir.join("agent")));
-    Victim { slot, data, ..victim(&format!("agent of {}", worker.name), worker.pid, worker) }
+    Victim { slot, data, ..victim(&format!("agent of {}", worker.node_name()), worker.pid, worker) }
 }
 
 fn runtime(worker: &WorkerProcess) -> Result<Victim> {
@@ -150,7 +151,7 @@ fn runtime(worker: &WorkerProcess) -> Result<Victim> {
 }
 
 fn victim(name: &str, pid: i32, worker: &WorkerProcess) -> Victim {
-    let (machine, node) = (worker.name.clone(), Some(worker.name.clone()));
+    let (machine, node) = (worker.node_name().to_owned(), Some(worker.node_name().to_owned()));
     Victim { name: name.to_owned(), machine, pid, node, store: None, data: None, slot: None }
 }
 
@@ -220,6 +221,11 @@ impl Victim {
     /// Its process id.
     pub fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// What the supervisor takes its program from, and by what it is told to leave it alone.
+    pub fn slot(&self) -> Result<&str> {
+        self.slot.as_deref().with_context(|| format!("{} is not started by the supervisor", self.name))
     }
 
     /// A master's file system, if it has one of its own.

@@ -29,7 +29,7 @@ pub(super) async fn start(kind: Kind, cluster: &Cluster, journal: &Arc<Journal>)
     let count = masters.len() + agents.len();
     for victim in masters.iter().chain(&agents) {
         if kind == Kind::Upgrade {
-            guards.push(replace(cluster, &victim.machine, journal)?);
+            guards.push(replace(cluster, victim.slot()?, journal)?);
         }
         victim.terminate()?;
         replaced(cluster, victim).await?;
