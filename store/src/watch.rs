@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::StoreError;
+use crate::pace::Pace;
 use crate::state::{Applied, State};
 use crate::types::{Event, Revision};
 
@@ -21,6 +22,7 @@ pub struct Watch {
     stop: CancellationToken,
     prefix: Bytes,
     cursor: Revision,
+    pace: Pace,
 }
 
 /// The next changes.
@@ -46,7 +48,7 @@ impl Watch {
         let applied = state.follow();
         #[cfg(test)]
         let after = Revision(after.0 + u64::from(crate::planted::planted(crate::planted::Bug::GapOnResume)));
-        Ok(Self { state, applied, stop, prefix, cursor: after })
+        Ok(Self { state, applied, stop, prefix, cursor: after, pace: Pace::default() })
     }
 
     /// The revision up to which everything has been delivered.
@@ -61,12 +63,14 @@ impl Watch {
     /// goes away; storage errors.
     pub async fn next(&mut self) -> Result<WatchBatch, StoreError> {
         let cursor = self.cursor;
-        let applied = tokio::select! {
+        tokio::select! {
             () = self.stop.cancelled() => return Err(StoreError::Shutdown),
             applied = self.applied.wait_for(|applied| applied.revision > cursor) => {
-                applied.map_err(|_| StoreError::Shutdown)?.revision
+                drop(applied.map_err(|_| StoreError::Shutdown)?);
             }
-        };
+        }
+        self.pace.turn(self.state.followers()).await;
+        let applied = self.applied.borrow().revision;
         let (events, revision) = self.state.events(cursor, applied, &self.prefix, BATCH_BYTES)?;
         self.cursor = revision;
         Ok(WatchBatch { events, revision })

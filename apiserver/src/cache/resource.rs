@@ -50,6 +50,8 @@ pub struct Subscription {
     pub snapshot: Snapshot,
     /// What happened after the asked revision and up to the snapshot; `None`: older than the ring reaches.
     pub backlog: Option<Vec<Arc<CacheEvent>>>,
+    /// Held by each who hears the same changes.
+    pub audience: Arc<()>,
 }
 
 struct State {
@@ -59,6 +61,8 @@ struct State {
     /// Every change after this revision is in the ring.
     ring_after: Revision,
     watchers: HashMap<Scope, Vec<mpsc::Sender<Arc<CacheEvent>>>>,
+    /// Held by all watchers but those of single nodes, who hardly ever hear the same.
+    audience: Arc<()>,
 }
 
 /// The cache of one resource.
@@ -71,8 +75,14 @@ impl ResourceCache {
     /// An empty cache that has seen everything up to `revision`.
     pub fn new(indexed_by_node: bool, revision: Revision) -> Self {
         let snapshot = Snapshot::empty(indexed_by_node, revision);
-        let state =
-            State { snapshot, ring: VecDeque::new(), ring_bytes: 0, ring_after: revision, watchers: HashMap::new() };
+        let state = State {
+            snapshot,
+            ring: VecDeque::new(),
+            ring_bytes: 0,
+            ring_after: revision,
+            watchers: HashMap::new(),
+            audience: Arc::default(),
+        };
         Self { state: RwLock::new(state), pages: Pages::default() }
     }
 
@@ -129,11 +139,12 @@ impl ResourceCache {
     pub fn subscribe(&self, scope: Scope, after: Option<Revision>) -> Subscription {
         let (sender, events) = mpsc::channel(WATCHER_QUEUE);
         let mut state = self.state.write();
+        let audience = if matches!(scope, Scope::Node(_)) { Arc::default() } else { state.audience.clone() };
         let list = state.watchers.entry(scope).or_default();
         list.retain(|watcher| !watcher.is_closed());
         list.push(sender);
         let backlog = after.and_then(|after| state.since(after));
-        Subscription { events, snapshot: state.snapshot.clone(), backlog }
+        Subscription { events, snapshot: state.snapshot.clone(), backlog, audience }
     }
 
     /// Watches that are open.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
-use mainstay_store::{EventKind, Revision, StoreError};
+use mainstay_store::{EventKind, Pace, Revision, StoreError};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -87,6 +87,9 @@ pub struct WatchStream {
     skip: Revision,
     bookmarks: bool,
     next_bookmark: Instant,
+    pace: Pace,
+    /// Held by each watcher who hears the same changes.
+    audience: Arc<()>,
 }
 
 impl Engine {
@@ -119,6 +122,8 @@ impl Engine {
             skip: if initial { Revision(0) } else { after.unwrap_or_default() },
             bookmarks: options.bookmarks,
             next_bookmark: Instant::now() + BOOKMARK_EVERY,
+            pace: Pace::default(),
+            audience: subscription.audience,
         };
         if initial {
             stream.push_state(
@@ -202,7 +207,11 @@ impl WatchStream {
     /// The next items, about `most`, but never a part of a revision: who resumes after the last of them misses nothing.
     /// `None` when the watcher was too slow and has to list again.
     pub async fn batch(&mut self, most: usize) -> Option<Vec<WatchItem>> {
+        let behind = !self.ready.is_empty() || self.events.len() >= most;
         let mut items = vec![self.next().await?];
+        if !behind {
+            self.pace.turn(Arc::strong_count(&self.audience)).await;
+        }
         items.extend(self.drain(most.saturating_sub(1)));
         let Some(WatchItem::Event { revision: last, .. }) = items.last() else { return Some(items) };
         let last = *last;
@@ -377,6 +386,8 @@ mod tests {
             skip: Revision(0),
             bookmarks: false,
             next_bookmark: Instant::now(),
+            pace: Pace::default(),
+            audience: Arc::default(),
         };
         (Feed { events, reached: sender }, stream)
     }

@@ -123,6 +123,11 @@ impl State {
         self.applied.subscribe()
     }
 
+    /// How many follow it.
+    pub(crate) fn followers(&self) -> usize {
+        self.applied.receiver_count()
+    }
+
     /// One value; `fresh` only matters for a read at a revision, waiting is done already.
     pub(crate) fn get(&self, key: &Bytes, fresh: Freshness) -> Result<(Option<Entry>, Revision), StoreError> {
         match fresh {
