@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
 /// What a load saw.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Measured {
     /// Calls that succeeded, per second.
     pub per_s: f64,

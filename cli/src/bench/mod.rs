@@ -28,6 +28,9 @@ pub(crate) enum BenchCommand {
     Api(ApiArgs),
     /// A running cluster's API: one user's calls, alone and beside another user's flood
     Flood(FloodArgs),
+    /// The flood of `bench flood`, in a process of its own
+    #[command(hide = true)]
+    FloodLoad(FloodLoadArgs),
     /// One member of a store under test (started by `bench store`)
     #[command(hide = true)]
     Member {
@@ -121,6 +124,29 @@ pub(crate) struct FloodArgs {
     kubeconfig: std::path::PathBuf,
 }
 
+/// Arguments of the flood itself.
+#[derive(Debug, Args)]
+pub(crate) struct FloodLoadArgs {
+    /// The cluster to load
+    #[arg(long)]
+    kubeconfig: std::path::PathBuf,
+    /// Where the objects are, and the group of the users who may use them
+    #[arg(long)]
+    namespace: String,
+    /// What to do
+    #[arg(long)]
+    op: flood::Operation,
+    /// Concurrent calls
+    #[arg(long)]
+    clients: usize,
+    /// How long, in milliseconds
+    #[arg(long)]
+    millis: u64,
+    /// Bytes of each value
+    #[arg(long)]
+    value_bytes: usize,
+}
+
 impl LoadArgs {
     fn length(&self) -> Duration {
         Duration::from_secs(self.secs.max(1))
@@ -156,6 +182,7 @@ async fn chosen(command: BenchCommand) -> Result<()> {
         BenchCommand::Watch(args) => watch::run(&args).await,
         BenchCommand::Api(args) => api::run(&args).await,
         BenchCommand::Flood(args) => flood::run(&args).await,
+        BenchCommand::FloodLoad(args) => flood::run_load(&args).await,
         BenchCommand::Member { spec } => member::run(&spec).await,
     }
 }
