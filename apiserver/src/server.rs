@@ -23,6 +23,10 @@ use crate::gate::Remote;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long open requests get to finish when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
+/// Bytes of one request, and of all of a connection, that may be on their way before anybody has read them. To adapt these to
+/// the connection costs a ping for nearly every request.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 64 << 20;
 /// Pause after a failed accept, as when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -84,7 +88,8 @@ async fn connection(
     builder
         .http2()
         .max_concurrent_streams(4096)
-        .adaptive_window(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(Some(Duration::from_secs(30)))
         .timer(hyper_util::rt::TokioTimer::new());
     builder.http1().timer(hyper_util::rt::TokioTimer::new());

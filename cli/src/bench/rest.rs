@@ -19,6 +19,10 @@ pub(super) struct RestClient {
     token: Option<String>,
 }
 
+/// Bytes that a server may send before it hears that they were read: as many as Go's client lets it.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 1 << 30;
+
 /// What a server tells of its memory in `/metrics`.
 const RESIDENT: &str = "process_resident_memory_bytes ";
 
@@ -56,8 +60,8 @@ impl RestClient {
             let one = Config { servers: vec![server], ..config.clone() };
             let (stream, authority) = Rest::http2(&one)?.connect().await?;
             let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
-                .initial_stream_window_size(1 << 20)
-                .initial_connection_window_size(8 << 20)
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
                 .handshake(TokioIo::new(stream))
                 .await
                 .context("HTTP/2")?;
@@ -91,6 +95,17 @@ impl RestClient {
             bail!("{status}: {}", String::from_utf8_lossy(&body));
         }
         Ok(response)
+    }
+
+    /// Takes the whole answer and keeps nothing of it; how many bytes it had.
+    pub(super) async fn drain(&self, client: usize, ask: Ask) -> Result<usize> {
+        let mut body = self.open(client, ask).await?.into_body();
+        let mut bytes = 0;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.context("the answer broke off")?;
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+        }
+        Ok(bytes)
     }
 
     /// The whole answer.
