@@ -8,6 +8,7 @@
 
 mod config;
 mod level;
+mod metrics;
 mod queues;
 mod seats;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::authz::AuthzAttributes;
 use crate::cache::{Caches, Scope};
 use config::Plan;
 use level::{Level, Ticket};
+use metrics::Metrics;
 
 pub(crate) use seats::for_list;
 
@@ -56,7 +58,7 @@ pub(crate) struct Flow(Arc<Inner>);
 struct Inner {
     seats: u32,
     state: Mutex<State>,
-    metrics: config::Metrics,
+    metrics: Metrics,
 }
 
 struct State {
@@ -96,7 +98,7 @@ type Woken = Vec<(oneshot::Sender<Permit>, Permit)>;
 impl Flow {
     /// With the mandatory objects only, until [`Flow::follow`] finds the cluster's.
     pub fn new(config: FlowConfig) -> Self {
-        let metrics = config::Metrics::default();
+        let metrics = Metrics::default();
         let plan = Arc::new(Plan::compile(&[], &[], &metrics));
         let mut state = State { plan: plan.clone(), levels: HashMap::new(), next_ticket: 0 };
         state.take_over(plan, config.seats, &metrics);
@@ -289,7 +291,7 @@ impl State {
     }
 
     /// Makes the levels as a plan says, keeping what runs and waits in them.
-    fn take_over(&mut self, plan: Arc<Plan>, seats: u32, metrics: &config::Metrics) {
+    fn take_over(&mut self, plan: Arc<Plan>, seats: u32, metrics: &Metrics) {
         let shares: u32 = plan.levels.iter().map(|spec| spec.shares).sum();
         for spec in &plan.levels {
             let nominal = (u64::from(seats) * u64::from(spec.shares)).div_ceil(u64::from(shares.max(1)));
