@@ -103,9 +103,11 @@ impl Engine {
             let generated = meta::generated_name(meta::generate_name(&object), rand::random());
             meta::set(&mut object, "name", generated);
         }
-        meta::name(&object).clone_into(name);
-        let target = target.named(name);
+        let mut target = target.named(meta::name(&object));
         self.prepare_new(call, &target, &mut object, options);
+        // Some kinds name what comes without a name.
+        meta::name(&object).clone_into(&mut target.name);
+        target.name.clone_into(name);
         let side = self.validate_new(call, &target, &mut object, options)?;
         self.check_escalation(call, &target, &object, None)?;
         let charged =

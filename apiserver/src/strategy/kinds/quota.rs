@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mainstay_api::field::Error;
 use mainstay_api::quantity::Quantity;
-use mainstay_api::{names, types};
+use mainstay_api::{meta, names, types};
 use serde_json::Value;
 
 use crate::strategy::internal;
@@ -32,8 +32,19 @@ pub(crate) const QUOTA: Rules = Rules {
 };
 
 /// LimitRanges.
-pub(crate) const LIMITS: Rules =
-    Rules { check: |_, obj, errors| limit_range(obj, errors), parts: &[Part::Meta, Part::Check], ..Rules::PLAIN };
+pub(crate) const LIMITS: Rules = Rules {
+    check: |_, obj, errors| limit_range(obj, errors),
+    tidy: |_, obj| name_limits(obj),
+    parts: &[Part::Meta, Part::Check],
+    ..Rules::PLAIN
+};
+
+/// Who gives limits no name gets one that is nobody else's.
+fn name_limits(limits: &mut Value) {
+    if meta::name(limits).is_empty() {
+        meta::set(limits, "name", uuid::Uuid::new_v4().to_string());
+    }
+}
 
 /// Nobody can ask for more than the limits allow.
 fn unreachable_requests(quota: &Value) -> Vec<String> {
@@ -283,6 +294,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::strategy::{Strategy, testing};
+
+    #[test]
+    fn limits_without_a_name_get_one() {
+        let named = |metadata: Value| -> String {
+            let mut limits = json!({"metadata": metadata});
+            testing::context("", "limitranges", |cx| LIMITS.prepare_create(cx, &mut limits));
+            meta::name(&limits).to_owned()
+        };
+        assert_eq!(named(json!({"name": "own"})), "own");
+        let drawn = named(json!({}));
+        assert!(uuid::Uuid::parse_str(&drawn).is_ok() && named(json!({})) != drawn, "{drawn}");
+    }
 
     #[test]
     fn every_resource_that_a_scope_cannot_count_is_told() {
