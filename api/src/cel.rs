@@ -6,14 +6,18 @@
 use ::cel::common::ast::{IdedExpr, SourceInfo};
 use ::cel::parser::Parser;
 
+mod admission;
+mod builtin;
 mod call;
 mod check;
 mod cost;
 mod depth;
 mod eval;
+mod identifier;
 mod kube;
 mod lists;
 mod overloads;
+mod policy;
 mod rules;
 mod schema;
 mod text;
@@ -21,8 +25,12 @@ mod time;
 mod types;
 mod value;
 
+pub use admission::{authorizer, request_environment};
+pub use builtin::type_of_kind;
 pub use cost::{Limits, estimate};
 pub use eval::Scope;
+pub use identifier::is_identifier;
+pub use policy::policy_warnings;
 pub use rules::{RuleSet, rule_errors};
 pub use schema::{type_of_schema, value_of_schema};
 pub use types::{ObjectType, Type};

@@ -22,6 +22,7 @@ mod namespace;
 mod node_lifecycle;
 mod pod;
 mod pod_gc;
+mod policy_status;
 mod quota;
 mod replica_set;
 mod runner;
@@ -135,6 +136,7 @@ fn enlist(
     crew.add(4, |world, queue| endpoints::EndpointObjects::new(world, informers, queue));
     crew.add(4, |world, queue| taint_eviction::TaintEviction::new(world, informers, queue));
     crew.add(2, |world, queue| certificates::CertificateRequests::new(world, informers, queue, config.signer.clone()));
+    crew.add(2, |world, queue| policy_status::PolicyStatus::new(world, informers, queue));
     crew.add(4, |world, queue| namespace::Namespaces::new(world, informers, queue));
     crew.add(2, |world, queue| {
         service_account::NamespaceDefaults::new(world, informers, queue, config.ca_pem.clone(), tasks, stop)

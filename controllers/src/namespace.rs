@@ -115,6 +115,12 @@ pub(crate) async fn definitions(world: &World) -> Result<Vec<CustomResourceDefin
     }
 }
 
+/// Whether objects of the definition are served.
+pub(crate) fn is_established(definition: &CustomResourceDefinition) -> bool {
+    let mut conditions = definition.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == "Established" && condition.status == "True")
+}
+
 #[derive(Default)]
 struct Left {
     resources: BTreeMap<String, usize>,

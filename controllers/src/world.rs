@@ -1,5 +1,6 @@
 //! The informers that controllers share, and the handles they act with.
 
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
@@ -79,6 +80,7 @@ informers! {
     namespaces: Namespace = owned,
     service_accounts: ServiceAccount = owned,
     certificate_requests: CertificateSigningRequest = owned,
+    admission_policies: ValidatingAdmissionPolicy = owned,
 }
 
 fn owned<K: Object>(client: &Client) -> Informer<K> {

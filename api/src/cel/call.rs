@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use super::eval::field;
 use super::{EvalError, Key, Val, kube, lists, text, time};
 
 pub(super) type Outcome = Result<Val, EvalError>;
@@ -51,7 +52,9 @@ fn operator(name: &str, values: &[Val]) -> Option<Outcome> {
         ("@in", [item, Val::List(list)]) => Ok(Val::Bool(list.contains(item))),
         ("@in", [key, Val::Map(map)]) => Ok(Val::Bool(Key::of(key).is_some_and(|key| map.contains_key(&key)))),
         ("_[_]", [of, at]) => index(of, at),
-        ("_[?_]" | "_?._", [of, at]) => Ok(optional_index(of, at)),
+        ("_[?_]", [of, at]) => Ok(optional_index(of, at)),
+        ("_?._", [of @ Val::Optional(_), Val::Text(name)]) => field(of, name),
+        ("_?._", [of, Val::Text(name)]) => Ok(Val::Optional(field(of, name).ok().map(Arc::new))),
         _ => return None,
     })
 }

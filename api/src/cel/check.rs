@@ -72,7 +72,7 @@ impl<'e> Checker<'e> {
         match operand {
             Type::Dyn | Type::Var(_) => Type::Dyn,
             Type::Map(_, value) => (**value).clone(),
-            Type::Object(of) => match of.fields.get(field) {
+            Type::Object(of) => match of.field(field) {
                 Some(found) => found.clone(),
                 None => self.fail(id, format!("undefined field '{field}'")),
             },

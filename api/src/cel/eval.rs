@@ -7,6 +7,7 @@ use ::cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, ListExpr, LiteralValue, MapExpr, SelectExpr, StructExpr,
 };
 
+use super::identifier::escaped_word;
 use super::{EvalError, Key, Val, call, overloads};
 
 /// What names stand for while an expression runs.
@@ -345,10 +346,17 @@ fn literal_value(literal: &LiteralValue) -> Val {
     }
 }
 
+/// A member by its name. Fields that are called like words of the language are kept escaped, but may be named as they
+/// are.
+fn member<'m>(map: &'m BTreeMap<Key, Val>, name: &str) -> Option<&'m Val> {
+    let own = map.get(&Key::Text(Arc::from(name)));
+    own.or_else(|| map.get(&Key::Text(Arc::from(escaped_word(name)?))))
+}
+
 /// A field of a map or an object.
 pub(super) fn field(operand: &Val, name: &str) -> Outcome {
     match operand {
-        Val::Map(map) => match map.get(&Key::Text(Arc::from(name))) {
+        Val::Map(map) => match member(map, name) {
             Some(value) => Ok(value.clone()),
             None => fail(format!("no such key: {name}")),
         },
@@ -361,7 +369,7 @@ pub(super) fn field(operand: &Val, name: &str) -> Outcome {
 
 fn has(operand: &Val, name: &str) -> Result<bool, EvalError> {
     match operand {
-        Val::Map(map) => Ok(map.get(&Key::Text(Arc::from(name))).is_some()),
+        Val::Map(map) => Ok(member(map, name).is_some()),
         Val::Optional(inner) => Ok(inner.as_ref().is_some_and(|inner| has(inner, name).unwrap_or_default())),
         Val::Null => Ok(false),
         _ => fail("no such overload"),

@@ -89,6 +89,8 @@ _[_] optional<list<A>>;int optional<A>
 _[_] optional<map<A,B>>;A optional<B>
 _[?_] list<A>;int optional<A>
 _[?_] map<A,B>;A optional<B>
+_[?_] optional<list<A>>;int optional<A>
+_[?_] optional<map<A,B>>;A optional<B>
 _?._ dyn;string optional<dyn>
 @in A;list<A> bool
 @in A;map<A,B> bool

@@ -6,57 +6,25 @@ use std::sync::Arc;
 use base64::Engine;
 use serde_json::Value;
 
+use super::builtin::object_meta;
+use super::identifier::escaped;
 use super::{Key, Type, Val};
 use crate::schema::{additional, is_embedded, is_int_or_string, is_type_field, items, preserves, properties, text};
-
-const RESERVED: [&str; 17] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-];
-
-/// A field name as CEL can say it; `None` if it cannot.
-#[must_use]
-pub(super) fn escaped(name: &str) -> Option<String> {
-    if RESERVED.contains(&name) || matches!(name, "return" | "var" | "void" | "while") {
-        return Some(format!("__{name}__"));
-    }
-    let mut out = String::with_capacity(name.len());
-    let mut chars = name.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '_' if chars.peek() == Some(&'_') => {
-                chars.next();
-                out.push_str("__underscores__");
-            }
-            '.' => out.push_str("__dot__"),
-            '-' => out.push_str("__dash__"),
-            '/' => out.push_str("__slash__"),
-            c if c.is_ascii_alphanumeric() || c == '_' => out.push(c),
-            _ => return None,
-        }
-    }
-    let starts = out.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    starts.then_some(out)
-}
 
 /// The type of values of a schema; `None` if rules cannot see them.
 #[must_use]
 pub fn type_of_schema(schema: &Value, root: bool) -> Option<Type> {
+    let names = ["name", "generateName"].map(|name| (name.to_owned(), Type::Text));
+    typed(schema, root, &Type::object("metadata", names))
+}
+
+/// The type of a custom kind's objects as the schemas have it that are published of it: with all of their metadata.
+pub(super) fn type_of_custom(schema: &Value) -> Option<Type> {
+    typed(schema, true, &object_meta())
+}
+
+/// `metadata` is its type wherever an object has a type of its own.
+fn typed(schema: &Value, root: bool, metadata: &Type) -> Option<Type> {
     if is_int_or_string(schema) {
         return Some(Type::Dyn);
     }
@@ -68,28 +36,27 @@ pub fn type_of_schema(schema: &Value, root: bool) -> Option<Type> {
         ("string", "duration") => Type::Duration,
         ("string", "date" | "date-time") => Type::Time,
         ("string", _) => Type::Text,
-        ("array", _) => Type::list(type_of_schema(items(schema)?, false)?),
-        ("object", _) => object_type(schema, root)?,
+        ("array", _) => Type::list(typed(items(schema)?, false, metadata)?),
+        ("object", _) => object_type(schema, root, metadata)?,
         ("", _) if preserves(schema) => Type::Dyn,
         _ => return None,
     })
 }
 
-fn object_type(schema: &Value, root: bool) -> Option<Type> {
+fn object_type(schema: &Value, root: bool, metadata: &Type) -> Option<Type> {
     if let Some(values) = additional(schema) {
-        return Some(Type::map(type_of_schema(values, false)?));
+        return Some(Type::map(typed(values, false, metadata)?));
     }
     let mut fields = BTreeMap::new();
     for (name, of) in properties(schema).into_iter().flatten() {
-        if let (Some(name), Some(of)) = (escaped(name), type_of_schema(of, false)) {
+        if let (Some(name), Some(of)) = (escaped(name), typed(of, false, metadata)) {
             fields.insert(name, of);
         }
     }
     if root || is_embedded(schema) {
         fields.insert("apiVersion".into(), Type::Text);
         fields.insert("kind".into(), Type::Text);
-        let names = ["name", "generateName"].map(|name| (name.to_owned(), Type::Text));
-        fields.insert("metadata".into(), Type::object("metadata", names));
+        fields.insert("metadata".into(), metadata.clone());
     }
     Some(Type::object("object", fields))
 }

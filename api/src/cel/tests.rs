@@ -56,6 +56,23 @@ fn libraries() {
 }
 
 #[test]
+fn members_of_what_may_be_absent() {
+    holds("x.?a[?'b'].orValue('') == 'c' && x.?a[?'d'].orValue('e') == 'e'", json!({"a": {"b": "c"}}));
+    holds("!x.?a.?b.hasValue() && x.?c[?0].orValue(1) == 1", json!({}));
+}
+
+#[test]
+fn fields_that_are_called_like_words_of_the_language_may_be_named_as_they_are() {
+    let rule = "self.namespace == self.__namespace__ && has(self.namespace) && self.?namespace.orValue('') == 'a'";
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object",
+        "properties": {"namespace": {"type": "string"}}, "x-kubernetes-validations": [{"rule": rule}]}}});
+    assert_eq!(rule_errors(&schema, &Path::new("s")), []);
+    let rules = RuleSet::compile(&schema).unwrap();
+    assert_eq!(rules.errors(&json!({"spec": {"namespace": "a"}}), None, &schema), []);
+    assert_eq!(rules.errors(&json!({"spec": {"namespace": "b"}}), None, &schema).len(), 1);
+}
+
+#[test]
 fn errors_show_the_place() {
     let fields = [("a".to_owned(), Type::Int)];
     let env = Env::new([("self".to_owned(), Type::object("object", fields))]);

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use super::identifier::escaped_word;
+
 /// What an expression is known to evaluate to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Type {
@@ -50,6 +52,13 @@ pub struct ObjectType {
     pub fields: BTreeMap<String, Type>,
 }
 
+impl ObjectType {
+    /// The type of a field; one that is called like a word of the language may be named as it is.
+    pub(super) fn field(&self, name: &str) -> Option<&Type> {
+        self.fields.get(name).or_else(|| self.fields.get(&escaped_word(name)?))
+    }
+}
+
 impl Type {
     /// `list(of)`.
     #[must_use]
@@ -67,6 +76,20 @@ impl Type {
     #[must_use]
     pub fn object(name: &str, fields: impl IntoIterator<Item = (String, Type)>) -> Type {
         Type::Object(Arc::new(ObjectType { name: name.to_owned(), fields: fields.into_iter().collect() }))
+    }
+
+    /// The type with every object in it named after its place, by which errors tell them apart and no two are the same:
+    /// `Pod.spec`, `Pod.spec.containers.@idx`.
+    pub(super) fn placed(&self, name: &str) -> Type {
+        match self {
+            Type::Object(of) => {
+                let fields = of.fields.iter();
+                Type::object(name, fields.map(|(field, of)| (field.clone(), of.placed(&format!("{name}.{field}")))))
+            }
+            Type::List(of) => Type::list(of.placed(&format!("{name}.@idx"))),
+            Type::Map(key, value) => Type::Map(key.clone(), Box::new(value.placed(&format!("{name}.@elem")))),
+            other => other.clone(),
+        }
     }
 
     /// Reads the notation of the overload table: `list<A>`, `map<string,dyn>`; other names are types of libraries.

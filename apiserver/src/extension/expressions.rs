@@ -1,46 +1,13 @@
 //! The expressions of policies and webhooks, checked when they are written.
 
-use mainstay_api::cel::{Env, Program, Type};
+use mainstay_api::cel::{Env, Program, Type, is_identifier, request_environment};
 use mainstay_api::names;
 
 use crate::strategy::validate::{At, Errors};
 
-/// `authorizer`.
-pub(super) fn authorizer() -> Type {
-    Type::Named("kubernetes.authorization.Authorizer".into())
-}
-
-fn texts(names: &[&str]) -> Vec<(String, Type)> {
-    names.iter().map(|name| ((*name).to_owned(), Type::Text)).collect()
-}
-
-/// `request`.
-fn request() -> Type {
-    let kind = Type::object("kubernetes.GroupVersionKind", texts(&["group", "version", "kind"]));
-    let resource = Type::object("kubernetes.GroupVersionResource", texts(&["group", "version", "resource"]));
-    let mut user = texts(&["username", "uid"]);
-    user.push(("groups".into(), Type::list(Type::Text)));
-    user.push(("extra".into(), Type::map(Type::list(Type::Text))));
-    let mut fields = texts(&["subResource", "requestSubResource", "name", "namespace", "operation"]);
-    fields.push(("kind".into(), kind.clone()));
-    fields.push(("requestKind".into(), kind));
-    fields.push(("resource".into(), resource.clone()));
-    fields.push(("requestResource".into(), resource));
-    fields.push(("userInfo".into(), Type::object("kubernetes.UserInfo", user)));
-    fields.push(("dryRun".into(), Type::Bool));
-    fields.push(("options".into(), Type::Dyn));
-    Type::object("kubernetes.AdmissionRequest", fields)
-}
-
-/// What every expression about a request may use.
+/// What every expression about a request may use; what the objects are is known only when it runs.
 pub(crate) fn environment(parameters: bool) -> Env {
-    let env = Env::new([
-        ("object".to_owned(), Type::Dyn),
-        ("oldObject".to_owned(), Type::Dyn),
-        ("request".to_owned(), request()),
-        ("authorizer".to_owned(), authorizer()),
-    ]);
-    if parameters { env.with("params", Type::Dyn) } else { env }
+    request_environment(&Type::Dyn, parameters.then_some(Type::Dyn))
 }
 
 /// The environment of a policy's expressions after its variables, which are checked on the way.
@@ -63,38 +30,6 @@ pub(crate) fn with_variables(spec: &At<'_>, env: &Env, errors: &mut Errors) -> E
         }
     }
     env
-}
-
-/// Words that name nothing in an expression.
-const RESERVED: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
-
-fn is_identifier(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    !RESERVED.contains(&text)
-        && bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
-        && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// The type of an expression, if it compiles.

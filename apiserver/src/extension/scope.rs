@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use mainstay_api::cel::{Env, EvalError, Host, Program, Scope, Type, Val};
+use mainstay_api::cel::{Env, EvalError, Host, Program, Scope, Type, Val, authorizer};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -42,7 +42,7 @@ impl Programs {
 fn environment() -> Env {
     let names = ["object", "oldObject", "request", "params", "namespaceObject", "variables"];
     let variables = names.map(|name| (name.to_owned(), Type::Dyn));
-    Env::new(variables).with("authorizer", super::expressions::authorizer()).constructing(&["Object", "JSONPatch"])
+    Env::new(variables).with("authorizer", authorizer()).constructing(&["Object", "JSONPatch"])
 }
 
 /// One request under one configuration.

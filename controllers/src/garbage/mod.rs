@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use self::graph::{FOREGROUND, Graph, Item, ORPHAN};
 use crate::claim::absent_is_fine;
 use crate::meta::uid;
+use crate::namespace::{definitions, is_established};
 use crate::runner::{Controller, Keys, Next};
 use crate::world::World;
 
@@ -283,11 +284,9 @@ async fn resources(world: &World) -> Result<Vec<Kind>, Error> {
             kinds.entry((row.group.clone(), row.resource.clone())).or_insert(kind);
         }
     }
-    for definition in crate::namespace::definitions(world).await? {
+    for definition in definitions(world).await? {
+        let established = is_established(&definition);
         let spec = definition.spec;
-        let established = definition
-            .status
-            .is_some_and(|s| s.conditions.iter().flatten().any(|c| c.type_ == "Established" && c.status == "True"));
         if let Some(version) = spec.versions.iter().find(|v| v.served).filter(|_| established) {
             let target = Target::new(&spec.group, &version.name, &spec.names.plural);
             let kind = Kind { target, kind: spec.names.kind, namespaced: spec.scope == "Namespaced" };
