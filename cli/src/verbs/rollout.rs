@@ -1,5 +1,7 @@
 //! `mainstay rollout`
 
+mod status;
+
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -122,7 +124,7 @@ impl Rolled<'_> {
         let deadline = Instant::now() + Duration::from_secs(timeout);
         let mut said = String::new();
         loop {
-            let (text, done) = progress(&self.row.kind, &self.name, &self.api.get(&self.name, "").await?)?;
+            let (text, done) = status::progress(&self.row.kind, &self.name, &self.api.get(&self.name, "").await?)?;
             if text != said {
                 print::line(&text)?;
                 said = text;
@@ -195,51 +197,4 @@ impl Rolled<'_> {
             .await?;
         print::line(&format!("{} rolled back", print::kind_name(&self.row, &self.name)))
     }
-}
-
-/// What is said of a rollout, and whether it is done.
-fn progress(kind: &str, name: &str, object: &Value) -> Result<(String, bool)> {
-    let number = |value: &Value| value.as_i64().unwrap_or(0);
-    let (spec, status) = (&object["spec"], &object["status"]);
-    if number(&object["metadata"]["generation"]) > number(&status["observedGeneration"]) {
-        return Ok((format!("Waiting for {} spec update to be observed...", kind.to_lowercase()), false));
-    }
-    match kind {
-        "Deployment" => deployment(name, spec, status),
-        "StatefulSet" | "DaemonSet" => {
-            let wanted = spec["replicas"].as_i64().unwrap_or_else(|| number(&status["desiredNumberScheduled"]));
-            let ready = number(&status["readyReplicas"]).max(number(&status["numberReady"]));
-            let done = ready >= wanted;
-            let text = if done {
-                format!("{} \"{name}\" successfully rolled out", kind.to_lowercase())
-            } else {
-                format!("Waiting for {ready} of {wanted} pods to be ready...")
-            };
-            Ok((text, done))
-        }
-        other => bail!("{other} has no rollouts; deployments, daemon sets and stateful sets have"),
-    }
-}
-
-fn deployment(name: &str, spec: &Value, status: &Value) -> Result<(String, bool)> {
-    let number = |value: &Value| value.as_i64().unwrap_or(0);
-    let late = status["conditions"].as_array().is_some_and(|list| {
-        list.iter().any(|c| c["type"] == "Progressing" && c["reason"] == "ProgressDeadlineExceeded")
-    });
-    if late {
-        bail!("deployment \"{name}\" exceeded its progress deadline");
-    }
-    let wanted = spec["replicas"].as_i64().unwrap_or(1);
-    let (updated, all, available) =
-        (number(&status["updatedReplicas"]), number(&status["replicas"]), number(&status["availableReplicas"]));
-    let waiting = format!("Waiting for deployment \"{name}\" rollout to finish: ");
-    Ok(if updated < wanted {
-        (format!("{waiting}{updated} out of {wanted} new replicas have been updated..."), false)
-    } else if all > updated {
-        (format!("{waiting}{} old replicas are pending termination...", all - updated), false)
-    } else if available < updated {
-        (format!("{waiting}{available} of {updated} updated replicas are available..."), false)
-    } else {
-        (format!("deployment \"{name}\" successfully rolled out"), true)
-    })
 }
