@@ -77,7 +77,7 @@ fn credentials(keeper: &Arc<Keeper>) -> Result<()> {
     keeper.change(|file| file.token = ca.admin_token())
 }
 
-/// The workers' token, which does not admit masters; made once.
+/// The agents' token, which does not admit masters; made once.
 async fn join_token(keeper: &Arc<Keeper>) -> Result<()> {
     if keeper.file().join_token.is_empty() {
         let description = "for the workers of `mainstay up`";
@@ -119,13 +119,17 @@ async fn roles(file: &ClusterFile, kubeconfig: &Path) -> Result<()> {
     Ok(())
 }
 
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// What to type next.
 pub(super) fn farewell(dir: &Path, file: &ClusterFile, detached: bool) -> String {
     let dir = dir.display();
     let mut text = format!(
-        "{} masters and {} workers are ready.\n\n  export KUBECONFIG={dir}/kubeconfig\n  mainstay get nodes\n  mainstay cluster status\n",
-        file.masters.len(),
-        file.workers.len(),
+        "{} and {} are ready.\n\n  export KUBECONFIG={dir}/kubeconfig\n  mainstay get nodes\n  mainstay cluster status\n",
+        counted(file.masters.len(), "master"),
+        counted(file.workers.len(), "worker"),
     );
     if let Some(registry) = &file.registry {
         text.push_str(&format!("\nImages come from the registry at {registry}; push with: skopeo copy --dest-tls-verify=false SOURCE docker://{registry}/NAME:TAG\n"));
