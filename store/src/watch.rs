@@ -23,6 +23,8 @@ pub struct Watch {
     prefix: Bytes,
     cursor: Revision,
     pace: Pace,
+    /// Held by each watcher of this store.
+    audience: Arc<()>,
 }
 
 /// The next changes.
@@ -48,7 +50,8 @@ impl Watch {
         let applied = state.follow();
         #[cfg(test)]
         let after = Revision(after.0 + u64::from(crate::planted::planted(crate::planted::Bug::GapOnResume)));
-        Ok(Self { state, applied, stop, prefix, cursor: after, pace: Pace::default() })
+        let audience = state.audience();
+        Ok(Self { state, applied, stop, prefix, cursor: after, pace: Pace::default(), audience })
     }
 
     /// The revision up to which everything has been delivered.
@@ -69,7 +72,7 @@ impl Watch {
                 drop(applied.map_err(|_| StoreError::Shutdown)?);
             }
         }
-        self.pace.turn(self.state.followers()).await;
+        self.pace.turn(Arc::strong_count(&self.audience)).await;
         let applied = self.applied.borrow().revision;
         let (events, revision) = self.state.events(cursor, applied, &self.prefix, BATCH_BYTES)?;
         self.cursor = revision;

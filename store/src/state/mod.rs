@@ -62,6 +62,8 @@ pub(crate) struct State {
     ring: Mutex<Ring>,
     marks: Mutex<Marks>,
     applied: watch::Sender<Applied>,
+    /// Held by each watcher.
+    audience: Arc<()>,
 }
 
 impl State {
@@ -77,6 +79,7 @@ impl State {
             ring: Mutex::new(Ring::new(ring_bytes, applied.revision)),
             marks: Mutex::default(),
             applied: watch::Sender::new(applied),
+            audience: Arc::default(),
         });
         let machine = StateMachine::new(state.clone())?;
         Ok((state, machine))
@@ -123,9 +126,9 @@ impl State {
         self.applied.subscribe()
     }
 
-    /// How many follow it.
-    pub(crate) fn followers(&self) -> usize {
-        self.applied.receiver_count()
+    /// For each watcher to hold.
+    pub(crate) fn audience(&self) -> Arc<()> {
+        self.audience.clone()
     }
 
     /// One value; `fresh` only matters for a read at a revision, waiting is done already.
