@@ -15,7 +15,7 @@ use mainstay_proto::v1::watch_update::Update;
 use mainstay_proto::v1::*;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -33,6 +33,8 @@ pub(crate) struct Fake {
     pub(crate) refuse: Arc<AtomicU64>,
     /// Watches from before this revision are answered with 410.
     pub(crate) oldest: Arc<AtomicU64>,
+    /// See [`Fake::in_pages`].
+    pages: Option<Arc<Semaphore>>,
 }
 
 #[derive(Default)]
@@ -48,11 +50,17 @@ impl Default for Fake {
             revision: Arc::new(watch::Sender::new(0)),
             refuse: Arc::default(),
             oldest: Arc::default(),
+            pages: None,
         }
     }
 }
 
 impl Fake {
+    /// One whose lists have one object a page; each page but the first waits for a permit.
+    pub(crate) fn in_pages(pages: Arc<Semaphore>) -> Self {
+        Self { pages: Some(pages), ..Self::default() }
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::new(Transport::in_process(ObjectsServer::new(self.clone())))
     }
@@ -95,6 +103,14 @@ impl Fake {
     fn find(&self, r: &ResourceRef) -> Result<Value, Status> {
         let found = self.state.lock().objects.get(&key(r)).cloned();
         found.ok_or_else(|| failed(404, "NotFound", &format!("{} {:?} not found", r.resource, r.name), None))
+    }
+
+    fn listed(&self, r: &ResourceRef) -> Vec<Bytes> {
+        let state = self.state.lock();
+        let matching = state.objects.iter().filter(|((resource, namespace, _), _)| {
+            *resource == r.resource && (r.namespace.is_empty() || *namespace == r.namespace)
+        });
+        matching.map(|(_, object)| bytes(object)).collect()
     }
 
     fn admit(&self) -> Result<(), Status> {
@@ -183,14 +199,19 @@ impl Objects for Fake {
 
     async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
         self.admit()?;
-        let r = request.into_inner().r#ref.unwrap_or_default();
-        let state = self.state.lock();
-        let matching = state.objects.iter().filter(|((resource, namespace, _), _)| {
-            *resource == r.resource && (r.namespace.is_empty() || *namespace == r.namespace)
-        });
-        let items = matching.map(|(_, object)| bytes(object)).collect();
+        let request = request.into_inner();
+        let items = self.listed(&request.r#ref.unwrap_or_default());
         let resource_version = self.revision.borrow().to_string();
-        Ok(Response::new(ListResponse { items, resource_version, ..Default::default() }))
+        let Some(pages) = &self.pages else {
+            return Ok(Response::new(ListResponse { items, resource_version, ..Default::default() }));
+        };
+        let first = request.r#continue.parse().unwrap_or(0);
+        if first > 0 {
+            pages.acquire().await.unwrap().forget();
+        }
+        let r#continue = if first + 1 < items.len() { (first + 1).to_string() } else { String::new() };
+        let items = items.into_iter().skip(first).take(1).collect();
+        Ok(Response::new(ListResponse { items, resource_version, r#continue, ..Default::default() }))
     }
 
     async fn create(&self, request: Request<CreateRequest>) -> Answer {

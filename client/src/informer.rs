@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use mainstay_proto::v1::WatchEventType;
 use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +14,7 @@ use crate::client::Client;
 use crate::dynamic::{DynamicApi, Target};
 use crate::error::{Error, Result};
 use crate::object::{MetadataObject, Object, Observed, object_key};
-use crate::options::{ListParams, ObjectList};
+use crate::options::ListParams;
 use crate::raw::Raw;
 use crate::store::{Key, Store};
 use crate::watch::WireEvent;
@@ -129,10 +128,9 @@ impl<K: Observed> Informer<K> {
     }
 
     async fn list_and_watch(&self, backoff: &mut Duration) -> Result<std::convert::Infallible> {
-        let list = self.list_all().await?;
-        self.replace(&list.items)?;
+        let resource_version = self.take_over().await?;
         self.store.mark_synced();
-        let params = ListParams { resource_version: list.resource_version, ..self.params.clone() };
+        let params = ListParams { resource_version, ..self.params.clone() };
         let mut watcher = self.raw.watch(&params).await?;
         loop {
             let batch = watcher.next().await?;
@@ -143,32 +141,35 @@ impl<K: Observed> Informer<K> {
         }
     }
 
-    async fn list_all(&self) -> Result<ObjectList<Bytes>> {
+    /// Takes the whole state over, each page as it comes: a large collection need not be in memory a second time. What is in
+    /// no page was deleted meanwhile. Returns the revision to go on from.
+    async fn take_over(&self) -> Result<String> {
         let mut params = ListParams { limit: PAGE, ..self.params.clone() };
-        let mut all = self.raw.list(&params).await?;
-        while !all.continue_token.is_empty() {
-            params.continue_token = std::mem::take(&mut all.continue_token);
+        let (mut seen, mut revision) = (BTreeSet::new(), String::new());
+        loop {
             let page = self.raw.list(&params).await?;
-            all.items.extend(page.items);
-            all.continue_token = page.continue_token;
+            if revision.is_empty() {
+                revision = page.resource_version;
+            }
+            for item in &page.items {
+                let object = K::decode(item)?;
+                seen.insert(object_key(&object));
+                self.put(object);
+            }
+            if page.continue_token.is_empty() {
+                self.keep_only(&seen);
+                return Ok(revision);
+            }
+            params.continue_token = page.continue_token;
         }
-        Ok(all)
     }
 
-    /// Takes a whole state over; what is not in it was deleted meanwhile.
-    fn replace(&self, items: &[Bytes]) -> Result<()> {
-        let mut seen = BTreeSet::new();
-        for item in items {
-            let object = K::decode(item)?;
-            seen.insert(object_key(&object));
-            self.put(object);
-        }
+    fn keep_only(&self, seen: &BTreeSet<Key>) {
         for key in self.store.keys() {
             if !seen.contains(&key) {
                 self.remove(&key);
             }
         }
-        Ok(())
     }
 
     fn apply(&self, event: &WireEvent) -> Result<()> {

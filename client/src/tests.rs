@@ -7,6 +7,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::ConfigMap;
 use parking_lot::Mutex;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::fake::Fake;
@@ -156,6 +157,27 @@ async fn an_informer_lists_again_when_its_revision_is_too_old() {
     writer.delete("a", &DeleteOptions::default()).await.unwrap();
     writer.create(&map("c")).await.unwrap();
     until("c is seen and a is gone", || store.find("x", "c").is_some() && store.find("x", "a").is_none()).await;
+    stop.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_informer_takes_each_page_over_as_it_comes() {
+    let pages = Arc::new(Semaphore::new(0));
+    let fake = Fake::in_pages(pages.clone());
+    let api = api(&fake.client());
+    for name in ["a", "b", "c"] {
+        api.create(&map(name)).await.unwrap();
+    }
+    let informer = Informer::new(&api);
+    let store = informer.store();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(informer.run(stop.clone()));
+    until("the first page is there", || store.len() == 1).await;
+    assert!(futures::FutureExt::now_or_never(store.synced()).is_none(), "a part was taken for the whole");
+    pages.add_permits(2);
+    store.synced().await;
+    assert_eq!(store.len(), 3);
     stop.cancel();
     running.await.unwrap();
 }
