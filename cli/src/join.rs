@@ -17,6 +17,8 @@ use crate::dial;
 const CALL_PATIENCE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// A cluster that has just been founded knows its first token a moment after it answers.
+const FOUNDING: Duration = Duration::from_secs(3);
 
 /// Where a join token comes from.
 #[derive(Args, Clone, Debug, Default)]
@@ -68,7 +70,8 @@ pub(crate) struct Enrolled {
 impl Joiner<'_> {
     /// Tries the masters in turn until one answers or says no.
     pub(crate) async fn enrol(&self) -> Result<Enrolled> {
-        let deadline = Instant::now() + self.patience;
+        let began = Instant::now();
+        let deadline = began + self.patience;
         let mut pause = FIRST_PAUSE;
         loop {
             let mut last = anyhow!("no master to join was named");
@@ -76,7 +79,8 @@ impl Joiner<'_> {
                 match self.enrol_at(server).await {
                     Ok(enrolled) => return Ok(enrolled),
                     Err(Refusal::Final(error)) => return Err(error),
-                    Err(Refusal::Later(error)) => last = error,
+                    Err(Refusal::Token(error)) if began.elapsed() > FOUNDING => return Err(error),
+                    Err(Refusal::Token(error) | Refusal::Later(error)) => last = error,
                 }
             }
             if Instant::now() + pause > deadline {
@@ -121,6 +125,8 @@ impl Joiner<'_> {
 enum Refusal {
     /// Trying again is of no use.
     Final(anyhow::Error),
+    /// The token is not good, or not yet.
+    Token(anyhow::Error),
     /// It may pass.
     Later(anyhow::Error),
 }
@@ -129,9 +135,8 @@ fn refusal(server: &str, status: &tonic::Status) -> Refusal {
     use tonic::Code;
     let error = anyhow!("{server}: {}", status.message());
     match status.code() {
-        Code::PermissionDenied | Code::Unauthenticated | Code::InvalidArgument | Code::Unimplemented => {
-            Refusal::Final(error)
-        }
+        Code::PermissionDenied | Code::Unauthenticated => Refusal::Token(error),
+        Code::InvalidArgument | Code::Unimplemented => Refusal::Final(error),
         _ => Refusal::Later(error),
     }
 }
