@@ -29,6 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Operation {
     Get,
+    #[value(name = "list 100")]
     List,
     Patch,
 }
@@ -36,19 +37,11 @@ pub(crate) enum Operation {
 impl Operation {
     const ALL: [Operation; 3] = [Operation::Get, Operation::List, Operation::Patch];
 
+    /// As the rows and the hidden command call it.
     fn word(self) -> &'static str {
         match self {
             Operation::Get => "get",
             Operation::List => "list 100",
-            Operation::Patch => "patch",
-        }
-    }
-
-    /// As the hidden command takes it.
-    fn argument(self) -> &'static str {
-        match self {
-            Operation::Get => "get",
-            Operation::List => "list",
             Operation::Patch => "patch",
         }
     }
@@ -110,7 +103,7 @@ impl Flood {
         let own = std::env::current_exe().context("cannot tell where this program is")?;
         let length = args.load.length().mul_f64(LONGER).as_millis();
         let mut command = Command::new(own);
-        command.args(["bench", "flood-load", "--namespace", namespace, "--op", operation.argument()]);
+        command.args(["bench", "flood-load", "--namespace", namespace, "--op", operation.word()]);
         command.args(["--clients", &clients.to_string(), "--millis", &length.to_string()]);
         command.args(["--value-bytes", &args.load.value_bytes.to_string()]);
         command.arg("--kubeconfig").arg(&args.kubeconfig);

@@ -137,7 +137,7 @@ pub(crate) struct FloodLoadArgs {
     #[arg(long)]
     op: flood::Operation,
     /// Concurrent calls
-    #[arg(long)]
+    #[arg(long, value_parser = parse_clients)]
     clients: usize,
     /// How long, in milliseconds
     #[arg(long)]

@@ -94,8 +94,8 @@ impl List {
 
     async fn call(self, load: &RestClient, client: usize, path: &str) -> Result<()> {
         match self {
-            Self::Whole => load.drain(client, Ask::get(path.to_owned())).await.map(drop),
-            Self::ByLabel => load.drain(client, Ask::get(format!("{path}?labelSelector=part%3D3"))).await.map(drop),
+            Self::Whole => load.drain(client, Ask::get(path.to_owned())).await,
+            Self::ByLabel => load.drain(client, Ask::get(format!("{path}?labelSelector=part%3D3"))).await,
             Self::ByPages => pages(load, client, path).await,
         }
     }
