@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::kinds;
 use super::manifest::Files;
+use super::output::Output;
 use super::print::{self, Form};
 use super::session::{Common, Session};
 
@@ -30,9 +31,8 @@ pub(crate) struct ApplyArgs {
     /// Kept for kubectl's sake: apply is always server-side
     #[arg(long, hide = true)]
     server_side: bool,
-    /// json, yaml or name
-    #[arg(long, short = 'o', default_value = "", hide_default_value = true, value_name = "FORM")]
-    output: Form,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Applies.
@@ -40,11 +40,12 @@ pub(crate) async fn run(args: ApplyArgs) -> Result<ExitCode> {
     if args.files.is_empty() {
         bail!("say what to apply: -f FILE");
     }
+    let form = args.output.form()?;
     let session = args.common.session()?;
     let mut failed = false;
     for object in args.files.read()? {
         // One object that is refused does not keep the others back.
-        if let Err(error) = apply(&args, &session, object).await {
+        if let Err(error) = apply(&args, &session, &form, object).await {
             eprintln!("error: {error:#}");
             failed = true;
         }
@@ -52,7 +53,7 @@ pub(crate) async fn run(args: ApplyArgs) -> Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn apply(args: &ApplyArgs, session: &Session, mut object: Value) -> Result<()> {
+async fn apply(args: &ApplyArgs, session: &Session, form: &Form, mut object: Value) -> Result<()> {
     let row = kinds::of_object(session, &object).await?;
     let name = object["metadata"]["name"].as_str().context("an object without metadata.name")?.to_owned();
     place(session, row.namespaced, &mut object);
@@ -62,8 +63,8 @@ async fn apply(args: &ApplyArgs, session: &Session, mut object: Value) -> Result
     let before = api.get_opt(&name).await?.map(|found| found["metadata"]["resourceVersion"].clone());
     let (after, created) =
         api.apply(&name, "", &object, args.force_conflicts).await.with_context(|| print::kind_name(&row, &name))?;
-    if args.output != (Form::Table { wide: false }) {
-        return print::objects(&args.output, &[(row, after)], false);
+    if *form != (Form::Table { wide: false }) {
+        return print::objects(form, &[(row, after)], false);
     }
     let what = match before {
         _ if created => "created",

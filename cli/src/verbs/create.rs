@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::apply::place;
 use super::kinds;
 use super::manifest::Files;
+use super::output::Output;
 use super::print::{self, Form};
 use super::session::{Common, Session};
 
@@ -27,9 +28,8 @@ pub(crate) struct CreateArgs {
     /// Only say what would be made: none, client or server
     #[arg(long, global = true, default_value = "none", value_name = "HOW")]
     dry_run: String,
-    /// json, yaml or name
-    #[arg(long, short = 'o', global = true, default_value = "", hide_default_value = true, value_name = "FORM")]
-    output: Form,
+    #[command(flatten)]
+    output: Output,
     #[command(subcommand)]
     what: Option<What>,
 }
@@ -104,10 +104,11 @@ pub(crate) async fn run(args: CreateArgs) -> Result<ExitCode> {
         }
         None => args.files.read()?,
     };
+    let form = args.output.form()?;
     let session = args.common.session()?;
     let mut failed = false;
     for object in objects {
-        if let Err(error) = create(&args, &session, object).await {
+        if let Err(error) = create(&args, &session, &form, object).await {
             eprintln!("error: {error:#}");
             failed = true;
         }
@@ -115,7 +116,7 @@ pub(crate) async fn run(args: CreateArgs) -> Result<ExitCode> {
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn create(args: &CreateArgs, session: &Session, mut object: Value) -> Result<()> {
+async fn create(args: &CreateArgs, session: &Session, form: &Form, mut object: Value) -> Result<()> {
     let row = kinds::of_object(session, &object).await?;
     place(session, row.namespaced, &mut object);
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
@@ -125,8 +126,8 @@ async fn create(args: &CreateArgs, session: &Session, mut object: Value) -> Resu
         let api = session.api_in(&row, &namespace).manager("mainstay-create").dry_run(args.dry_run == "server");
         api.create(&object).await?
     };
-    if args.output != (Form::Table { wide: false }) {
-        return print::objects(&args.output, &[(row, made)], false);
+    if *form != (Form::Table { wide: false }) {
+        return print::objects(form, &[(row, made)], false);
     }
     let note = if args.dry_run == "none" { String::new() } else { format!(" ({} dry run)", args.dry_run) };
     let name = made["metadata"]["name"].as_str().unwrap_or_default();

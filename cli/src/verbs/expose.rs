@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::output::Output;
 use super::print::{self, Form};
 use super::session::Common;
 use super::{kinds, selection};
@@ -36,13 +37,13 @@ pub(crate) struct ExposeArgs {
     /// Only say what would be made: none, client or server
     #[arg(long, default_value = "none", value_name = "HOW")]
     dry_run: String,
-    /// json, yaml or name
-    #[arg(long, short = 'o', default_value = "", hide_default_value = true, value_name = "FORM")]
-    output: Form,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Makes a service for the pods of a workload, of a pod, or of another service.
 pub(crate) async fn run(args: ExposeArgs) -> Result<ExitCode> {
+    let form = args.output.form()?;
     let session = args.common.session()?;
     let (row, name) = selection::one(&session, &args.what).await?;
     let object = session.api(&row).get(&name, "").await?;
@@ -54,8 +55,8 @@ pub(crate) async fn run(args: ExposeArgs) -> Result<ExitCode> {
         "client" => (service, " (dry run)"),
         other => bail!("Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."),
     };
-    if args.output != (Form::Table { wide: false }) {
-        print::objects(&args.output, &[(services, made)], false)?;
+    if form != (Form::Table { wide: false }) {
+        print::objects(&form, &[(services, made)], false)?;
         return Ok(ExitCode::SUCCESS);
     }
     let name = made["metadata"]["name"].as_str().unwrap_or_default();

@@ -10,6 +10,7 @@ use mainstay_api::resource::Resource;
 use mainstay_client::ListParams;
 use serde_json::Value;
 
+use super::output::Output;
 use super::print::{self, Form};
 use super::selection::{self, Selected};
 use super::session::{Common, Session, query};
@@ -25,9 +26,8 @@ pub(crate) struct GetArgs {
     /// What: pods, pods,svc, deployment/web, pod a b, all
     #[arg(required = true, value_name = "TYPE [NAME…]")]
     what: Vec<String>,
-    /// wide, json, yaml, name or jsonpath=…
-    #[arg(long, short = 'o', default_value = "", hide_default_value = true, value_name = "FORM")]
-    output: Form,
+    #[command(flatten)]
+    output: Output,
     /// In all namespaces
     #[arg(long, short = 'A')]
     all_namespaces: bool,
@@ -56,9 +56,10 @@ pub(crate) struct GetArgs {
 
 /// Gets.
 pub(crate) async fn run(args: GetArgs) -> Result<ExitCode> {
+    let form = args.output.form()?;
     let session = args.common.session()?;
     let selected = selection::parse(&session, &args.what).await?;
-    match &args.output {
+    match &form {
         Form::Table { wide } => tables(&args, &session, &selected, *wide).await?,
         form => objects(&args, &session, &selected, form).await?,
     }

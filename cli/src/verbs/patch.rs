@@ -9,6 +9,7 @@ use mainstay_api::yaml::{self, Duplicates};
 use mainstay_client::Patch;
 use serde_json::Value;
 
+use super::output::Output;
 use super::print::{self, Form};
 use super::selection::{self, Selected};
 use super::session::Common;
@@ -33,9 +34,8 @@ pub(crate) struct PatchArgs {
     /// Patch this subresource: status or scale
     #[arg(long, default_value = "", hide_default_value = true, value_name = "NAME")]
     subresource: String,
-    /// json, yaml, name or jsonpath=…
-    #[arg(long, short = 'o', default_value = "", hide_default_value = true, value_name = "FORM")]
-    output: Form,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -61,6 +61,7 @@ impl How {
 /// Patches.
 pub(crate) async fn run(args: PatchArgs) -> Result<ExitCode> {
     let patch = args.how.patch(body(&args)?);
+    let form = args.output.form()?;
     let session = args.common.session()?;
     for Selected { row, names } in selection::parse(&session, &args.what).await? {
         if names.is_empty() {
@@ -70,8 +71,8 @@ pub(crate) async fn run(args: PatchArgs) -> Result<ExitCode> {
             let api = session.api(&row);
             let before = api.get(&name, "").await?;
             let after = api.patch(&name, &args.subresource, &patch).await?;
-            if args.output != (Form::Table { wide: false }) {
-                print::objects(&args.output, &[(row.clone(), after)], false)?;
+            if form != (Form::Table { wide: false }) {
+                print::objects(&form, &[(row.clone(), after)], false)?;
                 continue;
             }
             let changed = before["metadata"]["resourceVersion"] != after["metadata"]["resourceVersion"];

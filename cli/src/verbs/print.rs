@@ -7,6 +7,7 @@ use mainstay_api::resource::Resource;
 use mainstay_api::yaml;
 use serde_json::{Value, json};
 
+use super::go_template::GoTemplate;
 use super::jsonpath::{JsonPath, Template};
 
 /// `-o`
@@ -25,6 +26,8 @@ pub(crate) enum Form {
     Name,
     /// A template of paths.
     JsonPath(Template),
+    /// A template of Go's.
+    GoTemplate(GoTemplate),
     /// A table of what is at paths.
     Columns {
         /// Headers with their paths.
@@ -57,7 +60,12 @@ impl std::str::FromStr for Form {
             _ => match text.split_once('=') {
                 Some(("jsonpath", path)) => Form::JsonPath(path.parse()?),
                 Some(("custom-columns", spec)) => Form::Columns { columns: columns(spec)?, bare: false },
-                _ => bail!("unknown output {text:?}; there are: wide, json, yaml, name, jsonpath=…, custom-columns=…"),
+                Some(("go-template" | "template", source)) => Form::GoTemplate(source.parse()?),
+                Some(("go-template-file" | "templatefile", path)) => Form::GoTemplate(GoTemplate::read(path)?),
+                _ => bail!(
+                    "unknown output {text:?}; there are: wide, json, yaml, name, jsonpath=…, custom-columns=…, \
+                     go-template=…, go-template-file=…"
+                ),
             },
         })
     }
@@ -94,6 +102,12 @@ pub(crate) fn objects(form: &Form, objects: &[(Resource, Value)], as_list: bool)
         Form::Json => line(&serde_json::to_string_pretty(&whole()).context("cannot print JSON")?),
         Form::Yaml => text(&yaml::to_string(&whole())),
         Form::JsonPath(template) => text(&template.render(&whole())),
+        Form::GoTemplate(template) => {
+            let mut rendered = String::new();
+            let outcome = template.render(&whole(), &mut rendered);
+            text(&rendered)?;
+            outcome
+        }
         Form::Columns { columns, bare } => {
             let mut grid: Vec<Vec<String>> = Vec::new();
             grid.extend((!bare).then(|| columns.iter().map(|(header, _)| header.clone()).collect()));

@@ -44,6 +44,9 @@ fn objects(mainstay: &Words<'_>) {
     let again = mainstay.run(r#"patch cm c -n shop -p {"data":{"a":"2"}}"#);
     assert_eq!(again, "configmap/c patched (no change)\n");
     assert_eq!(mainstay.run("get cm c -n shop -o jsonpath={.data.a}"), "2");
+    let names = "--template={{range .items}}{{.metadata.name}}{{end}}";
+    assert_eq!(mainstay.0.mainstay(&["get", "cm", "-l", "tier=front", "-n", "shop", names]), "c");
+    assert_eq!(mainstay.run("get secret s -n shop -o go-template={{.data.k|base64decode}}"), "v");
     let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: d, namespace: shop}\ndata: {x: '1'}\n";
     assert_eq!(mainstay.feed("apply -f -", manifest), "configmap/d created\n");
     assert_eq!(mainstay.feed("apply -f -", manifest), "configmap/d unchanged\n");
