@@ -4,6 +4,7 @@ mod operation;
 mod prose;
 pub mod protobuf;
 mod schema;
+mod words;
 
 use std::fmt::Write;
 

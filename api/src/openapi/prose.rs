@@ -8,6 +8,10 @@ use k8s_openapi::kube_aggregator::pkg::apis::apiregistration;
 use k8s_openapi::schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value};
 
+use super::words;
+use crate::resource::{Resource, builtin};
+use crate::types::{Field, Shape, Type};
+
 /// Schemas of the bindings by the names that OpenAPI has for them.
 pub(super) struct Prose(Map<String, Value>);
 
@@ -20,19 +24,36 @@ impl Prose {
     }
 
     /// What a type is.
-    pub(super) fn of_type(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.get("description")?.as_str()
+    pub(super) fn of_type(&self, of: &Type) -> Option<String> {
+        let known = self.0.get(of.name).and_then(description);
+        known.or_else(|| listed(of).map(words::of_list))
     }
 
-    /// What a type's field is for. Where only certain values are valid, these are told, too.
-    pub(super) fn of_field(&self, name: &str, field: &str, values: &[&str]) -> Option<String> {
-        let words = self.0.get(name)?.get("properties")?.get(field)?.get("description")?.as_str()?;
-        if values.is_empty() {
-            return Some(words.to_owned());
+    /// What a type's field is for. Where only certain values are valid, these are told, too; of lists of values the schema
+    /// of their elements tells them.
+    pub(super) fn of_field(&self, of: &Type, field: &Field) -> Option<String> {
+        let words = self.known(of.name, field.json).or_else(|| words::of_list_field(listed(of)?, field.json))?;
+        if field.values.is_empty() || field.shape != Shape::Single {
+            return Some(words);
         }
-        let lines: String = values.iter().map(|value| format!("\n - `\"{value}\"`")).collect();
+        let lines: String = field.values.iter().map(|value| format!("\n - `\"{value}\"`")).collect();
         Some(format!("{words}\n\nPossible enum values:{lines}"))
     }
+
+    /// What the bindings know of a field.
+    fn known(&self, name: &str, field: &str) -> Option<String> {
+        description(self.0.get(name)?.get("properties")?.get(field)?)
+    }
+}
+
+fn description(schema: &Value) -> Option<String> {
+    schema.get("description")?.as_str().map(str::to_owned)
+}
+
+/// The resource that a type is the list of.
+fn listed(of: &Type) -> Option<&'static Resource> {
+    let kind = of.gvk?;
+    builtin().iter().find(|row| [&*row.group, &*row.version, &*row.list_kind] == kind)
 }
 
 fn describe<T: JsonSchema>(schemas: &mut SchemaGenerator) {
@@ -120,18 +141,48 @@ const ROOTS: &[fn(&mut SchemaGenerator)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource;
+    use crate::types;
+
+    fn said(prose: &Prose, name: &str, field: &str) -> Option<String> {
+        let of = types::by_name(name).unwrap();
+        prose.of_field(of, of.field(field).unwrap())
+    }
 
     #[test]
     fn every_kind_and_its_fields_have_words() {
         let prose = Prose::read();
-        for row in resource::builtin() {
-            assert!(prose.of_type(&row.type_name).is_some(), "{}", row.type_name);
+        for row in builtin() {
+            assert!(prose.of_type(row.object_type().unwrap()).is_some(), "{}", row.type_name);
         }
         let pod = "io.k8s.api.core.v1.PodSpec";
-        assert!(prose.of_field(pod, "nodeName", &[]).unwrap().starts_with("NodeName "));
-        let policy = prose.of_field(pod, "restartPolicy", &["Always", "Never"]).unwrap();
-        assert!(policy.ends_with("\n\nPossible enum values:\n - `\"Always\"`\n - `\"Never\"`"), "{policy}");
-        assert_eq!(prose.of_field(pod, "nothing", &[]), None);
+        assert!(said(&prose, pod, "nodeName").unwrap().starts_with("NodeName "));
+        assert_eq!(prose.known(pod, "nothing"), None);
+    }
+
+    #[test]
+    fn valid_values_are_told_of_the_field_that_has_them() {
+        let prose = Prose::read();
+        let policy = said(&prose, "io.k8s.api.core.v1.PodSpec", "restartPolicy").unwrap();
+        let values = "\n\nPossible enum values:\n - `\"Always\"`\n - `\"Never\"`\n - `\"OnFailure\"`";
+        assert!(policy.ends_with(values), "{policy}");
+        let modes = said(&prose, "io.k8s.api.core.v1.PersistentVolumeClaimSpec", "accessModes").unwrap();
+        assert!(!modes.contains("Possible enum values"), "{modes}");
+    }
+
+    #[test]
+    fn lists_have_words() {
+        let prose = Prose::read();
+        for row in builtin().iter().filter(|row| !row.list_kind.is_empty()) {
+            let list = types::type_of(&row.group, &row.version, &row.list_kind).unwrap();
+            assert!(prose.of_type(list).is_some(), "{}", list.name);
+            for field in list.members() {
+                assert!(prose.of_field(list, field).is_some(), "{}.{}", list.name, field.json);
+            }
+        }
+        let pods = "io.k8s.api.core.v1.PodList";
+        assert!(said(&prose, pods, "apiVersion").unwrap().starts_with("APIVersion defines"));
+        assert!(said(&prose, pods, "kind").unwrap().starts_with("Kind is a string value"));
+        assert!(said(&prose, pods, "metadata").unwrap().starts_with("Standard list metadata."));
+        assert!(said(&prose, pods, "items").unwrap().starts_with("List of pods. More info: https://"));
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::operation::Edition;
 use super::prose::Prose;
-use super::{META, schema_name};
+use super::{META, schema_name, words};
 use crate::resource::Resource;
 use crate::types::go_order::in_order;
 use crate::types::{self, Element, Field, ListType, Shape, Type};
@@ -64,16 +64,16 @@ fn custom(row: &Resource, edition: Edition, out: &mut Map<String, Value>) {
         Value::Object(link)
     };
     let text = |words: &str| json!({"type": "string", "description": words});
-    let kinds = || json!({"apiVersion": text(API_VERSION_WORDS), "kind": text(KIND_WORDS)});
+    let kinds = || json!({"apiVersion": text(words::API_VERSION), "kind": text(words::KIND)});
     let mut list = json!({
         "type": "object", "required": ["items"], "properties": kinds(),
-        "description": format!("{} is a list of {}", row.list_kind, row.kind),
+        "description": words::of_list(row),
         "x-kubernetes-group-version-kind": [{"group": row.group, "version": row.version, "kind": row.list_kind}],
     });
-    list["properties"]["metadata"] = meta("ListMeta", LIST_META_WORDS);
+    list["properties"]["metadata"] = meta("ListMeta", words::LIST_META);
     list["properties"]["items"] = json!({
         "type": "array", "items": {"$ref": edition.reference(&name)},
-        "description": format!("List of {}. More info: {CONVENTIONS}", row.resource),
+        "description": words::of_items(row),
     });
     out.insert(format!("{name}List"), list);
     let mut own = row.schema.as_deref().cloned().unwrap_or_else(|| json!({"type": "object"}));
@@ -92,17 +92,11 @@ fn custom(row: &Resource, edition: Edition, out: &mut Map<String, Value>) {
         for (field, schema) in kinds {
             own["properties"][field] = schema;
         }
-        own["properties"]["metadata"] = meta("ObjectMeta", OBJECT_META_WORDS);
+        own["properties"]["metadata"] = meta("ObjectMeta", words::OBJECT_META);
     }
     own["x-kubernetes-group-version-kind"] = gvk;
     out.insert(name, own);
 }
-
-const CONVENTIONS: &str = "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
-const API_VERSION_WORDS: &str = "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources";
-const KIND_WORDS: &str = "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
-const OBJECT_META_WORDS: &str = "Standard object's metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
-const LIST_META_WORDS: &str = "Standard list metadata. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds";
 
 /// An int or string is spelled out for clients that do not know the extension.
 fn spell_unions(schema: &mut Value) {
@@ -142,7 +136,7 @@ fn structure(of: &'static Type, edition: Edition, prose: &Prose) -> Value {
         Some(given) => given_form(given, edition),
         None => Value::Object(members(of, edition, prose)),
     };
-    if let Some(words) = prose.of_type(of.name) {
+    if let Some(words) = prose.of_type(of) {
         out["description"] = words.into();
     }
     out
@@ -160,7 +154,7 @@ fn members(of: &'static Type, edition: Edition, prose: &Prose) -> Map<String, Va
     out.insert("type".into(), "object".into());
     let described = |field: &Field| {
         let mut schema = property(field, edition);
-        let words = prose.of_field(of.name, field.json, &field.values);
+        let words = prose.of_field(of, field);
         schema.extend(words.map(|words| ("description".to_owned(), words.into())));
         edition.enclose(&mut schema);
         (field.json.to_owned(), Value::Object(schema))

@@ -57,6 +57,8 @@ fn schemas_are_put_together_as_kubernetes_does() {
     assert_eq!(template["default"], serde_json::json!({}));
     let containers = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
     assert_eq!(containers["items"], serde_json::json!({"$ref": "#/components/schemas/io.k8s.api.core.v1.Container"}));
+    let metadata = &schemas["io.k8s.api.apps.v1.DeploymentList"]["properties"]["metadata"];
+    assert!(metadata["description"].as_str().unwrap().starts_with("Standard list metadata."), "{metadata}");
     let options = &schemas["io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"]["x-kubernetes-group-version-kind"];
     assert_eq!(*options, serde_json::json!([{"group": "apps", "kind": "DeleteOptions", "version": "v1"}]));
 
