@@ -4,7 +4,6 @@
 //! Every run has a budget, so an expression can be slow but never endless.
 
 use ::cel::common::ast::{IdedExpr, SourceInfo};
-use ::cel::parser::Parser;
 
 mod admission;
 mod builtin;
@@ -13,11 +12,17 @@ mod check;
 mod cost;
 mod depth;
 mod eval;
+mod fields;
+mod format;
 mod identifier;
 mod kube;
 mod lists;
+mod macros;
+mod operators;
+mod outcome;
 mod overloads;
 mod policy;
+mod price;
 mod rules;
 mod schema;
 mod text;
@@ -60,19 +65,27 @@ pub struct CompileError(pub String);
 pub struct Env {
     variables: Vec<(String, Type)>,
     constructed: Vec<&'static str>,
+    binds: bool,
 }
 
 impl Env {
     /// An environment of these variables.
     #[must_use]
     pub fn new(variables: impl IntoIterator<Item = (String, Type)>) -> Self {
-        Self { variables: variables.into_iter().collect(), constructed: Vec::new() }
+        Self { variables: variables.into_iter().collect(), ..Self::default() }
     }
 
     /// Also lets expressions make objects of these types.
     #[must_use]
     pub fn constructing(mut self, types: &[&'static str]) -> Self {
         self.constructed.extend(types);
+        self
+    }
+
+    /// Also lets expressions give a value a name with `cel.bind`, as Kubernetes does for selectors of devices alone.
+    #[must_use]
+    pub fn binding(mut self) -> Self {
+        self.binds = true;
         self
     }
 
@@ -116,7 +129,7 @@ impl Program {
             let why = format!("expression recursion limit exceeded: {}", depth::LIMIT);
             return Err(CompileError(located(text, (1, 1), &why)));
         }
-        let parser = Parser::new().enable_optional_syntax(true).enable_ident_escape_syntax(true);
+        let parser = macros::parser(env.binds);
         let (expression, source) = parser.parse_with_source_info(text).map_err(|errors| {
             let all = errors.errors.iter().map(|error| located(text, error.pos, &error.msg));
             CompileError(all.collect::<Vec<_>>().join("\n"))

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ::cel::common::ast::{
-    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, ListExpr, LiteralValue, MapExpr, SelectExpr, StructExpr,
+    CallExpr, EntryExpr, Expr, IdedExpr, ListExpr, LiteralValue, MapExpr, SelectExpr, StructExpr,
 };
 
-use super::identifier::escaped_word;
-use super::{EvalError, Key, Val, call, overloads};
+use super::fields::{field, has};
+use super::outcome::{Outcome, fail};
+use super::{EvalError, Key, Val, call, overloads, price};
+
+mod loops;
 
 /// What names stand for while an expression runs.
 pub trait Scope {
@@ -24,15 +27,10 @@ pub trait Scope {
 /// One run.
 pub(super) struct Run<'r> {
     scope: &'r dyn Scope,
-    locals: Vec<(String, Val)>,
+    /// What names stand for inside a loop. A value that could not be made fails where it is asked for.
+    locals: Vec<(String, Outcome)>,
     /// Steps that are left.
     pub left: u64,
-}
-
-type Outcome = Result<Val, EvalError>;
-
-fn fail<T>(why: impl Into<String>) -> Result<T, EvalError> {
-    Err(EvalError::Failed(why.into()))
 }
 
 impl<'r> Run<'r> {
@@ -67,14 +65,14 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn local(&self, name: &str) -> Option<&Val> {
+    fn local(&self, name: &str) -> Option<&Outcome> {
         self.locals.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value)
     }
 
     fn ident(&mut self, name: &str) -> Outcome {
         self.spend(1)?;
         if let Some(value) = self.local(name) {
-            return Ok(value.clone());
+            return value.clone();
         }
         match self.scope.variable(name) {
             Some(value) => Ok(value),
@@ -184,7 +182,7 @@ impl<'r> Run<'r> {
         for argument in &call.args {
             values.push(self.eval(argument)?);
         }
-        self.spend(values.iter().map(Val::size).sum::<u64>() / 10)?;
+        self.spend(price::of(&name, &values))?;
         call::call(&name, target.is_some(), values)
     }
 
@@ -222,99 +220,6 @@ impl<'r> Run<'r> {
             _ => fail("no such overload"),
         }
     }
-
-    fn comprehension(&mut self, loops: &ComprehensionExpr) -> Outcome {
-        let range = self.eval(&loops.iter_range)?;
-        let items: Vec<(Val, Val)> = match &range {
-            Val::List(list) if loops.iter_var2.is_some() => {
-                list.iter().enumerate().map(|(at, item)| (Val::Int(at as i64), item.clone())).collect()
-            }
-            Val::List(list) => list.iter().map(|item| (item.clone(), Val::Null)).collect(),
-            Val::Map(map) => map.iter().map(|(key, value)| (key.to_val(), value.clone())).collect(),
-            _ => return fail("no such overload"),
-        };
-        let depth = self.locals.len();
-        let start = self.eval(&loops.accu_init)?;
-        self.locals.push((loops.accu_var.clone(), start));
-        let outcome = self.iterate(loops, items, depth);
-        self.locals.truncate(depth + 1);
-        let result = outcome.and_then(|()| self.eval(&loops.result));
-        self.locals.truncate(depth);
-        result
-    }
-
-    fn iterate(&mut self, loops: &ComprehensionExpr, items: Vec<(Val, Val)>, depth: usize) -> Result<(), EvalError> {
-        // A step may fail; the failure counts only if it is the last word, as with `||` over the elements.
-        let mut failure = None;
-        for (first, second) in items {
-            self.spend(1)?;
-            if failure.is_none() && self.eval(&loops.loop_cond)? == Val::Bool(false) {
-                break;
-            }
-            self.locals.push((loops.iter_var.clone(), first));
-            if let Some(name) = &loops.iter_var2 {
-                self.locals.push((name.clone(), second));
-            }
-            let next = self.step(&loops.loop_step, depth);
-            self.locals.truncate(depth + 1);
-            match next {
-                Ok(value) => {
-                    let decided =
-                        matches!(&value, Val::Bool(_)) && failure.is_some() && is_decisive(&loops.loop_step, &value);
-                    self.locals[depth].1 = value;
-                    if decided {
-                        return Ok(());
-                    }
-                }
-                Err(error) if error != EvalError::Budget && is_logic(&loops.loop_step) => {
-                    failure.get_or_insert(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        failure.map_or(Ok(()), Err)
-    }
-
-    /// The next value of the accumulator; lists grow in place.
-    fn step(&mut self, step: &IdedExpr, depth: usize) -> Outcome {
-        match &step.expr {
-            Expr::Call(call) if call.func_name == "_?_:_" && call.args.len() == 3 => match self.eval(&call.args[0])? {
-                Val::Bool(true) => self.step(&call.args[1], depth),
-                Val::Bool(false) => self.step(&call.args[2], depth),
-                _ => fail("no such overload"),
-            },
-            Expr::Call(call) if call.func_name == "_+_" && self.appends(call, depth) => {
-                let Val::List(more) = self.eval(&call.args[1])? else { return fail("no such overload") };
-                let mut own = std::mem::replace(&mut self.locals[depth].1, Val::Null);
-                if let Val::List(list) = &mut own {
-                    Arc::make_mut(list).extend(more.iter().cloned());
-                }
-                Ok(own)
-            }
-            Expr::Ident(name) if *name == self.locals[depth].0 => {
-                Ok(std::mem::replace(&mut self.locals[depth].1, Val::Null))
-            }
-            _ => self.eval(step),
-        }
-    }
-
-    fn appends(&self, call: &CallExpr, depth: usize) -> bool {
-        let (name, value) = &self.locals[depth];
-        let own = matches!(&call.args[0].expr, Expr::Ident(first) if first == name);
-        own && matches!(value, Val::List(_)) && matches!(call.args[1].expr, Expr::List(_))
-    }
-}
-
-fn is_logic(step: &IdedExpr) -> bool {
-    matches!(&step.expr, Expr::Call(call) if matches!(call.func_name.as_str(), "_&&_" | "_||_"))
-}
-
-fn is_decisive(step: &IdedExpr, value: &Val) -> bool {
-    match &step.expr {
-        Expr::Call(call) if call.func_name == "_&&_" => *value == Val::Bool(false),
-        Expr::Call(call) if call.func_name == "_||_" => *value == Val::Bool(true),
-        _ => false,
-    }
 }
 
 fn is_kind(name: &str) -> bool {
@@ -343,35 +248,5 @@ fn literal_value(literal: &LiteralValue) -> Val {
         LiteralValue::Null => Val::Null,
         LiteralValue::String(text) => Val::text(text.inner()),
         LiteralValue::UInt(number) => Val::Uint(*number.inner()),
-    }
-}
-
-/// A member by its name. Fields that are called like words of the language are kept escaped, but may be named as they
-/// are.
-fn member<'m>(map: &'m BTreeMap<Key, Val>, name: &str) -> Option<&'m Val> {
-    let own = map.get(&Key::Text(Arc::from(name)));
-    own.or_else(|| map.get(&Key::Text(Arc::from(escaped_word(name)?))))
-}
-
-/// A field of a map or an object.
-pub(super) fn field(operand: &Val, name: &str) -> Outcome {
-    match operand {
-        Val::Map(map) => match member(map, name) {
-            Some(value) => Ok(value.clone()),
-            None => fail(format!("no such key: {name}")),
-        },
-        Val::Optional(None) => Ok(Val::Optional(None)),
-        Val::Optional(Some(inner)) => Ok(Val::Optional(field(inner, name).ok().map(Arc::new))),
-        Val::Null => fail(format!("no such key: {name}")),
-        _ => fail("no such overload"),
-    }
-}
-
-fn has(operand: &Val, name: &str) -> Result<bool, EvalError> {
-    match operand {
-        Val::Map(map) => Ok(member(map, name).is_some()),
-        Val::Optional(inner) => Ok(inner.as_ref().is_some_and(|inner| has(inner, name).unwrap_or_default())),
-        Val::Null => Ok(false),
-        _ => fail("no such overload"),
     }
 }

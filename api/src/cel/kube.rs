@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::call::{Outcome, fail};
+use super::outcome::{Outcome, fail};
 use super::{EvalError, Key, Val};
 use crate::names;
 use crate::quantity::{Format, Quantity};
@@ -223,10 +223,13 @@ fn versions(name: &str, values: &[Val]) -> Option<Outcome> {
     })
 }
 
-const FORMATS: [&str; 10] = [
+const FORMATS: [&str; 13] = [
     "dns1123Label",
     "dns1123Subdomain",
     "dns1035Label",
+    "dns1123LabelPrefix",
+    "dns1123SubdomainPrefix",
+    "dns1035LabelPrefix",
     "qualifiedName",
     "labelValue",
     "uri",
@@ -264,6 +267,9 @@ fn format_errors(format: &str, text: &str) -> Vec<String> {
         "dns1123Label" => names::is_dns1123_label(text),
         "dns1123Subdomain" => names::is_dns1123_subdomain(text),
         "dns1035Label" => names::is_dns1035_label(text),
+        "dns1123LabelPrefix" => names::is_dns1123_label(&names::mask_trailing_dash(text)),
+        "dns1123SubdomainPrefix" => names::is_dns1123_subdomain(&names::mask_trailing_dash(text)),
+        "dns1035LabelPrefix" => names::is_dns1035_label(&names::mask_trailing_dash(text)),
         "qualifiedName" => names::is_qualified_name(text),
         "labelValue" => names::is_label_value(text),
         "uri" => named("uri", "invalid URI"),

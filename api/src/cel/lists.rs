@@ -1,9 +1,11 @@
 //! Lists, maps, sets and numbers.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::Val;
-use super::call::{Outcome, call as function, fail, no_overload};
+use super::operators::operator;
+use super::outcome::{Outcome, fail, no_overload};
 
 fn int(number: usize) -> Val {
     Val::Int(i64::try_from(number).unwrap_or(i64::MAX))
@@ -19,26 +21,39 @@ pub(super) fn call(name: &str, values: &[Val]) -> Option<Outcome> {
         ("size", [Val::Bytes(bytes)]) => Ok(int(bytes.len())),
         ("join", [Val::List(list), by @ ..]) => join(list, by),
         ("isSorted", [Val::List(list)]) => {
-            Ok(Val::Bool(list.windows(2).all(|pair| pair[0].compare(&pair[1]).is_some_and(std::cmp::Ordering::is_le))))
+            Ok(Val::Bool(list.windows(2).all(|pair| pair[0].compare(&pair[1]).is_some_and(Ordering::is_le))))
         }
         ("sum", [Val::List(list)]) => sum(list),
-        ("min", [Val::List(list)]) => extreme(list, name, std::cmp::Ordering::is_lt),
-        ("max", [Val::List(list)]) => extreme(list, name, std::cmp::Ordering::is_gt),
+        ("min", [Val::List(list)]) => extreme(list, name, Ordering::is_lt),
+        ("max", [Val::List(list)]) => extreme(list, name, Ordering::is_gt),
         ("indexOf", [Val::List(list), item]) => Ok(list.iter().position(|own| own == item).map_or(Val::Int(-1), int)),
         ("lastIndexOf", [Val::List(list), item]) => {
             Ok(list.iter().rposition(|own| own == item).map_or(Val::Int(-1), int))
         }
-        ("flatten", [Val::List(list)]) => Ok(Val::List(Arc::new(flatten(list, 1)))),
-        ("flatten", [Val::List(list), Val::Int(depth)]) => Ok(Val::List(Arc::new(flatten(list, *depth)))),
+        _ => return lists(name, values).or_else(|| sets(name, values)),
+    })
+}
+
+/// cel-go's own library of lists, and what makes optional values of lists or lists of them.
+fn lists(name: &str, values: &[Val]) -> Option<Outcome> {
+    Some(match (name, values) {
+        ("first", [Val::List(list)]) => Ok(Val::Optional(list.first().cloned().map(Arc::new))),
+        ("last", [Val::List(list)]) => Ok(Val::Optional(list.last().cloned().map(Arc::new))),
+        ("optional.unwrap" | "unwrapOpt", [Val::List(list)]) => unwrapped(list),
+        ("flatten", [Val::List(list)]) => flatten(list, 1),
+        ("flatten", [Val::List(list), Val::Int(depth)]) => flatten(list, *depth),
         ("slice", [Val::List(list), Val::Int(from), Val::Int(to)]) => slice(list, *from, *to),
         ("distinct", [Val::List(list)]) => Ok(Val::list(distinct(list))),
         ("reverse", [Val::List(list)]) => Ok(Val::list(list.iter().rev().cloned())),
-        ("sort", [Val::List(list)]) => {
-            let mut sorted = (**list).clone();
-            sorted.sort_by(|a, b| a.compare(b).unwrap_or(std::cmp::Ordering::Equal));
-            Ok(Val::list(sorted))
-        }
-        ("lists.range", [Val::Int(count)]) => Ok(Val::list((0..(*count).clamp(0, 100_000)).map(Val::Int))),
+        ("sort", [Val::List(list)]) => sorted(list, list),
+        ("@sortByAssociatedKeys", [Val::List(list), Val::List(keys)]) => sorted(list, keys),
+        ("lists.range", [Val::Int(count)]) => Ok(Val::list((0..*count).map(Val::Int))),
+        _ => return None,
+    })
+}
+
+fn sets(name: &str, values: &[Val]) -> Option<Outcome> {
+    Some(match (name, values) {
         ("sets.contains", [Val::List(a), Val::List(b)]) => Ok(Val::Bool(b.iter().all(|item| a.contains(item)))),
         ("sets.intersects", [Val::List(a), Val::List(b)]) => Ok(Val::Bool(b.iter().any(|item| a.contains(item)))),
         ("sets.equivalent", [Val::List(a), Val::List(b)]) => {
@@ -50,10 +65,10 @@ pub(super) fn call(name: &str, values: &[Val]) -> Option<Outcome> {
 
 fn numbers(name: &str, values: &[Val]) -> Option<Outcome> {
     Some(match (name, values) {
-        ("math.greatest", [Val::List(list)]) => extreme(list, "max", std::cmp::Ordering::is_gt),
-        ("math.least", [Val::List(list)]) => extreme(list, "min", std::cmp::Ordering::is_lt),
-        ("math.greatest", list) => extreme(list, "max", std::cmp::Ordering::is_gt),
-        ("math.least", list) => extreme(list, "min", std::cmp::Ordering::is_lt),
+        ("math.greatest", [Val::List(list)]) => extreme(list, "max", Ordering::is_gt),
+        ("math.least", [Val::List(list)]) => extreme(list, "min", Ordering::is_lt),
+        ("math.greatest", list) => extreme(list, "max", Ordering::is_gt),
+        ("math.least", list) => extreme(list, "min", Ordering::is_lt),
         ("math.abs", [Val::Int(number)]) => {
             number.checked_abs().map_or_else(|| fail("integer overflow"), |n| Ok(Val::Int(n)))
         }
@@ -80,10 +95,10 @@ fn join(list: &[Val], by: &[Val]) -> Outcome {
 fn sum(list: &[Val]) -> Outcome {
     let mut items = list.iter().cloned();
     let Some(first) = items.next() else { return Ok(Val::Int(0)) };
-    items.try_fold(first, |sum, item| function("_+_", false, vec![sum, item]))
+    items.try_fold(first, |sum, item| operator("_+_", &[sum, item]).unwrap_or_else(no_overload))
 }
 
-fn extreme(list: &[Val], name: &str, better: fn(std::cmp::Ordering) -> bool) -> Outcome {
+fn extreme(list: &[Val], name: &str, better: fn(Ordering) -> bool) -> Outcome {
     let mut items = list.iter();
     let Some(mut best) = items.next() else { return fail(format!("{name} called on empty list")) };
     for item in items {
@@ -96,21 +111,83 @@ fn extreme(list: &[Val], name: &str, better: fn(std::cmp::Ordering) -> bool) -> 
     Ok(best.clone())
 }
 
-fn flatten(list: &[Val], depth: i64) -> Vec<Val> {
-    let mut out = Vec::new();
+/// The values that are there.
+fn unwrapped(list: &[Val]) -> Outcome {
+    let mut out = Vec::with_capacity(list.len());
     for item in list {
         match item {
-            Val::List(inner) if depth > 0 => out.extend(flatten(inner, depth - 1)),
+            Val::Optional(inner) => out.extend(inner.as_deref().cloned()),
+            other => return fail(format!("value {} is not optional", other.to_text().unwrap_or_default())),
+        }
+    }
+    Ok(Val::list(out))
+}
+
+fn flatten(list: &[Val], depth: i64) -> Outcome {
+    if depth < 0 {
+        return fail("level must be non-negative");
+    }
+    let mut out = Vec::new();
+    flatten_into(&mut out, list, depth);
+    Ok(Val::list(out))
+}
+
+fn flatten_into(out: &mut Vec<Val>, list: &[Val], depth: i64) {
+    for item in list {
+        match item {
+            Val::List(inner) if depth > 0 => flatten_into(out, inner, depth - 1),
             other => out.push(other.clone()),
         }
     }
-    out
 }
 
 fn slice(list: &[Val], from: i64, to: i64) -> Outcome {
-    match (usize::try_from(from), usize::try_from(to)) {
-        (Ok(from), Ok(to)) if from <= to && to <= list.len() => Ok(Val::list(list[from..to].iter().cloned())),
-        _ => fail(format!("cannot slice({from}, {to}), list length is {}", list.len())),
+    let refused = |why: &str| -> Outcome { fail(format!("cannot slice({from}, {to}), {why}")) };
+    let (Ok(start), Ok(end)) = (usize::try_from(from), usize::try_from(to)) else {
+        return refused("negative indexes not supported");
+    };
+    if start > end {
+        return refused("start index must be less than or equal to end index");
+    }
+    match list.get(start..end) {
+        Some(part) => Ok(Val::list(part.iter().cloned())),
+        None => refused(&format!("list is length {}", list.len())),
+    }
+}
+
+/// The elements in the order of their keys.
+fn sorted(list: &[Val], keys: &[Val]) -> Outcome {
+    let Some(first) = keys.first() else { return Ok(Val::list([])) };
+    if !has_order(first) {
+        return fail("list elements must be comparable");
+    }
+    if keys.iter().any(|key| key.type_name() != first.type_name()) {
+        return fail("list elements must have the same type");
+    }
+    let mut pairs: Vec<(&Val, &Val)> = keys.iter().zip(list).collect();
+    pairs.sort_by(|(one, _), (other, _)| in_order(one, other));
+    Ok(Val::list(pairs.into_iter().map(|(_, item)| item.clone())))
+}
+
+fn has_order(value: &Val) -> bool {
+    matches!(
+        value,
+        Val::Bool(_)
+            | Val::Int(_)
+            | Val::Uint(_)
+            | Val::Double(_)
+            | Val::Text(_)
+            | Val::Bytes(_)
+            | Val::Time(_)
+            | Val::Duration(_)
+    )
+}
+
+/// The order of two values of one type. What is no number has a place among them too: sorting needs one.
+fn in_order(one: &Val, other: &Val) -> Ordering {
+    match (one, other) {
+        (Val::Double(one), Val::Double(other)) => one.total_cmp(other),
+        _ => one.compare(other).unwrap_or(Ordering::Equal),
     }
 }
 
@@ -122,4 +199,55 @@ fn distinct(list: &[Val]) -> Vec<Val> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::{holds, run};
+
+    #[test]
+    fn the_ends_of_a_list_may_not_be_there() {
+        holds("x.first().value() == 1 && x.last() == optional.of(3)", json!([1, 2, 3]));
+        holds("!x.first().hasValue() && x.last().orValue(7) == 7", json!([]));
+    }
+
+    #[test]
+    fn lists_of_optional_values_become_lists_of_what_is_there() {
+        holds("optional.unwrap([optional.of(1), optional.none(), optional.of(3)]) == [1, 3]", Value::Null);
+        holds("x.map(k, {'a': 1}[?k]).unwrapOpt() == [1]", json!(["a", "b"]));
+        assert_eq!(run("x.unwrapOpt()", json!([1])).unwrap_err(), "value 1 is not optional");
+        assert!(run("[1].unwrapOpt()", Value::Null).unwrap_err().contains("'unwrapOpt' applied to 'list(int).()'"));
+    }
+
+    #[test]
+    fn parts_of_lists() {
+        holds("x.slice(1, 3) == [2, 3] && x.slice(4, 4) == [] && x.reverse() == [4, 3, 2, 1]", json!([1, 2, 3, 4]));
+        let refused = |from: i64, to: i64| run(&format!("x.slice({from}, {to})"), json!([1])).unwrap_err();
+        assert_eq!(refused(-1, 1), "cannot slice(-1, 1), negative indexes not supported");
+        assert_eq!(refused(1, 0), "cannot slice(1, 0), start index must be less than or equal to end index");
+        assert_eq!(refused(0, 2), "cannot slice(0, 2), list is length 1");
+        holds("x.distinct() == [3, 1, 2] && lists.range(3) == [0, 1, 2]", json!([3, 1, 3, 2, 1]));
+        holds("lists.range(0) == [] && lists.range(-1) == []", Value::Null);
+    }
+
+    #[test]
+    fn lists_are_flattened_as_deep_as_asked() {
+        holds("[[1], [2, 3], []].flatten() == [1, 2, 3] && x.flatten()[1] == [2]", json!([[1], [[2]]]));
+        holds("x.flatten(2) == [1, 2, 3] && x.flatten(0) == x", json!([[1], [[2], 3]]));
+        assert_eq!(run("x.flatten(-1)", json!([])).unwrap_err(), "level must be non-negative");
+        assert!(run("[1].flatten()", Value::Null).unwrap_err().contains("'flatten' applied to 'list(int).()'"));
+    }
+
+    #[test]
+    fn lists_are_sorted_if_their_elements_have_an_order() {
+        holds("x.sort() == [1, 2, 3]", json!([3, 1, 2]));
+        holds("['b', 'a'].sort() == ['a', 'b'] && [true, false].sort() == [false, true]", Value::Null);
+        holds("[2.5, double('NaN'), 1.5, -1.0].sort().slice(0, 3) == [-1.0, 1.5, 2.5]", Value::Null);
+        holds("[duration('1h'), duration('1m')].sort()[0] == duration('1m')", Value::Null);
+        assert_eq!(run("x.sort()", json!([1, "a"])).unwrap_err(), "list elements must have the same type");
+        assert_eq!(run("x.sort()", json!([[1], [2]])).unwrap_err(), "list elements must be comparable");
+        assert!(run("[[1]].sort()", Value::Null).unwrap_err().contains("'sort' applied to 'list(list(int)).()'"));
+    }
 }

@@ -17,8 +17,20 @@ pub(super) fn of(name: &str) -> Option<&'static [Overload]> {
     TABLE.get(name).map(Vec::as_slice)
 }
 
-static TABLE: LazyLock<HashMap<&'static str, Vec<Overload>>> = LazyLock::new(|| {
-    let mut table: HashMap<&'static str, Vec<Overload>> = HashMap::new();
+type Table = HashMap<&'static str, Vec<Overload>>;
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
+    let mut table = Table::new();
+    listed(&mut table);
+    comparisons(&mut table);
+    orders(&mut table);
+    table
+});
+
+/// Kinds whose values have an order among themselves.
+const ORDERED: [&str; 8] = ["bool", "int", "uint", "double", "string", "bytes", "time", "duration"];
+
+fn listed(table: &mut Table) {
     for line in LINES.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let mut words = line.split(' ');
         let (Some(name), Some(parameters), Some(result)) = (words.next(), words.next(), words.next()) else { continue };
@@ -29,26 +41,47 @@ static TABLE: LazyLock<HashMap<&'static str, Vec<Overload>>> = LazyLock::new(|| 
         let parameters = parameters.split(';').filter(|text| *text != "-").map(Type::read).collect();
         table.entry(name).or_default().push(Overload { member, parameters, result: Type::read(result) });
     }
+}
+
+/// What is less than what: values of one kind, and numbers of any.
+fn comparisons(table: &mut Table) {
+    let plain = ORDERED.map(|kind| [kind, kind]);
+    let mixed = [
+        ["int", "uint"],
+        ["int", "double"],
+        ["uint", "int"],
+        ["uint", "double"],
+        ["double", "int"],
+        ["double", "uint"],
+    ];
     for name in ["_<_", "_<=_", "_>_", "_>=_"] {
-        let plain = ["bool", "int", "uint", "double", "string", "bytes", "time", "duration"].map(|kind| [kind, kind]);
-        let mixed = [
-            ["int", "uint"],
-            ["int", "double"],
-            ["uint", "int"],
-            ["uint", "double"],
-            ["double", "int"],
-            ["double", "uint"],
-        ];
-        let all = plain.iter().chain(&mixed);
-        let made = all.map(|pair| Overload {
+        let made = plain.iter().chain(&mixed).map(|pair| Overload {
             member: false,
             parameters: pair.iter().map(|kind| Type::read(kind)).collect(),
             result: Type::Bool,
         });
         table.entry(name).or_default().extend(made);
     }
-    table
-});
+}
+
+/// What lists of values that have an order can do.
+fn orders(table: &mut Table) {
+    let mut add = |name, parameters: Vec<Type>, result| {
+        table.entry(name).or_default().push(Overload { member: true, parameters, result });
+    };
+    for kind in ORDERED.map(Type::read) {
+        let list = Type::list(kind.clone());
+        let any = Type::list(Type::Var('A'));
+        add("min", vec![list.clone()], kind.clone());
+        add("max", vec![list.clone()], kind);
+        add("isSorted", vec![list.clone()], Type::Bool);
+        add("sort", vec![list.clone()], list.clone());
+        add("@sortByAssociatedKeys", vec![any.clone(), list], any);
+    }
+    for kind in ["int", "uint", "double", "duration"].map(Type::read) {
+        add("sum", vec![Type::list(kind.clone())], kind);
+    }
+}
 
 const LINES: &str = "
 _==_ A;A bool
@@ -94,6 +127,8 @@ _[?_] optional<map<A,B>>;A optional<B>
 _?._ dyn;string optional<dyn>
 @in A;list<A> bool
 @in A;map<A,B> bool
+cel.@mapInsert map<A,B>;A;B map<A,B>
+cel.@mapInsert map<A,B>;map<A,B> map<A,B>
 size string int
 size bytes int
 size list<A> int
@@ -185,18 +220,16 @@ matches string;string bool
 .find string;string string
 .findAll string;string list<string>
 .findAll string;string;int list<string>
-.isSorted list<A> bool
-.sum list<A> A
-.min list<A> A
-.max list<A> A
 .indexOf list<A>;A int
 .lastIndexOf list<A>;A int
-.flatten list<A> list<dyn>
-.flatten list<A>;int list<dyn>
+.first list<A> optional<A>
+.last list<A> optional<A>
+.flatten list<list<A>> list<A>
+.flatten list<dyn>;int list<dyn>
 .slice list<A>;int;int list<A>
 .distinct list<A> list<A>
-.sort list<A> list<A>
 .reverse list<A> list<A>
+.unwrapOpt list<optional<A>> list<A>
 lists.range int list<int>
 sets.contains list<A>;list<A> bool
 sets.equivalent list<A>;list<A> bool
@@ -215,6 +248,7 @@ strings.quote string string
 optional.of A optional<A>
 optional.none - optional<A>
 optional.ofNonZeroValue A optional<A>
+optional.unwrap list<optional<A>> list<A>
 .hasValue optional<A> bool
 .value optional<A> A
 .or optional<A>;optional<A> optional<A>
@@ -229,6 +263,7 @@ isURL string bool
 .getQuery kubernetes.URL map<string,list<string>>
 quantity string kubernetes.Quantity
 isQuantity string bool
+sign kubernetes.Quantity int
 .sign kubernetes.Quantity int
 .isGreaterThan kubernetes.Quantity;kubernetes.Quantity bool
 .isLessThan kubernetes.Quantity;kubernetes.Quantity bool
@@ -275,6 +310,9 @@ format.named string optional<kubernetes.NamedFormat>
 format.dns1123Label - kubernetes.NamedFormat
 format.dns1123Subdomain - kubernetes.NamedFormat
 format.dns1035Label - kubernetes.NamedFormat
+format.dns1123LabelPrefix - kubernetes.NamedFormat
+format.dns1123SubdomainPrefix - kubernetes.NamedFormat
+format.dns1035LabelPrefix - kubernetes.NamedFormat
 format.qualifiedName - kubernetes.NamedFormat
 format.labelValue - kubernetes.NamedFormat
 format.uri - kubernetes.NamedFormat
@@ -290,6 +328,8 @@ jsonpatch.escapeKey string string
 .subresource kubernetes.authorization.ResourceCheck;string kubernetes.authorization.ResourceCheck
 .namespace kubernetes.authorization.ResourceCheck;string kubernetes.authorization.ResourceCheck
 .name kubernetes.authorization.ResourceCheck;string kubernetes.authorization.ResourceCheck
+.fieldSelector kubernetes.authorization.ResourceCheck;string kubernetes.authorization.ResourceCheck
+.labelSelector kubernetes.authorization.ResourceCheck;string kubernetes.authorization.ResourceCheck
 .check kubernetes.authorization.PathCheck;string kubernetes.authorization.Decision
 .check kubernetes.authorization.ResourceCheck;string kubernetes.authorization.Decision
 .allowed kubernetes.authorization.Decision bool

@@ -20,7 +20,7 @@ pub(super) fn run(text: &str, x: Value) -> Result<Val, String> {
     program.eval(&scope, &mut CALL_BUDGET.clone()).map_err(|error| error.to_string())
 }
 
-fn holds(text: &str, x: Value) {
+pub(super) fn holds(text: &str, x: Value) {
     let found = run(text, x);
     assert!(found == Ok(Val::Bool(true)), "{text}: {:?}", found.map(|value| value.to_json()));
 }
@@ -53,6 +53,17 @@ fn libraries() {
     holds("sets.contains([1, 2], [2]) && [3, 1].max() == 3 && math.greatest(1, 2) == 2", json!(0));
     holds("'%s has %d'.format(['a', 3]) == 'a has 3' && semver('1.2.3').minor() == 2", json!(0));
     holds("!format.dns1123Label().validate('A').hasValue() == false", json!(0));
+    holds("sign(quantity('-1')) == -1 && sign(quantity('1k')) == 1", json!(0));
+}
+
+#[test]
+fn prefixes_of_names_may_end_in_a_dash() {
+    for kind in ["dns1123Label", "dns1123Subdomain", "dns1035Label"] {
+        let of = |kind: &str, name: &str| format!("format.{kind}().validate('{name}').hasValue()");
+        let prefix = format!("{kind}Prefix");
+        holds(&format!("{} && !{}", of(kind, "a-"), of(&prefix, "a-")), json!(0));
+        holds(&format!("format.named('{prefix}').value() == format.{prefix}() && {}", of(&prefix, "AA-")), json!(0));
+    }
 }
 
 #[test]

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use base64::Engine;
 use regex::Regex;
 
-use super::call::{Outcome, fail, no_overload};
-use super::{EvalError, Key, Val};
+use super::format::filled;
+use super::outcome::{Outcome, fail};
+use super::{EvalError, Val};
 use crate::field::go_quote;
 
 /// Compiled patterns that a thread keeps.
@@ -74,7 +75,7 @@ pub(super) fn call(name: &str, values: &[Val]) -> Option<Outcome> {
             substring(own, *from, i64::try_from(own.chars().count()).unwrap_or(i64::MAX))
         }
         ("substring", [Val::Int(from), Val::Int(to)]) => substring(own, *from, *to),
-        ("format", [Val::List(arguments)]) => format(own, arguments),
+        ("format", [Val::List(arguments)]) => filled(own, arguments),
         ("base64.decode", []) => match base64::engine::general_purpose::STANDARD.decode(&**own) {
             Ok(bytes) => Ok(Val::Bytes(bytes.into())),
             Err(_) => fail("illegal base64 data"),
@@ -139,63 +140,5 @@ fn substring(own: &str, from: i64, to: i64) -> Outcome {
         }
         (Ok(start), Ok(end)) => fail(format!("index out of range: {}", if start > length { start } else { end })),
         _ => fail(format!("index out of range: {}", if from < 0 { from } else { to })),
-    }
-}
-
-fn format(own: &str, arguments: &[Val]) -> Outcome {
-    let mut out = String::new();
-    let mut given = arguments.iter();
-    let mut chars = own.chars();
-    while let Some(c) = chars.next() {
-        if c != '%' {
-            out.push(c);
-            continue;
-        }
-        let mut precision = None;
-        let mut verb = chars.next();
-        if verb == Some('.') {
-            let digits: String = chars.clone().take_while(char::is_ascii_digit).collect();
-            chars.by_ref().take(digits.len()).for_each(drop);
-            precision = digits.parse::<usize>().ok();
-            verb = chars.next();
-        }
-        let Some(verb) = verb else { return fail("unexpected end of format string") };
-        if verb == '%' {
-            out.push('%');
-            continue;
-        }
-        let Some(value) = given.next() else { return fail("index out of range") };
-        out.push_str(&verbed(verb, precision, value)?);
-    }
-    Ok(Val::text(out))
-}
-
-fn verbed(verb: char, precision: Option<usize>, value: &Val) -> Result<String, EvalError> {
-    Ok(match (verb, value) {
-        ('s', value) => shown(value),
-        ('d', Val::Int(_) | Val::Uint(_)) => value.to_text().unwrap_or_default(),
-        ('f', Val::Double(number)) => format!("{number:.*}", precision.unwrap_or(6)),
-        #[expect(clippy::cast_precision_loss, reason = "a format of floats")]
-        ('f', Val::Int(number)) => format!("{:.*}", precision.unwrap_or(6), *number as f64),
-        ('e', Val::Double(number)) => format!("{number:.*e}", precision.unwrap_or(6)),
-        ('b', Val::Int(number)) => format!("{number:b}"),
-        ('b', Val::Bool(flag)) => u8::from(*flag).to_string(),
-        ('x', Val::Int(number)) => format!("{number:x}"),
-        ('X', Val::Int(number)) => format!("{number:X}"),
-        ('x', Val::Text(text)) => text.bytes().map(|byte| format!("{byte:02x}")).collect(),
-        ('o', Val::Int(number)) => format!("{number:o}"),
-        _ => return no_overload(),
-    })
-}
-
-fn shown(value: &Val) -> String {
-    match value {
-        Val::List(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(", ")),
-        Val::Map(map) => {
-            let pair = |(key, value): (&Key, &Val)| format!("{}: {}", shown(&key.to_val()), shown(value));
-            format!("{{{}}}", map.iter().map(pair).collect::<Vec<_>>().join(", "))
-        }
-        Val::Null => "null".to_owned(),
-        other => other.to_text().unwrap_or_default(),
     }
 }

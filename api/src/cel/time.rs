@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::Val;
-use super::call::{Outcome, fail};
+use super::outcome::{Outcome, fail};
 
 const SECOND: i64 = 1_000_000_000;
 

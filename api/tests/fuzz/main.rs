@@ -138,7 +138,7 @@ impl Scope for One {
 #[test]
 fn cel() {
     fuzz("cel", &seeds::CEL, |data| {
-        let env = Env::new([("x".to_owned(), Type::Dyn)]);
+        let env = Env::new([("x".to_owned(), Type::Dyn)]).binding();
         let Ok(program) = Program::compile(&text(data), &env) else { return };
         let object = json!({"a": [1, 2, 3], "s": "text", "m": {"k": "v"}, "n": null, "f": 1.5});
         let outcome = program.eval(&One(Val::from_json(&object)), &mut CALL_BUDGET.clone());

@@ -54,7 +54,7 @@ pub(crate) static QUANTITIES: [&[u8]; 9] = [
     b"123456789012345678901234567890Ei",
 ];
 
-pub(crate) static CEL: [&[u8]; 9] = [
+pub(crate) static CEL: [&[u8]; 11] = [
     b"x.a.all(i, i > 0) && x.s.size() < 10 || has(x.m.k)",
     b"x.a.map(i, i * 2).filter(j, j > 2).exists_one(k, k == 4) ? 'yes' : \"no\"",
     b"x.s.matches('^[a-z]+$') && x.s.replace('e', 'ee').split('e').join('-').contains('t')",
@@ -63,6 +63,8 @@ pub(crate) static CEL: [&[u8]; 9] = [
     b"cel.bind(v, [1, 2.0, 3u, b'x', null, {'a': 1}], v.size() == 6 && v[5].a == 1)",
     b"x.?m.?k.orValue('d') + '%s %d %.2f'.format(['a', 1, 2.5])",
     b"[3, 1, 2].sort().reverse().slice(0, 2).sum() + [[1], [2]].flatten()[0]",
+    b"x.m.transformMap(k, v, v + '!').transformList(k, v, k != '', [k, v]).flatten().sort().last().optMap(l, l.size())",
+    b"x.a.sortBy(i, -i).first().value() == 3 && x.a.all(i, v, lists.range(v).size() > i) && [x.?s].unwrapOpt() == ['text']",
     b"optional.of(1).hasValue() && ip('10.0.0.1').isGlobalUnicast() && cidr('10.0.0.0/8').containsIP('10.1.1.1')",
 ];
 

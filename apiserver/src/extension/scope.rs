@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use mainstay_api::cel::{Env, EvalError, Host, Program, Scope, Type, Val, authorizer};
+use mainstay_api::selector::FieldSelector;
 use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::{Shared, matching, review, text};
 use crate::admission::Attributes;
-use crate::authn::UserInfo;
 use crate::authz::{Authorizer, AuthzAttributes};
 use crate::registry::Row;
+use crate::user::UserInfo;
 
 /// Steps that all expressions of one policy may take on one request.
 const BUDGET: u64 = 10_000_000;
@@ -83,7 +84,7 @@ impl<'r> Review<'r> {
             subresource: request.subresource.to_owned(),
             namespace: request.namespace.to_owned(),
             name: matching::name(request).to_owned(),
-            path: String::new(),
+            ..Asked::default()
         };
         Self {
             programs: &shared.programs,
@@ -192,6 +193,14 @@ struct Asked {
     namespace: String,
     name: String,
     path: String,
+    field_selector: String,
+}
+
+impl Asked {
+    /// A selector that cannot be read limits nothing, so that more has to be allowed.
+    fn select(&mut self, selector: String) {
+        self.field_selector = if FieldSelector::parse(&selector).is_ok() { selector } else { String::new() };
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -231,7 +240,7 @@ impl Asker {
             name: &asked.name,
             path: &asked.path,
             is_resource: self.step != Step::Path,
-            field_selector: "",
+            field_selector: &asked.field_selector,
         });
         Val::Host(Arc::new(Decided { allowed: verdict.allowed, reason: verdict.reason }))
     }
@@ -273,6 +282,9 @@ impl Host for Asker {
             (Step::Resource, "subresource") => self.then(Step::Resource, |asked| asked.subresource = first),
             (Step::Resource, "namespace") => self.then(Step::Resource, |asked| asked.namespace = first),
             (Step::Resource, "name") => self.then(Step::Resource, |asked| asked.name = first),
+            (Step::Resource, "fieldSelector") => self.then(Step::Resource, |asked| asked.select(first)),
+            // Nobody here decides by labels.
+            (Step::Resource, "labelSelector") => self.then(Step::Resource, |_| {}),
             (Step::Path | Step::Resource, "check") => self.check(&first),
             _ => return None,
         }))
@@ -297,5 +309,51 @@ impl Host for Decided {
             "error" => Val::text(""),
             _ => return None,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::testing::Objects;
+
+    /// Whether a node may do what an expression asks for.
+    fn allowed(expression: &str) -> bool {
+        let role = serde_json::json!({"metadata": {"name": "system:node"}, "rules": [
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]});
+        let roles = Objects(vec![("rbac.authorization.k8s.io", "clusterroles", role)]);
+        let node =
+            UserInfo { name: "system:node:n1".into(), groups: vec!["system:nodes".into()], ..UserInfo::default() };
+        let asker = Asker {
+            authorizer: Arc::new(Authorizer::new(Arc::new(roles))),
+            user: node,
+            asked: Asked::default(),
+            step: Step::Root,
+        };
+        let program = Program::compile(expression, &environment()).unwrap();
+        let mut budget = BUDGET;
+        program.eval(&Alone(asker), &mut budget) == Ok(Val::Bool(true))
+    }
+
+    struct Alone(Asker);
+
+    impl Scope for Alone {
+        fn variable(&self, name: &str) -> Option<Val> {
+            (name == "authorizer").then(|| Val::Host(Arc::new(self.0.clone())))
+        }
+    }
+
+    #[test]
+    fn selectors_are_part_of_what_is_asked() {
+        let pods = |selector: &str| {
+            allowed(&format!("authorizer.group('').resource('pods'){selector}.check('list').allowed()"))
+        };
+        assert!(!pods(""));
+        assert!(pods(".fieldSelector('spec.nodeName=n1')"));
+        assert!(pods(".fieldSelector('spec.nodeName=n1').labelSelector('a=b,!c')"));
+        assert!(!pods(".fieldSelector('spec.nodeName=n2')"));
+        assert!(!pods(".labelSelector('spec.nodeName=n1')"));
+        // What cannot be read is left out.
+        assert!(!pods(".fieldSelector('spec.nodeName=n1,nonsense')"));
     }
 }

@@ -1,0 +1,39 @@
+//! Fields of values.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::identifier::escaped_word;
+use super::outcome::{Outcome, fail};
+use super::{EvalError, Key, Val};
+
+/// A member by its name. Fields that are called like words of the language are kept escaped, but may be named as they
+/// are.
+fn member<'m>(map: &'m BTreeMap<Key, Val>, name: &str) -> Option<&'m Val> {
+    let own = map.get(&Key::Text(Arc::from(name)));
+    own.or_else(|| map.get(&Key::Text(Arc::from(escaped_word(name)?))))
+}
+
+/// A field of a map or an object.
+pub(super) fn field(operand: &Val, name: &str) -> Outcome {
+    match operand {
+        Val::Map(map) => match member(map, name) {
+            Some(value) => Ok(value.clone()),
+            None => fail(format!("no such key: {name}")),
+        },
+        Val::Optional(None) => Ok(Val::Optional(None)),
+        Val::Optional(Some(inner)) => Ok(Val::Optional(field(inner, name).ok().map(Arc::new))),
+        Val::Null => fail(format!("no such key: {name}")),
+        _ => fail("no such overload"),
+    }
+}
+
+/// Whether there is such a field.
+pub(super) fn has(operand: &Val, name: &str) -> Result<bool, EvalError> {
+    match operand {
+        Val::Map(map) => Ok(member(map, name).is_some()),
+        Val::Optional(inner) => Ok(inner.as_ref().is_some_and(|inner| has(inner, name).unwrap_or_default())),
+        Val::Null => Ok(false),
+        _ => fail("no such overload"),
+    }
+}
