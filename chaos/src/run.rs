@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use crate::check::leaks::{self, Holdings};
 use crate::check::{Violation, acknowledged, availability, conserved, identity, linearizable, one_leader, watched};
 use crate::cluster::Cluster;
-use crate::expectation::{Measured, Observer};
+use crate::expectation::Measured;
 use crate::fault::{self, Dice};
+use crate::observer::Observer;
 use crate::page::Timeline;
 use crate::report::{FaultRecord, Report, measured_line, millis};
 use crate::scenario::{Scenario, Step};
@@ -23,8 +24,9 @@ use crate::workload::{ACCOUNTS, Finished, Notes, Workload};
 
 /// Ordinary work before, between and after faults.
 const CALM: Duration = Duration::from_millis(1500);
-/// How long what the workload made may take to go.
+/// How long what the workload made may take to go, and to be gone from memory; and as much for each object.
 const LEFT_LIMIT: Duration = Duration::from_secs(90);
+const LEFT_LIMIT_OBJECT: Duration = Duration::from_millis(1);
 /// How long the first acknowledged write after a fault is waited for.
 const WRITE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -52,17 +54,18 @@ pub async fn run(
     let faults = course.faults;
     let finished = workload.finish().await?;
     let objects = finished.notes.acknowledged.lock().len();
-    let left = leaks::check(&before, &left_over(&before, cluster).await?, objects);
+    let left = left_over(&before, cluster, objects).await?;
     Ok(judge(scenario, seed, faults, &finished, left))
 }
 
-/// What is there once the workload's objects have gone, or do not go.
-async fn left_over(before: &Holdings, cluster: &Cluster) -> Result<Holdings> {
-    let until = Instant::now() + LEFT_LIMIT;
+/// What is still there when the time is over in which `objects` objects have to go.
+async fn left_over(before: &Holdings, cluster: &Cluster, objects: usize) -> Result<Vec<Violation>> {
+    let limit = LEFT_LIMIT + LEFT_LIMIT_OBJECT * u32::try_from(objects).unwrap_or(u32::MAX);
+    let until = Instant::now() + limit;
     loop {
-        let now = Holdings::of(cluster, &cluster.file()?);
-        if now.settled(before) || Instant::now() > until {
-            return Ok(now);
+        let left = leaks::check(before, &Holdings::of(cluster, &cluster.file()?));
+        if left.is_empty() || Instant::now() > until {
+            return Ok(left);
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -7,7 +7,7 @@ mod resource;
 mod snapshot;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mainstay_store::{Freshness, ListQuery, Revision, StoreError};
 use parking_lot::RwLock;
@@ -23,6 +23,8 @@ pub use snapshot::Snapshot;
 
 /// How long a read waits for the caches to catch up with the store.
 const CATCH_UP: Duration = Duration::from_secs(3);
+/// Between looks for what lists by pages have left behind.
+const TIDY: Duration = Duration::from_secs(5);
 /// Between tries to begin again after the store refused a watch.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -58,6 +60,7 @@ impl Caches {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = feed.follow(revision) => {}
+                () = feed.tidy() => {}
             }
         });
         Ok(caches)
@@ -159,6 +162,15 @@ impl Caches {
             {
                 from = revision;
             }
+        }
+    }
+
+    /// Lets go what lists by pages have left behind, also of resources that nobody changes any more.
+    async fn tidy(&self) {
+        loop {
+            tokio::time::sleep(TIDY).await;
+            let caches: Vec<Arc<ResourceCache>> = self.by_resource.read().values().cloned().collect();
+            caches.iter().for_each(|cache| cache.forget_idle(Instant::now()));
         }
     }
 

@@ -11,8 +11,8 @@ use super::snapshot::Snapshot;
 
 /// Lists under way at once whose moments are kept; of older ones, pages come from the store's history.
 const KEPT: usize = 16;
-/// A moment that no page was asked of for so long is let go.
-const IDLE: Duration = Duration::from_secs(60);
+/// A moment that no page was asked of for so long is let go: it keeps every object that has gone since.
+const IDLE: Duration = Duration::from_secs(20);
 
 struct Moment {
     revision: Revision,

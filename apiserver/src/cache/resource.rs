@@ -109,6 +109,11 @@ impl ResourceCache {
         self.pages.at(revision)
     }
 
+    /// Lets go the views that nobody has asked for in a while.
+    pub fn forget_idle(&self, now: Instant) {
+        self.pages.forget_idle(now);
+    }
+
     /// One object.
     pub fn get(&self, key: &[u8]) -> Option<Arc<CachedObject>> {
         self.state.read().snapshot.objects.get(key).cloned()
@@ -116,7 +121,6 @@ impl ResourceCache {
 
     /// Applies a change and tells the watchers.
     pub fn apply(&self, event: &Event) {
-        self.pages.forget_idle(Instant::now());
         let mut state = self.state.write();
         let previous = state.snapshot.objects.get(&event.key).cloned();
         // An event's bytes are a piece of a log entry, or of a message with many of them, which would be kept with them.
@@ -203,6 +207,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn event(revision: u64, name: &str, node: &str, kind: EventKind) -> Event {
@@ -234,6 +240,20 @@ mod tests {
         let backlog = cache.subscribe(Scope::All, Some(Revision(6))).backlog.map(|events| events.len());
         assert_eq!(backlog, Some(1));
         assert!(cache.subscribe(Scope::All, Some(Revision(4))).backlog.is_none());
+    }
+
+    #[test]
+    fn the_views_of_pages_go_also_when_nothing_changes() {
+        let cache = ResourceCache::new(false, Revision(0));
+        cache.apply(&event(1, "a", "", EventKind::Created));
+        let (view, object) = (cache.snapshot(), Arc::downgrade(&cache.get(b"/pods\0ns\0a").unwrap()));
+        cache.keep(view.revision, &view);
+        drop(view);
+        cache.apply(&event(2, "a", "", EventKind::Deleted));
+        cache.state.write().ring.clear();
+        assert!(object.upgrade().is_some(), "the next page shows it");
+        cache.forget_idle(Instant::now() + Duration::from_secs(60));
+        assert!(object.upgrade().is_none());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Who owns whom, as far as the informers have seen. Memory only.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use mainstay_client::Target;
@@ -13,7 +14,8 @@ pub(crate) const ORPHAN: &str = "orphan";
 /// An object in the graph.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
-    pub(crate) target: Target,
+    /// Shared by all of a kind.
+    pub(crate) target: Arc<Target>,
     pub(crate) namespace: String,
     pub(crate) name: String,
     pub(crate) uid: String,
@@ -23,7 +25,7 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    pub(crate) fn new(target: &Target, meta: &ObjectMeta) -> Self {
+    pub(crate) fn new(target: &Arc<Target>, meta: &ObjectMeta) -> Self {
         Item {
             target: target.clone(),
             namespace: namespace(meta).to_owned(),
@@ -116,7 +118,7 @@ mod tests {
         let owners =
             owner.map(|o| OwnerReference { uid: o.into(), block_owner_deletion: Some(true), ..Default::default() });
         Item {
-            target: Target::new("", "v1", "pods"),
+            target: Arc::new(Target::new("", "v1", "pods")),
             namespace: "x".into(),
             name: uid.into(),
             uid: uid.into(),

@@ -84,7 +84,7 @@ impl GarbageCollector {
 
     fn start(&self, target: Target, stop: &CancellationToken) -> (Store<MetadataObject>, CancellationToken) {
         let mut informer = Informer::of_metadata(&self.world.client, target.clone());
-        let (graph, queue) = (self.graph.clone(), self.queue.clone());
+        let (graph, queue, target) = (self.graph.clone(), self.queue.clone(), Arc::new(target));
         informer.on_change(move |change| {
             let affected = match change {
                 Change::Deleted(object) => graph.lock().remove(uid(&object.metadata)),
@@ -113,7 +113,7 @@ impl GarbageCollector {
     }
 
     fn api(&self, item: &Item) -> DynamicApi {
-        DynamicApi::namespaced(self.world.client.clone(), item.target.clone(), &item.namespace)
+        DynamicApi::namespaced(self.world.client.clone(), Target::clone(&item.target), &item.namespace)
     }
 
     async fn foreground(&self, item: &Item) -> Result<Next, Error> {
