@@ -27,7 +27,10 @@ pub mod pki;
 pub mod registry;
 mod rest;
 mod server;
+mod startup;
 pub mod strategy;
+mod turns;
+pub mod user;
 
 mod api_server;
 

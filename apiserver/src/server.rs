@@ -18,6 +18,7 @@ use tonic::body::Body;
 use crate::authn::PeerCertificate;
 use crate::dispatch::Dispatch;
 use crate::gate::Remote;
+use crate::turns::Turns;
 
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -77,10 +78,12 @@ async fn connection(
     let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let peer = certificate.map(|der| PeerCertificate::new(Bytes::copy_from_slice(der.as_ref())));
+    let turns = Turns::default();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (dispatch, peer) = (dispatch.clone(), peer.clone());
+        let (dispatch, peer, arrived) = (dispatch.clone(), peer.clone(), turns.arrived());
         // The future is large, and hyper moves it about before it is polled.
         Box::pin(async move {
+            arrived.turn().await;
             Ok::<Response<Body>, std::convert::Infallible>(dispatch.answer(with_peer(request, peer, remote)).await)
         })
     });

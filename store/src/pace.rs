@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long it takes to serve one watcher, about, with what the watcher itself does on the same machine.
-const TURN: Duration = Duration::from_micros(20);
+/// About twice what it takes to serve one watcher, with what the watcher itself does on the same machine.
+const TURN: Duration = Duration::from_micros(40);
 /// Nobody waits longer, however many there are.
-const LONGEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_millis(50);
 /// Timers are no finer.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -20,7 +20,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Waits for the turn of one of so many watchers, 10 ms at the most.
+    /// Waits for the turn of one of so many watchers, 50 ms at the most.
     pub async fn turn(&mut self, watchers: usize) {
         let pause = self.pause(watchers, Instant::now());
         if !pause.is_zero() {
@@ -48,8 +48,8 @@ mod tests {
         let served = |before: u64| Pace { served: Some(now - Duration::from_millis(before)) };
         assert_eq!(Pace::default().pause(1000, now), Duration::ZERO);
         assert_eq!(served(0).pause(10, now), Duration::ZERO);
-        assert_eq!(served(0).pause(100, now), Duration::from_millis(2));
-        assert_eq!(served(1).pause(100, now), Duration::from_millis(1));
+        assert_eq!(served(0).pause(100, now), Duration::from_millis(4));
+        assert_eq!(served(1).pause(100, now), Duration::from_millis(3));
         assert_eq!(served(5).pause(100, now), Duration::ZERO);
         assert_eq!(served(0).pause(1_000_000, now), LONGEST);
     }
