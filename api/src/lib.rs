@@ -5,6 +5,7 @@ pub mod cel;
 pub mod convert;
 pub mod decode;
 pub mod defaults;
+pub mod devices;
 pub mod discovery;
 pub mod field;
 pub mod meta;

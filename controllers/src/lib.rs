@@ -8,6 +8,7 @@ mod claim;
 mod cron_job;
 mod daemon_set;
 mod deployment;
+mod device_claims;
 mod disruption;
 mod endpoint_slice;
 mod endpoints;
@@ -28,6 +29,7 @@ mod replica_set;
 mod runner;
 mod service;
 mod service_account;
+mod slice;
 mod stateful_set;
 mod taint_eviction;
 mod world;
@@ -136,6 +138,9 @@ fn enlist(
     crew.add(4, |world, queue| endpoints::EndpointObjects::new(world, informers, queue));
     crew.add(4, |world, queue| taint_eviction::TaintEviction::new(world, informers, queue));
     crew.add(2, |world, queue| certificates::CertificateRequests::new(world, informers, queue, config.signer.clone()));
+    crew.add(4, |world, queue| device_claims::ClaimMaker::new(world, informers, queue));
+    crew.add(4, |world, queue| device_claims::ClaimReleaser::new(world, informers, queue));
+    crew.add(1, |world, queue| device_claims::DeviceEviction::new(world, informers, queue));
     crew.add(2, |world, queue| policy_status::PolicyStatus::new(world, informers, queue));
     crew.add(4, |world, queue| namespace::Namespaces::new(world, informers, queue));
     crew.add(2, |world, queue| {

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, ResourceQuota, ResourceQuotaStatus, Service};
+use k8s_openapi::api::resource::v1::ResourceClaim;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Wire;
 use mainstay_api::quantity::{Format, Quantity};
-use mainstay_api::resource;
+use mainstay_api::{devices, resource};
 use mainstay_client::{DynamicApi, Error, Key, ListParams, Target, object_key};
 
 use crate::claim::absent_is_fine;
@@ -59,6 +60,13 @@ impl Quotas {
         informers.services.on_change(move |change| wakes(namespace(&change.object().metadata)));
         let wakes = wake(world, queue);
         informers.claims.on_change(move |change| wakes(namespace(&change.object().metadata)));
+        let wakes = wake(world, queue);
+        informers.device_claims.on_change(move |change| {
+            // What a claim asks for never changes.
+            if !matches!(change, mainstay_client::Change::Updated { .. }) {
+                wakes(namespace(&change.object().metadata));
+            }
+        });
         Quotas { world: world.clone() }
     }
 
@@ -82,6 +90,7 @@ impl Quotas {
         }
         self.world.services.in_namespace(space).iter().for_each(|service| add(service_cost(service)));
         self.world.claims.in_namespace(space).iter().for_each(|claim| add(claim_cost(claim)));
+        self.world.device_claims.in_namespace(space).iter().for_each(|claim| add(self.device_cost(claim)));
         let seen = ["pods", "services", "persistentvolumeclaims"];
         for (key, target) in hard.keys().filter_map(|key| counted(key).map(|target| (key, target))) {
             if target.group.is_empty() && seen.contains(&target.resource.as_str()) {
@@ -92,6 +101,11 @@ impl Quotas {
             used.insert(key.clone(), whole(count));
         }
         Ok((used, recount))
+    }
+
+    fn device_cost(&self, claim: &ResourceClaim) -> Amounts {
+        let extended = |class: &str| self.world.device_classes.find("", class)?.spec.extended_resource_name.clone();
+        devices::cost(claim, extended).into_iter().map(|(name, number)| (name, whole(number))).collect()
     }
 
     async fn count(&self, space: &str, target: &Target) -> Result<i64, Error> {

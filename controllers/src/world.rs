@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::resource::v1::{DeviceClass, ResourceClaim, ResourceClaimTemplate, ResourceSlice};
 use mainstay_client::{Api, Client, EventRecorder, EventSource, Informer, Object, Store};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,10 @@ use crate::meta::owner_index;
 pub(crate) const BY_OWNER: &str = "owner";
 /// Finds pods by their node.
 pub(crate) const BY_NODE: &str = "node";
+/// Finds pods by the claims of devices that they use, as namespace/name.
+pub(crate) const BY_CLAIM: &str = "claim";
+/// Finds claims of devices and what drivers offer by the pool, as driver/name.
+pub(crate) const BY_POOL: &str = "pool";
 /// Finds endpoint slices by their service, as namespace/name.
 pub(crate) const BY_SERVICE: &str = "service";
 
@@ -81,6 +86,10 @@ informers! {
     service_accounts: ServiceAccount = owned,
     certificate_requests: CertificateSigningRequest = owned,
     admission_policies: ValidatingAdmissionPolicy = owned,
+    device_claims: ResourceClaim = device_claims,
+    device_slices: ResourceSlice = device_slices,
+    device_classes: DeviceClass = owned,
+    claim_templates: ResourceClaimTemplate = owned,
 }
 
 fn owned<K: Object>(client: &Client) -> Informer<K> {
@@ -88,11 +97,20 @@ fn owned<K: Object>(client: &Client) -> Informer<K> {
 }
 
 fn pods(client: &Client) -> Informer<Pod> {
-    owned::<Pod>(client).index(BY_NODE, |pod| vec![crate::pod::node_name(pod).to_owned()])
+    let by_node = owned::<Pod>(client).index(BY_NODE, |pod| vec![crate::pod::node_name(pod).to_owned()]);
+    by_node.index(BY_CLAIM, crate::device_claims::claim_index)
 }
 
 fn slices(client: &Client) -> Informer<EndpointSlice> {
-    owned::<EndpointSlice>(client).index(BY_SERVICE, crate::endpoint_slice::service_index)
+    owned::<EndpointSlice>(client).index(BY_SERVICE, crate::slice::service_index)
+}
+
+fn device_claims(client: &Client) -> Informer<ResourceClaim> {
+    owned::<ResourceClaim>(client).index(BY_POOL, crate::device_claims::pools_of_claim)
+}
+
+fn device_slices(client: &Client) -> Informer<ResourceSlice> {
+    owned::<ResourceSlice>(client).index(BY_POOL, crate::device_claims::pool_of_slice)
 }
 
 impl World {

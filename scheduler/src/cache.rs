@@ -3,112 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Node, Pod, PodAffinityTerm};
+use k8s_openapi::api::core::v1::{Node, Pod};
 use mainstay_api::selector::LabelSelector;
 
+use crate::devices::Devices;
+use crate::pod::{Labels, PodInfo, has_node};
 use crate::resources::Resources;
-use crate::terms::{PodTerm, Terms};
-
-/// Labels of an object.
-pub type Labels = BTreeMap<String, String>;
-
-/// A pod with what filters and scores ask of it, computed once.
-#[derive(Clone, Debug)]
-pub struct PodInfo {
-    /// The pod.
-    pub pod: Arc<Pod>,
-    /// What it needs.
-    pub request: Resources,
-    /// What it counts as in scores.
-    pub score_request: Resources,
-    /// Ports that it wants of its node: protocol, address, port.
-    pub host_ports: Vec<HostPort>,
-    /// Its rules about other pods.
-    pub terms: Terms,
-}
-
-/// A port of the node that a pod occupies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostPort {
-    protocol: String,
-    address: String,
-    port: i32,
-}
-
-impl HostPort {
-    /// Whether both cannot be on one node: an unspecified address takes the port on all.
-    #[must_use]
-    pub fn conflicts_with(&self, other: &Self) -> bool {
-        let any = |address: &str| address.is_empty() || address == "0.0.0.0";
-        let same_address = self.address == other.address || any(&self.address) || any(&other.address);
-        self.port == other.port && self.protocol == other.protocol && same_address
-    }
-}
-
-impl PodInfo {
-    /// Computes what is asked later.
-    #[must_use]
-    pub fn new(pod: Arc<Pod>) -> Self {
-        Self {
-            request: Resources::of_pod(&pod),
-            score_request: Resources::of_pod_for_scores(&pod),
-            host_ports: host_ports(&pod),
-            terms: Terms::of(&pod),
-            pod,
-        }
-    }
-
-    /// Its namespace.
-    #[must_use]
-    pub fn namespace(&self) -> &str {
-        self.pod.metadata.namespace.as_deref().unwrap_or_default()
-    }
-
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.pod.metadata.name.as_deref().unwrap_or_default()
-    }
-
-    /// Its uid.
-    #[must_use]
-    pub fn uid(&self) -> &str {
-        self.pod.metadata.uid.as_deref().unwrap_or_default()
-    }
-
-    /// Its labels.
-    #[must_use]
-    pub fn labels(&self) -> &Labels {
-        static NONE: Labels = Labels::new();
-        self.pod.metadata.labels.as_ref().unwrap_or(&NONE)
-    }
-
-    /// The uid of the controller that owns it.
-    #[must_use]
-    pub fn controller(&self) -> Option<&str> {
-        let owners = self.pod.metadata.owner_references.as_ref()?;
-        owners.iter().find(|owner| owner.controller == Some(true)).map(|owner| owner.uid.as_str())
-    }
-
-    /// Its priority; 0 where none is set.
-    #[must_use]
-    pub fn priority(&self) -> i32 {
-        self.pod.spec.as_ref().and_then(|spec| spec.priority).unwrap_or_default()
-    }
-}
-
-fn host_ports(pod: &Pod) -> Vec<HostPort> {
-    let Some(spec) = &pod.spec else { return Vec::new() };
-    let sidecars = spec.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));
-    let ports = spec.containers.iter().chain(sidecars).flat_map(|container| container.ports.iter().flatten());
-    ports
-        .filter_map(|port| {
-            let number = port.host_port.filter(|number| *number > 0)?;
-            let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".to_owned());
-            Some(HostPort { protocol, address: port.host_ip.clone().unwrap_or_default(), port: number })
-        })
-        .collect()
-}
+use crate::terms::PodTerm;
 
 /// A node and what is on it.
 #[derive(Clone, Debug)]
@@ -182,7 +83,7 @@ impl NodeInfo {
     }
 }
 
-/// Nodes, their pods, and the labels of namespaces. Pods that have been given a node count there at once ("assumed"),
+/// Nodes, their pods, the labels of namespaces, and devices. Pods that have been given a node count there at once ("assumed"),
 /// before the API has confirmed it.
 #[derive(Clone, Debug, Default)]
 pub struct Cache {
@@ -192,6 +93,7 @@ pub struct Cache {
     /// Where each pod counts, by uid.
     places: HashMap<String, String>,
     namespaces: HashMap<String, Labels>,
+    devices: Devices,
 }
 
 impl Cache {
@@ -275,6 +177,28 @@ impl Cache {
         true
     }
 
+    /// A pod that counts on a node, but is not known to be bound to it.
+    #[must_use]
+    pub fn assumed(&self, uid: &str) -> Option<&Arc<PodInfo>> {
+        let node = self.places.get(uid)?;
+        let pods = match self.nodes.get(node) {
+            Some(info) => &info.pods,
+            None => self.homeless.get(node)?,
+        };
+        pods.get(uid).filter(|pod| !has_node(&pod.pod))
+    }
+
+    /// Devices, and the claims of them.
+    #[must_use]
+    pub fn devices(&self) -> &Devices {
+        &self.devices
+    }
+
+    /// The same, to be changed.
+    pub fn devices_mut(&mut self) -> &mut Devices {
+        &mut self.devices
+    }
+
     /// Adds or changes a namespace's labels.
     pub fn set_namespace(&mut self, name: &str, labels: Labels) {
         self.namespaces.insert(name.to_owned(), labels);
@@ -288,14 +212,11 @@ impl Cache {
     /// Whether a term about other pods speaks of this pod.
     #[must_use]
     pub fn matches(&self, term: &PodTerm, pod: &PodInfo) -> bool {
-        term.selects(pod, |namespace, selector: &LabelSelector| {
+        term.selects(pod.namespace(), pod.labels(), |namespace, selector: &LabelSelector| {
             self.namespaces.get(namespace).is_some_and(|labels| selector.matches(labels))
         })
     }
 }
-
-/// A term of the API together with its weight, where it is a preference.
-pub(crate) type Weighted<'a> = (i32, &'a PodAffinityTerm);
 
 #[cfg(test)]
 mod tests {
@@ -315,6 +236,17 @@ mod tests {
     }
 
     #[test]
+    fn pods_are_assumed_until_they_are_bound_wherever_their_node_is() {
+        let mut cache = cache(vec![node("n1", &json!({}), &json!({}))], vec![]);
+        cache.assume(Arc::new(PodInfo::new(Arc::new(pod("{}")))), "n1");
+        assert!(cache.assumed("p").is_some());
+        cache.remove_node("n1");
+        assert!(cache.assumed("p").is_some());
+        cache.set_pod(&Arc::new(pod(r#"{"nodeName":"n1"}"#)));
+        assert!(cache.assumed("p").is_none());
+    }
+
+    #[test]
     fn a_pod_seen_before_its_node_counts_once_the_node_comes() {
         let mut cache = cache(vec![], vec![pod(r#"{"nodeName":"n1"}"#)]);
         cache.set_node(Arc::new(node("n1", &json!({}), &json!({}))));
@@ -322,12 +254,5 @@ mod tests {
         cache.remove_node("n1");
         cache.set_node(Arc::new(node("n1", &json!({}), &json!({}))));
         assert_eq!(cache.node("n1").unwrap().requested.pods, 1);
-    }
-
-    #[test]
-    fn ports_conflict_by_address() {
-        let port = |address: &str| HostPort { protocol: "TCP".into(), address: address.into(), port: 80 };
-        assert!(port("").conflicts_with(&port("10.0.0.1")));
-        assert!(!port("10.0.0.1").conflicts_with(&port("10.0.0.2")));
     }
 }

@@ -1,16 +1,32 @@
 //! The decision for one pod: filter, score, choose; or say why not, and whom to remove.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use crate::cache::{Cache, NodeInfo, PodInfo};
+use k8s_openapi::api::resource::v1::ResourceClaim;
+
+use crate::cache::{Cache, NodeInfo};
+use crate::devices::{Assignment, Obstacle};
 use crate::filter::{Filters, Refusal, Rule};
+use crate::pod::PodInfo;
 use crate::score::scores;
 
+const NO_CLAIMS: &str = "no new claims to deallocate";
+const NOT_HELPFUL: &str = "Preemption is not helpful for scheduling";
+const NEVER_PREEMPTS: &str = "not eligible due to preemptionPolicy=Never";
+
 /// What becomes of a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
-    /// It goes to this node.
-    Bind(String),
+    /// It goes to a node.
+    Bind {
+        /// The node's name.
+        node: String,
+        /// Its claims, with the devices that they get there.
+        devices: Vec<Assignment>,
+    },
+    /// Its claims are not there yet, or about to get devices for another pod: nobody has to be told.
+    NotYet,
     /// No node takes it.
     Unschedulable {
         /// In Kubernetes' words.
@@ -19,6 +35,8 @@ pub enum Decision {
         rules: BTreeSet<Rule>,
         /// Pods of lower priority that make room on a node when they go.
         preempt: Option<Preemption>,
+        /// A claim of the pod that should give back devices that are of no use.
+        deallocate: Option<Arc<ResourceClaim>>,
     },
 }
 
@@ -37,8 +55,14 @@ pub fn decide(pod: &PodInfo, cache: &Cache, pick: impl FnOnce(usize) -> usize) -
     let Some(filters) = Filters::new(pod, cache) else {
         return unschedulable("pod has no spec".to_owned(), BTreeSet::new());
     };
+    if filters.obstacle() == Some(&Obstacle::NotYet) {
+        return Decision::NotYet;
+    }
     if cache.node_count() == 0 {
         return unschedulable("no nodes available to schedule pods".to_owned(), BTreeSet::from([Rule::NodeName]));
+    }
+    if let Some(Obstacle::Never(why)) = filters.obstacle() {
+        return hopeless(pod, why, cache.node_count());
     }
     let mut fitting = Vec::new();
     let mut refusals = Vec::new();
@@ -51,18 +75,35 @@ pub fn decide(pod: &PodInfo, cache: &Cache, pick: impl FnOnce(usize) -> usize) -
     if fitting.is_empty() {
         return explain(pod, &filters, &refusals);
     }
-    Decision::Bind(best(pod, &fitting, cache, pick).name().to_owned())
+    let node = best(pod, &filters, &fitting, cache, pick);
+    Decision::Bind { node: node.name().to_owned(), devices: filters.assign(node) }
 }
 
 fn unschedulable(message: String, rules: BTreeSet<Rule>) -> Decision {
-    Decision::Unschedulable { message, rules, preempt: None }
+    Decision::Unschedulable { message, rules, preempt: None, deallocate: None }
 }
 
-fn best<'a>(pod: &PodInfo, nodes: &[&'a NodeInfo], cache: &Cache, pick: impl FnOnce(usize) -> usize) -> &'a NodeInfo {
+/// The pod's claims are in the way of it on all nodes.
+fn hopeless(pod: &PodInfo, why: &str, nodes: usize) -> Decision {
+    let preemption = match may_preempt(pod) {
+        true => availability(nodes, std::iter::repeat_n(NOT_HELPFUL, nodes)),
+        false => NEVER_PREEMPTS.to_owned(),
+    };
+    let message = format!("0/{nodes} nodes are available: {why}. {NO_CLAIMS}, preemption: {preemption}.");
+    unschedulable(message, BTreeSet::from([Rule::Devices]))
+}
+
+fn best<'a>(
+    pod: &PodInfo,
+    filters: &Filters<'_>,
+    nodes: &[&'a NodeInfo],
+    cache: &Cache,
+    pick: impl FnOnce(usize) -> usize,
+) -> &'a NodeInfo {
     if let [only] = nodes {
         return only;
     }
-    let scores = scores(pod, nodes, cache);
+    let scores = scores(pod, nodes, cache, |node| filters.devices_preference(node));
     let highest = scores.iter().max();
     let equal: Vec<_> = (0..nodes.len()).filter(|i| Some(&scores[*i]) == highest).collect();
     nodes[equal[pick(equal.len()).min(equal.len() - 1)]]
@@ -72,12 +113,26 @@ fn explain(pod: &PodInfo, filters: &Filters<'_>, refusals: &[(&NodeInfo, Refusal
     let rules = refusals.iter().map(|(_, refusal)| refusal.rule).collect();
     let reasons = refusals.iter().flat_map(|(_, refusal)| refusal.reasons.iter().map(String::as_str));
     let summary = availability(refusals.len(), reasons);
+    let without_devices = refusals.iter().filter(|(_, refusal)| refusal.rule == Rule::Devices);
+    let deallocate = filters.to_deallocate(without_devices.map(|(node, _)| *node));
     let preempt = preemption(pod, filters, refusals);
     let message = match &preempt {
         Some(_) => format!("{summary}."),
-        None => format!("{summary}. no new claims to deallocate, preemption: {}.", unhelpful(pod, refusals)),
+        None => {
+            let claims = claims_word(filters.has_claims(), deallocate.is_some());
+            format!("{summary}. {claims}, preemption: {}.", unhelpful(pod, refusals))
+        }
     };
-    Decision::Unschedulable { message, rules, preempt }
+    Decision::Unschedulable { message, rules, preempt, deallocate }
+}
+
+/// What was tried with the pod's claims, in Kubernetes' words.
+fn claims_word(has_claims: bool, deallocates: bool) -> &'static str {
+    match (has_claims, deallocates) {
+        (_, true) => "deallocation of ResourceClaim completed",
+        (true, false) => "still not schedulable",
+        (false, false) => NO_CLAIMS,
+    }
 }
 
 /// "0/3 nodes are available: 1 Insufficient cpu, 2 …".
@@ -93,11 +148,11 @@ fn availability<'a>(nodes: usize, reasons: impl Iterator<Item = &'a str>) -> Str
 
 fn unhelpful(pod: &PodInfo, refusals: &[(&NodeInfo, Refusal)]) -> String {
     if !may_preempt(pod) {
-        return "not eligible due to preemptionPolicy=Never".to_owned();
+        return NEVER_PREEMPTS.to_owned();
     }
     let word = |refusal: &Refusal| match refusal.preemption_helps {
         true => "No preemption victims found for incoming pod",
-        false => "Preemption is not helpful for scheduling",
+        false => NOT_HELPFUL,
     };
     availability(refusals.len(), refusals.iter().map(|(_, refusal)| word(refusal)))
 }
@@ -163,12 +218,12 @@ mod tests {
     #[test]
     fn the_fitting_node_is_chosen() {
         let decision = decide(&info(asking("p", "1", "")), &cache(two_nodes(), vec![]), |_| 0);
-        assert_eq!(decision, Decision::Bind("b".into()));
+        assert_eq!(decision, Decision::Bind { node: "b".into(), devices: vec![] });
     }
 
     #[test]
     fn the_message_counts_reasons_in_order() {
-        let Decision::Unschedulable { message, rules, preempt } =
+        let Decision::Unschedulable { message, rules, preempt, .. } =
             decide(&info(asking("p", "5", "")), &cache(two_nodes(), vec![]), |_| 0)
         else {
             panic!("nothing should fit")
@@ -205,5 +260,50 @@ mod tests {
             panic!("nothing should fit")
         };
         assert_eq!(preempt, Some(Preemption { node: "b".into(), victims: vec!["low".into()] }));
+    }
+
+    /// What is decided for a pod with the claim "c" of this status.
+    fn with_claim(spec: &serde_json::Value, status: &serde_json::Value) -> Decision {
+        let mut cache = cache(vec![node("b", &json!({}), &json!({}))], vec![]);
+        let claim =
+            json!({"metadata": {"name": "c", "namespace": "default", "uid": "c"}, "spec": spec, "status": status});
+        cache.devices_mut().set_claim(Arc::new(serde_json::from_value(claim).unwrap()));
+        decide(&info(asking("p", "1", r#","resourceClaims":[{"name":"c","resourceClaimName":"c"}]"#)), &cache, |_| 0)
+    }
+
+    fn message(decision: &Decision) -> &str {
+        let Decision::Unschedulable { message, .. } = decision else { panic!("nothing should fit") };
+        message
+    }
+
+    #[test]
+    fn pods_wait_for_their_claims() {
+        let pod = info(asking("p", "1", r#","resourceClaims":[{"name":"c","resourceClaimName":"c"}]"#));
+        assert_eq!(decide(&pod, &cache(two_nodes(), vec![]), |_| 0), Decision::NotYet);
+        let Decision::Bind { devices, .. } = with_claim(&json!({}), &json!({"allocation": {}})) else {
+            panic!("the claim is there")
+        };
+        assert_eq!(devices.len(), 1);
+    }
+
+    #[test]
+    fn claims_explain_themselves() {
+        let no_class = json!({"devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "no"}}]}});
+        assert_eq!(
+            message(&with_claim(&no_class, &json!(null))),
+            "0/1 nodes are available: request r: device class no does not exist. no new claims to deallocate, \
+             preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+        );
+        let by_name = json!([{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["x"]}]}]);
+        let elsewhere = json!({"nodeSelector": {"nodeSelectorTerms": by_name}});
+        let idle = with_claim(&json!({}), &json!({"allocation": elsewhere}));
+        assert_eq!(
+            message(&idle),
+            "0/1 nodes are available: 1 resourceclaim not available on the node. deallocation of ResourceClaim completed, \
+             preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+        );
+        let user = json!([{"resource": "pods", "name": "other", "uid": "other"}]);
+        let used = with_claim(&json!({}), &json!({"allocation": elsewhere, "reservedFor": user}));
+        assert!(message(&used).contains(". still not schedulable, preemption: "));
     }
 }

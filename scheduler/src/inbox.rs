@@ -5,9 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
+use k8s_openapi::api::resource::v1::{DeviceClass, ResourceClaim, ResourceSlice};
 use mainstay_client::Change;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use crate::devices;
 
 /// The newest state, or `None` once it is gone.
 type Newest<K> = HashMap<String, Option<Arc<K>>>;
@@ -21,6 +24,14 @@ pub(crate) struct News {
     pub pods: Newest<Pod>,
     /// By name.
     pub namespaces: Newest<Namespace>,
+    /// By namespace/name.
+    pub claims: Newest<ResourceClaim>,
+    /// By name.
+    pub classes: Newest<DeviceClass>,
+    /// By name.
+    pub slices: Newest<ResourceSlice>,
+    /// Uids of claims that were not given the devices that they were to get.
+    pub refused: Vec<String>,
     /// Uids of pods whose binding failed.
     pub unbound: Vec<String>,
 }
@@ -46,6 +57,25 @@ impl Inbox {
     pub(crate) fn namespace(&self, change: &Change<Namespace>) {
         let name = change.object().metadata.name.clone().unwrap_or_default();
         self.tell(|news| news.namespaces.insert(name, newest(change)));
+    }
+
+    pub(crate) fn claim(&self, change: &Change<ResourceClaim>) {
+        let key = devices::key(&change.object().metadata);
+        self.tell(|news| news.claims.insert(key, newest(change)));
+    }
+
+    pub(crate) fn class(&self, change: &Change<DeviceClass>) {
+        let name = change.object().metadata.name.clone().unwrap_or_default();
+        self.tell(|news| news.classes.insert(name, newest(change)));
+    }
+
+    pub(crate) fn slice(&self, change: &Change<ResourceSlice>) {
+        let name = change.object().metadata.name.clone().unwrap_or_default();
+        self.tell(|news| news.slices.insert(name, newest(change)));
+    }
+
+    pub(crate) fn refused(&self, claim_uid: &str) {
+        self.tell(|news| news.refused.push(claim_uid.to_owned()));
     }
 
     pub(crate) fn unbound(&self, uid: &str) {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::cache::PodInfo;
 use crate::filter::Rule;
+use crate::pod::PodInfo;
 
 /// After the first failure; doubled with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -22,6 +22,8 @@ pub enum Happening {
     PodPlaced,
     /// A pod left its node.
     PodGone,
+    /// Claims, or the devices that there are, changed.
+    Devices,
 }
 
 impl Happening {
@@ -31,6 +33,7 @@ impl Happening {
             Self::Node => true,
             Self::PodPlaced => matches!(rule, Rule::PodAffinity | Rule::Spread),
             Self::PodGone => matches!(rule, Rule::PodAffinity | Rule::Spread | Rule::Fit | Rule::Ports),
+            Self::Devices => rule == Rule::Devices,
         }
     }
 }
@@ -43,6 +46,8 @@ enum Place {
     Pausing(Instant),
     /// Until something happens that concerns one of these rules.
     SetAside { rules: BTreeSet<Rule>, since: Instant },
+    /// The same, and then there is no pause: the pod was not tried.
+    Held { rules: BTreeSet<Rule>, since: Instant },
 }
 
 /// Higher priority first, then first come.
@@ -103,6 +108,12 @@ impl Queue {
         self.insert(Waiting { pod, place, attempts: attempts.saturating_add(1), tried: now });
     }
 
+    /// Sets a pod aside that cannot be tried yet.
+    pub fn hold(&mut self, pod: Arc<PodInfo>, attempts: u32, rules: BTreeSet<Rule>, now: Instant) {
+        let place = Place::Held { rules, since: now };
+        self.insert(Waiting { pod, place, attempts, tried: now });
+    }
+
     /// Tries a pod again after a pause: something failed that is not about the pod.
     pub fn retry(&mut self, pod: Arc<PodInfo>, attempts: u32, now: Instant) {
         let attempts = attempts.saturating_add(1);
@@ -112,12 +123,15 @@ impl Queue {
 
     /// Something happened: pods that it may help are tried again, once their pause is over.
     pub fn wake(&mut self, happening: Happening) {
-        let helped = self.pods.iter_mut().filter_map(|(_, waiting)| match &waiting.place {
-            Place::SetAside { rules, .. } if rules.iter().any(|rule| happening.concerns(*rule)) => Some(waiting),
-            _ => None,
-        });
-        for waiting in helped {
-            waiting.place = Place::Pausing(waiting.tried + pause(waiting.attempts));
+        let concerned = |rules: &BTreeSet<Rule>| rules.iter().any(|rule| happening.concerns(*rule));
+        for waiting in self.pods.values_mut() {
+            match &waiting.place {
+                Place::SetAside { rules, .. } if concerned(rules) => {
+                    waiting.place = Place::Pausing(waiting.tried + pause(waiting.attempts));
+                }
+                Place::Held { rules, .. } if concerned(rules) => waiting.place = Place::Pausing(waiting.tried),
+                _ => {}
+            }
         }
     }
 
@@ -127,7 +141,7 @@ impl Queue {
         let due = |waiting: &Waiting| match &waiting.place {
             Place::Ready(_) => None,
             Place::Pausing(until) => Some(*until),
-            Place::SetAside { since, .. } => Some(*since + SET_ASIDE_LIMIT),
+            Place::SetAside { since, .. } | Place::Held { since, .. } => Some(*since + SET_ASIDE_LIMIT),
         };
         self.pods.values().filter_map(due).min()
     }
@@ -136,7 +150,7 @@ impl Queue {
         let due = |waiting: &Waiting| match &waiting.place {
             Place::Ready(_) => false,
             Place::Pausing(until) => *until <= now,
-            Place::SetAside { since, .. } => *since + SET_ASIDE_LIMIT <= now,
+            Place::SetAside { since, .. } | Place::Held { since, .. } => *since + SET_ASIDE_LIMIT <= now,
         };
         let uids: Vec<_> = self.pods.iter().filter(|(_, w)| due(w)).map(|(uid, _)| uid.clone()).collect();
         for uid in uids {
@@ -209,6 +223,16 @@ mod tests {
         assert_eq!(pop(&mut queue, now), None);
         assert_eq!(queue.next_due(), Some(now + FIRST_PAUSE));
         assert_eq!(pop(&mut queue, now + FIRST_PAUSE), Some("a".into()));
+    }
+
+    #[test]
+    fn a_pod_that_was_not_tried_wakes_at_once() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        queue.hold(waiting("a", 0), 3, BTreeSet::from([Rule::Devices]), now);
+        queue.wake(Happening::PodGone);
+        assert_eq!(pop(&mut queue, now), None);
+        queue.wake(Happening::Devices);
+        assert_eq!(queue.pop(now).map(|(_, attempts)| attempts), Some(3));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use k8s_openapi::api::core::v1::PodSpec;
 
-use crate::cache::{Cache, NodeInfo, PodInfo};
+use crate::cache::{Cache, NodeInfo};
 use crate::filter::{node_preference, same_owner_on, unwanted_taints};
+use crate::pod::PodInfo;
 
 /// The best score of one rule.
 const MAX: i64 = 100;
@@ -14,11 +15,12 @@ const LEAST_ALLOCATED: i64 = 1;
 const NODE_AFFINITY: i64 = 2;
 const POD_AFFINITY: i64 = 2;
 const SPREAD: i64 = 2;
+const DEVICES: i64 = 2;
 const TAINTS: i64 = 3;
 
-/// The sum of all scores for each node, in the order given.
+/// The sum of all scores for each node, in the order given; `devices` says how much the pod would like its devices there.
 #[must_use]
-pub fn scores(pod: &PodInfo, nodes: &[&NodeInfo], cache: &Cache) -> Vec<i64> {
+pub fn scores(pod: &PodInfo, nodes: &[&NodeInfo], cache: &Cache, devices: impl Fn(&NodeInfo) -> i64) -> Vec<i64> {
     let Some(spec) = &pod.pod.spec else { return vec![0; nodes.len()] };
     let rules = [
         (LEAST_ALLOCATED, each(nodes, |node| least_allocated(pod, node))),
@@ -27,6 +29,7 @@ pub fn scores(pod: &PodInfo, nodes: &[&NodeInfo], cache: &Cache) -> Vec<i64> {
         (TAINTS, least_is_best(each(nodes, |node| taints(spec, node)))),
         (SPREAD, least_is_best(each(nodes, |node| same_owner_on(node, pod)))),
         (POD_AFFINITY, most_is_best(each(nodes, |node| company(pod, node, cache)))),
+        (DEVICES, of_the_most(each(nodes, devices))),
     ];
     (0..nodes.len()).map(|i| rules.iter().map(|(weight, scores)| weight * scores[i]).sum()).collect()
 }
@@ -46,6 +49,12 @@ fn most_is_best(raw: Vec<i64>) -> Vec<i64> {
 
 fn least_is_best(raw: Vec<i64>) -> Vec<i64> {
     most_is_best(raw.into_iter().map(|value| -value).collect())
+}
+
+/// Raw numbers as shares of the highest; nothing where it is nothing.
+fn of_the_most(raw: Vec<i64>) -> Vec<i64> {
+    let most = raw.iter().copied().max().unwrap_or(0).max(1);
+    raw.into_iter().map(|value| MAX * value / most).collect()
 }
 
 fn taints(spec: &PodSpec, node: &NodeInfo) -> i64 {
@@ -95,7 +104,7 @@ mod tests {
 
     fn best(cache: &Cache, pod: &PodInfo) -> String {
         let nodes: Vec<_> = cache.nodes().collect();
-        let scores = scores(pod, &nodes, cache);
+        let scores = scores(pod, &nodes, cache, |_| 0);
         let best = (0..nodes.len()).max_by_key(|i| scores[*i]).unwrap();
         nodes[best].name().to_owned()
     }
@@ -142,5 +151,7 @@ mod tests {
     fn equal_numbers_score_nothing() {
         assert_eq!(most_is_best(vec![5, 5]), [0, 0]);
         assert_eq!(least_is_best(vec![0, 4]), [100, 0]);
+        assert_eq!(of_the_most(vec![8, 7]), [100, 87]);
+        assert_eq!(of_the_most(vec![0, 0]), [0, 0]);
     }
 }

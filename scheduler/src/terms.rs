@@ -1,10 +1,13 @@
 //! A pod's rules about other pods (inter-pod affinity and anti-affinity), compiled once.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::{Pod, PodAffinityTerm};
 use mainstay_api::selector::LabelSelector;
 use serde_json::{Value, json};
 
-use crate::cache::{PodInfo, Weighted};
+/// A term of the API together with its weight, where it is a preference.
+type Weighted<'a> = (i32, &'a PodAffinityTerm);
 
 /// One term: which pods it speaks of, and what "the same place" means.
 #[derive(Clone, Debug)]
@@ -69,12 +72,16 @@ impl PodTerm {
         }
     }
 
-    /// Whether it speaks of this pod; `namespace_matches` knows the labels of namespaces.
-    pub fn selects(&self, pod: &PodInfo, namespace_matches: impl Fn(&str, &LabelSelector) -> bool) -> bool {
-        let namespace = pod.namespace();
+    /// Whether it speaks of a pod of this namespace with these labels; `namespace_matches` knows namespaces' labels.
+    pub fn selects(
+        &self,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+        namespace_matches: impl Fn(&str, &LabelSelector) -> bool,
+    ) -> bool {
         let in_namespace = self.namespaces.iter().any(|name| name == namespace)
             || self.namespace_selector.as_ref().is_some_and(|selector| namespace_matches(namespace, selector));
-        in_namespace && self.selector.matches(pod.labels())
+        in_namespace && self.selector.matches(labels)
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use serde_json::{Value, json};
 
-use crate::cache::{Cache, PodInfo};
+use crate::cache::Cache;
+use crate::pod::PodInfo;
 
 /// A pod named "p" in "default" with this spec.
 pub(crate) fn pod(spec: &str) -> Pod {

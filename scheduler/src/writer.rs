@@ -4,11 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::resource::v1::ResourceClaim;
 use mainstay_client::{Api, Client, DeleteOptions, EventRecorder, EventType, Patch};
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::binder::Binder;
+use crate::devices::{Assignment, key};
 use crate::inbox::Inbox;
 
 /// Bindings in one transaction.
@@ -23,6 +27,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(crate) enum Order {
     /// A pod gets its node.
     Bind { pod: Arc<Pod>, node: String },
+    /// A pod gets its node, after its claims got their devices.
+    BindWithDevices { pod: Arc<Pod>, node: String, devices: Vec<Assignment> },
+    /// A claim gives back devices that are of no use.
+    Deallocate { claim: Arc<ResourceClaim> },
     /// No node takes it.
     Unschedulable { pod: Arc<Pod>, message: String },
     /// It may not be scheduled yet.
@@ -38,12 +46,17 @@ pub(crate) struct Writer {
     events: EventRecorder,
     inbox: Arc<Inbox>,
     orders: mpsc::Receiver<Order>,
+    binder: Binder,
+    /// Bindings that take their time.
+    binding: JoinSet<()>,
 }
 
 impl Writer {
     pub(crate) fn new(client: Client, events: EventRecorder, inbox: Arc<Inbox>) -> (Self, mpsc::Sender<Order>) {
         let (send, orders) = mpsc::channel(QUEUE);
-        (Self { pods: Api::all(client.clone()), client, events, inbox, orders }, send)
+        let binder = Binder::new(&client, events.clone(), inbox.clone());
+        let pods = Api::all(client.clone());
+        (Self { pods, client, events, inbox, orders, binder, binding: JoinSet::new() }, send)
     }
 
     pub(crate) async fn run(mut self, stop: CancellationToken) {
@@ -59,6 +72,7 @@ impl Writer {
             for order in others {
                 self.write(order).await;
             }
+            while self.binding.try_join_next().is_some() {}
         }
     }
 
@@ -106,13 +120,17 @@ impl Writer {
     }
 
     fn announce(&self, pod: &Pod, node: &str) {
-        let message = format!("Successfully assigned {} to {node}", path(pod));
+        let message = format!("Successfully assigned {} to {node}", key(&pod.metadata));
         self.events.event(pod, EventType::Normal, "Scheduled", message);
     }
 
-    async fn write(&self, order: Order) {
+    async fn write(&mut self, order: Order) {
         match order {
             Order::Bind { .. } => {}
+            Order::BindWithDevices { pod, node, devices } => {
+                self.binding.spawn(self.binder.clone().bind(pod, node, devices));
+            }
+            Order::Deallocate { claim } => self.binder.deallocate(&claim).await,
             Order::Unschedulable { pod, message } => {
                 self.condition(&pod, "Unschedulable", &message).await;
                 self.events.event(&*pod, EventType::Warning, "FailedScheduling", message);
@@ -165,11 +183,7 @@ impl Writer {
     }
 }
 
-async fn within<T>(call: impl Future<Output = mainstay_client::Result<T>>) -> mainstay_client::Result<T> {
+/// The outcome of a call, which has so long at the most.
+pub(crate) async fn within<T>(call: impl Future<Output = mainstay_client::Result<T>>) -> mainstay_client::Result<T> {
     tokio::time::timeout(LIMIT, call).await.unwrap_or(Err(mainstay_client::Error::Timeout(LIMIT)))
-}
-
-fn path(pod: &Pod) -> String {
-    let meta = &pod.metadata;
-    format!("{}/{}", meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
 }

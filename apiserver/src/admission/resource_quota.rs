@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mainstay_api::meta;
+use k8s_openapi::api::resource::v1::ResourceClaim;
 use mainstay_api::quantity::Quantity;
 use mainstay_api::status::ApiResult;
+use mainstay_api::{devices, meta};
 use serde_json::Value;
 
 use super::usage::{self, Amounts};
@@ -168,6 +169,7 @@ fn cost(request: &Attributes<'_>, object: &Value) -> Amounts {
         ("", "pods") => pod_cost(object, &mut cost),
         ("", "services") => service_cost(object, &mut cost),
         ("", "persistentvolumeclaims") => claim_cost(object, &mut cost),
+        ("resource.k8s.io", "resourceclaims") => device_cost(request, object, &mut cost),
         _ => {}
     }
     cost
@@ -223,6 +225,17 @@ fn claim_cost(claim: &Value, cost: &mut Amounts) {
         cost.insert(format!("{class}.storageclass.storage.k8s.io/persistentvolumeclaims"), one());
         cost.insert(format!("{class}.storageclass.storage.k8s.io/requests.storage"), storage);
     }
+}
+
+/// The devices that a claim may get.
+fn device_cost(request: &Attributes<'_>, claim: &Value, cost: &mut Amounts) {
+    let Ok(claim) = serde_json::from_value::<ResourceClaim>(claim.clone()) else { return };
+    let extended = |class: &str| {
+        let class = request.reader.get("resource.k8s.io", "deviceclasses", "", class)?;
+        class.pointer("/spec/extendedResourceName").and_then(Value::as_str).map(str::to_owned)
+    };
+    let count = |number| Quantity::new(number, mainstay_api::quantity::Format::DecimalSi);
+    cost.extend(devices::cost(&claim, extended).into_iter().map(|(name, number)| (name, count(number))));
 }
 
 /// A quota with scopes is about the pods and claims that match all of them.

@@ -25,6 +25,8 @@ pub(super) fn authorize(reader: &dyn Reader, attributes: &AuthzAttributes<'_>) -
         ("storage.k8s.io", "csinodes") => {
             own_name(attributes, node, "can only access CSINode with the same name as the requesting node")
         }
+        ("resource.k8s.io", "resourceclaims") => device_claim(reader, attributes, node),
+        ("resource.k8s.io", "resourceslices") => own_slice(reader, attributes, node),
         _ if serves_rules(attributes) => Outcome::Allowed,
         _ => Outcome::ByRole,
     };
@@ -142,6 +144,52 @@ fn own_name(attributes: &AuthzAttributes<'_>, node: &str, words: &str) -> Outcom
     let allowed_verb = matches!(attributes.verb, "get" | "create" | "update" | "patch" | "delete");
     let own = attributes.name == node || (attributes.verb == "create" && attributes.name.is_empty());
     if allowed_verb && own { Outcome::Allowed } else { refused(words) }
+}
+
+/// A claim of devices that a pod of this node has: one that its spec names, or one that was made for it.
+fn device_claim(reader: &dyn Reader, attributes: &AuthzAttributes<'_>, node: &str) -> Outcome {
+    if attributes.verb != "get" {
+        return refused("can only get individual resources of this type");
+    }
+    if !attributes.subresource.is_empty() {
+        return refused("cannot get subresource");
+    }
+    let named = |list: &Value| {
+        list.as_array().is_some_and(|list| list.iter().any(|entry| entry["resourceClaimName"] == attributes.name))
+    };
+    let has = |pod: &Value| {
+        named(&pod["spec"]["resourceClaims"])
+            || named(&pod["status"]["resourceClaimStatuses"])
+            || pod["status"]["extendedResourceClaimStatus"]["resourceClaimName"] == attributes.name
+    };
+    let pods = reader.pods_on(node);
+    let related = pods.iter().any(|pod| meta::namespace(pod) == attributes.namespace && has(pod.as_ref()));
+    if related { Outcome::Allowed } else { unrelated(node) }
+}
+
+/// What drivers on the node offer goes through its agent.
+fn own_slice(reader: &dyn Reader, attributes: &AuthzAttributes<'_>, node: &str) -> Outcome {
+    if !attributes.subresource.is_empty() {
+        return refused("cannot authorize ResourceSlice subresources");
+    }
+    match attributes.verb {
+        // Admission looks at which node the slice names.
+        "create" => Outcome::Allowed,
+        "get" | "update" | "patch" | "delete" => {
+            let slice = reader.get(attributes.group, attributes.resource, "", attributes.name);
+            let own = slice.is_some_and(|slice| slice["spec"]["nodeName"] == node);
+            if own { Outcome::Allowed } else { unrelated(node) }
+        }
+        "list" | "watch" | "deletecollection" => {
+            match required_field(attributes.field_selector, "spec.nodeName") == Some(node) {
+                true => Outcome::Allowed,
+                false => refused("can only list/watch/deletecollection resourceslices with nodeName field selector"),
+            }
+        }
+        _ => refused(
+            "only the following verbs are allowed for a ResourceSlice: get, watch, list, create, update, patch, delete, deletecollection",
+        ),
+    }
 }
 
 fn only_reads_by_name(attributes: &AuthzAttributes<'_>) -> Option<Outcome> {

@@ -179,3 +179,28 @@ fn a_node_reads_the_secrets_of_its_own_pods() {
     assert!(!decide(&authorizer, &node("n1"), Method::GET, "/api/v1/nodes").allowed);
     assert!(decide(&authorizer, &node("n1"), Method::GET, "/api/v1/nodes/n1").allowed);
 }
+
+#[test]
+fn a_node_reads_the_claims_and_writes_the_slices_that_are_its_own() {
+    let pod = json!({"metadata": {"name": "p", "namespace": "ns"},
+        "spec": {"nodeName": "n1", "resourceClaims": [{"name": "a", "resourceClaimName": "named"}]},
+        "status": {"resourceClaimStatuses": [{"name": "b", "resourceClaimName": "made"}]}});
+    let slice = json!({"metadata": {"name": "s"}, "spec": {"nodeName": "n1"}});
+    let state = State::default().with("", "pods", pod).with("resource.k8s.io", "resourceslices", slice);
+    let authorizer = Authorizer::new(Arc::new(state));
+    let may = |node: &str, method, uri| {
+        decide(&authorizer, &user(&format!("system:node:{node}"), &["system:nodes"]), method, uri).allowed
+    };
+    const CLAIMS: [&str; 2] = [
+        "/apis/resource.k8s.io/v1/namespaces/ns/resourceclaims/named",
+        "/apis/resource.k8s.io/v1/namespaces/ns/resourceclaims/made",
+    ];
+    for uri in CLAIMS {
+        assert!(may("n1", Method::GET, uri) && !may("n2", Method::GET, uri) && !may("n1", Method::PUT, uri), "{uri}");
+    }
+    assert!(!may("n1", Method::GET, "/apis/resource.k8s.io/v1/namespaces/ns/resourceclaims/other"));
+    const SLICES: &str = "/apis/resource.k8s.io/v1/resourceslices/s";
+    assert!(may("n1", Method::PUT, SLICES) && !may("n2", Method::PUT, SLICES));
+    assert!(may("n1", Method::GET, "/apis/resource.k8s.io/v1/resourceslices?fieldSelector=spec.nodeName%3Dn1"));
+    assert!(!may("n1", Method::GET, "/apis/resource.k8s.io/v1/resourceslices"));
+}

@@ -17,7 +17,7 @@ mod json;
 mod list;
 mod managed;
 mod modify;
-mod options;
+pub(crate) mod options;
 mod patch;
 mod pods;
 mod present;

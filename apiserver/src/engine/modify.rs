@@ -1,6 +1,6 @@
 //! Changing an object: update, patch and apply are one path with different ways to arrive at the new state.
 
-use mainstay_api::field::Path;
+use mainstay_api::field::{ErrorList, Path};
 use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
@@ -131,7 +131,9 @@ impl Engine {
         check_revision(target, &mut new, &live)?;
         carry_over(&mut new, &live.value);
         self.prepare_change(call, target, &mut new, &live.value, options);
-        let side = self.validate_change(call, target, &mut new, &live.value, options)?;
+        let verb = if matches!(change, Change::Replace(_)) { "update" } else { "patch" };
+        let unauthorized = self.status_errors(call, target, verb, &new, &live.value);
+        let side = self.validate_change(call, target, &mut new, &live.value, options, unauthorized)?;
         self.check_escalation(call, target, &new, Some(&live.value))?;
         let charged = self
             .admit_validating(call, target, AdmissionOperation::Update, Some(&new), Some(&live.value), options)
@@ -202,6 +204,7 @@ impl Engine {
         new: &mut Value,
         old: &Value,
         options: &WriteOptions,
+        unauthorized: ErrorList,
     ) -> ApiResult<Vec<SideWrite>> {
         let strategy = target.row.strategy.clone();
         let cx = self.context(call, target, options.dry_run);
@@ -209,6 +212,7 @@ impl Engine {
         let path = Path::new("metadata");
         let mut errors = meta::validate_object_meta(new, target.row.resource.namespaced, &|_, _| Vec::new(), &path);
         errors.extend(meta::validate_object_meta_update(new, old, &path));
+        errors.extend(unauthorized);
         errors.extend(strategy.validate_update(&cx, new, old));
         let warnings = if errors.is_empty() { strategy.warnings(&cx, new, Some(old)) } else { Vec::new() };
         call.empties.show(&mut errors);

@@ -1,10 +1,12 @@
 //! The steps that call out to strategies and admission.
 
+use mainstay_api::field::ErrorList;
 use mainstay_api::status::ApiResult;
 use serde_json::{Value, json};
 
 use super::{Call, DeleteOptions, Engine, Target, WriteOptions};
 use crate::admission::{Attributes, Operation};
+use crate::authz::claim_status::{self, StatusWrite};
 use crate::authz::escalation::{self, Write};
 use crate::strategy::{Context, SideWrite};
 
@@ -97,6 +99,23 @@ impl Engine {
         }
         let write = Write { user: &call.user, resource: target.resource(), namespace: &target.namespace, object, old };
         escalation::check(&self.authorizer, &write)
+    }
+
+    /// What of a status not everybody may write who may write the status; `verb` is the request's.
+    pub(crate) fn status_errors(
+        &self,
+        call: &Call,
+        target: &Target,
+        verb: &str,
+        new: &Value,
+        old: &Value,
+    ) -> ErrorList {
+        let claim = (target.group(), target.resource(), target.subresource.as_str());
+        if claim != ("resource.k8s.io", "resourceclaims", "status") {
+            return ErrorList::new();
+        }
+        let write = StatusWrite { user: &call.user, verb, namespace: &target.namespace, new, old };
+        claim_status::errors(&self.authorizer, &write)
     }
 
     /// What became of the object, and the warnings, which are told also if it is refused.

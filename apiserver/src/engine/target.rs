@@ -6,9 +6,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use mainstay_store::Term;
 
-use crate::authn::UserInfo;
 use crate::key::ObjectKey;
 use crate::registry::Row;
+use crate::user::UserInfo;
 
 /// The object or collection of a call.
 #[derive(Clone)]

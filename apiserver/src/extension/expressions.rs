@@ -53,21 +53,6 @@ pub(crate) fn gives(at: &At<'_>, env: &Env, words: &str, fits: fn(&Type) -> bool
     }
 }
 
-/// What the selector of a device may use.
-pub(crate) fn device_environment() -> Env {
-    let of_domain = |of: Type| Type::map(Type::map(of));
-    let device = Type::object(
-        "kubernetes.DRADevice",
-        [
-            ("driver".to_owned(), Type::Text),
-            ("attributes".to_owned(), of_domain(Type::Dyn)),
-            ("capacity".to_owned(), of_domain(Type::Named("kubernetes.Quantity".into()))),
-            ("allowMultipleAllocations".to_owned(), Type::Bool),
-        ],
-    );
-    Env::new([("device".to_owned(), device)])
-}
-
 /// An expression that chooses among devices.
 pub(crate) fn selects(at: &At<'_>, env: &Env, errors: &mut Errors) {
     const LONGEST: usize = 10 << 10;

@@ -111,7 +111,9 @@ fn content(obj: &Value) -> Vec<(&String, &Value)> {
 
 /// The metadata of a changed object for itself, as kinds judge it once more than the engine does.
 pub(crate) fn meta_errors(cx: &Context<'_>, obj: &Value, names: &dyn Fn(&str, bool) -> Vec<String>) -> ErrorList {
-    meta::validate_object_meta(obj, cx.resource.namespaced, names, &Path::new("metadata"))
+    let mut errors = meta::validate_object_meta(obj, cx.resource.namespaced, names, &Path::new("metadata"));
+    errors.extend(finalizer_errors(obj));
+    errors
 }
 
 /// The metadata of a changed object beside the old, as kinds judge it once more than the engine does.

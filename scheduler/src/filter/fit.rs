@@ -1,7 +1,8 @@
 //! Resources: what the pod asks for must be free.
 
 use super::{Refusal, Rule};
-use crate::cache::{NodeInfo, PodInfo};
+use crate::cache::NodeInfo;
+use crate::pod::PodInfo;
 
 pub(super) fn check(pod: &PodInfo, node: &NodeInfo) -> Result<(), Refusal> {
     let reasons = pod.request.exceeding(&node.free());

@@ -6,13 +6,18 @@ mod pod_affinity;
 mod spread;
 mod taints;
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::api::resource::v1::ResourceClaim;
 
 pub(crate) use affinity::preference as node_preference;
 pub(crate) use spread::same_owner_on;
 pub(crate) use taints::unwanted as unwanted_taints;
 
-use crate::cache::{Cache, NodeInfo, PodInfo};
+use crate::cache::{Cache, NodeInfo};
+use crate::devices::{Assignment, Obstacle, Wanted};
+use crate::pod::PodInfo;
 
 /// Why a node is not for a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +49,8 @@ pub enum Rule {
     Spread,
     /// Affinity to other pods.
     PodAffinity,
+    /// Devices of the pod's claims.
+    Devices,
 }
 
 impl Refusal {
@@ -64,6 +71,7 @@ pub struct Filters<'a> {
     spec: &'a PodSpec,
     spread: spread::Constraints<'a>,
     others: pod_affinity::Others<'a>,
+    devices: Result<Wanted<'a>, Obstacle>,
 }
 
 impl<'a> Filters<'a> {
@@ -73,7 +81,33 @@ impl<'a> Filters<'a> {
         let spec = pod.pod.spec.as_ref()?;
         let spread = spread::Constraints::new(pod, spec, cache);
         let others = pod_affinity::Others::new(pod, cache);
-        Some(Self { pod, spec, spread, others })
+        let devices = Wanted::new(&pod.pod, cache.devices());
+        Some(Self { pod, spec, spread, others, devices })
+    }
+
+    /// Why it is of no use to ask any node.
+    pub(crate) fn obstacle(&self) -> Option<&Obstacle> {
+        self.devices.as_ref().err()
+    }
+
+    /// The pod's claims with the devices that they get on a node, which has passed [`Filters::check`].
+    pub(crate) fn assign(&self, node: &NodeInfo) -> Vec<Assignment> {
+        self.devices.as_ref().map(|wanted| wanted.assign(&node.node)).unwrap_or_default()
+    }
+
+    /// How much the pod would like its devices on a node, which has passed [`Filters::check`].
+    pub(crate) fn devices_preference(&self, node: &NodeInfo) -> i64 {
+        self.devices.as_ref().map_or(0, |wanted| wanted.preference(&node.node))
+    }
+
+    /// Whether the pod has claims of devices.
+    pub(crate) fn has_claims(&self) -> bool {
+        self.devices.as_ref().is_ok_and(|wanted| !wanted.is_nothing())
+    }
+
+    /// A claim whose devices are of no use on some of the nodes, and which nobody else uses.
+    pub(crate) fn to_deallocate<'n>(&self, nodes: impl Iterator<Item = &'n NodeInfo>) -> Option<Arc<ResourceClaim>> {
+        self.devices.as_ref().ok()?.to_deallocate(self.pod.uid(), nodes.map(|node| node.node.as_ref()))
     }
 
     /// Asks every rule in Kubernetes' order; the first refusal counts.
@@ -88,7 +122,8 @@ impl<'a> Filters<'a> {
         self.ports(node)?;
         fit::check(self.pod, node)?;
         self.spread.check(node)?;
-        self.others.check(node)
+        self.others.check(node)?;
+        self.devices(node)
     }
 
     fn node_name(&self, node: &NodeInfo) -> Result<(), Refusal> {
@@ -115,6 +150,11 @@ impl<'a> Filters<'a> {
             return Ok(());
         }
         Err(Refusal::because(Rule::Ports, "node(s) didn't have free ports for the requested pod ports"))
+    }
+
+    fn devices(&self, node: &NodeInfo) -> Result<(), Refusal> {
+        let Ok(wanted) = &self.devices else { return Ok(()) };
+        wanted.check(&node.node).map_err(|why| Refusal::final_because(Rule::Devices, &why))
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use super::{Refusal, Rule};
-use crate::cache::{Cache, NodeInfo, PodInfo};
+use crate::cache::{Cache, NodeInfo};
+use crate::pod::PodInfo;
 use crate::terms::PodTerm;
 
 /// Values of a node label where pods of one term are.

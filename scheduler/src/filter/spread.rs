@@ -8,7 +8,8 @@ use mainstay_api::selector::LabelSelector;
 use serde_json::json;
 
 use super::{Refusal, Rule, affinity, taints};
-use crate::cache::{Cache, NodeInfo, PodInfo};
+use crate::cache::{Cache, NodeInfo};
+use crate::pod::PodInfo;
 use crate::terms::compile_selector;
 
 struct Constraint<'a> {

@@ -37,7 +37,8 @@ pub(crate) const SECRET: Rules = Rules {
 };
 
 /// ServiceAccounts.
-pub(crate) const SERVICE_ACCOUNT: Rules = Rules { warn: objects::service_account, ..Rules::PLAIN };
+pub(crate) const SERVICE_ACCOUNT: Rules =
+    Rules { warn: objects::service_account, parts: rules::CHANGE_FIRST, ..Rules::PLAIN };
 
 /// What a server would complain of that was given this certificate and key.
 fn tls_warning(secret: &Value) -> Option<String> {

@@ -1,6 +1,10 @@
 //! Dynamic resource allocation: ResourceClaims, their templates, DeviceClasses, ResourceSlices.
 
+mod binding;
+mod capacity;
+mod counters;
 mod slice;
+mod status;
 
 use std::collections::HashSet;
 
@@ -13,7 +17,7 @@ use crate::strategy::Context;
 use crate::strategy::internal;
 use crate::strategy::rules::{Part, Rules};
 use crate::strategy::validate::volume_sources::csi_driver_name;
-use crate::strategy::validate::{At, Errors, quantities, selectors};
+use crate::strategy::validate::{At, Errors, quantities};
 
 /// Requests of a claim at the most; constraints and configurations alike.
 const REQUESTS_MAX: usize = 32;
@@ -21,12 +25,8 @@ const REQUESTS_MAX: usize = 32;
 const SELECTORS_MAX: usize = 32;
 /// Alternatives of a request at the most.
 const ALTERNATIVES_MAX: usize = 8;
-/// Users of a claim at the most.
-const RESERVED_MAX: usize = 256;
-/// Results of an allocation at the most.
-const RESULTS_MAX: usize = 32;
-/// Bytes of a driver's parameters at the most.
-const PARAMETERS_MAX: usize = 10 << 10;
+/// Bytes of what only a driver understands, at the most.
+const RAW_MAX: usize = 10 << 10;
 const EFFECTS: [&str; 3] = ["NoExecute", "NoSchedule", "None"];
 const NO_REQUEST: &str =
     "must be the name of a request in the claim or the name of a request and a subrequest separated by '/'";
@@ -38,7 +38,11 @@ pub(crate) const CLAIM: Rules = Rules {
         claim_spec(&At::spec(obj), errors);
     },
     change: |_, new, old, errors| frozen("ResourceClaimSpec", new, old, errors),
-    status: |_, new, old, errors| claim_status(new, old, errors),
+    status: |cx, new, old, errors| {
+        status::admin_access(cx, new, old, errors);
+        status::claim_status(new, old, errors);
+    },
+    settle: status::forget_deallocated,
     // What cannot change is not judged again.
     parts: &[Part::Meta, Part::MetaUpdate, Part::Change],
     ..Rules::PLAIN
@@ -92,15 +96,21 @@ fn frozen(kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
 
 /// Who administers devices does so in namespaces that are labeled for it.
 fn admin_access(cx: &Context<'_>, spec: &At<'_>, errors: &mut Errors) {
-    const LABEL: &str = "resource.kubernetes.io/admin-access";
     let mut requests = spec.get("devices").get("requests").items();
-    if !requests.any(|request| request.get("exactly").get("adminAccess").bool()) {
-        return;
+    if let Some(index) = requests.position(|request| request.get("exactly").get("adminAccess").bool()) {
+        // A template is told where a claim would have the request.
+        let requests = Path::new("spec").child("devices").child("requests");
+        administrators_only(cx, &requests.index(index).child("adminAccess"), errors);
     }
+}
+
+/// Tells of what only the namespaces of administrators may have.
+fn administrators_only(cx: &Context<'_>, path: &Path, errors: &mut Errors) {
+    const LABEL: &str = "resource.kubernetes.io/admin-access";
     let namespace = cx.reader.get("", "namespaces", "", cx.namespace);
     if namespace.is_none_or(|namespace| meta::label(&namespace, LABEL) != Some("true")) {
         let why = format!("admin access to devices requires the `{LABEL}: true` label on the containing namespace");
-        errors.0.push(Error::forbidden(&Path::new("").key(""), why));
+        errors.0.push(Error::forbidden(path, why));
     }
 }
 
@@ -119,11 +129,16 @@ fn template_metadata(at: &At<'_>, errors: &mut Errors) {
 /// Judges each element of a list that is not too long.
 fn each(list: &At<'_>, max: usize, mut judge: impl FnMut(&At<'_>, &mut Errors), errors: &mut Errors) {
     if list.len() > max {
-        let (found, max) = (i64::try_from(list.len()), i64::try_from(max));
-        errors.0.push(Error::too_many(&list.path, found.unwrap_or(i64::MAX), max.unwrap_or(i64::MAX)));
+        too_many(list, max, errors);
     } else {
         list.items().for_each(|at| judge(&at, errors));
     }
+}
+
+/// Tells how many elements a list or map has too many.
+fn too_many(list: &At<'_>, max: usize, errors: &mut Errors) {
+    let (found, max) = (i64::try_from(list.len()), i64::try_from(max));
+    errors.0.push(Error::too_many(&list.path, found.unwrap_or(i64::MAX), max.unwrap_or(i64::MAX)));
 }
 
 /// The same of a list of which the elements differ in a field, or in themselves if it is empty.
@@ -249,7 +264,7 @@ fn toleration(at: &At<'_>, errors: &mut Errors) {
 }
 
 fn selectors_of(list: &At<'_>, errors: &mut Errors) {
-    let env = expressions::device_environment();
+    let env = mainstay_api::devices::environment();
     let judge = |selector: &At<'_>, errors: &mut Errors| match selector.opt("cel") {
         None => errors.required(&selector.get("cel"), ""),
         Some(cel) => expressions::selects(&cel.get("expression"), &env, errors),
@@ -260,13 +275,17 @@ fn selectors_of(list: &At<'_>, errors: &mut Errors) {
 fn configuration(at: &At<'_>, errors: &mut Errors) {
     let Some(opaque) = at.opt("opaque") else { return errors.required(&at.get("opaque"), "") };
     csi_driver_name(&opaque.get("driver"), errors);
-    let parameters = opaque.get("parameters");
-    if parameters.is_null() {
-        errors.required(&parameters, "");
-    } else if parameters.value.to_string().len() > PARAMETERS_MAX {
-        errors.0.push(Error::too_long(&parameters.path, 10 << 10));
-    } else if !parameters.value.is_object() {
-        errors.0.push(Error::invalid(&parameters.path, "<value omitted>", "must be a valid JSON object"));
+    raw_object(&opaque.get("parameters"), errors);
+}
+
+/// An object that only a driver understands.
+fn raw_object(at: &At<'_>, errors: &mut Errors) {
+    if at.is_null() {
+        errors.required(at, "");
+    } else if at.value.to_string().len() > RAW_MAX {
+        errors.0.push(Error::too_long(&at.path, 10 << 10));
+    } else if !at.value.is_object() {
+        errors.0.push(Error::invalid(&at.path, "<value omitted>", "must be a valid JSON object"));
     }
 }
 
@@ -301,51 +320,6 @@ fn qualified(name: &str, path: &Path, errors: &mut Errors) {
                 identifier(own, errors);
             }
         }
-    }
-}
-
-fn claim_status(new: &Value, old: &Value, errors: &mut Errors) {
-    let (status, before) = (At::root(new).get("status"), At::root(old).get("status"));
-    let (allocation, reserved) = (status.get("allocation"), status.get("reservedFor"));
-    set(
-        &reserved,
-        RESERVED_MAX,
-        "uid",
-        |user, errors| ["resource", "name", "uid"].iter().for_each(|field| errors.needed(&user.get(field))),
-        errors,
-    );
-    if !reserved.is_empty() && allocation.is_null() {
-        errors.forbidden(&reserved, "may not be specified when `allocated` is not set");
-    } else if meta::is_deleting(new) {
-        let known: Vec<&Value> = before.get("reservedFor").items().map(|at| at.value).collect();
-        if reserved.items().any(|at| !known.contains(&at.value)) {
-            let why = "new entries may not be added while `deallocationRequested` or `deletionTimestamp` are set";
-            errors.forbidden(&reserved, why);
-        }
-    }
-    match before.opt("allocation") {
-        Some(before) => errors.immutable_struct(&allocation, &before, "io.k8s.api.resource.v1.AllocationResult"),
-        None => self::allocation(&allocation, &known_requests(&At::spec(new).get("devices").get("requests")), errors),
-    }
-}
-
-fn allocation(at: &At<'_>, known: &HashSet<String>, errors: &mut Errors) {
-    let devices = at.get("devices");
-    let judge = |result: &At<'_>, errors: &mut Errors| {
-        named_request(&result.get("request"), known, errors);
-        csi_driver_name(&result.get("driver"), errors);
-        pool_name(&result.get("pool"), errors);
-        label(&result.get("device"), errors);
-    };
-    each(&devices.get("results"), RESULTS_MAX, judge, errors);
-    let judge = |config: &At<'_>, errors: &mut Errors| {
-        errors.one_of(&config.get("source"), &["FromClaim", "FromClass"]);
-        named_requests(&config.get("requests"), known, errors);
-        configuration(config, errors);
-    };
-    each(&devices.get("config"), 2 * REQUESTS_MAX, judge, errors);
-    if let Some(selector) = at.opt("nodeSelector") {
-        selectors::node_selector(&selector, errors);
     }
 }
 
@@ -395,6 +369,7 @@ mod tests {
                 admin_access(cx, &At::root(&spec), &mut errors);
             });
             assert_eq!(errors.0.len(), wrong);
+            assert!(errors.0.iter().all(|error| error.field == "spec.devices.requests[0].adminAccess"));
         }
     }
 }

@@ -41,7 +41,11 @@ impl Strategy for Namespace {
     }
 
     fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
-        let mut errors = base::meta_update_errors(new, old);
+        let mut errors = ErrorList::new();
+        if cx.subresource.is_empty() {
+            errors.extend(base::meta_errors(cx, new, &|name, prefix| self.name_errors(name, prefix)));
+        }
+        errors.extend(base::meta_update_errors(new, old));
         match cx.subresource {
             "finalize" => errors.extend(finalizer_errors(new, true)),
             "status" => errors.extend(phase_errors(new)),
@@ -102,4 +106,27 @@ fn phase_errors(obj: &Value) -> ErrorList {
         _ => {}
     }
     errors.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::strategy::kinds::config;
+    use crate::strategy::testing;
+
+    /// How often a finalizer that nobody knows is told of.
+    fn told(strategy: &dyn Strategy, resource: &str) -> usize {
+        let old = json!({"metadata": {"name": "a", "namespace": "n"}});
+        let new = json!({"metadata": {"name": "a", "namespace": "n", "finalizers": ["unknown"]}});
+        let errors = testing::context("", resource, |cx| strategy.validate_update(cx, &new, &old));
+        errors.iter().filter(|error| error.to_string().contains("neither a standard finalizer name")).count()
+    }
+
+    #[test]
+    fn finalizers_are_judged_as_often_as_the_metadata() {
+        assert_eq!(told(&Namespace, "namespaces"), 2);
+        assert_eq!(told(&config::CONFIG_MAP, "configmaps"), 2);
+        assert_eq!(told(&config::SERVICE_ACCOUNT, "serviceaccounts"), 2);
+        assert_eq!(told(&rules::Rules::PLAIN, "endpoints"), 1);
+    }
 }

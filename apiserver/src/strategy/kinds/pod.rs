@@ -1,6 +1,7 @@
 //! Pods.
 
 mod change;
+mod devices;
 mod difference;
 mod qos;
 mod resize;

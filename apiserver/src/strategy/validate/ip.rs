@@ -9,6 +9,9 @@ pub(crate) const NOT_IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2
 /// What Kubernetes answers for what is no network.
 pub(crate) const NOT_CIDR: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
 
+/// What Kubernetes answers for what is no address within a network.
+const NOT_INTERFACE: &str = "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)";
+
 /// What Kubernetes answers for an IPv4 address that is written as an IPv6 one.
 const MAPPED: &str = "must not be an IPv4-mapped IPv6 address";
 /// What Kubernetes answers for octets that might be octal.
@@ -96,6 +99,26 @@ pub(crate) fn canonical_network(at: &At<'_>, errors: &mut Errors) {
     let Some(network) = network(at, errors) else { return };
     if errors.0.len() == before && network.to_string() != at.str() {
         errors.invalid(at, format!("must be in canonical form (\"{network}\")"));
+    }
+}
+
+/// Must be an address of an interface with the length of its network, in the one form that both may be written in.
+pub(crate) fn interface_address(at: &At<'_>, errors: &mut Errors) {
+    let Some(network) = sloppy_network(at.str()) else {
+        return errors.each(at, vec![NOT_INTERFACE.to_owned()]);
+    };
+    let length = network.prefix_len();
+    let canonical = match network.addr() {
+        IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
+            // The bits before an IPv4 address do not count.
+            Some(mapped) if length > 32 => format!("{mapped}/{}", length.saturating_sub(96)),
+            Some(mapped) => format!("{mapped}/{length}"),
+            None => format!("{ip}/{length}"),
+        },
+        IpAddr::V4(ip) => format!("{ip}/{length}"),
+    };
+    if canonical != at.str() {
+        errors.invalid(at, format!("must be in canonical form (\"{canonical}\")"));
     }
 }
 

@@ -1,10 +1,12 @@
 //! ResourceSlices: what a driver offers.
 
 use mainstay_api::field::Error;
-use mainstay_api::{meta, names};
+use mainstay_api::{meta, names, time};
 use serde_json::{Value, json};
 
-use super::{EFFECTS, csi_driver_name, each, label, pool_name, qualified, set};
+use super::capacity::capacity;
+use super::{EFFECTS, binding, counters, csi_driver_name, each, label, pool_name, qualified, set};
+use crate::strategy::Context;
 use crate::strategy::rules::Rules;
 use crate::strategy::validate::{At, Errors, selectors};
 
@@ -31,8 +33,30 @@ pub(super) const RULES: Rules = Rules {
         errors.immutable(&new.get("driver"), &old.get("driver"));
         errors.immutable(&new.get("nodeName"), &old.get("nodeName"));
     },
+    tidy,
     ..Rules::PLAIN
 };
+
+/// Lists of values, which are switched off in Kubernetes 1.36 by default.
+const SWITCHED_OFF: [&str; 4] = ["bools", "ints", "strings", "versions"];
+
+/// Drops what is switched off, and says since when devices are tainted.
+fn tidy(cx: &Context<'_>, obj: &mut Value) {
+    let devices = obj.pointer_mut("/spec/devices").and_then(Value::as_array_mut);
+    for device in devices.into_iter().flatten().filter_map(Value::as_object_mut) {
+        device.remove("nodeAllocatableResourceMappings");
+        let attributes = device.get_mut("attributes").and_then(Value::as_object_mut);
+        for attribute in attributes.into_iter().flat_map(|map| map.values_mut()).filter_map(Value::as_object_mut) {
+            SWITCHED_OFF.iter().for_each(|field| drop(attribute.remove(*field)));
+        }
+        let taints = device.get_mut("taints").and_then(Value::as_array_mut);
+        for taint in taints.into_iter().flatten().filter_map(Value::as_object_mut) {
+            if taint.get("timeAdded").is_none_or(Value::is_null) {
+                taint.insert("timeAdded".to_owned(), time::seconds(cx.now).into());
+            }
+        }
+    }
+}
 
 fn slice(spec: &At<'_>, errors: &mut Errors) {
     csi_driver_name(&spec.get("driver"), errors);
@@ -68,6 +92,7 @@ fn slice(spec: &At<'_>, errors: &mut Errors) {
     let most = if elaborate { ELABORATE_DEVICES_MAX } else { DEVICES_MAX };
     let own_places = spec.get("perDeviceNodeSelection").bool();
     set(&list, most, "name", |at, errors| device(at, own_places, errors), errors);
+    counters::shared(&spec.get("sharedCounters"), errors);
 }
 
 /// Which of these fields say where devices are; what they say is judged on the way.
@@ -95,8 +120,8 @@ fn places(at: &At<'_>, fields: &[&str], unnamed: &str, errors: &mut Errors) -> V
 
 fn device(at: &At<'_>, own_place: bool, errors: &mut Errors) {
     label(&at.get("name"), errors);
-    let (attributes, capacity) = (at.get("attributes"), at.get("capacity"));
-    let found = attributes.len() + capacity.len();
+    let (attributes, amounts) = (at.get("attributes"), at.get("capacity"));
+    let found = attributes.len() + amounts.len();
     if found > ATTRIBUTES_MAX {
         let why = format!("the total number of attributes and capacities must not exceed {ATTRIBUTES_MAX}");
         errors.0.push(Error::invalid(&at.path, found, why));
@@ -105,13 +130,19 @@ fn device(at: &At<'_>, own_place: bool, errors: &mut Errors) {
         qualified(name, &at.path, errors);
         attribute(&at, errors);
     }
-    for (name, amount) in capacity.entries() {
+    let several = at.get("allowMultipleAllocations").bool();
+    for (name, amount) in amounts.entries() {
         qualified(name, &amount.path, errors);
-        if amount.opt("requestPolicy").is_some() && !at.get("allowMultipleAllocations").bool() {
-            errors.forbidden(&amount.get("requestPolicy"), "allowMultipleAllocations must be true");
-        }
+        capacity(&amount, several, errors);
     }
     each(&at.get("taints"), TAINTS_MAX, taint, errors);
+    counters::consumed(&at.get("consumesCounters"), errors);
+    place_of_device(at, own_place, errors);
+    binding::conditions(at, errors);
+}
+
+/// A device says where it is if its slice leaves that to the devices.
+fn place_of_device(at: &At<'_>, own_place: bool, errors: &mut Errors) {
     let fields = &PLACES[..3];
     if own_place {
         let found = places(at, fields, "must not be empty", errors);
@@ -199,6 +230,36 @@ mod tests {
         let found = judge(&json!({"driver": "d", "allNodes": false, "pool": pool}));
         assert_eq!(found[0], "allNodes: Invalid value: false: must be either unset or set to true");
         assert!(found[1].contains("is required"));
+    }
+
+    #[test]
+    fn devices_share_counters_and_wait_for_conditions() {
+        let pool = json!({"name": "p", "generation": 1, "resourceSliceCount": 1});
+        let mut spec = json!({"driver": "d.example.com", "allNodes": true, "pool": pool, "devices": [
+            {"name": "a", "bindingConditions": ["x"], "consumesCounters": [{"counterSet": "s", "counters": {}}],
+                "capacity": {"memory": {"value": "1Gi", "requestPolicy": {"default": "1Gi"}}}},
+        ]});
+        assert_eq!(
+            judge(&spec),
+            [
+                "devices[0].capacity[memory].requestPolicy: Forbidden: allowMultipleAllocations must be true",
+                "devices[0].consumesCounters[0].counters: Required value",
+                "devices[0].bindingFailureConditions: Invalid value: null: bindingFailureConditions are required to use bindingConditions",
+            ]
+        );
+        spec["devices"] = json!(null);
+        spec["sharedCounters"] = json!([{"name": "s"}]);
+        assert_eq!(judge(&spec), ["sharedCounters[0].counters: Required value"]);
+    }
+
+    #[test]
+    fn what_is_switched_off_goes_and_taints_begin_now() {
+        let device = json!({"name": "a", "nodeAllocatableResourceMappings": {"cpu": {}}, "attributes": {"x": {"ints": [1]}},
+            "taints": [{"key": "k", "effect": "NoSchedule"}]});
+        let mut slice = json!({"spec": {"devices": [device]}});
+        crate::strategy::testing::context("resource.k8s.io", "resourceslices", |cx| tidy(cx, &mut slice));
+        let taint = json!({"key": "k", "effect": "NoSchedule", "timeAdded": "1970-01-01T00:00:00Z"});
+        assert_eq!(slice["spec"]["devices"], json!([{"name": "a", "attributes": {"x": {}}, "taints": [taint]}]));
     }
 
     #[test]

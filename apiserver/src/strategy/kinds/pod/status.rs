@@ -4,6 +4,7 @@ use mainstay_api::field::Error;
 use mainstay_api::types;
 use serde_json::Value;
 
+use super::devices;
 use crate::strategy::validate::{At, Errors, ip, pod_annotations};
 use crate::strategy::{base, internal};
 
@@ -46,6 +47,9 @@ pub(crate) fn validate(new: &Value, old: &Value, errors: &mut Errors) {
         errors.invalid(&status.get("qosClass"), "field is immutable");
     }
     regressions(&At::spec(old), &status, &before, errors);
+    let spec = At::spec(new);
+    devices::claims(&status, &spec, errors);
+    devices::extended(&status, &spec, errors);
     addresses(&status.get("podIPs"), &before.get("podIPs"), "io.k8s.api.core.v1.PodIP", errors);
     let (host, hosts) = (status.get("hostIP"), status.get("hostIPs"));
     if let Some(first) = hosts.items().next().map(|at| at.get("ip"))
@@ -54,6 +58,7 @@ pub(crate) fn validate(new: &Value, old: &Value, errors: &mut Errors) {
         errors.invalid(&first, "must be equal to `hostIP`");
     }
     addresses(&hosts, &before.get("hostIPs"), "io.k8s.api.core.v1.HostIP", errors);
+    devices::health(&status, &spec, errors);
 }
 
 /// A container that has ended for good stays so.
