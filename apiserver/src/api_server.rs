@@ -15,7 +15,7 @@ use crate::admission::{self, Chain};
 use crate::agents::{Agents, NodeLiveness};
 use crate::aggregation::{Aggregator, aggregator};
 use crate::audit::{Audit, AuditConfig};
-use crate::authn::{Authenticator, AuthnError, OidcConfig, UserInfo};
+use crate::authn::{Authenticator, AuthnError, OidcConfig};
 use crate::authz::Authorizer;
 use crate::bootstrap::{self, MasterEndpoint};
 use crate::cache::{CacheReader, Caches};
@@ -28,6 +28,8 @@ use crate::pki::{self, MasterPki};
 use crate::registry::{Registry, group_version};
 use crate::rest::Rest;
 use crate::server;
+use crate::startup::Startup;
+use crate::user::UserInfo;
 
 /// Between tries to make the cluster's own objects.
 const BOOTSTRAP_RETRY: Duration = Duration::from_millis(500);
@@ -109,6 +111,7 @@ impl ApiServer {
         let plain = config.store;
         let store = SealedStore::open(plain.clone(), config.pki.encryption.clone()).await?;
         let caches = Caches::start(store.clone(), stop.clone()).await?;
+        let startup = Arc::new(Startup::default());
         let reader: Arc<CacheReader> = Arc::new(CacheReader(caches.clone()));
         let authorizer = Arc::new(Authorizer::new(reader.clone()));
         let SecurityConfig { oidc, audit, flow, request_timeout } = config.security;
@@ -116,7 +119,7 @@ impl ApiServer {
         authenticator.start(&stop);
         let audit = audit.map(open_log).transpose()?;
         let flow = Flow::new(flow);
-        tokio::spawn(flow.clone().follow(caches.clone(), stop.clone()));
+        tokio::spawn(flow.clone().follow(caches.clone(), startup.clone(), stop.clone()));
         let registry = Arc::new(Registry::builtin());
         let extensions = crate::extension::plugins(registry.clone(), authorizer.clone());
         let engine = Engine::new(Parts {
@@ -128,11 +131,12 @@ impl ApiServer {
             authenticator: authenticator.clone(),
         });
         engine.registry.refresh(&engine.reader);
-        tokio::spawn(crate::custom::controller::run(engine.clone(), stop.clone()));
+        tokio::spawn(crate::custom::controller::run(engine.clone(), startup.clone(), stop.clone()));
         let agents = Agents::new(plain, config.pki.clone());
         let gate = Gate { authenticator, authorizer, audit, flow };
         let aggregator = Aggregator::new(&config.pki)?;
-        let rest = Rest::new(engine.clone(), gate, agents.clone(), aggregator, request_timeout, stop.clone());
+        let rest = Rest::new(engine.clone(), gate, agents.clone(), aggregator, startup, request_timeout, stop.clone());
+        tokio::spawn(rest.startup.clone().follow(engine.caches().clone(), stop.clone()));
         tokio::spawn(aggregator::run(rest.clone(), stop.clone()));
         tokio::spawn(agents.clone().report_forever(stop.clone()));
         let grpc = crate::grpc::routes(&rest, &agents, &config.pki);

@@ -13,18 +13,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::backend::Unavailable;
 use super::remote::{self, Remote};
-use super::{API_SERVICES, GROUP, controller};
+use super::{API_SERVICES, CLIENT, GROUP, controller};
 use crate::cache::Scope;
 use crate::pki::{self, Issued, MasterPki, Profile};
 use crate::rest::Rest;
+use crate::startup;
 use crate::strategy::Reader;
 
 /// Remotes are asked again this often.
 const ASK: Duration = Duration::from_secs(10);
 /// And this soon after an APIService, a service or its endpoints have changed.
 const SOON: Duration = Duration::from_millis(200);
-/// The name that remotes know the masters' certificate by.
-pub(crate) const CLIENT: &str = "front-proxy-client";
 
 /// The remotes' resources, and the certificate that this master shows them.
 pub(crate) struct Aggregator {
@@ -77,6 +76,7 @@ pub(crate) async fn run(rest: Arc<Rest>, stop: CancellationToken) {
     let mut slices = caches.of("discovery.k8s.io", "endpointslices").subscribe(Scope::All, None).events;
     loop {
         pass(&rest).await;
+        rest.startup.finish(startup::REMOTES);
         let again = async {
             // With nobody else to ask there is nothing to hear of endpoints either.
             if Remote::all(&rest.engine.reader).is_empty() {

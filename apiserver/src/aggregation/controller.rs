@@ -8,18 +8,20 @@ use mainstay_api::status::{ApiResult, Status};
 use mainstay_store::Term;
 use serde_json::{Value, json};
 
-use super::{API_SERVICES, GROUP, local};
-use crate::authn::UserInfo;
+use super::{API_SERVICES, CLIENT, GROUP, local};
 use crate::engine::{Body, Call, Change, DeleteOptions, Engine, Target, WriteOptions};
 use crate::strategy::Reader;
+use crate::user::UserInfo;
 
-/// Makes what is missing, removes what is stale, and says that local ones are available.
+/// Makes what is missing, removes what is stale, and says that local ones are available. Whether the caches show all of it:
+/// what has just been made may not be there yet, nor the namespace of what comes with it.
 ///
 /// # Errors
 /// The first write that is refused.
-pub(crate) async fn pass(engine: &Engine, term: Term) -> ApiResult<()> {
-    say_how_to_authenticate(engine, term).await?;
-    let wanted = local::wanted(&engine.registry.all());
+pub(crate) async fn pass(engine: &Engine, term: Term) -> ApiResult<bool> {
+    let said = say_how_to_authenticate(engine, term).await?;
+    let rows = engine.registry.all();
+    let wanted = local::wanted(&rows);
     for (name, object) in &wanted {
         if engine.reader.get(GROUP, API_SERVICES, "", name).is_none() {
             create(engine, term, object).await?;
@@ -32,17 +34,20 @@ pub(crate) async fn pass(engine: &Engine, term: Term) -> ApiResult<()> {
             tell(engine, term, meta::name(&service), status).await?;
         }
     }
-    Ok(())
+    Ok(said && local::unregistered(&engine.reader, &rows).is_empty())
 }
 
-/// What servers of other groups read to know whom they may believe who asks.
-async fn say_how_to_authenticate(engine: &Engine, term: Term) -> ApiResult<()> {
+/// What servers of other groups read to know whom they may believe who asks. Whether it is there.
+async fn say_how_to_authenticate(engine: &Engine, term: Term) -> ApiResult<bool> {
     const NAMESPACE: &str = "kube-system";
     const NAME: &str = "extension-apiserver-authentication";
     let there =
         |resource: &str, namespace: &str, name: &str| engine.reader.get("", resource, namespace, name).is_some();
-    if there("configmaps", NAMESPACE, NAME) || !there("namespaces", "", NAMESPACE) {
-        return Ok(());
+    if there("configmaps", NAMESPACE, NAME) {
+        return Ok(true);
+    }
+    if !there("namespaces", "", NAMESPACE) {
+        return Ok(false);
     }
     let ca = engine.authenticator.pki().ca.cert_pem();
     let object = json!({
@@ -50,7 +55,7 @@ async fn say_how_to_authenticate(engine: &Engine, term: Term) -> ApiResult<()> {
         "data": {
             "client-ca-file": ca,
             "requestheader-client-ca-file": ca,
-            "requestheader-allowed-names": json!([super::aggregator::CLIENT]).to_string(),
+            "requestheader-allowed-names": json!([CLIENT]).to_string(),
             "requestheader-username-headers": "[\"X-Remote-User\"]",
             "requestheader-uid-headers": "[\"X-Remote-Uid\"]",
             "requestheader-group-headers": "[\"X-Remote-Group\"]",
@@ -62,7 +67,7 @@ async fn say_how_to_authenticate(engine: &Engine, term: Term) -> ApiResult<()> {
     let target = Target { row, namespace: NAMESPACE.into(), name: String::new(), subresource: String::new() };
     let body = Body::Json(object.to_string().into());
     let made = engine.create(&mut call(term), &target, body, &WriteOptions::default()).await;
-    unless(made.map(drop), 409)
+    unless(made.map(drop), 409).map(|()| true)
 }
 
 fn target(engine: &Engine, name: &str, subresource: &str) -> ApiResult<Target> {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use mainstay_api::{meta, resource};
 use serde_json::{Value, json};
 
+use super::{API_SERVICES, GROUP};
 use crate::registry::Row;
+use crate::strategy::Reader;
 
 const MANAGED: &str = "kube-aggregator.kubernetes.io/automanaged";
 
@@ -15,7 +17,7 @@ pub(super) fn wanted(rows: &[Arc<Row>]) -> BTreeMap<String, Value> {
     let mut out = BTreeMap::new();
     for row in rows {
         let (group, version) = (row.resource.group.as_str(), row.resource.version.as_str());
-        if group == super::GROUP {
+        if group == GROUP {
             continue;
         }
         let name = format!("{version}.{group}");
@@ -63,4 +65,36 @@ pub(super) fn status(service: &Value, now: &str) -> Option<Value> {
         "type": "Available", "status": "True", "lastTransitionTime": now, "reason": "Local",
         "message": "Local APIServices are always available",
     }]}))
+}
+
+/// The APIServices for these rows that nobody can use yet; those that another server has taken over are its affair.
+pub(crate) fn unregistered(reader: &dyn Reader, rows: &[Arc<Row>]) -> Vec<String> {
+    let registered = |name: &str| {
+        let service = reader.get(GROUP, API_SERVICES, "", name);
+        service.is_some_and(|service| status(&service, "").is_none())
+    };
+    wanted(rows).into_keys().filter(|name| !registered(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Registry;
+    use crate::strategy::testing::Objects;
+
+    #[test]
+    fn a_registration_is_complete_when_it_is_available() {
+        let rows = [Registry::builtin().find("apps", "v1", "deployments").unwrap()];
+        let mut objects = Objects::default();
+        assert_eq!(unregistered(&objects, &rows), ["v1.apps"]);
+        let (_, mut service) = wanted(&rows).pop_first().unwrap();
+        objects.0.push((GROUP, API_SERVICES, service.clone()));
+        assert_eq!(unregistered(&objects, &rows), ["v1.apps"]);
+        service["status"] = status(&service, "t").unwrap();
+        objects.0.push((GROUP, API_SERVICES, service.clone()));
+        objects.0.remove(0);
+        assert!(unregistered(&objects, &rows).is_empty());
+        objects.0[0].2 = json!({"metadata": {"name": "v1.apps"}, "spec": {"service": {"name": "other"}}});
+        assert!(unregistered(&objects, &rows).is_empty());
+    }
 }

@@ -10,6 +10,7 @@ pub(crate) mod remote;
 mod rules;
 
 pub(crate) use aggregator::Aggregator;
+pub(crate) use local::unregistered;
 
 pub(crate) use rules::API_SERVICE;
 
@@ -17,3 +18,5 @@ pub(crate) use rules::API_SERVICE;
 pub(crate) const GROUP: &str = "apiregistration.k8s.io";
 /// Plural of APIServices.
 pub(crate) const API_SERVICES: &str = "apiservices";
+/// The name that remotes know the masters' certificate by.
+pub(crate) const CLIENT: &str = "front-proxy-client";

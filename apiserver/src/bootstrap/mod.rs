@@ -105,6 +105,12 @@ fn stored(reader: &dyn Reader, object: &Value) -> Option<std::sync::Arc<Value>> 
     reader.get(group, &row.resource, &text(&object["metadata"]["namespace"]), &text(&object["metadata"]["name"]))
 }
 
+/// Whether all objects of the table that are of these kinds are there.
+pub(crate) fn are_made(reader: &dyn Reader, kinds: &[&str]) -> bool {
+    let is_asked = |object: &Value| object["kind"].as_str().is_some_and(|kind| kinds.contains(&kind));
+    objects().filter(is_asked).all(|object| stored(reader, &object).is_some())
+}
+
 /// Whether a refusal may pass with time, so that the leader should try again.
 #[must_use]
 pub fn is_transient(status: &Status) -> bool {

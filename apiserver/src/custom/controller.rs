@@ -1,5 +1,6 @@
 //! What the leader does for definitions: their conditions, and the removal of the objects of those that are deleted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,30 +11,33 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{CLEANUP, DEFINITIONS, GROUP, naming};
-use crate::authn::UserInfo;
 use crate::cache::Scope;
 use crate::engine::{Call, Change, DeleteOptions, Engine, ListOptions, Target, WriteOptions};
+use crate::startup::{self, Startup};
 use crate::strategy::Reader;
+use crate::user::UserInfo;
 
 /// Between looks at definitions whose objects do not go at once, or whose write failed.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// Keeps the registry of this master current, and, while it leads, the definitions' conditions, until `stop`.
-pub(crate) async fn run(engine: Engine, stop: CancellationToken) {
+pub(crate) async fn run(engine: Engine, startup: Arc<Startup>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = follow(engine) => {}
+        () = follow(engine, &startup) => {}
     }
 }
 
-async fn follow(engine: Engine) {
+async fn follow(engine: Engine, startup: &Startup) {
     let cache = engine.caches.of(GROUP, DEFINITIONS);
     let mut leadership = engine.store.leadership();
     loop {
         let mut events = cache.subscribe(Scope::All, None).events;
         loop {
             engine.registry.refresh(&engine.reader);
+            startup.finish(startup::DEFINITIONS);
             let pending = pass(&engine).await;
+            startup.finish(startup::DEFINITIONS_KEPT);
             tokio::select! {
                 event = events.recv() => if event.is_none() { break },
                 changed = leadership.changed() => if changed.is_err() { return },
@@ -58,10 +62,11 @@ async fn pass(engine: &Engine) -> bool {
             status.code() != 404
         });
     }
-    if let Err(status) = crate::aggregation::controller::pass(engine, leadership.term).await {
+    let complete = crate::aggregation::controller::pass(engine, leadership.term).await;
+    pending |= !complete.unwrap_or_else(|status| {
         tracing::debug!(error = %status.message, "APIServices are tried again");
-        pending = true;
-    }
+        false
+    });
     pending
 }
 
@@ -88,7 +93,7 @@ async fn write(
     let name = meta::name(definition).to_owned();
     let target = Target { row, namespace: String::new(), name: name.clone(), subresource: "status".into() };
     let seen = meta::resource_version(definition).to_owned();
-    let change = Change::Edit(std::sync::Arc::new(move |object: &mut Value| {
+    let change = Change::Edit(Arc::new(move |object: &mut Value| {
         if meta::resource_version(object) != seen {
             return Err(Status::conflict(GROUP, DEFINITIONS, &name));
         }

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::authz::AuthzAttributes;
 use crate::cache::{Caches, Scope};
+use crate::startup::{self, Startup};
 use config::Plan;
 use level::{Level, Ticket};
 use metrics::Metrics;
@@ -105,6 +106,11 @@ impl Flow {
         Self(Arc::new(Inner { seats: config.seats, state: Mutex::new(state), metrics }))
     }
 
+    /// Whether requests are held back at all.
+    pub fn is_on(&self) -> bool {
+        self.0.seats > 0
+    }
+
     /// Adds what is counted to the metrics.
     pub fn register(&self, registry: &mut prometheus_client::registry::Registry) {
         self.0.metrics.register(registry);
@@ -159,20 +165,20 @@ impl Flow {
     }
 
     /// Takes over the cluster's objects whenever they change, until `stop`.
-    pub async fn follow(self, caches: Arc<Caches>, stop: CancellationToken) {
-        if self.0.seats == 0 {
+    pub async fn follow(self, caches: Arc<Caches>, startup: Arc<Startup>, stop: CancellationToken) {
+        if !self.is_on() {
             return;
         }
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.follow_until_cut(&caches) => {}
+                () = self.follow_until_cut(&caches, &startup) => {}
             }
             tokio::time::sleep(RETRY).await;
         }
     }
 
-    async fn follow_until_cut(&self, caches: &Caches) {
+    async fn follow_until_cut(&self, caches: &Caches, startup: &Startup) {
         let cache = |resource| caches.of(GROUP, resource);
         let (schemas, levels) = (cache("flowschemas"), cache("prioritylevelconfigurations"));
         let mut watches = (schemas.subscribe(Scope::All, None), levels.subscribe(Scope::All, None));
@@ -181,6 +187,7 @@ impl Flow {
                 cache.snapshot().objects.values().map(|object| object.parse()).collect()
             };
             self.configure(&objects(&schemas), &objects(&levels));
+            startup.finish(startup::FLOW_SCHEMAS);
             let changed = tokio::select! {
                 event = watches.0.events.recv() => event,
                 event = watches.1.events.recv() => event,

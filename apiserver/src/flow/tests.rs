@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::authn::UserInfo;
+use crate::user::UserInfo;
 
 fn level(name: &str, shares: u32, lendable: u32, queues: u32) -> Arc<Value> {
     let response =

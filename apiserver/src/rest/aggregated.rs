@@ -23,8 +23,8 @@ use super::filter::Admitted;
 use super::{Rest, respond};
 use crate::aggregation::backend::{self, Backend, Unavailable};
 use crate::aggregation::remote::Remote;
-use crate::authn::UserInfo;
 use crate::strategy::Reader;
+use crate::user::UserInfo;
 
 /// To reach the other server and agree on TLS.
 const CONNECT: Duration = Duration::from_secs(5);

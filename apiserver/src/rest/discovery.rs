@@ -221,17 +221,15 @@ fn paths(rest: &Rest) -> Vec<String> {
         "/.well-known/openid-configuration",
         "/api",
         "/apis",
-        "/healthz",
-        "/livez",
         "/metrics",
         "/openapi/v2",
         "/openapi/v3",
         "/openid/v1/jwks",
-        "/readyz",
         "/version",
     ]
     .into_iter()
     .map(str::to_owned)
+    .chain(super::health::paths(rest))
     .collect();
     for row in rest.engine.registry().all() {
         let group = &row.resource.group;

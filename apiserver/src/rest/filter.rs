@@ -16,10 +16,10 @@ use super::path::RequestInfo;
 use super::query::Query;
 use super::{Rest, respond};
 use crate::audit::{self, Content, Trail};
-use crate::authn::UserInfo;
 use crate::authz::{self, AuthzAttributes};
 use crate::flow::{Class, Permit};
 use crate::gate::{Arrival, Caller};
+use crate::user::UserInfo;
 
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 const FLOW_SCHEMA: HeaderName = HeaderName::from_static("x-kubernetes-pf-flowschema-uid");

@@ -31,6 +31,7 @@ use crate::aggregation::Aggregator;
 use crate::authz::Authorizer;
 use crate::engine::Engine;
 use crate::gate::Gate;
+use crate::startup::Startup;
 
 pub(crate) use aggregated::discover;
 pub(crate) use discovery::KUBERNETES_VERSION;
@@ -38,7 +39,7 @@ pub use metrics::Metrics;
 
 /// A request's identity when it comes from inside the process.
 #[derive(Clone)]
-pub(crate) struct Identity(pub crate::authn::UserInfo);
+pub(crate) struct Identity(pub crate::user::UserInfo);
 
 /// Bytes of a request body at the most.
 pub(crate) const BODY_LIMIT: usize = 3 << 20;
@@ -54,6 +55,8 @@ pub(crate) struct Rest {
     /// What other servers serve.
     pub aggregator: Aggregator,
     pub metrics: Metrics,
+    /// What is done of the server's start.
+    pub startup: Arc<Startup>,
     /// How long a request may take that is neither a watch nor a stream.
     pub deadline: Duration,
     /// Ends watches when the server stops.
@@ -67,6 +70,7 @@ impl Rest {
         gate: Gate,
         agents: Arc<Agents>,
         aggregator: Aggregator,
+        startup: Arc<Startup>,
         deadline: Duration,
         stop: tokio_util::sync::CancellationToken,
     ) -> Arc<Self> {
@@ -76,7 +80,7 @@ impl Rest {
             audit.register(metrics.registry());
         }
         let authorizer = gate.authorizer.clone();
-        Arc::new(Self { engine, gate, authorizer, agents, aggregator, metrics, deadline, stop })
+        Arc::new(Self { engine, gate, authorizer, agents, aggregator, metrics, startup, deadline, stop })
     }
 
     /// How wide a list of a resource is that shows `limit` objects at the most (0: all).

@@ -5,13 +5,14 @@ mod aggregated;
 mod audit;
 mod encryption;
 mod flow;
+mod health;
 mod https;
 mod refused_grpc;
 mod refused_rest;
 mod support;
 mod tokens;
 
-use mainstay_apiserver::authn::UserInfo;
+use mainstay_apiserver::user::UserInfo;
 
 /// What everybody who is authenticated may make: questions about oneself.
 const OWN_QUESTIONS: [&str; 3] = ["selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews"];

@@ -4,7 +4,7 @@ use http::{Method, Request};
 use http_body_util::BodyExt;
 use mainstay_api::resource::{self, Resource};
 use mainstay_apiserver::InProcess;
-use mainstay_apiserver::authn::UserInfo;
+use mainstay_apiserver::user::UserInfo;
 use serde_json::Value;
 use tonic::body::Body;
 use tower::Service;
@@ -127,6 +127,7 @@ async fn without_rights_nothing_is_allowed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_the_other_paths_strangers_see_health_and_version_only() {
     let (cluster, _dir) = cluster().await;
+    cluster.ready().await;
     let mut stranger = cluster.server.in_process(UserInfo::anonymous());
     for path in ["/healthz", "/livez", "/readyz", "/version", "/version/"] {
         assert_eq!(answer(&mut stranger, &Method::GET, path).await.0, 200, "{path}");

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use http::{Method, Request};
 use http_body_util::BodyExt;
-use mainstay_apiserver::authn::UserInfo;
 use mainstay_apiserver::pki::{self, MasterNames, MasterPki};
+use mainstay_apiserver::user::UserInfo;
 use mainstay_apiserver::{ApiServer, InProcess, SecurityConfig, ServerConfig, ServerError, admission};
 use mainstay_store::{PeerTls, Start, Store, StoreConfig, StoreError, Tuning};
 use serde_json::Value;
@@ -87,6 +87,15 @@ impl Cluster {
         let server = self.server.clone();
         tokio::spawn(async move { server.serve(listener).await.unwrap() });
         client
+    }
+
+    /// Waits until the server has done everything that it does once.
+    pub(crate) async fn ready(&self) {
+        let mut face = self.admin();
+        eventually("the server is ready", async || {
+            send_bytes(&mut face, Method::GET, "/readyz", "application/json", "").await.0 == 200
+        })
+        .await;
     }
 
     /// The API for the administrator, in the process.
