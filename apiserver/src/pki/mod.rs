@@ -3,6 +3,7 @@
 
 mod ca;
 mod check;
+mod csr;
 mod directory;
 mod enrol;
 mod join;
@@ -12,6 +13,7 @@ mod tls;
 
 pub use ca::{ClusterCa, Identity, Issued, LEAF_LIFETIME, Profile, new_request};
 pub use check::{ClientCertificate, Validity, expiry, renewal, verify_client};
+pub(crate) use csr::request_fault;
 pub use directory::{MasterNames, MasterPki};
 pub use enrol::{discover, enrol, renew_agent};
 pub use join::{Admits, JoinToken, TokenUse, discovery_signature, extra_groups, stored_token, verify_discovery};

@@ -141,11 +141,10 @@ fn spec(spec: &At<'_>, errors: &mut Errors) {
 
 fn request(at: &At<'_>, errors: &mut Errors) {
     let bytes = base64::engine::general_purpose::STANDARD.decode(at.str()).unwrap_or_default();
-    let block = x509_parser::pem::Pem::iter_from_buffer(&bytes).find_map(Result::ok);
-    if block.is_none_or(|block| block.label != "CERTIFICATE REQUEST") {
+    if let Some(why) = crate::pki::request_fault(&bytes) {
         // No bytes at all are shown as null.
         let shown = if at.is_empty() { Value::Null } else { at.value.clone() };
-        errors.0.push(Error::invalid(&at.path, shown, "PEM block type must be CERTIFICATE REQUEST"));
+        errors.0.push(Error::invalid(&at.path, shown, why));
     }
 }
 
@@ -260,6 +259,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_request_is_judged_with_its_signature() {
+        let judge = |pem: &str| {
+            let mut errors = Errors::default();
+            let text = base64::engine::general_purpose::STANDARD.encode(pem);
+            request(&At::root(&json!(text)), &mut errors);
+            errors.0.iter().map(|error| error.detail.clone()).collect::<Vec<_>>()
+        };
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = rcgen::CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
+        assert!(judge(&made).is_empty());
+        assert_eq!(judge(""), ["PEM block type must be CERTIFICATE REQUEST"]);
+        let hollow = "-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----\n";
+        assert_eq!(judge(hollow), ["asn1: syntax error: sequence truncated"]);
+    }
 
     #[test]
     fn the_parts_of_a_signer_are_judged_each() {
