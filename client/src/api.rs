@@ -9,11 +9,11 @@ use mainstay_proto::v1::txn_operation::Operation;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Write};
-use crate::dynamic::Target;
 use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::options::{DeleteOptions, ListParams, ObjectList, Patch};
 use crate::raw::{Raw, encode, write};
+use crate::target::Target;
 use crate::watch::Watcher;
 
 /// Calls on the objects of kind `K`, in one namespace or over all.
@@ -166,6 +166,14 @@ impl<K: Object> Api<K> {
     /// Conflict if others own fields and `force` is not set; [`Error`] else.
     pub async fn apply(&self, name: &str, object: &Value, force: bool) -> Result<K> {
         decode(&self.raw.apply(name, "", encode(object)?, force).await?.0)
+    }
+
+    /// Server-side apply of the status in `object`, under the manager of this handle.
+    ///
+    /// # Errors
+    /// NotFound; otherwise as [`Api::apply`].
+    pub async fn apply_status(&self, name: &str, object: &Value, force: bool) -> Result<K> {
+        decode(&self.raw.apply(name, "status", encode(object)?, force).await?.0)
     }
 
     /// Deletes the object; with a grace period or finalizers it may stay for a while.

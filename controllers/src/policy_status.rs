@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use k8s_openapi::Resource as _;
 use k8s_openapi::api::admissionregistration::v1::{TypeChecking, ValidatingAdmissionPolicy};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use mainstay_api::cel::policy_warnings;
 use mainstay_api::resource::Resource;
 use mainstay_client::{Error, Key, object_key};
+use serde_json::{Value, json};
 
 use crate::claim::absent_is_fine;
 use crate::namespace::{definitions, is_established};
@@ -43,7 +45,8 @@ impl Controller for PolicyStatus {
         };
         let custom = custom_resources(definitions(&self.world).await?);
         let api = self.world.api::<ValidatingAdmissionPolicy>("").manager(MANAGER);
-        absent_is_fine(api.update_status(&checked(&policy, &custom)).await)?;
+        // What others have written there stays, but for these fields, which are nobody else's.
+        absent_is_fine(api.apply_status(&key.name, &checked(&policy, &custom), true).await)?;
         Ok(Next::Settled)
     }
 }
@@ -54,14 +57,15 @@ fn is_due(policy: &ValidatingAdmissionPolicy) -> bool {
     policy.metadata.generation.unwrap_or(0) > observed.unwrap_or(0)
 }
 
-/// The policy with the status that says what was found.
-fn checked(policy: &ValidatingAdmissionPolicy, custom: &[Resource]) -> ValidatingAdmissionPolicy {
-    let mut policy = policy.clone();
+/// What to apply to a policy, so that its status says what was found.
+fn checked(policy: &ValidatingAdmissionPolicy, custom: &[Resource]) -> Value {
     let warnings = policy.spec.as_ref().map(|spec| policy_warnings(spec, custom)).filter(|found| !found.is_empty());
-    let status = policy.status.get_or_insert_default();
-    status.observed_generation = policy.metadata.generation;
-    status.type_checking = Some(TypeChecking { expression_warnings: warnings });
-    policy
+    let checking = TypeChecking { expression_warnings: warnings };
+    json!({
+        "apiVersion": ValidatingAdmissionPolicy::API_VERSION, "kind": ValidatingAdmissionPolicy::KIND,
+        "metadata": {"name": policy.metadata.name},
+        "status": {"observedGeneration": policy.metadata.generation, "typeChecking": checking},
+    })
 }
 
 /// The resources that definitions make, one a served version.
@@ -87,8 +91,6 @@ fn custom_resources(definitions: Vec<CustomResourceDefinition>) -> Vec<Resource>
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
 
     fn policy(expression: &str, status: Value) -> ValidatingAdmissionPolicy {
@@ -103,7 +105,7 @@ mod tests {
     }
 
     fn status_of(expression: &str, before: Value) -> Value {
-        serde_json::to_value(checked(&policy(expression, before), &[]).status).unwrap()
+        checked(&policy(expression, before), &[])["status"].clone()
     }
 
     #[test]
@@ -122,14 +124,25 @@ mod tests {
     }
 
     #[test]
-    fn warnings_say_where_and_what() {
+    fn what_is_applied_is_the_own_part_of_the_status() {
         let condition = json!({"type": "T", "status": "True", "reason": "R", "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z"});
-        let after = status_of("object.replicas > 1", json!({"conditions": [condition]}));
+        let applied = checked(&policy("true", json!({"conditions": [condition]})), &[]);
+        assert_eq!(
+            applied,
+            json!({
+                "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+                "metadata": {"name": "p"}, "status": {"observedGeneration": 2, "typeChecking": {}},
+            })
+        );
+    }
+
+    #[test]
+    fn warnings_say_where_and_what() {
+        let after = status_of("object.replicas > 1", json!({}));
         let warnings = &after["typeChecking"]["expressionWarnings"];
         assert_eq!(warnings[0]["fieldRef"], "spec.validations[0].expression");
         assert!(warnings[0]["warning"].as_str().unwrap().starts_with("apps/v1, Kind=Deployment: ERROR: <input>:1:7: "));
-        assert_eq!(after["conditions"], json!([condition]), "others' parts stay");
     }
 
     #[test]
