@@ -11,11 +11,11 @@ use tonic::service::Routes;
 use tower::Service;
 
 use crate::audit::{Trail, on_end};
-use crate::authn::UserInfo;
 use crate::authz::RequestInfo;
 use crate::gate::Arrival;
 use crate::grpc::Way;
 use crate::rest::{Identity, Rest};
+use crate::user::UserInfo;
 
 /// Both faces; a cheap handle.
 #[derive(Clone)]

@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use mainstay_api::status::ApiResult;
 
 use crate::audit::{Asked, Audit, Trail};
-use crate::authn::{Authenticator, PeerCertificate, UserInfo};
+use crate::authn::{Authenticator, PeerCertificate};
 use crate::authz::{Authorizer, AuthzAttributes, RequestInfo, forbidden};
 use crate::flow::{Class, Flow, Permit};
 use crate::rest::Identity;
+use crate::user::UserInfo;
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-pub use mainstay_history::call::{Action, Call, Outcome};
+pub use mainstay_history::call::{Action, Call, INITIAL, Outcome};
 use parking_lot::Mutex;
 
 /// The calls of a run, collected from all clients.

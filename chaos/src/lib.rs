@@ -5,11 +5,18 @@
 //! killed ([`undo`]); a cluster that was started here is removed.
 
 pub mod check;
+mod clocks;
 pub mod cluster;
+pub mod cluster_file;
+mod disks;
 pub mod expectation;
 pub mod fault;
 pub mod history;
+mod machine;
+mod mounts;
+pub mod observer;
 pub mod page;
+mod pod;
 pub mod process;
 pub mod relay;
 pub mod report;
@@ -17,5 +24,6 @@ pub mod run;
 pub mod scenario;
 pub mod state;
 pub mod status;
+mod tool;
 pub mod undo;
 pub mod workload;

@@ -6,8 +6,9 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::expectation::Expected;
-use crate::fault::network::{Peers, Way};
-use crate::fault::{Kind, Target};
+use crate::fault::kind::Kind;
+use crate::fault::peers::{Peers, Way};
+use crate::fault::target::Target;
 
 const CATALOGUE: &[(&str, &str)] = &[
     ("containers", include_str!("../scenarios/containers.yaml")),

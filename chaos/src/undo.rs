@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::sys::signal::Signal;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::process::Known;
+use crate::tool::run;
+use crate::{clocks, mounts};
 
 /// The nftables table of all network faults.
 pub(crate) const TABLE: &str = "mainstay_chaos";
@@ -87,12 +89,12 @@ impl Undo {
                 }
                 _ => Ok(()),
             },
-            Undo::Clock { file } if file.exists() => crate::fault::set_clock(file, 0),
+            Undo::Clock { file } if file.exists() => clocks::set(file, 0),
             Undo::Clock { .. } => Ok(()),
             Undo::Rules { netns } => remove_rules(netns),
-            Undo::Thaw { mount } => thaw(mount),
-            Undo::Unmount { mount } => unmount(mount),
-            Undo::Remount { image, mount } => remount(image, mount),
+            Undo::Thaw { mount } => mounts::thaw(mount),
+            Undo::Unmount { mount } => mounts::unmount(mount),
+            Undo::Remount { image, mount } => mounts::remount(image, mount),
             Undo::Down { binary, dir } if dir.join("cluster.json").exists() => {
                 run(Command::new(binary).args(["down", "--dir"]).arg(dir))
             }
@@ -110,64 +112,6 @@ fn remove_rules(netns: &str) -> Result<()> {
     // To add it first makes the deletion succeed in any case.
     let table = format!("add table inet {TABLE}; delete table inet {TABLE};");
     run(Command::new("nsenter").arg(format!("--net={}", place.display())).args(["nft", &table]))
-}
-
-fn thaw(mount: &Path) -> Result<()> {
-    if !is_mounted(mount)? {
-        return Ok(());
-    }
-    let output = Command::new("fsfreeze").arg("--unfreeze").arg(mount).output().context("running fsfreeze")?;
-    let words = String::from_utf8_lossy(&output.stderr);
-    // What is not frozen cannot be thawed.
-    anyhow::ensure!(output.status.success() || words.contains("Invalid argument"), "thawing: {}", words.trim());
-    Ok(())
-}
-
-fn unmount(mount: &Path) -> Result<()> {
-    if is_mounted(mount)? {
-        run(Command::new("umount").arg("--lazy").arg(mount))?;
-    }
-    Ok(())
-}
-
-fn remount(image: &Path, mount: &Path) -> Result<()> {
-    if !image.exists() || !mount.exists() {
-        return Ok(());
-    }
-    if is_mounted(mount)? {
-        // Whoever still uses it cannot go on with it anyway; with nobody there, fuser fails.
-        Command::new("fuser").args(["-s", "-k", "-M", "-m"]).arg(mount).output().context("running fuser")?;
-        unmounted(mount)?;
-    }
-    // It corrects what it can; whether that was enough, the mount tells.
-    Command::new("e2fsck").arg("-p").arg(image).output().context("running e2fsck")?;
-    crate::fault::mount_image(image, mount)
-}
-
-/// A process that was killed keeps the file system for a moment.
-fn unmounted(mount: &Path) -> Result<()> {
-    for _ in 0..50 {
-        if Command::new("umount").arg(mount).output().context("running umount")?.status.success() {
-            return Ok(());
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    run(Command::new("umount").arg(mount))
-}
-
-/// Whether something is mounted exactly there.
-pub(crate) fn is_mounted(mount: &Path) -> Result<bool> {
-    let table = std::fs::read_to_string("/proc/self/mounts").context("reading the mount table")?;
-    Ok(table.lines().filter_map(|line| line.split(' ').nth(1)).any(|place| Path::new(place) == mount))
-}
-
-/// Runs a tool; its own words are the error.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("running {:?}", command.get_program()))?;
-    if !output.status.success() {
-        bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(())
 }
 
 /// A line of the journal.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
+use crate::runtime::block_on;
 use crate::verbs::{
     api_resources, apply, auth, create, delete, describe, edit, events, exec, explain, expose, get, image, logs, nodes,
     patch, port_forward, rollout, scale, set, wait,
@@ -165,13 +166,4 @@ fn chaos(arguments: &[std::ffi::OsString]) -> Result<ExitCode> {
     let error = std::process::Command::new(&program).args(arguments).exec();
     Err(error)
         .with_context(|| format!("cannot run {}; build it with: cargo build -p mainstay-chaos", program.display()))
-}
-
-/// A runtime for commands that talk to a server.
-pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let outcome = runtime.block_on(work);
-    // A thread that waits for a key at the terminal must not hold up the end.
-    runtime.shutdown_background();
-    outcome
 }

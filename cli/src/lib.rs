@@ -11,6 +11,7 @@ mod join;
 mod kubeconfig;
 mod logging;
 mod process;
+mod runtime;
 mod server;
 mod up;
 mod verbs;

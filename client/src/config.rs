@@ -1,10 +1,6 @@
 //! Where the masters are and who we are to them.
 
-use std::path::Path;
 use std::time::Duration;
-
-use crate::error::{Error, Result};
-use crate::kubeconfig;
 
 /// How the caller proves who it is.
 #[derive(Clone, Default)]
@@ -71,25 +67,5 @@ impl Config {
             impersonate_user: None,
             impersonate_groups: Vec::new(),
         }
-    }
-
-    /// Settings of the current context of a kubeconfig file.
-    ///
-    /// # Errors
-    /// [`Error::Config`] with one line that names the file and what is wrong with it.
-    pub fn from_kubeconfig(path: &Path) -> Result<Self> {
-        Self::from_kubeconfig_context(path, None)
-    }
-
-    /// Settings of one context (the current one if `None`) of a kubeconfig file.
-    ///
-    /// # Errors
-    /// [`Error::Config`] with one line that names the file and what is wrong with it.
-    pub fn from_kubeconfig_context(path: &Path, context: Option<&str>) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| Error::Config(format!("cannot read kubeconfig {}: {e}", path.display())))?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        kubeconfig::parse(&text, folder, context)
-            .map_err(|why| Error::Config(format!("kubeconfig {}: {why}", path.display())))
     }
 }

@@ -8,25 +8,8 @@ use crate::client::{Client, Write};
 use crate::error::{Error, Result};
 use crate::options::{DeleteOptions, ListParams, ObjectList, Patch};
 use crate::raw::{Raw, encode, write};
+use crate::target::Target;
 use crate::watch::Watcher;
-
-/// A resource, as paths name it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Target {
-    /// Empty for the core group.
-    pub group: String,
-    /// "v1", …
-    pub version: String,
-    /// Plural, lower case.
-    pub resource: String,
-}
-
-impl Target {
-    /// Names a resource.
-    pub fn new(group: &str, version: &str, resource: &str) -> Self {
-        Target { group: group.into(), version: version.into(), resource: resource.into() }
-    }
-}
 
 /// Calls on the objects of one resource, in one namespace or over all.
 #[derive(Clone)]

@@ -11,12 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::client::Client;
-use crate::dynamic::{DynamicApi, Target};
+use crate::dynamic::DynamicApi;
 use crate::error::{Error, Result};
+use crate::key::Key;
 use crate::object::{MetadataObject, Object, Observed, object_key};
 use crate::options::ListParams;
 use crate::raw::Raw;
-use crate::store::{Key, Store};
+use crate::store::Store;
+use crate::target::Target;
 use crate::watch::WireEvent;
 
 const PAGE: u32 = 2000;

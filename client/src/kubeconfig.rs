@@ -6,6 +6,7 @@ use base64::Engine as _;
 use serde::Deserialize;
 
 use crate::config::{Auth, Config};
+use crate::error::Error;
 
 /// The name of the cluster extension that lists all masters; kubectl ignores it.
 const MASTERS_EXTENSION: &str = "mainstay.dev/masters";
@@ -80,8 +81,29 @@ struct Context {
     namespace: Option<String>,
 }
 
+impl Config {
+    /// Settings of the current context of a kubeconfig file.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with one line that names the file and what is wrong with it.
+    pub fn from_kubeconfig(path: &Path) -> crate::Result<Self> {
+        Self::from_kubeconfig_context(path, None)
+    }
+
+    /// Settings of one context (the current one if `None`) of a kubeconfig file.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with one line that names the file and what is wrong with it.
+    pub fn from_kubeconfig_context(path: &Path, context: Option<&str>) -> crate::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::Config(format!("cannot read kubeconfig {}: {e}", path.display())))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        parse(&text, folder, context).map_err(|why| Error::Config(format!("kubeconfig {}: {why}", path.display())))
+    }
+}
+
 /// Reads a kubeconfig's text; relative paths in it are meant from `folder`.
-pub(crate) fn parse(text: &str, folder: &Path, context: Option<&str>) -> Result<Config, String> {
+fn parse(text: &str, folder: &Path, context: Option<&str>) -> Result<Config, String> {
     let file: File = serde_saphyr::from_str(text).map_err(|e| format!("not a kubeconfig: {e}"))?;
     let wanted = context.unwrap_or(&file.current_context);
     let context = file.contexts.iter().find(|c| c.name == wanted);

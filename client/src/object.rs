@@ -5,8 +5,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::key::Key;
 use crate::slim::without_managed_fields;
-use crate::store::Key;
 
 /// A kind of `k8s-openapi` that has object metadata; implemented for all of them.
 pub trait Object:

@@ -8,9 +8,9 @@ use mainstay_proto::v1::txn_operation::Operation;
 use serde_json::Value;
 
 use crate::client::{Client, Write};
-use crate::dynamic::Target;
 use crate::error::{Error, Result};
 use crate::options::{DeleteOptions, ListParams, ObjectList, Patch};
+use crate::target::Target;
 use crate::transport::Safety;
 use crate::watch::{WatchSpec, Watcher};
 

@@ -16,10 +16,9 @@ use crate::meta::{Map, controller_reference, is_deleting, name, namespace, uid};
 use crate::pod::{is_finished, is_ready, node_name};
 use crate::runner::{Controller, Keys, Next};
 use crate::service::{PodAddress, addresses, port_number, select_pods, wire_service_queue};
+use crate::slice::{MANAGED_BY, SERVICE_NAME};
 use crate::world::{BY_SERVICE, Informers, World};
 
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslice-controller.k8s.io";
 const HEADLESS: &str = "service.kubernetes.io/headless";
 const ZONE: &str = "topology.kubernetes.io/zone";
@@ -27,12 +26,6 @@ const MAX_ENDPOINTS: usize = 100;
 
 pub(crate) struct EndpointSlices {
     world: World,
-}
-
-/// Index values: the service that a slice belongs to.
-pub(crate) fn service_index(slice: &EndpointSlice) -> Vec<String> {
-    let service = slice.metadata.labels.as_ref().and_then(|l| l.get(SERVICE_NAME));
-    service.map(|s| format!("{}/{s}", namespace(&slice.metadata))).into_iter().collect()
 }
 
 impl EndpointSlices {

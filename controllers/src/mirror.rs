@@ -11,10 +11,9 @@ use mainstay_client::{DeleteOptions, Error, Key, object_key};
 use crate::claim::absent_is_fine;
 use crate::meta::{Map, annotation, controller_reference, is_deleting, name, namespace, uid};
 use crate::runner::{Controller, Keys, Next};
+use crate::slice::{MANAGED_BY, SERVICE_NAME};
 use crate::world::{BY_SERVICE, Informers, World};
 
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslicemirroring-controller.k8s.io";
 const SKIP: &str = "endpointslice.kubernetes.io/skip-mirror";
 const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The value of a register before any write.
+pub const INITIAL: u64 = 0;
+
 /// One call of a client on one register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
@@ -29,7 +32,7 @@ pub enum Action {
         /// The value that nobody else writes.
         new: u64,
     },
-    /// Set it, whatever it holds. Deleting is setting to [`crate::linearizable::INITIAL`].
+    /// Set it, whatever it holds. Deleting is setting to [`INITIAL`].
     Set(u64),
 }
 

@@ -9,8 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::call::{Action, Call, Outcome};
-use crate::linearizable::INITIAL;
+use crate::call::{Action, Call, INITIAL, Outcome};
 
 /// Moments at which one value followed another, as early as they can be. The first value has none: it was always there.
 struct Moments {

@@ -10,11 +10,8 @@ use todc_utils::linearizability::history::{Action as Step, History as Steps};
 use todc_utils::specifications::Specification;
 
 use crate::Violation;
-use crate::call::{Action, Call, Outcome};
+use crate::call::{Action, Call, INITIAL, Outcome};
 use crate::chain;
-
-/// The value of a register before any write.
-pub const INITIAL: u64 = 0;
 
 struct Register;
 

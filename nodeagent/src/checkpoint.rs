@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::pod::Sources;
+use crate::sources::Sources;
 
 /// A directory with a file a pod.
 pub(crate) struct Checkpoint {

@@ -6,8 +6,9 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodStatus, Secret, ServiceAccou
 use mainstay_client::{Api, Client, DeleteOptions, Error, Object};
 use serde_json::json;
 
-use crate::pod::{Sources, make::identity};
-use crate::volumes::{TokenKey, references};
+use crate::identity::identity;
+use crate::sources::{Sources, references};
+use crate::volumes::TokenKey;
 
 /// The way to the masters.
 #[derive(Clone)]

@@ -8,6 +8,7 @@ mod checkpoint;
 mod cluster;
 mod config;
 mod error;
+mod identity;
 mod images;
 mod lease;
 mod machine;
@@ -18,6 +19,7 @@ mod rotation;
 pub mod runtime;
 mod server;
 mod session;
+mod sources;
 mod volumes;
 
 pub use agent::run;

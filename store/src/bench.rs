@@ -7,8 +7,8 @@ use bytes::Bytes;
 use openraft::EntryPayload;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::now_ms;
 use crate::error::StoreError;
-use crate::proposer::now_ms;
 use crate::query::{ListQuery, Page};
 use crate::raft_types::{Command, RaftEntry, log_id};
 use crate::state::{State, StateMachine};
@@ -41,7 +41,7 @@ impl Machine {
     /// # Errors
     /// I/O errors.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let (state, machine) = State::open(dir, RING_BYTES)?;
+        let (state, machine) = StateMachine::open(dir, RING_BYTES)?;
         Ok(Self { state, machine, next: 1 })
     }
 

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Leadership, MemberInfo};
-use crate::raft_types::{Raft, StoredMembership, TypeConfig};
+use crate::raft_types::{StoredMembership, TypeConfig};
+use crate::state::Raft;
 use crate::types::Term;
 
 /// A follower that hears nobody for so many times the patience is cut off; an ordinary election takes less.

@@ -12,7 +12,8 @@ use openraft::metrics::RaftMetrics;
 use openraft::type_config::alias::WatchReceiverOf;
 use openraft::{Instant as _, ServerState};
 
-use crate::raft_types::{LogId, Raft, TypeConfig};
+use crate::raft_types::{LogId, TypeConfig};
+use crate::state::Raft;
 
 /// Part of the lease that is not used, for clocks that do not run at quite the same speed.
 const MARGIN: u32 = 10;

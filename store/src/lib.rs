@@ -1,9 +1,9 @@
 //! Replicated, revisioned key-value store: openraft over RocksDB. Bytes only; it knows nothing of Kubernetes.
 //!
-//! A write: [`Store::propose`] → queue → one Raft entry for all that has queued up (`proposer`) → log, synced on a majority
-//! (`log`, `peer`) → deterministic apply on every master (`state`), which gives the transaction its revision and makes its
-//! events in the same step. A read: [`Store::get`], [`Store::list`] after asking how far this master must have come
-//! (`reads`). A watch follows applied events from any kept revision (`watch`).
+//! A write: [`Store::propose`] → queue (`proposals`) → one Raft entry for all that has queued up (`proposer`) → log, synced
+//! on a majority (`log`, `peer`) → deterministic apply on every master (`state`), which gives the transaction its revision
+//! and makes its events in the same step. A read: [`Store::get`], [`Store::list`] after asking how far this master must
+//! have come (`reads`). A watch follows applied events from any kept revision (`watch`).
 //!
 //! Data directory: `identity.json` (id and name), `log/` (RocksDB with synced writes), `state/<n>/` (RocksDB without a
 //! write-ahead log, named by `state/CURRENT`), `incoming/` and `checkpoints/` (snapshots on their way).
@@ -11,6 +11,7 @@
 mod backup;
 #[doc(hidden)]
 pub mod bench;
+mod clock;
 mod cluster;
 mod config;
 mod consistency;
@@ -25,9 +26,11 @@ mod node;
 mod open;
 mod pace;
 mod peer;
+mod proposals;
 mod proposer;
 mod query;
 mod raft_types;
+mod readers;
 mod reads;
 mod recovery;
 mod state;
@@ -36,6 +39,7 @@ mod store;
 mod thread;
 mod types;
 mod upkeep;
+mod verdict;
 mod watch;
 mod wire;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mainstay_proto::raft as pb;
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,10 +16,10 @@ use crate::lease::Lease;
 use crate::log::LogStore;
 use crate::peer::connect::Connections;
 use crate::peer::tls::OwnCertificate;
-use crate::proposer::{Proposals, verdict_to_pb};
-use crate::raft_types::Raft;
-use crate::reads::{self, Reader};
-use crate::state::{Applied, State};
+use crate::proposals::Proposals;
+use crate::readers::Readers;
+use crate::state::{Applied, Raft, State};
+use crate::verdict::verdict_to_pb;
 
 pub(crate) struct Node {
     pub(crate) me: MemberInfo,
@@ -33,7 +33,7 @@ pub(crate) struct Node {
     pub(crate) connections: Connections,
     pub(crate) certificate: Arc<OwnCertificate>,
     pub(crate) proposals: Proposals,
-    pub(crate) readers: mpsc::Sender<Reader>,
+    pub(crate) readers: Readers,
     pub(crate) leadership: watch::Receiver<Leadership>,
     /// When the leader was last heard.
     pub(crate) heard: Heard,
@@ -81,39 +81,6 @@ impl Node {
         let proposed = txns.into_iter().map(|txn| self.proposals.propose(txn, true, patience));
         let verdicts = futures::future::join_all(proposed).await;
         verdicts.iter().map(verdict_to_pb).collect()
-    }
-
-    /// The index for a consistent read, if this master leads.
-    pub(crate) async fn read_index_as_leader(&self) -> Option<u64> {
-        match self.leads_for_certain() {
-            Some(index) => Some(index),
-            None => reads::as_leader(self).await,
-        }
-    }
-
-    /// What this master has applied, if no master can have acknowledged more.
-    fn leads_for_certain(&self) -> Option<u64> {
-        let applied = self.state.applied().log;
-        let covers = self.tuning.lease_reads && self.lease.covers(applied);
-        applied.filter(|_| covers).map(|id| id.index)
-    }
-
-    /// Returns once this master has applied every write acknowledged before the call.
-    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
-        if self.leads_for_certain().is_some() {
-            return Ok(());
-        }
-        let (reader, index) = oneshot::channel();
-        let queued = self.readers.try_send(reader);
-        queued.map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
-            mpsc::error::TrySendError::Closed(_) => StoreError::Shutdown,
-        })?;
-        let index = index.await.map_err(|_| StoreError::Shutdown)??;
-        self.wait_applied(|applied| applied.log.is_some_and(|id| id.index >= index))
-            .await?
-            .ok_or(StoreError::Timeout)?;
-        Ok(())
     }
 
     /// Waits for `reached`, the read timeout at the most (`None`).

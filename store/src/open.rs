@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clock::now_ms;
 use crate::cluster::{Leadership, MemberInfo};
 use crate::config::{Start, StoreConfig, Tuning};
 use crate::disk::Disk;
@@ -24,10 +25,10 @@ use crate::peer::net::{Listener, Net, TlsNet};
 use crate::peer::network::NetworkFactory;
 use crate::peer::server;
 use crate::peer::tls::TlsConfigs;
-use crate::proposer::{self, Proposals};
-use crate::raft_types::Raft;
-use crate::state::{State, StateMachine};
-use crate::{consistency, leadership, reads, upkeep};
+use crate::proposals::Proposals;
+use crate::readers::Readers;
+use crate::state::{Raft, State, StateMachine};
+use crate::{consistency, leadership, proposer, reads, upkeep};
 
 /// How long to wait for the directory's last user to let go.
 const LOCKED: Duration = Duration::from_secs(2);
@@ -68,11 +69,11 @@ pub(crate) async fn open(config: StoreConfig, ground: Ground) -> Result<Arc<Node
     let (cut_off_out, cut_off) = watch::channel(false);
     let (out, heard) = (Channels { leadership: leadership_out, cut_off: cut_off_out }, Heard::nobody());
     let (proposals, proposal_queue) = Proposals::new(config.tuning.queue, config.tuning.txn_bytes);
-    let (readers, reader_queue) = reads::queue();
+    let (readers, reader_queue) = Readers::new();
     let election_max = config.tuning.election_max;
     let node = Arc::new(Node {
         me,
-        started_ms: proposer::now_ms(),
+        started_ms: now_ms(),
         disk: Disk::new(&config.data_dir, config.tuning.disk_low_bytes),
         tuning: config.tuning,
         raft: raft.clone(),
@@ -124,7 +125,7 @@ async fn open_storage(
         }
     };
     loop {
-        match State::open(data_dir, tuning.ring_bytes) {
+        match StateMachine::open(data_dir, tuning.ring_bytes) {
             Err(StoreError::InUse { .. }) if tokio::time::Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

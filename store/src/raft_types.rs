@@ -34,8 +34,6 @@ pub(crate) type Vote = openraft::alias::VoteOf<TypeConfig>;
 pub(crate) type Membership = openraft::Membership<u64, MemberInfo>;
 pub(crate) type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
 pub(crate) type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
-pub(crate) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, crate::state::Checkpoint>;
-pub(crate) type Raft = openraft::Raft<TypeConfig, crate::state::StateMachine>;
 
 /// The id of entry `index` of `term`.
 pub(crate) fn log_id(term: u64, index: u64) -> LogId {

@@ -7,25 +7,46 @@ use std::time::Duration;
 
 use mainstay_proto::raft as pb;
 use openraft::ReadPolicy;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::error::StoreError;
 use crate::node::Node;
 use crate::peer::connect::Lane;
+use crate::readers::{Reader, WAITING};
 
-/// Readers that wait for an index.
-const WAITING: usize = 16 * 1024;
 /// Before asking again.
 const PAUSE: Duration = Duration::from_millis(10);
 /// For one question to another master.
 const ASK: Duration = Duration::from_secs(1);
 
-pub(crate) type Reader = oneshot::Sender<Result<u64, StoreError>>;
+impl Node {
+    /// The index for a consistent read, if this master leads.
+    pub(crate) async fn read_index_as_leader(&self) -> Option<u64> {
+        match self.leads_for_certain() {
+            Some(index) => Some(index),
+            None => as_leader(self).await,
+        }
+    }
 
-/// The entrance and the exit of the readers' queue.
-pub(crate) fn queue() -> (mpsc::Sender<Reader>, mpsc::Receiver<Reader>) {
-    mpsc::channel(WAITING)
+    /// What this master has applied, if no master can have acknowledged more.
+    fn leads_for_certain(&self) -> Option<u64> {
+        let applied = self.state.applied().log;
+        let covers = self.tuning.lease_reads && self.lease.covers(applied);
+        applied.filter(|_| covers).map(|id| id.index)
+    }
+
+    /// Returns once this master has applied every write acknowledged before the call.
+    pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
+        if self.leads_for_certain().is_some() {
+            return Ok(());
+        }
+        let index = self.readers.index().await?;
+        self.wait_applied(|applied| applied.log.is_some_and(|id| id.index >= index))
+            .await?
+            .ok_or(StoreError::Timeout)?;
+        Ok(())
+    }
 }
 
 /// Runs until the node stops.
@@ -85,7 +106,7 @@ async fn ask_once(node: &Node) -> Option<u64> {
 }
 
 /// The index if this master leads and can prove it.
-pub(crate) async fn as_leader(node: &Node) -> Option<u64> {
+async fn as_leader(node: &Node) -> Option<u64> {
     let policy = if node.tuning.lease_reads { ReadPolicy::LeaseRead } else { ReadPolicy::ReadIndex };
     let proof = tokio::time::timeout(ASK, node.raft.get_read_linearizer(policy)).await;
     match proof {

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::log::{LogStore, Writing};
 use crate::raft_types::TypeConfig;
-use crate::state::{State, StateMachine};
+use crate::state::StateMachine;
 
 /// Removed once the log's thread has closed its database: it would write into what is being removed.
 struct Folder(TempDir);
@@ -31,7 +31,7 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, Folder> for Builder {
         let temp = TempDir::new().unwrap();
         // No room in memory: reads have to be served from disk as well.
         let log = LogStore::open(&temp.path().join("log"), temp.path(), 0, 1, Writing::Thread).unwrap();
-        let (_, machine) = State::open(temp.path(), 1 << 20).unwrap();
+        let (_, machine) = StateMachine::open(temp.path(), 1 << 20).unwrap();
         Ok((Folder(temp), log, machine))
     }
 }

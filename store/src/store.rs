@@ -10,13 +10,13 @@ use openraft::errors::Fatal;
 use tokio::sync::watch;
 
 use crate::backup::{self, BackupFile, BackupInfo};
+use crate::clock::now_ms;
 use crate::cluster::{ClusterStatus, Leadership, MemberInfo};
 use crate::config::{PeerTls, StoreConfig};
 use crate::error::StoreError;
 use crate::membership::Change;
 use crate::node::Node;
 use crate::open::{self, Ground};
-use crate::proposer::now_ms;
 use crate::query::{ListQuery, Page};
 use crate::thread::{StoreThread, blocking};
 use crate::types::{Entry, Freshness, Revision, Txn, TxnOutcome};

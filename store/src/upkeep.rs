@@ -8,9 +8,9 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::Fatal;
 use tokio::time::MissedTickBehavior;
 
+use crate::clock::now_ms;
 use crate::log::Appended;
 use crate::node::Node;
-use crate::proposer::now_ms;
 use crate::raft_types::TypeConfig;
 
 const TICK: Duration = Duration::from_secs(1);

@@ -11,9 +11,9 @@ use mainstay_api::resource::Resource;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 
-use crate::authn::UserInfo;
 use crate::authz::Authorizer;
 use crate::strategy::{Reader, SideWrite};
+use crate::user::UserInfo;
 
 mod certificates;
 mod claim_resize;

@@ -4,6 +4,7 @@ mod baseline;
 mod checks;
 mod policy;
 mod restricted;
+mod subject;
 
 use async_trait::async_trait;
 use mainstay_api::field::{Error, ErrorList, Path};
@@ -11,8 +12,8 @@ use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 
-use self::checks::Pod;
 use self::policy::{Level, Policy};
+use self::subject::{Pod, join};
 use super::{Attributes, Operation, Plugin};
 use crate::strategy::validate::At;
 
@@ -56,12 +57,12 @@ fn pod(request: &mut Attributes<'_>) -> ApiResult<()> {
     }
     let found = checks::violations(policy.enforce, &described(pod, policy.enforce_version));
     if !found.is_empty() {
-        let why = format!("violates PodSecurity \"{}\": {}", policy.enforce_text, checks::join(&found));
+        let why = format!("violates PodSecurity \"{}\": {}", policy.enforce_text, join(&found));
         return Err(request.forbidden(why));
     }
     let found = checks::violations(policy.warn, &described(pod, policy.warn_version));
     if !found.is_empty() {
-        let text = format!("would violate PodSecurity \"{}\": {}", policy.warn_text, checks::join(&found));
+        let text = format!("would violate PodSecurity \"{}\": {}", policy.warn_text, join(&found));
         request.warnings.push(text);
     }
     Ok(())
@@ -101,7 +102,7 @@ fn template(request: &mut Attributes<'_>) {
     let Some(template) = request.object.as_ref().and_then(|object| object.pointer(pointer)) else { return };
     let found = checks::violations(policy.warn, &described(template, policy.warn_version));
     if !found.is_empty() {
-        let text = format!("would violate PodSecurity \"{}\": {}", policy.warn_text, checks::join(&found));
+        let text = format!("would violate PodSecurity \"{}\": {}", policy.warn_text, join(&found));
         request.warnings.push(text);
     }
 }

@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use mainstay_api::time;
 use serde_json::{Map, Value, json};
 
-use super::trail::Content;
+use super::content::Content;
 use super::{Level, Stage};
-use crate::authn::UserInfo;
 use crate::authz::{AuthzAttributes, Verdict};
+use crate::user::UserInfo;
 
 /// Bytes of an unpacked body at the most.
 const LARGEST_BODY: u64 = 256 << 20;

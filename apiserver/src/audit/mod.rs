@@ -4,6 +4,7 @@
 //! makes JSON of it and writes it. A request never waits for the log: what does not fit into the queue is dropped and
 //! counted (`apiserver_audit_error_total`).
 
+mod content;
 mod event;
 mod file;
 mod policy;
@@ -15,7 +16,8 @@ use std::sync::Arc;
 
 pub use policy::{Decision, Level, Policy, PolicyError, Stage};
 
-pub(crate) use trail::{Asked, Content, Trail, on_end};
+pub(crate) use content::Content;
+pub(crate) use trail::{Asked, Trail, on_end};
 
 /// Where the log goes and how it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

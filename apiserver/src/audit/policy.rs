@@ -272,7 +272,7 @@ fn path_fits(pattern: &str, path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authn::UserInfo;
+    use crate::user::UserInfo;
 
     fn level(policy: &Policy, user: &UserInfo, verb: &str, resource: &str, namespace: &str) -> Level {
         let (resource, sub) = resource.split_once('/').unwrap_or((resource, ""));

@@ -11,10 +11,11 @@ use http_body::{Frame, SizeHint};
 use jiff::Timestamp;
 use tonic::body::Body;
 
+use super::content::Content;
 use super::event::{Event, Head, Target};
 use super::{Audit, Decision, Level, Stage};
-use crate::authn::UserInfo;
 use crate::authz::{AuthzAttributes, Verdict};
+use crate::user::UserInfo;
 
 /// What a request asks, as the log needs it.
 pub(crate) struct Asked<'a> {
@@ -30,24 +31,6 @@ pub(crate) struct Asked<'a> {
     pub id: String,
     /// When it came in.
     pub received: Timestamp,
-}
-
-/// A body, with what it takes to read it.
-#[derive(Clone, Debug)]
-pub(crate) struct Content {
-    /// The bytes.
-    pub bytes: Bytes,
-    /// Its `Content-Type`.
-    pub media: String,
-    /// Compressed with gzip.
-    pub zipped: bool,
-}
-
-impl Content {
-    /// JSON.
-    pub fn json(bytes: Bytes) -> Self {
-        Self { bytes, media: "application/json".to_owned(), zipped: false }
-    }
 }
 
 /// The events of a request. If it is dropped unfinished, its handler panicked or its client went away.

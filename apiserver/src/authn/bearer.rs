@@ -1,8 +1,8 @@
 //! Bearer tokens out of requests, and join tokens as such.
 
-use super::UserInfo;
 use crate::pki::{JoinToken, TokenUse, extra_groups};
 use crate::strategy::Reader;
+use crate::user::UserInfo;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;

@@ -1,7 +1,7 @@
 //! `Impersonate-*` headers: acting as somebody else, by whoever may.
 
-use super::UserInfo;
 use crate::authz::{Authorizer, AuthzAttributes, Decision, RequestInfo, forbidden};
+use crate::user::UserInfo;
 use http::HeaderMap;
 use mainstay_api::status::Status;
 use std::collections::BTreeMap;

@@ -16,47 +16,13 @@ pub use tokens::{ISSUER, TokenError};
 use crate::authz::{Authorizer, RequestInfo};
 use crate::pki::{self, MasterPki};
 use crate::strategy::Reader;
+use crate::user::UserInfo;
 use http::request::Parts;
 use jiff::Timestamp;
 use mainstay_api::status::Status;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-
-/// Someone who asks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UserInfo {
-    /// User name.
-    pub name: String,
-    /// Unique id, empty if there is none.
-    pub uid: String,
-    /// Groups.
-    pub groups: Vec<String>,
-    /// Further facts about the user.
-    pub extra: BTreeMap<String, Vec<String>>,
-}
-
-impl UserInfo {
-    /// Who shows no credentials.
-    #[must_use]
-    pub fn anonymous() -> Self {
-        Self { name: "system:anonymous".into(), groups: vec!["system:unauthenticated".into()], ..Self::default() }
-    }
-
-    /// The cluster's own parts, in the masters' processes.
-    #[must_use]
-    pub fn master(name: &str) -> Self {
-        let groups = vec!["system:mainstay:masters".into(), "system:authenticated".into()];
-        Self { name: format!("system:mainstay:master:{name}"), groups, ..Self::default() }
-    }
-
-    /// The administrator.
-    #[must_use]
-    pub fn admin() -> Self {
-        let groups = vec!["system:masters".into(), "system:authenticated".into()];
-        Self { name: "admin".into(), uid: "admin-uid".into(), groups, ..Self::default() }
-    }
-}
 
 /// Why an authenticator cannot be made.
 #[derive(Debug, thiserror::Error)]

@@ -6,8 +6,9 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::{UserInfo, from_certificate};
+use super::from_certificate;
 use crate::pki::{self, PkiResult, Validity};
+use crate::user::UserInfo;
 
 /// A leaf certificate, whose key TLS has proved the client to hold; a cheap handle.
 #[derive(Clone)]

@@ -1,8 +1,8 @@
 //! Service-account tokens: what their claims say, and whether what they are bound to is still there.
 
-use super::UserInfo;
 use crate::pki::ServiceAccountKey;
 use crate::strategy::Reader;
+use crate::user::UserInfo;
 use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! What a request is about, as the authorizer sees it, from its method and path.
 
-use crate::authn::UserInfo;
 use crate::rest::path::RequestInfo as Routed;
+use crate::user::UserInfo;
 use http::{Method, Uri};
 
 /// A request to be decided.

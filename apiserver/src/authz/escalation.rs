@@ -3,7 +3,7 @@
 use super::rbac::{GROUP, role_rules};
 use super::rule::missing;
 use super::{Authorizer, AuthzAttributes, Decision, Rule, is_superuser};
-use crate::authn::UserInfo;
+use crate::user::UserInfo;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
 //! Whether one RBAC rule, still as JSON, covers a request; whether a subject is this user.
 
 use super::AuthzAttributes;
-use crate::authn::UserInfo;
+use crate::user::UserInfo;
 use serde_json::Value;
 
 /// Whether a rule of a role allows the request.

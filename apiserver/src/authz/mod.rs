@@ -1,6 +1,7 @@
 //! Who may do what: the superusers, nodes by their pods, everybody else by RBAC. Asked once per request, in the filter chain.
 
 mod attributes;
+pub mod claim_status;
 pub mod escalation;
 mod matching;
 mod node;
@@ -13,8 +14,8 @@ pub(crate) use attributes::unescape as unescape_header;
 pub use attributes::{AuthzAttributes, RequestInfo};
 pub use rule::Rule;
 
-use crate::authn::UserInfo;
 use crate::strategy::Reader;
+use crate::user::UserInfo;
 use mainstay_api::status::Status;
 use std::sync::Arc;
 

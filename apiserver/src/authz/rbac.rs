@@ -2,8 +2,8 @@
 
 use super::matching::{describe, rule_allows, subject_is};
 use super::{AuthzAttributes, Verdict};
-use crate::authn::UserInfo;
 use crate::strategy::Reader;
+use crate::user::UserInfo;
 use mainstay_api::selector::LabelSelector;
 use serde_json::Value;
 use std::ops::ControlFlow;

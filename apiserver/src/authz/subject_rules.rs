@@ -1,7 +1,7 @@
 //! All rules that a user has somewhere, for rule reviews and escalation checks.
 
 use super::{Authorizer, Rule, rbac};
-use crate::authn::UserInfo;
+use crate::user::UserInfo;
 use std::ops::ControlFlow;
 
 impl Authorizer {

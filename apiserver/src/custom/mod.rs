@@ -4,6 +4,7 @@
 //! it where a built-in kind would ask its type. Every master makes the rows from its own watch cache
 //! ([`crate::registry::Registry::refresh`]); conditions and the removal of instances are the leader's ([`controller`]).
 
+mod approval;
 pub(crate) mod controller;
 pub(crate) mod definition;
 mod naming;

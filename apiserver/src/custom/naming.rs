@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use mainstay_api::meta;
 use serde_json::{Value, json};
 
-use super::definition::{Approval, approval};
+use super::approval::{Approval, approval};
 
 const APPROVAL: &str = "KubernetesAPIApprovalPolicyConformant";
 

@@ -44,7 +44,7 @@ impl DataKey {
 
     /// What was sealed, with an empty revision.
     pub(super) fn open(&self, place: &[u8], sealed: &[u8]) -> Result<Encoded, EncryptionError> {
-        let damaged = || EncryptionError::Damaged(super::keyring::shown(place));
+        let damaged = || EncryptionError::Damaged(shown(place));
         let nonce = sealed.get(MAGIC.len() + 4..HEAD).ok_or_else(damaged)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| damaged())?;
         let mut secret = sealed[HEAD..].to_vec();
@@ -63,6 +63,11 @@ pub(super) fn key_of(value: &[u8]) -> Option<u32> {
 /// An opened value as it is at a revision.
 pub(super) fn at(opened: &Encoded, revision: u64) -> Bytes {
     if opened.splice as usize > opened.bytes.len() { opened.bytes.clone() } else { opened.at(revision) }
+}
+
+/// A store's key for error messages.
+pub(super) fn shown(place: &[u8]) -> String {
+    String::from_utf8_lossy(place).replace('\0', " ").trim().to_owned()
 }
 
 #[cfg(test)]

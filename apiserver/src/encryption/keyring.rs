@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::envelope::DataKey;
+use super::envelope::{DataKey, shown};
 use super::{EncryptionError, RootKeys};
 
 /// Where the record is in the store; no object's key looks like this.
@@ -109,11 +109,6 @@ impl Keyring {
     pub(super) fn get(&self, number: u32) -> Option<Arc<DataKey>> {
         self.keys.load().all.get(&number).cloned()
     }
-}
-
-/// A store's key for error messages.
-pub(super) fn shown(place: &[u8]) -> String {
-    String::from_utf8_lossy(place).replace('\0', " ").trim().to_owned()
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use mainstay_store::{
     WatchBatch,
 };
 
-use super::envelope::{self, DataKey};
-use super::keyring::{Keyring, PLACE, Record, shown};
+use super::envelope::{self, DataKey, shown};
+use super::keyring::{Keyring, PLACE, Record};
 use super::{EncryptionError, RootKeys};
 
 /// The resources whose objects are sealed, as their keys in the store begin.

@@ -6,10 +6,10 @@ use mainstay_store::Term;
 use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Response};
 
-use crate::authn::UserInfo;
 use crate::authz::AuthzAttributes;
 use crate::engine::{Call, RawOptions, Target, WriteOptions};
 use crate::rest::{Identity, Rest};
+use crate::user::UserInfo;
 
 /// The authenticated caller of a gRPC request.
 pub(crate) fn user(extensions: &Extensions) -> ApiResult<UserInfo> {

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Streaming};
 
 use super::access::user;
 use crate::agents::{Agents, HEARTBEAT};
-use crate::authn::UserInfo;
+use crate::user::UserInfo;
 
 /// Frames that wait for an agent.
 const QUEUE: usize = 64;

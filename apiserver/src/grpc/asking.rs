@@ -10,11 +10,11 @@ use tonic::metadata::MetadataMap;
 use tonic::{Extensions, Response};
 
 use crate::audit::{Content, Trail};
-use crate::authn::UserInfo;
 use crate::engine::{Call, Target};
 use crate::flow::Permit;
 use crate::gate::{Arrival, Caller};
 use crate::rest::Rest;
+use crate::user::UserInfo;
 
 /// How a call came in; in the extensions of every request.
 pub(crate) struct Way {

@@ -12,11 +12,11 @@ use tonic::{Extensions, Request, Response};
 
 use super::access::user;
 use super::backup::{Backups, Chunks};
-use crate::authn::UserInfo;
 use crate::encryption::EncryptionError;
 use crate::engine::{Body, Call, Target, WriteOptions, store_status};
 use crate::pki::{self, Admits, JoinToken, MasterPki};
 use crate::rest::Rest;
+use crate::user::UserInfo;
 
 pub(crate) struct ClusterService {
     pub rest: Arc<Rest>,

@@ -3,8 +3,8 @@
 use super::ca::Profile;
 use super::join::stored_token;
 use super::{JoinToken, MasterPki, PkiError, PkiResult, TokenUse, discovery_signature};
-use crate::authn::UserInfo;
 use crate::strategy::Reader;
+use crate::user::UserInfo;
 use jiff::Timestamp;
 use mainstay_proto::v1::{DiscoverRequest, DiscoverResponse, EnrollKind, EnrollRequest, EnrollResponse};
 

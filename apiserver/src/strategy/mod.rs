@@ -12,7 +12,7 @@ use mainstay_api::resource::Resource;
 use mainstay_api::status::ApiResult;
 use serde_json::Value;
 
-use crate::authn::UserInfo;
+use crate::user::UserInfo;
 
 pub(crate) mod base;
 mod features;
@@ -169,7 +169,7 @@ pub trait Strategy: Send + Sync {
     }
 
     /// Texts for Warning headers of a deletion.
-    fn delete_warnings(&self, _options: &crate::engine::DeleteOptions) -> Vec<String> {
+    fn delete_warnings(&self, _options: &crate::engine::options::DeleteOptions) -> Vec<String> {
         Vec::new()
     }
 

@@ -6,7 +6,7 @@ use mainstay_api::resource::Resource;
 use serde_json::Value;
 
 use super::{Context, Reader};
-use crate::authn::UserInfo;
+use crate::user::UserInfo;
 
 /// Reads from a list of objects: group, resource, object.
 #[derive(Default)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use http::Method;
 use mainstay_apiserver::audit::{AuditConfig, LogConfig, Policy};
-use mainstay_apiserver::authn::UserInfo;
+use mainstay_apiserver::user::UserInfo;
 use mainstay_proto::v1::objects_client::ObjectsClient;
 use mainstay_proto::v1::{CreateRequest, ListRequest, ResourceRef};
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Method, Request};
 use http_body_util::StreamBody;
 use mainstay_apiserver::InProcess;
-use mainstay_apiserver::authn::UserInfo;
+use mainstay_apiserver::user::UserInfo;
 use mainstay_proto::v1::objects_client::ObjectsClient;
 use mainstay_proto::v1::{ListRequest, ResourceRef};
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use mainstay_api::resource::{self, Resource};
 use mainstay_apiserver::InProcess;
-use mainstay_apiserver::authn::UserInfo;
+use mainstay_apiserver::user::UserInfo;
 use mainstay_proto::v1::agents_client::AgentsClient;
 use mainstay_proto::v1::cluster_client::ClusterClient;
 use mainstay_proto::v1::masters_client::MastersClient;

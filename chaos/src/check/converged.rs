@@ -10,8 +10,8 @@ use mainstay_client::{Api, Client, ListParams};
 use tokio::time::Instant;
 
 use super::Violation;
-use crate::expectation::is_ready;
-use crate::workload::NAMESPACE;
+use crate::pod::is_ready;
+use crate::workload::namespace::NAMESPACE;
 
 /// How long that may take, replacements and graceful ends included.
 const BOUND: Duration = Duration::from_secs(60);

@@ -4,9 +4,13 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use rand::seq::IndexedRandom;
 
-use super::{Active, Dice, Target, process};
+use super::active::Active;
+use super::dice::Dice;
+use super::process;
+use super::target::Target;
 use crate::cluster::Cluster;
-use crate::workload::{NAMESPACE, steady};
+use crate::workload::namespace::NAMESPACE;
+use crate::workload::steady;
 
 /// A pod that was deleted; nothing is to be undone.
 pub(super) struct Deleted {

@@ -15,40 +15,20 @@ use nix::sys::signal::Signal;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::active::Active;
+use super::dice::Dice;
+use super::kind::Kind;
 use super::process::{self, Victim};
-use super::{Active, Dice, Kind, Target};
+use super::target::Target;
 use crate::cluster::Cluster;
-use crate::undo::{Guard, Journal, Undo, is_mounted, run};
+use crate::mounts::is_mounted;
+use crate::tool::run;
+use crate::undo::{Guard, Journal, Undo};
 
-/// Room on a master's own disk; the file takes only what is used of it.
-const SIZE: &str = "2G";
 /// So much stays free on a full disk.
 const LEFT_FREE: u64 = 8 << 20;
 /// A slow disk takes writes for this long, again and again.
 const BREATH: Duration = Duration::from_millis(5);
-
-/// The disks of a scenario's masters, before the cluster starts.
-///
-/// # Errors
-/// When they cannot be made; that wants root.
-pub(crate) fn make(folder: &Path, masters: &[PathBuf], journal: &Arc<Journal>) -> Result<Vec<Guard>> {
-    std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    let mut guards = Vec::new();
-    for (number, mount) in masters.iter().enumerate() {
-        let image = folder.join(format!("{}.img", number + 1));
-        run(Command::new("truncate").args(["-s", SIZE]).arg(&image))?;
-        run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(&image))?;
-        std::fs::create_dir_all(mount).with_context(|| format!("making {}", mount.display()))?;
-        guards.push(journal.before(Undo::Unmount { mount: mount.clone() })?);
-        mount_image(&image, mount)?;
-    }
-    Ok(guards)
-}
-
-/// Errors make it read-only, as on most machines.
-pub(crate) fn mount_image(image: &Path, mount: &Path) -> Result<()> {
-    run(Command::new("mount").args(["-o", "loop,errors=remount-ro"]).arg(image).arg(mount))
-}
 
 /// The device of a mount, and the file behind it.
 fn device(mount: &Path) -> Result<(String, PathBuf)> {

@@ -14,40 +14,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
-use serde::Deserialize;
 
-use super::process::{self, Machine};
-use super::{Active, Dice, Target};
+use super::active::Active;
+use super::dice::Dice;
+use super::peers::{Peers, Way};
+use super::process;
+use super::target::Target;
 use crate::cluster::Cluster;
+use crate::machine::{Machine, machines};
 use crate::process::Known;
 use crate::relay;
-use crate::undo::{Guard, Journal, TABLE, Undo, run};
-
-/// From whom a machine is cut off.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Peers {
-    /// All masters that are not hit themselves.
-    #[default]
-    Masters,
-    /// All workers that are not hit themselves.
-    Workers,
-    /// Both, but not the harness' own clients.
-    Machines,
-}
-
-/// In which direction packets are lost, seen from the machine that is hit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Way {
-    /// Both.
-    #[default]
-    Both,
-    /// What it is sent.
-    In,
-    /// What it sends.
-    Out,
-}
+use crate::tool::run;
+use crate::undo::{Guard, Journal, TABLE, Undo};
 
 /// What is done to the packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +58,7 @@ pub(super) struct Broken {
 }
 
 pub(super) async fn start(order: Order, cluster: &Cluster, journal: &Arc<Journal>, dice: &mut Dice) -> Result<Broken> {
-    let all = process::machines(cluster)?;
+    let all = machines(&cluster.file()?);
     let victims = process::victims(order.target, cluster, dice).await?;
     let (hit, others): (Vec<&Machine>, Vec<&Machine>) =
         all.iter().partition(|machine| victims.iter().any(|victim| victim.machine == machine.name));
@@ -254,16 +232,6 @@ impl std::fmt::Display for Harm {
             Harm::Reset => f.write_str("reset"),
             Harm::Delay(delay) => write!(f, "delay by {} ms", delay.as_millis()),
         }
-    }
-}
-
-impl std::fmt::Display for Peers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Peers::Masters => "masters",
-            Peers::Workers => "workers",
-            Peers::Machines => "all machines",
-        })
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 
-use super::{Active, Kind};
+use super::active::Active;
+use super::kind::Kind;
 use crate::cluster::Cluster;
 use crate::process::Known;
 use crate::undo::{Guard, Journal, Undo};

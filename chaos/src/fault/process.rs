@@ -1,7 +1,6 @@
 //! Faults of processes: signals to masters, agents, runtimes and containers.
 
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,56 +10,21 @@ use k8s_openapi::api::core::v1::Pod;
 use nix::sys::signal::Signal;
 use rand::seq::IndexedRandom;
 
-use super::{Active, Dice, Kind, Target, containers};
-use crate::cluster::{Cluster, MasterProcess, WorkerProcess};
-use crate::expectation::restarts;
+use super::active::Active;
+use super::containers;
+use super::dice::Dice;
+use super::kind::Kind;
+use super::target::Target;
+use crate::cluster::Cluster;
+use crate::cluster_file::{MasterProcess, WorkerProcess};
+use crate::pod::restarts;
 use crate::process::Known;
 use crate::undo::{Guard, Journal, Undo};
-use crate::workload::{NAMESPACE, steady};
+use crate::workload::namespace::NAMESPACE;
+use crate::workload::steady;
 
 /// How long the supervisor may take to start something again.
 const RESTART_LIMIT: Duration = Duration::from_secs(30);
-
-/// A master or a worker, with what its network is.
-#[derive(Clone, Debug)]
-pub(super) struct Machine {
-    pub name: String,
-    pub is_worker: bool,
-    netns: Option<String>,
-}
-
-impl Machine {
-    /// Its network namespace.
-    pub fn netns(&self) -> Result<&str> {
-        let advice = "has no network of its own; start the cluster with: mainstay up --isolate";
-        self.netns.as_deref().with_context(|| format!("{} {advice}", self.name))
-    }
-
-    /// Its address between the machines.
-    pub fn address(&self) -> Result<String> {
-        let netns = self.netns()?;
-        let output = Command::new("ip").args(["-n", netns, "-4", "-o", "addr", "show", "dev", "eth0"]).output();
-        let text = String::from_utf8_lossy(&output.context("running ip")?.stdout).into_owned();
-        let address = text.split_whitespace().skip_while(|word| *word != "inet").nth(1);
-        let address = address.and_then(|address| address.split('/').next());
-        Ok(address.with_context(|| format!("{} has no address in {netns}", self.name))?.to_owned())
-    }
-}
-
-/// All machines of the cluster.
-pub(super) fn machines(cluster: &Cluster) -> Result<Vec<Machine>> {
-    let file = cluster.file()?;
-    let masters =
-        file.masters.iter().map(|m| Machine { name: m.name.clone(), is_worker: false, netns: m.netns.clone() });
-    let workers =
-        file.workers.iter().map(|w| Machine { name: w.name.clone(), is_worker: true, netns: w.netns.clone() });
-    Ok(masters.chain(workers).collect())
-}
-
-/// The workers' addresses.
-pub(crate) fn node_addresses(cluster: &Cluster) -> Result<Vec<String>> {
-    machines(cluster)?.iter().filter(|machine| machine.is_worker).map(Machine::address).collect()
-}
 
 /// A process to hit.
 #[derive(Clone, Debug)]

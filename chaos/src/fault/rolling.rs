@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 
+use super::active::Active;
+use super::kind::Kind;
 use super::process::{self, Victim};
-use super::{Active, Kind};
 use crate::cluster::Cluster;
 use crate::undo::{Guard, Journal, Undo};
 

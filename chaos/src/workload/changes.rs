@@ -13,7 +13,8 @@ use rand::Rng;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{NAMESPACE, Notes, steady};
+use super::namespace::NAMESPACE;
+use super::{Notes, steady};
 use crate::check::identity::Living;
 
 const ROLL: &str = "changing";

@@ -10,7 +10,8 @@ use mainstay_client::{Api, Client, Term};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::{NAMESPACE, Notes};
+use super::Notes;
+use super::namespace::NAMESPACE;
 use crate::check::one_leader::Fenced;
 use crate::status::Asker;
 

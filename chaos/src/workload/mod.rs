@@ -5,6 +5,7 @@ mod creations;
 mod curl;
 mod fenced;
 mod leaders;
+pub(crate) mod namespace;
 mod registers;
 pub(crate) mod steady;
 mod transfers;
@@ -19,7 +20,6 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use mainstay_client::{Api, Client, Config, DeleteOptions};
 use parking_lot::Mutex;
-use serde_json::json;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -33,10 +33,9 @@ use crate::scenario::Scenario;
 use crate::status::{Asker, Leadership};
 
 pub use curl::Availability;
+use namespace::NAMESPACE;
 pub(crate) use transfers::ACCOUNTS;
 
-/// Where the objects of a run live.
-pub(crate) const NAMESPACE: &str = "mainstay-chaos";
 /// Clients that compete for the registers.
 const REGISTER_CLIENTS: u32 = 6;
 /// Few, so that clients meet.
@@ -102,7 +101,7 @@ impl Workload {
         config.servers = cluster.file()?.masters.into_iter().map(|master| master.url).collect();
         let setup = Client::connect(&config)?;
         let namespaces = Api::<Namespace>::all(setup.clone());
-        prepare_namespace(&namespaces).await?;
+        namespace::prepare(&namespaces).await?;
         if scenario.replicas > 0 {
             steady::start(&setup, scenario.replicas).await?;
         }
@@ -240,19 +239,4 @@ async fn all_ended(tasks: &mut JoinSet<Result<()>>) -> Result<()> {
         ended.context("a client of the workload ended early")??;
     }
     Ok(())
-}
-
-/// Waits out the removal of an earlier run's.
-async fn prepare_namespace(namespaces: &Api<Namespace>) -> Result<()> {
-    let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": NAMESPACE}}))?;
-    let until = Instant::now() + Duration::from_secs(60);
-    loop {
-        match namespaces.create(&namespace).await {
-            Ok(_) => return Ok(()),
-            Err(error) if Instant::now() > until => {
-                return Err(error).with_context(|| format!("making namespace {NAMESPACE}"));
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
-        }
-    }
 }

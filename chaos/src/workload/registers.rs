@@ -12,8 +12,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{Notes, REGISTERS};
-use crate::check::linearizable::INITIAL;
-use crate::history::{Action, Call, Outcome};
+use crate::history::{Action, Call, INITIAL, Outcome};
 
 /// Keeps histories short enough to be checked.
 const PAUSE: Duration = Duration::from_millis(20);

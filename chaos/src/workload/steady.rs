@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use mainstay_client::{Api, Client};
 use serde_json::{Value, json};
 
-use super::NAMESPACE;
+use super::namespace::NAMESPACE;
 
 /// The label of its pods.
 pub(crate) const SELECTOR: &str = "app=steady";

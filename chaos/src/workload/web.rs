@@ -10,9 +10,10 @@ use k8s_openapi::api::core::v1::Service;
 use mainstay_client::{Api, Client};
 use serde_json::json;
 
-use super::{NAMESPACE, steady};
+use super::namespace::NAMESPACE;
+use super::steady;
 use crate::cluster::Cluster;
-use crate::undo::run;
+use crate::tool::run;
 
 const NAME: &str = "web";
 const IMAGE: &str = "chaos/busybox:1";

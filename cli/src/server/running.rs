@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use mainstay_apiserver::admission;
-use mainstay_apiserver::authn::UserInfo;
 use mainstay_apiserver::bootstrap::MasterEndpoint;
 use mainstay_apiserver::pki::{Admits, JoinToken, MasterPki};
+use mainstay_apiserver::user::UserInfo;
 use mainstay_apiserver::{ApiServer, ServerConfig};
 use mainstay_client::{Client, DynamicApi, Target, Term, Transport};
 use mainstay_controllers::{CertificateSigner, ControllerConfig, Liveness, NodeLiveness};

@@ -2,15 +2,16 @@
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use super::file::{ClusterFile, Worker};
-use super::network::{netns, pod_cidr, run};
-use super::supervisor::{Keeper, Slot};
+use super::keeper::{Keeper, Slot};
+use super::naming::{pod_cidr, run_dir, socket};
+use super::network::run;
 use crate::process::Background;
 
 mod pause;
@@ -44,21 +45,6 @@ fn is_installed(program: &str) -> bool {
     std::env::split_paths(&folders).any(|folder| {
         folder.join(program).metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
     })
-}
-
-/// Folder of a node's sockets and state; short, since socket names are limited, and gone after a reboot.
-pub(super) fn run_dir(network: u8, node: &str) -> PathBuf {
-    Path::new("/run/mainstay").join(netns(network, node))
-}
-
-/// A node's containerd.
-pub(super) fn socket(network: u8, node: &str) -> PathBuf {
-    run_dir(network, node).join("containerd.sock")
-}
-
-/// The control group above everything of a node.
-pub(super) fn cgroup(network: u8, node: &str) -> String {
-    format!("/{}", netns(network, node))
 }
 
 /// Starts a node's containerd and waits until it answers and has the pause image.

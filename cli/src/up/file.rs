@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::Runtime;
+use super::args::Runtime;
 use crate::kubeconfig::write_private;
 use crate::process::Remembered;
 

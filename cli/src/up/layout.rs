@@ -7,8 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use mainstay_apiserver::pki::JoinToken;
 
+use super::args::{Runtime, UpArgs};
 use super::file::{ClusterFile, Master, Worker};
-use super::{Runtime, UpArgs, network, ports};
+use super::{naming, ports};
 use crate::process::{Background, Remembered};
 
 /// Label and taint of nodes that are masters, as `kubeadm` sets them.
@@ -20,7 +21,7 @@ pub(super) fn new_cluster(up: &UpArgs, network: Option<u8>) -> Result<ClusterFil
     // Taken at the loopback: a bridge's address is not there yet, and a port that is free here is hardly ever taken there.
     let ports = ports::free([127, 0, 0, 1].into(), count * 2)?;
     let address = |index| match network {
-        Some(n) if up.isolates() => network::master_address(n, index).into(),
+        Some(n) if up.isolates() => naming::master_address(n, index).into(),
         other => IpAddr::from(other.map_or([127, 0, 0, 1], |n| [10, 89, n, 1])),
     };
     let masters: Vec<Master> =
@@ -55,7 +56,7 @@ fn master(up: &UpArgs, index: usize, address: IpAddr, network: Option<u8>, ports
         listen: format!("{address}:{port}"),
         peer_listen: format!("{address}:{peer_port}"),
         args: up.server_args.clone(),
-        netns: network.filter(|_| up.isolates()).map(|n| network::netns(n, &name)),
+        netns: network.filter(|_| up.isolates()).map(|n| naming::netns(n, &name)),
         name,
     }
 }
@@ -111,16 +112,16 @@ pub(super) fn agent_command(file: &ClusterFile, index: usize, dir: &Path) -> Res
     add(&["--token-file", &path_text(&dir.join("join-token"))]);
     match file.runtime {
         Runtime::Hollow if file.bridge.is_some() => {
-            let address = super::network::address_of(file, index).to_string();
+            let address = naming::address_of(file, index).to_string();
             add(&["--runtime", "hollow", "--node-ip", &address]);
         }
         Runtime::Hollow => add(&["--runtime", "hollow"]),
         Runtime::Containerd => {
-            let socket = super::containers::socket(file.network, worker.node_name());
+            let socket = naming::socket(file.network, worker.node_name());
             add(&["--runtime-endpoint", &format!("unix://{}", socket.display())]);
-            let address = super::network::address_of(file, index).to_string();
-            add(&["--node-ip", &address, "--pod-cidr", &super::network::pod_cidr(file.network, index)]);
-            add(&["--cgroup-parent", &super::containers::cgroup(file.network, worker.node_name())]);
+            let address = naming::address_of(file, index).to_string();
+            add(&["--node-ip", &address, "--pod-cidr", &naming::pod_cidr(file.network, index)]);
+            add(&["--cgroup-parent", &naming::cgroup(file.network, worker.node_name())]);
         }
     }
     command.push("--data-dir".into());
@@ -150,26 +151,6 @@ fn program(file: &ClusterFile, dir: &Path, name: &str, netns: Option<&str>) -> R
     Ok(command)
 }
 
-/// `NAME:KEY=VALUE`, of which nothing may be missing.
-pub(super) fn parse_env(text: &str) -> Result<String, String> {
-    let parts = text.split_once(':').and_then(|(name, rest)| Some((name, rest.split_once('=')?.0)));
-    match parts {
-        Some((name, key)) if !name.is_empty() && !key.is_empty() => Ok(text.to_owned()),
-        _ => Err("wanted NAME:KEY=VALUE, as in master-1:RUST_LOG=debug".to_owned()),
-    }
-}
-
 fn path_text(path: &Path) -> String {
     path.display().to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_env;
-
-    #[test]
-    fn an_environment_names_its_process() {
-        assert_eq!(parse_env("master-1:A=b:c=d").unwrap(), "master-1:A=b:c=d");
-        assert!(parse_env("A=b").is_err() && parse_env(":A=b").is_err() && parse_env("m:=b").is_err());
-    }
 }

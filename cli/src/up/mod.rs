@@ -1,10 +1,13 @@
 //! `mainstay up` and `mainstay down`: a whole cluster on this machine, each master and agent a process of its own,
 //! watched over by a supervisor that starts again what dies and keeps `cluster.json` current.
 
+mod args;
 mod containers;
 mod file;
+mod keeper;
 mod layout;
 mod lock;
+mod naming;
 mod network;
 mod ports;
 mod progress;
@@ -15,88 +18,15 @@ mod supervisor;
 mod teardown;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
 
-use crate::{args, logging};
+use crate::{logging, runtime};
+pub(crate) use args::{DownArgs, UpArgs};
 use file::ClusterFile;
 use progress::Progress;
-
-/// `mainstay up`
-#[derive(Args, Clone)]
-pub(crate) struct UpArgs {
-    /// Folder of the cluster: its data, logs, kubeconfig and cluster.json
-    #[arg(long, default_value = "mainstay-cluster", value_name = "DIR")]
-    dir: PathBuf,
-    /// Number of masters
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=7))]
-    masters: u32,
-    /// Number of workers
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=200))]
-    workers: u32,
-    /// What runs the pods; hollow only pretends, needs no root, and starts in seconds
-    #[arg(long, value_enum, default_value_t = Runtime::Containerd)]
-    runtime: Runtime,
-    /// Return once the cluster is ready, instead of staying until Ctrl-C
-    #[arg(long)]
-    detach: bool,
-    /// A further argument for every master
-    #[arg(long = "server-arg", value_name = "ARG", allow_hyphen_values = true)]
-    server_args: Vec<String>,
-    /// Give every master and worker a network namespace of its own, with either runtime, so that the network between
-    /// them can be broken (`mainstay chaos`); wants root
-    #[arg(long)]
-    isolate: bool,
-    /// Run an agent beside every master, so that masters are nodes too, with the taint and the label of a control plane;
-    /// with containerd every machine gets a network namespace of its own
-    #[arg(long)]
-    master_agents: bool,
-    /// Environment of one process, as in master-1:KEY=VALUE or worker-2:KEY=VALUE
-    #[arg(long = "env", value_name = "NAME:KEY=VALUE", value_parser = layout::parse_env)]
-    env: Vec<String>,
-    /// A further argument for every agent
-    #[arg(long = "agent-arg", value_name = "ARG", allow_hyphen_values = true)]
-    agent_args: Vec<String>,
-    /// This process is the supervisor, started by another `up`
-    #[arg(long, hide = true)]
-    supervised: bool,
-}
-
-impl UpArgs {
-    /// Whether real containers will run.
-    fn has_containers(&self) -> bool {
-        self.runtime == Runtime::Containerd && (self.workers > 0 || self.master_agents)
-    }
-
-    /// Whether masters get networks of their own. One in the host's would have its service rules there.
-    fn isolates(&self) -> bool {
-        self.isolate || (self.master_agents && self.has_containers())
-    }
-}
-
-/// `mainstay down`
-#[derive(Args)]
-pub(crate) struct DownArgs {
-    /// Folder of the cluster
-    #[arg(long, default_value = "mainstay-cluster", value_name = "DIR")]
-    dir: PathBuf,
-    /// Stop everything, but keep data and logs for the next `up`
-    #[arg(long)]
-    keep_data: bool,
-}
-
-/// What runs the pods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Runtime {
-    /// A containerd per worker, in a network namespace.
-    Containerd,
-    /// Nothing: pods are only said to run.
-    Hollow,
-}
 
 /// Starts the cluster; in the foreground stays until interrupted.
 pub(crate) fn run(mut up: UpArgs) -> Result<ExitCode> {
@@ -115,7 +45,7 @@ pub(crate) fn run(mut up: UpArgs) -> Result<ExitCode> {
 }
 
 fn supervise(up: &UpArgs, progress: Progress) -> Result<ExitCode> {
-    let outcome = args::block_on(supervisor::run(up, &progress));
+    let outcome = runtime::block_on(supervisor::run(up, &progress));
     if let Err(error) = &outcome {
         progress.failed(&format!("{error:#}"));
     }

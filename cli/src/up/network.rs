@@ -8,7 +8,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 
 use super::file::ClusterFile;
-use super::supervisor::Keeper;
+use super::keeper::Keeper;
+use super::naming::{address_of, master_address, netns, node_address, pod_cidr};
 
 /// The first N whose network this machine does not use.
 pub(super) fn free_network() -> Result<u8> {
@@ -19,26 +20,6 @@ pub(super) fn free_network() -> Result<u8> {
         .context("all networks 10.89.N.0/24 are in use; take down clusters that you no longer need")
 }
 
-/// The address of the node at a position of [`ClusterFile::nodes`].
-pub(super) fn address_of(file: &ClusterFile, index: usize) -> Ipv4Addr {
-    match index.checked_sub(file.workers.len()) {
-        Some(master) => master_address(file.network, master),
-        None => node_address(file.network, index),
-    }
-}
-
-/// The address of a worker.
-fn node_address(network: u8, index: usize) -> Ipv4Addr {
-    let host = u8::try_from(index + 11).unwrap_or(u8::MAX);
-    Ipv4Addr::new(10, 89, network, host)
-}
-
-/// The address of a master in a namespace of its own, above all workers.
-pub(super) fn master_address(network: u8, index: usize) -> Ipv4Addr {
-    let host = u8::try_from(index + 240).unwrap_or(u8::MAX);
-    Ipv4Addr::new(10, 89, network, host)
-}
-
 /// What namespaces need of a machine.
 pub(super) fn check_machine() -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
@@ -46,16 +27,6 @@ pub(super) fn check_machine() -> Result<()> {
     }
     output("ip", &["-V"]).context("namespaces want iproute2; install: apt-get install iproute2")?;
     Ok(())
-}
-
-/// The network of the pods of a node.
-pub(super) fn pod_cidr(network: u8, index: usize) -> String {
-    format!("10.{}.{}.0/24", u16::from(network) + 100, index + 1)
-}
-
-/// The name of a worker's namespace.
-pub(super) fn netns(network: u8, worker: &str) -> String {
-    format!("mainstay{network}-{worker}")
 }
 
 /// Makes bridge, namespaces, links and routes. What an earlier start left is made anew.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use mainstay_client::{Client, Config, DynamicApi, ListParams, Target};
 use serde_json::Value;
 
-use super::supervisor::Keeper;
+use super::keeper::Keeper;
 use crate::connect::Rest;
 
 /// A master answers within this, its first fsyncs on a slow disk included.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::keeper::{Keeper, Slot};
 use super::ports;
-use super::supervisor::{Keeper, Slot};
 use crate::process::Background;
 
 const PATIENCE: Duration = Duration::from_secs(20);

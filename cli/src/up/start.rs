@@ -11,8 +11,8 @@ use mainstay_client::{Api, Client, Config, Patch};
 use serde_json::json;
 
 use super::file::ClusterFile;
+use super::keeper::{Keeper, Slot};
 use super::progress::Progress;
-use super::supervisor::{Keeper, Slot};
 use super::{containers, layout, network, ready, registry};
 use crate::cluster;
 use crate::kubeconfig::{Kubeconfig, write_private};

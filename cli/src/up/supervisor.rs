@@ -1,231 +1,62 @@
-//! The supervisor: starts the cluster, starts again what dies, and takes it all down when told to.
+//! The supervisor: starts the cluster, keeps it running, and takes it all down when told to.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use parking_lot::Mutex;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use super::args::UpArgs;
 use super::file::ClusterFile;
+use super::keeper::Keeper;
 use super::progress::Progress;
-use super::{UpArgs, layout, lock, network, start, teardown};
-use crate::process::{Background, Remembered};
-use crate::server::REMOVED;
-
-/// What lives longer than this is started again after the shortest pause.
-const STEADY: Duration = Duration::from_secs(30);
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-/// How soon a process starts that is no longer held back.
-const HOLD_PAUSE: Duration = Duration::from_millis(50);
-
-/// Which process of the cluster.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Slot {
-    /// A master by its position.
-    Master(usize),
-    /// A node's agent.
-    Agent(usize),
-    /// A node's containerd.
-    Containerd(usize),
-    /// The image registry.
-    Registry,
-}
-
-/// Keeps processes running and the file current.
-pub(super) struct Keeper {
-    dir: PathBuf,
-    file: Mutex<ClusterFile>,
-    complete: AtomicBool,
-    failure: Mutex<Option<String>>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-}
+use super::{layout, lock, network, start, teardown};
+use crate::process::Remembered;
 
 /// Runs the cluster until told to stop.
 pub(super) async fn run(up: &UpArgs, progress: &Progress) -> Result<()> {
     let _lock = lock::take(&up.dir)?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot watch for SIGTERM")?;
-    let keeper = Arc::new(Keeper::new(up)?);
+    let keeper = Arc::new(take_up(up)?);
     let outcome = tokio::select! {
         outcome = start::cluster(&keeper, progress) => outcome,
         _ = interrupt.recv() => Err(anyhow::anyhow!("interrupted")),
         _ = terminate.recv() => Err(anyhow::anyhow!("interrupted")),
     };
     if let Err(error) = outcome {
-        keeper.take_down(&Progress::Lines).await?;
+        take_down(&keeper, &Progress::Lines).await?;
         return Err(error);
     }
-    keeper.complete.store(true, Ordering::Relaxed);
+    keeper.complete();
     progress.ready(&start::farewell(&up.dir, &keeper.file(), up.detach));
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
     }
-    keeper.take_down(progress).await
+    take_down(&keeper, progress).await
 }
 
-impl Keeper {
-    /// Takes up the cluster of the folder, or lays out a new one.
-    fn new(up: &UpArgs) -> Result<Self> {
-        let mut file = match ClusterFile::read_if_there(&up.dir)? {
-            Some(file) if file.is_running() => {
-                bail!("a cluster already runs in {0}; stop it with: mainstay down --dir {0}", up.dir.display())
-            }
-            Some(file) => file,
-            None => {
-                let network = if up.has_containers() || up.isolates() { Some(network::free_network()?) } else { None };
-                layout::new_cluster(up, network)?
-            }
-        };
-        file.supervisor = Remembered::of(std::process::id());
-        file.write(&up.dir)?;
-        Ok(Self {
-            dir: up.dir.clone(),
-            file: Mutex::new(file),
-            complete: AtomicBool::new(false),
-            failure: Mutex::new(None),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-        })
-    }
-
-    /// The cluster as it is now.
-    pub(super) fn file(&self) -> ClusterFile {
-        self.file.lock().clone()
-    }
-
-    /// The cluster's folder.
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// Where the processes write.
-    pub(super) fn logs(&self) -> PathBuf {
-        self.dir.join("logs")
-    }
-
-    /// Changes the file, on disk too.
-    pub(super) fn change(&self, change: impl FnOnce(&mut ClusterFile)) -> Result<()> {
-        let mut file = self.file.lock();
-        change(&mut file);
-        file.write(&self.dir)
-    }
-
-    /// Fails if a process ended while the cluster was starting.
-    pub(super) fn check(&self) -> Result<()> {
-        match self.failure.lock().clone() {
-            Some(text) => bail!("{text}"),
-            None => Ok(()),
+/// Takes up the cluster of the folder, or lays out a new one.
+fn take_up(up: &UpArgs) -> Result<Keeper> {
+    let mut file = match ClusterFile::read_if_there(&up.dir)? {
+        Some(file) if file.is_running() => {
+            bail!("a cluster already runs in {0}; stop it with: mainstay down --dir {0}", up.dir.display())
         }
-    }
-
-    /// Starts a process and keeps it running.
-    pub(super) fn keep(self: &Arc<Self>, slot: Slot, background: Background) -> Result<()> {
-        let child = background.spawn()?;
-        self.note(slot, &child)?;
-        self.tasks.spawn(self.clone().watch(slot, background, child));
-        Ok(())
-    }
-
-    async fn watch(self: Arc<Self>, slot: Slot, background: Background, mut child: tokio::process::Child) {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let born = Instant::now();
-            let ended = tokio::select! {
-                ended = child.wait() => ended,
-                () = self.stop.cancelled() => return,
-            };
-            tracing::warn!(?slot, ?ended, "a process ended");
-            if ended.is_ok_and(|status| status.code() == Some(REMOVED.into())) {
-                tracing::warn!(name = self.name(slot), "removed from the cluster, not started again");
-                return;
-            }
-            if !self.complete.load(Ordering::Relaxed) {
-                *self.failure.lock() = Some(format!("{}: {}", self.name(slot), background.last_words()));
-                return;
-            }
-            pause = if born.elapsed() > STEADY { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
-            child = match self.again(slot, &background, pause).await {
-                Some(child) => child,
-                None => return,
-            };
+        Some(file) => file,
+        None => {
+            let network = if up.has_containers() || up.isolates() { Some(network::free_network()?) } else { None };
+            layout::new_cluster(up, network)?
         }
-    }
+    };
+    file.supervisor = Remembered::of(std::process::id());
+    file.write(&up.dir)?;
+    Ok(Keeper::new(&up.dir, file))
+}
 
-    /// Starts a process again after a pause, until it works or nobody wants it any more.
-    async fn again(&self, slot: Slot, background: &Background, mut pause: Duration) -> Option<tokio::process::Child> {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.stop.cancelled() => return None,
-            }
-            if self.held(slot) {
-                pause = HOLD_PAUSE;
-                continue;
-            }
-            let command = match slot {
-                Slot::Master(index) => layout::master_command(&self.file(), index, &self.dir, false).ok(),
-                Slot::Agent(index) => layout::agent_command(&self.file(), index, &self.dir).ok(),
-                Slot::Containerd(_) | Slot::Registry => None,
-            };
-            let background = command.unwrap_or_else(|| background.clone());
-            match background.spawn().and_then(|child| self.note(slot, &child).map(|()| child)) {
-                Ok(child) => return Some(child),
-                Err(error) => tracing::error!(?slot, error = format!("{error:#}"), "a process does not start"),
-            }
-        }
-    }
-
-    /// Whether somebody wants this process to stay away: `hold/NAME` is in the cluster's folder.
-    fn held(&self, slot: Slot) -> bool {
-        let file = self.file.lock();
-        let name = match slot {
-            Slot::Master(index) => file.masters[index].name.clone(),
-            Slot::Agent(index) => file.node(index).name.clone(),
-            Slot::Containerd(index) => format!("{}-containerd", file.node(index).name),
-            Slot::Registry => return false,
-        };
-        self.dir.join("hold").join(name).exists()
-    }
-
-    fn note(&self, slot: Slot, child: &tokio::process::Child) -> Result<()> {
-        let process = Remembered::of(child.id().unwrap_or(0));
-        self.change(|file| match slot {
-            Slot::Master(index) => file.masters[index].process = process,
-            Slot::Agent(index) => file.node_mut(index).process = process,
-            Slot::Containerd(index) => {
-                let node = file.node_mut(index);
-                (node.runtime_pid, node.runtime_started) = (Some(process.pid), process.started);
-            }
-            Slot::Registry => file.registry_process = Some(process),
-        })
-    }
-
-    fn name(&self, slot: Slot) -> String {
-        let file = self.file.lock();
-        match slot {
-            Slot::Master(index) => file.masters[index].name.clone(),
-            Slot::Agent(index) => format!("the agent of {}", file.node(index).node_name()),
-            Slot::Containerd(index) => format!("containerd of {}", file.node(index).node_name()),
-            Slot::Registry => "the image registry".to_owned(),
-        }
-    }
-
-    async fn take_down(&self, progress: &Progress) -> Result<()> {
-        self.stop.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
-        let mut file = self.file();
-        file.supervisor = Remembered::default();
-        teardown::everything(&file, &self.dir, progress)?;
-        file.write(&self.dir)
-    }
+async fn take_down(keeper: &Keeper, progress: &Progress) -> Result<()> {
+    keeper.let_go().await;
+    let mut file = keeper.file();
+    file.supervisor = Remembered::default();
+    teardown::everything(&file, keeper.dir(), progress)?;
+    file.write(keeper.dir())
 }

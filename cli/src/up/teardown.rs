@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 use super::file::{ClusterFile, Worker};
 use super::progress::Progress;
-use super::{containers, network};
+use super::{naming, network};
 use crate::process::{Remembered, stop_all};
 
 /// A leader hands over before it ends, so masters get some time.
@@ -65,7 +65,7 @@ pub(super) fn everything(file: &ClusterFile, dir: &Path, progress: &Progress) ->
 
 /// Kills a worker's containers through its containerd, then containerd, then whatever is left of either.
 fn containers_of(file: &ClusterFile, worker: &Worker) {
-    let socket = containers::socket(file.network, worker.node_name()).display().to_string();
+    let socket = naming::socket(file.network, worker.node_name()).display().to_string();
     let runtime = worker.runtime();
     if runtime.is_alive() {
         runtime.signal(Signal::SIGCONT);
@@ -80,8 +80,8 @@ fn containers_of(file: &ClusterFile, worker: &Worker) {
         }
     }
     stop_all(&[runtime], PATIENCE);
-    stop_all(&left_over(&socket, &containers::cgroup(file.network, worker.node_name())), Duration::from_millis(100));
-    remove_cgroups(&containers::cgroup(file.network, worker.node_name()));
+    stop_all(&left_over(&socket, &naming::cgroup(file.network, worker.node_name())), Duration::from_millis(100));
+    remove_cgroups(&naming::cgroup(file.network, worker.node_name()));
 }
 
 /// Shims of this containerd, and processes in the worker's control groups.
@@ -143,7 +143,7 @@ fn unmount_below(dir: &Path) -> Result<()> {
 }
 
 fn remove_run_dir(file: &ClusterFile, worker: &Worker) -> Result<()> {
-    let path = containers::run_dir(file.network, worker.node_name());
+    let path = naming::run_dir(file.network, worker.node_name());
     unmount_below(&path)?;
     remove(&path)
 }

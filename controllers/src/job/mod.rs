@@ -3,6 +3,8 @@
 //! Every pod has a finalizer. A pod that has ended is counted in the job's status and loses its finalizer in one transaction,
 //! so that none is counted twice or never, whoever deletes it.
 
+mod backoff;
+mod failure;
 mod finished;
 mod indexes;
 mod plan;
@@ -14,7 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::join_all;
 use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::{Job, JobStatus};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use mainstay_client::{Change, DeleteOptions, Error, EventRecorder, EventType, Key, Patch, Propagation, object_key};
 use serde_json::json;
@@ -235,9 +237,4 @@ impl Jobs {
         }
         Ok(Next::Settled)
     }
-}
-
-/// A status without anything, as a fresh job has it.
-fn status_of(job: &Job) -> JobStatus {
-    job.status.clone().unwrap_or_default()
 }

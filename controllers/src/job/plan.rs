@@ -10,13 +10,10 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use mainstay_client::EventType;
 
-use super::{finished, indexes, pod, status_of};
+use super::failure::Failure;
+use super::{backoff, finished, indexes, pod};
 use crate::meta::{created, is_deleting, remaining, seconds};
 use crate::pod::{is_active, is_finished, is_ready, phase};
-
-/// After the first failure; doubled with each further one, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// All that planning looks at.
 pub(super) struct Input<'a> {
@@ -41,12 +38,6 @@ pub(super) struct Plan {
     pub(super) status: JobStatus,
     pub(super) events: Vec<Said>,
     pub(super) next: Option<Duration>,
-}
-
-/// Why a job fails: reason and message of its condition.
-struct Failure {
-    reason: &'static str,
-    message: String,
 }
 
 struct Planner<'a> {
@@ -79,7 +70,7 @@ pub(super) fn plan(input: &Input) -> Plan {
 
 impl<'a> Planner<'a> {
     fn new(input: &'a Input<'a>, spec: &'a JobSpec) -> Self {
-        let status = status_of(input.job);
+        let status = input.job.status.clone().unwrap_or_default();
         let done = indexes::parse(status.completed_indexes.as_deref().unwrap_or(""));
         let pods = |test: &dyn Fn(&Pod) -> bool| input.pods.iter().filter(|p| test(p)).cloned().collect();
         let active = pods(&is_active);
@@ -136,12 +127,12 @@ impl<'a> Planner<'a> {
                 self.count_success(&pod);
             } else {
                 self.plan.status.failed = Some(self.failed() + 1);
-                self.last_failure = self.last_failure.max(Some(ended_at(&pod)));
+                self.last_failure = self.last_failure.max(Some(backoff::ended_at(&pod)));
             }
             self.plan.counted.push(pod);
         }
         // Failures that were counted before still hold new pods back.
-        let before = self.input.pods.iter().filter(|p| phase(p) == "Failed").map(|p| ended_at(p)).max();
+        let before = self.input.pods.iter().filter(|p| phase(p) == "Failed").map(|p| backoff::ended_at(p)).max();
         self.last_failure = self.last_failure.max(before);
     }
 
@@ -160,35 +151,16 @@ impl<'a> Planner<'a> {
     }
 
     fn failure(&mut self) -> Option<Failure> {
-        if finished::condition(&self.plan.status, "FailureTarget").is_some() {
-            let known = finished::condition(&self.plan.status, "FailureTarget");
-            let message = known.and_then(|c| c.message.clone()).unwrap_or_default();
-            let reason = match known.and_then(|c| c.reason.as_deref()) {
-                Some("DeadlineExceeded") => "DeadlineExceeded",
-                _ => "BackoffLimitExceeded",
-            };
-            return Some(Failure { reason, message });
-        }
-        let limit = self.spec.backoff_limit.unwrap_or(6);
-        let restarts = if self.restarts_in_place() { self.active.iter().map(|p| restarts(p)).sum() } else { 0 };
-        if self.failed() > limit || restarts > 0 && self.failed() + restarts > limit {
-            let message = "Job has reached the specified backoff limit".into();
-            return Some(Failure { reason: "BackoffLimitExceeded", message });
-        }
-        self.deadline()
-    }
-
-    fn restarts_in_place(&self) -> bool {
-        let policy = self.spec.template.spec.as_ref().and_then(|s| s.restart_policy.as_deref());
-        policy == Some("OnFailure")
+        Failure::noted(&self.plan.status)
+            .or_else(|| Failure::of_pods(self.spec, self.failed(), &self.active))
+            .or_else(|| self.deadline())
     }
 
     fn deadline(&mut self) -> Option<Failure> {
         let allowed = seconds(self.spec.active_deadline_seconds?);
         let left = remaining(self.plan.status.start_time.as_ref()?, allowed, self.input.now);
         if left.is_zero() && !self.is_suspended() {
-            let message = "Job was active longer than specified deadline".into();
-            return Some(Failure { reason: "DeadlineExceeded", message });
+            return Some(Failure::of_deadline());
         }
         self.wake_in(left);
         None
@@ -254,18 +226,10 @@ impl<'a> Planner<'a> {
         if missing == 0 {
             return;
         }
-        match self.pause() {
+        match backoff::pause(self.failed(), self.last_failure, self.input.now) {
             Some(left) => self.wake_in(left),
             None => self.make(missing),
         }
-    }
-
-    /// How long new pods wait after failures.
-    fn pause(&self) -> Option<Duration> {
-        let doublings = u32::try_from(self.failed() - 1).ok()?.min(20);
-        let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
-        let left = remaining(&Time(self.last_failure?), pause, self.input.now);
-        Some(left).filter(|left| !left.is_zero())
     }
 
     fn make(&mut self, count: usize) {
@@ -299,22 +263,6 @@ impl<'a> Planner<'a> {
         }
         self.plan
     }
-}
-
-fn restarts(pod: &Pod) -> i32 {
-    let status = pod.status.as_ref();
-    let all = status
-        .into_iter()
-        .flat_map(|s| s.container_statuses.iter().flatten().chain(s.init_container_statuses.iter().flatten()));
-    all.map(|c| c.restart_count).sum()
-}
-
-/// When the last container of a pod ended; when it was made, if no container says.
-fn ended_at(pod: &Pod) -> Timestamp {
-    let statuses = pod.status.as_ref().and_then(|s| s.container_statuses.as_ref());
-    let ends =
-        statuses.into_iter().flatten().filter_map(|c| c.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref());
-    ends.map(|t| t.0).max().unwrap_or_else(|| created(&pod.metadata))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! one step a time is enough.
 
 mod identity;
+mod input;
 mod plan;
 mod status;
 
@@ -15,7 +16,8 @@ use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use mainstay_client::{Change, DeleteOptions, Error, EventRecorder, EventType, Key, object_key};
 
-use self::plan::{Input, Step, plan};
+use self::input::Input;
+use self::plan::{Step, plan};
 use crate::claim::{absent_is_fine, claim};
 use crate::expectations::Expectations;
 use crate::history::{self, History, Wanted};

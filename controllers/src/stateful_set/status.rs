@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::StatefulSetStatus;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::identity;
-use super::plan::{Input, runs};
+use super::input::{Input, runs};
 use crate::meta::{is_deleting, name};
 use crate::pod::phase;
 

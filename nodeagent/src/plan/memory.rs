@@ -13,6 +13,12 @@ pub(crate) struct Waiting {
     pub message: String,
 }
 
+impl Waiting {
+    pub fn new(reason: &'static str, message: &str) -> Waiting {
+        Waiting { reason, message: message.to_owned() }
+    }
+}
+
 /// What probes say of a running container; `None` while there is no verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Health {

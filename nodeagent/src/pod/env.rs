@@ -2,16 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, EnvVarSource, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Container, EnvVar, EnvVarSource, Pod, Service};
 
 use super::fields;
-
-/// The ConfigMaps and Secrets that a pod refers to, fetched before; those that do not exist are missing.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Sources {
-    pub config_maps: BTreeMap<String, ConfigMap>,
-    pub secrets: BTreeMap<String, Secret>,
-}
+use crate::sources::Sources;
 
 /// What else an environment is made of.
 pub(crate) struct Surroundings<'a> {

@@ -8,8 +8,10 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 use mainstay_client::EventType;
 use mainstay_proto::cri::AuthConfig;
 
-use super::{Shared, Sources, make};
+use super::Shared;
+use crate::identity::identity;
 use crate::plan::Waiting;
+use crate::sources::Sources;
 
 /// `Always` for `:latest` or no tag, else `IfNotPresent`.
 fn policy(container: &Container) -> &str {
@@ -49,7 +51,7 @@ pub(super) async fn ensure(
 
 async fn pull(shared: &Shared, pod: &Pod, container: &Container, sources: &Sources) -> Result<String, Waiting> {
     let image = container.image.as_deref().unwrap_or("");
-    let key = format!("{}/{image}", make::identity(pod).uid);
+    let key = format!("{}/{image}", identity(pod).uid);
     let now = Timestamp::now();
     let name = Some(container.name.as_str());
     if waits(shared, &key, now) {

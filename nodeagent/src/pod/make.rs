@@ -1,13 +1,14 @@
 //! From a pod's spec to what the runtime is told.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{Capabilities, Container, Pod, PodSpec, SeccompProfile, SecurityContext};
 use mainstay_proto::cri as wire;
 
 use super::{env, resources};
 use crate::config::AgentConfig;
+use crate::identity::{Identity, identity};
 use crate::plan::spec_hash;
 use crate::runtime::{
     ANNOTATION_HASH, ANNOTATION_RESTARTS, LABEL_CONTAINER_NAME, LABEL_POD_NAME, LABEL_POD_NAMESPACE, LABEL_POD_UID,
@@ -15,26 +16,14 @@ use crate::runtime::{
 };
 use crate::volumes::Paths;
 
-/// The pod's identity in one place.
-pub(crate) struct Identity<'a> {
-    pub namespace: &'a str,
-    pub name: &'a str,
-    pub uid: &'a str,
-}
-
-/// Namespace, name and uid.
-pub(crate) fn identity(pod: &Pod) -> Identity<'_> {
-    let meta = &pod.metadata;
-    Identity {
-        namespace: meta.namespace.as_deref().unwrap_or(""),
-        name: meta.name.as_deref().unwrap_or(""),
-        uid: meta.uid.as_deref().unwrap_or(""),
-    }
-}
-
 /// Where the logs of a pod's containers are.
-pub(crate) fn log_dir(root: &Path, pod: &Identity) -> std::path::PathBuf {
+pub(crate) fn log_dir(root: &Path, pod: &Identity) -> PathBuf {
     root.join(format!("{}_{}_{}", pod.namespace, pod.name, pod.uid))
+}
+
+/// Where a run of a container is logged.
+pub(crate) fn log_of(config: &AgentConfig, pod: &Pod, container: &str, attempt: u32) -> PathBuf {
+    log_dir(&config.log_dir, &identity(pod)).join(container).join(format!("{attempt}.log"))
 }
 
 fn labels(pod: &Pod) -> HashMap<String, String> {
@@ -174,6 +163,21 @@ fn cluster_first(server: &str, domain: &str, namespace: &str) -> wire::DnsConfig
         servers: vec![server.to_owned()],
         searches: vec![format!("{namespace}.svc.{domain}"), format!("svc.{domain}"), domain.to_owned()],
         options: vec!["ndots:5".to_owned()],
+    }
+}
+
+/// A hollow container needs no more than its names.
+pub(crate) fn hollow_config(spec: &Container, attempt: u32) -> wire::ContainerConfig {
+    let user_specified_image = spec.image.clone().unwrap_or_default();
+    wire::ContainerConfig {
+        metadata: Some(wire::ContainerMetadata { name: spec.name.clone(), attempt }),
+        image: Some(wire::ImageSpec { user_specified_image, ..wire::ImageSpec::default() }),
+        annotations: [
+            (ANNOTATION_HASH.to_owned(), spec_hash(spec)),
+            (ANNOTATION_RESTARTS.to_owned(), attempt.to_string()),
+        ]
+        .into(),
+        ..wire::ContainerConfig::default()
     }
 }
 

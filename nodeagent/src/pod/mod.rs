@@ -8,12 +8,15 @@ mod grpc;
 mod hooks;
 mod http;
 mod images;
+mod inbox;
+mod last_words;
 pub(crate) mod make;
 mod making;
 mod mounts;
 mod probes;
 mod publish;
 mod resources;
+mod supplies;
 mod worker;
 
 use std::sync::Arc;
@@ -24,11 +27,12 @@ use parking_lot::Mutex;
 
 use crate::cluster::Cluster;
 use crate::config::AgentConfig;
+use crate::identity::identity;
 use crate::plan::Backoff;
 use crate::runtime::Runtime;
 
-pub(crate) use env::Sources;
-pub(crate) use worker::{Inbox, run as run_worker};
+pub(crate) use inbox::Inbox;
+pub(crate) use worker::run as run_worker;
 
 /// What all workers share.
 pub(crate) struct Shared {
@@ -46,7 +50,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// An event about a container of a pod.
     pub fn event(&self, pod: &Pod, container: Option<&str>, kind: EventType, reason: &str, message: String) {
-        let id = make::identity(pod);
+        let id = identity(pod);
         let field = container.map(|name| {
             let spec = || pod.spec.iter();
             let init = spec().flat_map(|s| s.init_containers.iter().flatten()).any(|c| c.name == name);

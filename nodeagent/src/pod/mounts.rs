@@ -5,8 +5,9 @@ use std::path::{Component, Path, PathBuf};
 use k8s_openapi::api::core::v1::{Container, Pod, VolumeMount};
 use mainstay_proto::cri as wire;
 
-use super::{env, make};
+use super::env;
 use crate::config::AgentConfig;
+use crate::identity::identity;
 use crate::volumes::{Paths, pod_dir};
 
 /// The mounts, or why they cannot be.
@@ -25,7 +26,7 @@ pub(super) fn mounts(
         })?;
         mounts.push(volume_mount(mount, volume, lookup)?);
     }
-    let own = pod_dir(&config.root_dir, make::identity(pod).uid);
+    let own = pod_dir(&config.root_dir, identity(pod).uid);
     let taken = |path: &str| container.volume_mounts.iter().flatten().any(|m| m.mount_path == path);
     if pod.spec.as_ref().and_then(|s| s.host_network) != Some(true) && !taken("/etc/hosts") {
         mounts.push(plain("/etc/hosts", own.join("etc-hosts")));
@@ -44,7 +45,7 @@ fn termination_path(container: &Container) -> &str {
 
 /// Where a run of a container leaves its last words on the node.
 pub(crate) fn termination_log(config: &AgentConfig, pod: &Pod, container: &Container, attempt: u32) -> PathBuf {
-    let dir = pod_dir(&config.root_dir, make::identity(pod).uid);
+    let dir = pod_dir(&config.root_dir, identity(pod).uid);
     dir.join("containers").join(&container.name).join(format!("{attempt}.message"))
 }
 
@@ -102,17 +103,17 @@ fn within(volume: &Path, sub_path: &str) -> Result<PathBuf, String> {
 
 /// Writes the pod's `/etc/hosts`.
 pub(crate) fn write_hosts(config: &AgentConfig, pod: &Pod, ips: &[String]) -> std::io::Result<()> {
-    let dir = pod_dir(&config.root_dir, make::identity(pod).uid);
+    let dir = pod_dir(&config.root_dir, identity(pod).uid);
     std::fs::create_dir_all(&dir)?;
     let spec = pod.spec.clone().unwrap_or_default();
-    let name = spec.hostname.clone().unwrap_or_else(|| make::identity(pod).name.to_owned());
+    let name = spec.hostname.clone().unwrap_or_else(|| identity(pod).name.to_owned());
     let mut text = String::from(
         "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n",
     );
     for ip in ips {
         text += &match &spec.subdomain {
             Some(sub) => {
-                let full = format!("{name}.{sub}.{}.svc.{}", make::identity(pod).namespace, config.cluster_domain);
+                let full = format!("{name}.{sub}.{}.svc.{}", identity(pod).namespace, config.cluster_domain);
                 format!("{ip}\t{full}\t{name}\n")
             }
             None => format!("{ip}\t{name}\n"),

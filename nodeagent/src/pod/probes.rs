@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::http::{self, Get, plain};
-use super::worker::Inbox;
+use super::inbox::Inbox;
 use super::{Shared, grpc};
 use crate::plan::{Health, is_sidecar};
 use crate::runtime::{PodRuntime, State};

@@ -6,14 +6,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use mainstay_client::EventType;
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::act::Actor;
+use super::inbox::{Inbox, Wanted};
 use super::probes::Probes;
 use super::publish::Publisher;
-use super::{Shared, make};
+use super::{Shared, last_words};
+use crate::identity::identity;
 use crate::plan::{Action, Memory, Plan, StatusInput, View, Waiting, plan, status_of};
 use crate::runtime::PodRuntime;
 
@@ -21,71 +21,6 @@ use crate::runtime::PodRuntime;
 const RESYNC: Duration = Duration::from_secs(30);
 /// After a failed call.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// What a worker is to do: keep the newest spec, or end the pod.
-#[derive(Clone)]
-pub(crate) struct Wanted {
-    pub pod: Arc<Pod>,
-    pub gone: bool,
-}
-
-/// The way to a worker.
-pub(crate) struct Inbox {
-    wanted: Mutex<Wanted>,
-    notify: Notify,
-}
-
-impl Inbox {
-    pub fn new(pod: Arc<Pod>, gone: bool) -> Inbox {
-        Inbox { wanted: Mutex::new(Wanted { pod, gone }), notify: Notify::new() }
-    }
-
-    /// A newer state of the pod.
-    pub fn put(&self, pod: Arc<Pod>) {
-        self.wanted.lock().pod = pod;
-        self.notify.notify_one();
-    }
-
-    /// The pod's object is gone.
-    pub fn end(&self) {
-        self.wanted.lock().gone = true;
-        self.notify.notify_one();
-    }
-
-    /// Something may have changed in the runtime.
-    pub fn wake(&self) {
-        self.notify.notify_one();
-    }
-
-    pub fn wanted(&self) -> Wanted {
-        self.wanted.lock().clone()
-    }
-
-    async fn woken(&self) {
-        self.notify.notified().await;
-    }
-
-    /// Returns when the pod has to end sooner than `known` said.
-    async fn hurried(&self, known: &Wanted) {
-        loop {
-            let now = self.wanted();
-            if urgency(&now) > urgency(known) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
-
-/// Higher is more urgent: kept, ending with so much grace, gone.
-fn urgency(wanted: &Wanted) -> i64 {
-    let meta = &wanted.pod.metadata;
-    match (wanted.gone, &meta.deletion_timestamp) {
-        (true, _) => i64::MAX,
-        (_, None) => i64::MIN,
-        (_, Some(_)) => -meta.deletion_grace_period_seconds.unwrap_or(30),
-    }
-}
 
 /// Keeps one pod until it is gone from the API and from the node, or until the agent stops (the pod runs on).
 pub(crate) async fn run(shared: Arc<Shared>, inbox: Arc<Inbox>, stop: CancellationToken) {
@@ -122,7 +57,7 @@ impl Worker {
                 }
                 self.rest(Some(RETRY)).await;
             } else if plan.actions.is_empty() {
-                self.actor.refresh(&wanted.pod, &runtime).await;
+                self.actor.supplies.refresh(&wanted.pod, &runtime).await;
                 let next = plan.next.and_then(|d| Duration::try_from(d).ok());
                 self.rest(next.into_iter().chain(again).min()).await;
             } else {
@@ -132,10 +67,10 @@ impl Worker {
     }
 
     async fn look(&mut self, wanted: &Wanted) -> Option<(PodRuntime, Plan)> {
-        let uid = make::identity(&wanted.pod).uid;
+        let uid = identity(&wanted.pod).uid;
         let runtime = match self.actor.shared.runtime.pod(uid).await {
             Ok(mut runtime) => {
-                self.actor.read_last_words(&wanted.pod, &mut runtime);
+                last_words::read(&self.actor.shared, &wanted.pod, &mut runtime);
                 runtime
             }
             Err(error) => {
@@ -164,7 +99,7 @@ impl Worker {
 
     fn note_backing_off(&mut self, pod: &Pod, plan: &Plan) {
         for name in &plan.backing_off {
-            let id = make::identity(pod);
+            let id = identity(pod);
             let wait = self.memory.restarts.wait(name).as_secs();
             let wait =
                 if wait % 60 == 0 || wait > 60 { format!("{}m{}s", wait / 60, wait % 60) } else { format!("{wait}s") };

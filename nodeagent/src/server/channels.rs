@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use super::spdy::{self, Incoming};
-use super::streams::Streams;
+use super::stdio::Streams;
 
 type Io = TokioIo<Upgraded>;
 /// A client's WebSocket.

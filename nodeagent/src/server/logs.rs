@@ -15,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::query::Query;
 use super::{Body, Refusal, Target, line, text};
+use crate::identity::identity;
 use crate::pod::{Shared, make};
 use crate::runtime::State;
 
@@ -55,7 +56,7 @@ fn options(query: &Query, now: Timestamp) -> Result<Options, Refusal> {
 pub(super) async fn answer(shared: Arc<Shared>, target: Target, query: &Query) -> Result<Response<Body>, Refusal> {
     let options = options(query, Timestamp::now())?;
     let previous = query.flag("previous");
-    let id = make::identity(&target.pod);
+    let id = identity(&target.pod);
     let Some(run) = target.run(previous) else {
         let message = match previous {
             true => format!("previous terminated container {:?} in pod {:?} not found", target.container, id.name),

@@ -7,6 +7,7 @@ mod line;
 mod logs;
 mod query;
 mod spdy;
+mod stdio;
 mod streams;
 mod upgrade;
 
@@ -23,7 +24,8 @@ use k8s_openapi::api::core::v1::Pod;
 use mainstay_client::Store;
 use tokio::io::DuplexStream;
 
-use crate::pod::{Shared, make};
+use crate::identity::identity;
+use crate::pod::Shared;
 use crate::runtime::{Container, PodRuntime};
 use query::Query;
 
@@ -111,7 +113,7 @@ impl Inner {
     async fn pod(&self, namespace: &str, pod: &str) -> Result<(Arc<Pod>, PodRuntime), Refusal> {
         let missing = || (StatusCode::NOT_FOUND, format!("pod {pod:?} not found on this node"));
         let object = self.pods.find(namespace, pod).ok_or_else(missing)?;
-        let uid = make::identity(&object).uid.to_owned();
+        let uid = identity(&object).uid.to_owned();
         let runtime =
             self.shared.runtime.pod(&uid).await.map_err(|e| (StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?;
         Ok((object, runtime))

@@ -12,6 +12,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::query::Query;
+use super::stdio::Streams;
 use super::upgrade::{self, Dialled, Wish};
 use super::{Body, Refusal, Target, channels};
 use crate::pod::Shared;
@@ -22,28 +23,6 @@ const V5: &str = "v5.channel.k8s.io";
 const PORT_FORWARD: &str = "portforward.k8s.io";
 /// What a WebSocket that carries SPDY is called.
 const PORT_FORWARD_INSIDE: &str = "SPDY/3.1+portforward.k8s.io";
-
-/// Which of a container's streams are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Streams {
-    pub stdin: bool,
-    pub stdout: bool,
-    pub stderr: bool,
-    pub tty: bool,
-}
-
-impl Streams {
-    fn of(query: &Query) -> Streams {
-        let either = |long: &str, short: &str| query.flag(long) || query.flag(short);
-        let tty = query.flag("tty");
-        Streams {
-            stdin: either("stdin", "input"),
-            stdout: either("stdout", "output"),
-            stderr: either("stderr", "error") && !tty,
-            tty,
-        }
-    }
-}
 
 /// Runs a command in a container.
 pub(super) async fn exec(
@@ -212,13 +191,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_terminal_has_no_separate_errors() {
-        let streams = Streams::of(&Query::parse("stdin=1&stdout=1&stderr=1&tty=1"));
-        assert_eq!(streams, Streams { stdin: true, stdout: true, stderr: false, tty: true });
-        assert!(Streams::of(&Query::parse("output=1&error=1")).stderr);
-    }
 
     #[test]
     fn the_best_protocol_is_chosen() {

@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::atomic::{File, Files};
-use crate::pod::{Sources, fields};
+use crate::pod::fields;
+use crate::sources::Sources;
 
 const DEFAULT_MODE: u32 = 0o644;
 

@@ -22,8 +22,8 @@ use tonic::transport::Channel;
 use super::connect::{Connections, Lane};
 use super::transfer;
 use crate::cluster::MemberInfo;
-use crate::raft_types::{Snapshot, TypeConfig, Vote};
-use crate::state::Checkpoint;
+use crate::raft_types::{TypeConfig, Vote};
+use crate::state::{Checkpoint, Snapshot};
 use crate::wire::{self, Malformed};
 
 type RpcResult<T> = Result<T, RPCError<TypeConfig>>;

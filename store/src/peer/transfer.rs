@@ -10,8 +10,8 @@ use futures::{Stream, StreamExt as _};
 use mainstay_proto::raft as pb;
 use tokio::sync::mpsc;
 
-use crate::raft_types::{Snapshot, SnapshotMeta, Vote};
-use crate::state::{Checkpoint, Dirs};
+use crate::raft_types::{SnapshotMeta, Vote};
+use crate::state::{Checkpoint, Dirs, Snapshot};
 use crate::thread::blocking;
 use crate::wire::{self, Malformed};
 

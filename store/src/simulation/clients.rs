@@ -4,8 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mainstay_history::call::{Action, Call, Outcome};
-use mainstay_history::linearizable::INITIAL;
+use mainstay_history::call::{Action, Call, INITIAL, Outcome};
 use mainstay_history::revisions::{Attempt, Condition, Fate, Found, Reading, Span, Step};
 
 use super::world::{World, now};

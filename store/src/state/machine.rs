@@ -1,5 +1,6 @@
 //! The state machine openraft drives: applies committed entries, makes and installs snapshots.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _};
@@ -14,9 +15,9 @@ use super::db::StateDb;
 use super::keys;
 use super::marks::Mark;
 use super::progress::{Progress, encode_applied};
-use super::{Applied, State};
+use super::shared::{Applied, State};
 use crate::error::{StoreError, to_io};
-use crate::raft_types::{LogId, Outcomes, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::raft_types::{LogId, Outcomes, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::types::Term;
 use crate::wire;
 
@@ -24,6 +25,11 @@ use crate::wire;
 const STEP: usize = 64;
 /// Time marks are at least this far apart.
 const MARK_EVERY_MS: u64 = 1000;
+
+/// openraft, as it drives this state machine.
+pub(crate) type Raft = openraft::Raft<TypeConfig, StateMachine>;
+/// A copy of the state for another master, and which entries it covers.
+pub(crate) type Snapshot = openraft::alias::SnapshotOf<TypeConfig, Checkpoint>;
 
 /// Owned by openraft; everything others may read is in [`State`].
 pub(crate) struct StateMachine {
@@ -33,10 +39,12 @@ pub(crate) struct StateMachine {
 }
 
 impl StateMachine {
-    pub(super) fn new(state: Arc<State>) -> Result<Self, StoreError> {
+    /// Opens the state under `data_dir`, with the part that readers share.
+    pub(crate) fn open(data_dir: &Path, ring_bytes: usize) -> Result<(Arc<State>, Self), StoreError> {
+        let state = Arc::new(State::open(data_dir, ring_bytes)?);
         let db = state.db();
         let (progress, last_mark_ms) = (db.progress()?, db.last_mark()?);
-        Ok(Self { state, progress, last_mark_ms })
+        Ok((state.clone(), Self { state, progress, last_mark_ms }))
     }
 
     /// Applies one step: one write, then the events, then the answers.

@@ -2,7 +2,7 @@
 
 use mainstay_api::field::go_quote;
 
-use super::checks::{Pod, Violation, context, has_own_users, named, plural, quoted, set, setters, violation, who};
+use super::subject::{Pod, Violation, context, has_own_users, named, plural, quoted, set, setters, violation, who};
 use crate::strategy::validate::{At, containers};
 
 const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";

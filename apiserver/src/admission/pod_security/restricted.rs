@@ -1,7 +1,7 @@
 //! The controls that the restricted level adds.
 
 use super::baseline;
-use super::checks::{Pod, Violation, context, has_own_users, is_windows, named, plural, quoted, set, violation, who};
+use super::subject::{Pod, Violation, context, has_own_users, is_windows, named, plural, quoted, set, violation, who};
 use crate::strategy::validate::At;
 
 pub(super) fn escalation(pod: &Pod<'_>) -> Option<Violation> {

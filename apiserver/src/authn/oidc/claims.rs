@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::OidcConfig;
-use crate::authn::UserInfo;
+use crate::user::UserInfo;
 
 /// How far `nbf` may lie ahead, for clocks that differ, in seconds.
 const EARLY: i64 = 300;

@@ -1,8 +1,8 @@
 //! May somebody do something?
 
 use super::{Review, answer};
-use crate::authn::UserInfo;
 use crate::authz::AuthzAttributes;
+use crate::user::UserInfo;
 use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::{Map, Value, json};

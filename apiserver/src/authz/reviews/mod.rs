@@ -6,7 +6,8 @@ mod subject;
 mod token;
 
 use super::Authorizer;
-use crate::authn::{Authenticator, UserInfo};
+use crate::authn::Authenticator;
+use crate::user::UserInfo;
 use jiff::Timestamp;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;

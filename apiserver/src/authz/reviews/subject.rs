@@ -1,7 +1,7 @@
 //! Who am I?
 
 use super::Review;
-use crate::authn::UserInfo;
+use crate::user::UserInfo;
 use serde_json::{Map, Value, json};
 
 pub(super) fn own(review: &Review<'_>) -> Value {

@@ -9,50 +9,13 @@ use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::{meta, names as rules};
 use serde_json::{Value, json};
 
+use super::approval::{ANNOTATION, Approval, approval};
 use super::{CLEANUP, condition, naming};
 use crate::strategy::validate::{At, Errors};
 use crate::strategy::{Context, Strategy, base};
 
-const APPROVAL: &str = "api-approved.kubernetes.io";
-const POLICY: &str = "see https://github.com/kubernetes/enhancements/pull/1111";
-
 /// The strategy of definitions.
 pub(crate) struct Definitions;
-
-/// What a definition in a protected group says of its approval.
-pub(super) enum Approval {
-    /// By a review at this address.
-    Approved(String),
-    /// It says that it is not.
-    Bypassed(String),
-    /// It says something else.
-    Invalid(String),
-    /// It says nothing.
-    Missing(String),
-}
-
-/// The approval of a definition; `None` if its group needs none.
-pub(super) fn approval(definition: &Value) -> Option<Approval> {
-    let group = definition.pointer("/spec/group").and_then(Value::as_str).unwrap_or_default();
-    let protected = ["k8s.io", "kubernetes.io"];
-    if !protected.iter().any(|own| group == *own || group.ends_with(&format!(".{own}"))) {
-        return None;
-    }
-    let annotation =
-        definition.pointer("/metadata/annotations").and_then(|all| all.get(APPROVAL)).and_then(Value::as_str);
-    Some(match annotation.unwrap_or_default() {
-        "" => Approval::Missing(format!("protected groups must have approval annotation \"{APPROVAL}\", {POLICY}")),
-        text if text.starts_with("unapproved") => Approval::Bypassed(text.to_owned()),
-        text if is_url(text) => Approval::Approved(text.to_owned()),
-        _ => Approval::Invalid(format!(
-            "protected groups must have approval annotation \"{APPROVAL}\" with either a URL or a reason starting with \"unapproved\", {POLICY}"
-        )),
-    })
-}
-
-fn is_url(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.trim_start_matches('/').is_empty())
-}
 
 impl Strategy for Definitions {
     fn prepare_create(&self, cx: &Context<'_>, obj: &mut Value) {
@@ -238,11 +201,11 @@ fn stored_versions(obj: &Value, errors: &mut Errors) {
 }
 
 fn approval_errors(obj: &Value, errors: &mut Errors) {
-    let path = Path::new("metadata").child("annotations").key(APPROVAL);
+    let path = Path::new("metadata").child("annotations").key(ANNOTATION);
     match approval(obj) {
         Some(Approval::Missing(why)) => errors.0.push(Error::required(&path, why)),
         Some(Approval::Invalid(why)) => {
-            let found = obj["metadata"]["annotations"][APPROVAL].clone();
+            let found = obj["metadata"]["annotations"][ANNOTATION].clone();
             errors.0.push(Error::invalid(&path, found, why));
         }
         _ => {}

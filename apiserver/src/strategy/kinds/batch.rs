@@ -10,7 +10,7 @@ use mainstay_api::selector::LabelSelector;
 use mainstay_api::{meta, names};
 use serde_json::{Value, json};
 
-use crate::engine::DeleteOptions;
+use crate::engine::options::DeleteOptions;
 use crate::strategy::internal;
 use crate::strategy::rules::Rules;
 use crate::strategy::validate::{At, Errors, selectors, template};

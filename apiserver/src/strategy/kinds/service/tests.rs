@@ -26,7 +26,7 @@ fn an_address_and_ports_are_allocated_and_guarded() {
 fn fake() -> Context<'static> {
     use std::sync::LazyLock;
     static ROW: LazyLock<mainstay_api::resource::Resource> = LazyLock::new(Default::default);
-    static USER: LazyLock<crate::authn::UserInfo> = LazyLock::new(|| crate::authn::UserInfo {
+    static USER: LazyLock<crate::user::UserInfo> = LazyLock::new(|| crate::user::UserInfo {
         name: String::new(),
         uid: String::new(),
         groups: Vec::new(),
