@@ -59,14 +59,16 @@ impl Output {
     /// The form that is asked for.
     ///
     /// # Errors
-    /// A template is missing, wrong, or one too many.
+    /// A template is missing or wrong.
     pub(crate) fn form(&self) -> Result<Form> {
         let form = match (&self.output, self.template.as_str()) {
-            (Asked::Complete(form), "") => form.clone(),
             (Asked::Lacking(_), "") => bail!(NO_TEMPLATE),
             (Asked::Lacking(kind), template) => format!("{kind}={template}").parse()?,
-            (Asked::Complete(Form::Table { wide: false }), template) => Form::GoTemplate(template.parse()?),
-            (Asked::Complete(_), _) => bail!("--template goes with -o {} alone", TEMPLATED.join(", ")),
+            (Asked::Complete(Form::Table { wide: false }), template) if !template.is_empty() => {
+                Form::GoTemplate(template.parse()?)
+            }
+            // Other forms have no use for a template; kubectl says nothing of it either.
+            (Asked::Complete(form), _) => form.clone(),
         };
         Ok(match form {
             Form::GoTemplate(template) if !self.allow_missing_template_keys => Form::GoTemplate(template.strict()),
@@ -107,6 +109,7 @@ mod tests {
         }
         assert_eq!(form(&["-o", "jsonpath", "--template={.a}"]).unwrap(), "jsonpath={.a}".parse().unwrap());
         assert_eq!(form(&[]).unwrap(), Form::Table { wide: false });
+        assert_eq!(form(&["-o", "json", "--template={{.a}}"]).unwrap(), Form::Json);
         let strict = form(&["--template={{.a}}", "--allow-missing-template-keys=false"]).unwrap();
         assert_ne!(strict, go);
     }
@@ -127,7 +130,6 @@ mod tests {
         assert_eq!(told(&["-o", "go-template"]), NO_TEMPLATE);
         assert!(told(&["-o", "go-template="]).contains(NO_TEMPLATE));
         assert!(told(&["-o", "go-template-file="]).contains(NO_TEMPLATE));
-        assert!(told(&["-o", "json", "--template={{.a}}"]).starts_with("--template goes with -o go-template, "));
         assert!(told(&["--template={{.a"]).starts_with("error parsing template {{.a, "));
         assert!(told(&["-o", "yam"]).contains("unknown output \"yam\""));
     }
