@@ -87,6 +87,8 @@ pub struct Tuning {
     pub ring_bytes: usize,
     /// Bytes of recent log entries kept in memory.
     pub log_cache_bytes: usize,
+    /// Bytes of one file of the log. Two at the least are set aside.
+    pub log_segment_bytes: usize,
     /// Log bytes after which the state is flushed and the log cut.
     pub snapshot_log_bytes: u64,
     /// Log entries after which the same happens.
@@ -118,6 +120,7 @@ impl Default for Tuning {
             compact_every: Duration::from_secs(30),
             ring_bytes: 8 << 20,
             log_cache_bytes: 4 << 20,
+            log_segment_bytes: 4 << 20,
             snapshot_log_bytes: 16 << 20,
             snapshot_log_entries: 20_000,
             log_bytes_kept: 16 << 20,

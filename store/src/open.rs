@@ -17,7 +17,7 @@ use crate::error::StoreError;
 use crate::identity::Identity;
 use crate::leadership::{Channels, Heard};
 use crate::lease::Lease;
-use crate::log::{LogStore, Writing};
+use crate::log::{LogStore, Sizes, Writing};
 use crate::membership::Change;
 use crate::node::Node;
 use crate::peer::connect::Connections;
@@ -116,8 +116,9 @@ async fn open_storage(
 ) -> Result<(LogStore, Arc<State>, StateMachine), StoreError> {
     let deadline = tokio::time::Instant::now() + LOCKED;
     let log_dir = data_dir.join("log");
+    let sizes = Sizes { cache: tuning.log_cache_bytes, segment: tuning.log_segment_bytes };
     let log = loop {
-        match LogStore::open(&log_dir, data_dir, tuning.log_cache_bytes, me, writing) {
+        match LogStore::open(&log_dir, data_dir, sizes, me, writing) {
             Err(StoreError::InUse { .. }) if tokio::time::Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -144,7 +145,7 @@ fn belong_together(log: &LogStore, state: &State, data_dir: &Path) -> Result<(),
     let damaged = |part: &str, detail: String| {
         Err(StoreError::Corrupt { path: data_dir.join(part), data_dir: data_dir.to_path_buf(), detail })
     };
-    if log.is_new()? && applied.is_some() {
+    if log.is_new() && applied.is_some() {
         return damaged("log", "it is empty, and the state is not".to_owned());
     }
     match log.purged() {

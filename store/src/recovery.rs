@@ -36,7 +36,7 @@ pub fn restore(backup: &Path, data_dir: &Path, name: &str) -> Result<Revision, S
     state.leap(applied, revision)?;
     state.flush()?;
     let identity = Identity::create(data_dir, name, 0)?;
-    let log = OfflineLog::open(&data_dir.join("log"), data_dir)?;
+    let mut log = OfflineLog::open(&data_dir.join("log"), data_dir)?;
     log.end_with(applied, alone(&identity, None), identity.id)?;
     dirs.set_current(&dir).map_err(|error| StoreError::io(&dir, &error))?;
     Ok(revision)
@@ -50,9 +50,9 @@ pub fn restore(backup: &Path, data_dir: &Path, name: &str) -> Result<Revision, S
 pub fn recover(data_dir: &Path) -> Result<MemberInfo, StoreError> {
     let identity = Identity::load(data_dir)?;
     let state = StateDb::open(&Dirs::open(data_dir)?.current()?, data_dir)?;
-    let log = OfflineLog::open(&data_dir.join("log"), data_dir)?;
+    let mut log = OfflineLog::open(&data_dir.join("log"), data_dir)?;
     let progress = state.progress()?;
-    let last = log.last()?.max(progress.applied);
+    let last = log.last().max(progress.applied);
     let last = last.ok_or_else(|| StoreError::Config(format!("{} holds no data", data_dir.display())))?;
     let known = progress.membership.get_node(&identity.id).cloned();
     let membership = alone(&identity, known);

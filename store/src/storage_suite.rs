@@ -6,19 +6,18 @@ use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use tempfile::TempDir;
 
-use crate::log::{LogStore, Writing};
+use crate::log::{LogStore, Sizes, Writing};
 use crate::raft_types::TypeConfig;
 use crate::state::StateMachine;
 
-/// Removed once the log's thread has closed its database: it would write into what is being removed.
+/// Removed once the log's threads are done with it: they would write into what is being removed.
 struct Folder(TempDir);
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        let (log, until) = (self.0.path().join("log"), Instant::now() + Duration::from_secs(10));
-        let other = || rocksdb::DB::open(&rocksdb::Options::default(), &log).err().map(|error| error.to_string());
-        let held = || other().is_some_and(|why| why.contains("lock"));
-        while held() && Instant::now() < until {
+        let Ok(lock) = std::fs::File::open(self.0.path().join("log/lock")) else { return };
+        let until = Instant::now() + Duration::from_secs(10);
+        while lock.try_lock().is_err() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -30,7 +29,8 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, Folder> for Builder {
     async fn build(&self) -> Result<(Folder, LogStore, StateMachine), StorageError<TypeConfig>> {
         let temp = TempDir::new().unwrap();
         // No room in memory: reads have to be served from disk as well.
-        let log = LogStore::open(&temp.path().join("log"), temp.path(), 0, 1, Writing::Thread).unwrap();
+        let sizes = Sizes { cache: 0, segment: 4 << 10 };
+        let log = LogStore::open(&temp.path().join("log"), temp.path(), sizes, 1, Writing::Thread).unwrap();
         let (_, machine) = StateMachine::open(temp.path(), 1 << 20).unwrap();
         Ok((Folder(temp), log, machine))
     }

@@ -1,19 +1,19 @@
 //! The Raft log on disk.
 //!
-//! A RocksDB of its own, one column family: `e` + index (big endian) → entry, `v` → vote, `p` → purge mark, `c` →
-//! committed hint. One thread writes it ([`writer`]): what has queued up becomes one synced batch in order of arrival.
-//! Recent entries stay in memory ([`cache`]), where replication and apply read them; entries that are not on disk yet are
-//! only there. At the start a torn tail of the write-ahead log is dropped (it was never acknowledged). Damage anywhere else
-//! is an error, never a silent loss: [`wal`] looks through the write-ahead log, [`verify`] through all entries, each of
-//! which has a checksum of its own from the master that sent it on.
+//! Entries, the vote, the purge mark and a hint at what is committed, in a [`journal`]. One thread writes it ([`writer`]):
+//! what has queued up becomes one synced write in order of arrival. Recent entries stay in memory ([`cache`]), where
+//! replication and apply read them; entries that are not on disk yet are only there. At the start all of it is read: a torn
+//! last write is dropped (it was never acknowledged), damage anywhere else is an error, never a silent loss. Each entry has
+//! a checksum of its own, too, from the master that sent it on.
+//!
+//! Earlier versions kept the log in RocksDB; [`former`] takes over what they wrote.
 
 mod cache;
 #[cfg(test)]
 mod damage_test;
-mod keys;
+mod former;
+mod journal;
 mod offline;
-mod verify;
-mod wal;
 mod writer;
 
 use std::fmt::Debug;
@@ -22,32 +22,41 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
-use mainstay_proto::raft as pb;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use parking_lot::Mutex;
-use prost::Message as _;
-use rocksdb::{DB, DBRecoveryMode, Direction, IteratorMode, Options, ReadOptions};
 use tokio::sync::oneshot;
 
 use crate::error::{StoreError, to_io};
 use crate::raft_types::{LogId, RaftEntry, TypeConfig, Vote};
-use crate::wire;
 use cache::Cache;
+use journal::{Journal, Shared};
 pub(crate) use offline::OfflineLog;
-#[cfg(test)]
-pub(crate) use wal::filler;
 pub(crate) use writer::Writing;
 use writer::{Job, Jobs};
 
 /// Bytes sent to a follower in one message, roughly.
 const READ_BYTES: usize = 1 << 20;
 
+/// How large things are, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    /// Of recent entries in memory.
+    pub(crate) cache: usize,
+    /// Of a file on disk.
+    pub(crate) segment: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { cache: 4 << 20, segment: 4 << 20 }
+    }
+}
+
 /// Handle on the log; clones share it.
 #[derive(Clone)]
 pub(crate) struct LogStore {
-    db: Arc<DB>,
+    contents: Shared,
     cache: Arc<Mutex<Cache>>,
     jobs: Jobs,
     me: u64,
@@ -70,17 +79,17 @@ impl LogStore {
     pub(crate) fn open(
         dir: &Path,
         data_dir: &Path,
-        cache_bytes: usize,
+        sizes: Sizes,
         me: u64,
         writing: Writing,
     ) -> Result<Self, StoreError> {
-        let explain = |error: rocksdb::Error| StoreError::from_rocksdb(&error, dir, data_dir);
-        let db = Arc::new(DB::open(&options(dir, data_dir)?, dir).map_err(explain)?);
-        let purged = read_log_id(&db, keys::PURGED).map_err(to_store(dir))?;
-        let last = verify::entries(&db, purged).map_err(|damage| damage.named(dir, data_dir))?;
-        let cache = Arc::new(Mutex::new(Cache::new(cache_bytes, last, purged)));
-        let jobs = Jobs::start(db.clone(), cache.clone(), writing).map_err(|error| StoreError::io(dir, &error))?;
-        Ok(Self { db, cache, jobs, me, leads: Arc::default(), appended: Arc::default() })
+        former::take_over(dir, data_dir, sizes.segment)?;
+        let (journal, last) = Journal::open(dir, data_dir, sizes.segment, writing.making())?;
+        let contents = journal.contents().clone();
+        let purged = contents.lock().marks().purged;
+        let cache = Arc::new(Mutex::new(Cache::new(sizes.cache, last, purged)));
+        let jobs = Jobs::start(journal, cache.clone(), writing).map_err(|error| StoreError::io(dir, &error))?;
+        Ok(Self { contents, cache, jobs, me, leads: Arc::default(), appended: Arc::default() })
     }
 
     /// What was appended so far.
@@ -88,16 +97,14 @@ impl LogStore {
         *self.appended.lock()
     }
 
-    /// Bytes on disk, write-ahead log not counted.
+    /// Bytes on disk, with what is set aside for entries to come.
     pub(crate) fn size(&self) -> u64 {
-        let size = |name: &str| self.db.property_int_value(name).ok().flatten().unwrap_or(0);
-        size("rocksdb.total-sst-files-size") + size("rocksdb.cur-size-all-mem-tables")
+        self.contents.lock().size()
     }
 
     /// Whether nothing was ever written here.
-    pub(crate) fn is_new(&self) -> Result<bool, StoreError> {
-        let vote = self.db.get(keys::VOTE).map_err(|error| StoreError::Io(error.to_string()))?;
-        Ok(vote.is_none() && self.cache.lock().last().is_none())
+    pub(crate) fn is_new(&self) -> bool {
+        self.contents.lock().marks().vote.is_none() && self.cache.lock().last().is_none()
     }
 
     /// The id up to which entries were cut off.
@@ -117,7 +124,7 @@ impl LogStore {
     /// Entries of `range` that exist; stops early once `limit` bytes are read, but not before the first entry.
     fn read(&self, range: Range<u64>, limit: usize) -> std::io::Result<Vec<RaftEntry>> {
         let (tail, tail_start) = self.cache.lock().tail_of(&range);
-        let mut entries = self.read_disk(range.start..tail_start.min(range.end), limit)?;
+        let mut entries = journal::read(&self.contents, range.start..tail_start.min(range.end), limit)?;
         let mut bytes: usize = entries.iter().map(cache::weight).sum();
         let complete = entries.last().map_or(range.start, |entry| entry.log_id.index + 1) == tail_start;
         if entries.is_empty() || complete {
@@ -132,60 +139,6 @@ impl LogStore {
         check_contiguous(&entries)?;
         Ok(entries)
     }
-
-    fn read_disk(&self, range: Range<u64>, limit: usize) -> std::io::Result<Vec<RaftEntry>> {
-        if range.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut options = ReadOptions::default();
-        options.set_iterate_upper_bound(keys::entry(range.end));
-        let start = keys::entry(range.start);
-        let mut entries = Vec::new();
-        let mut bytes = 0;
-        for item in self.db.iterator_opt(IteratorMode::From(&start, Direction::Forward), options) {
-            let (key, value) = item.map_err(to_io)?;
-            if keys::index_of(&key).is_none() || bytes >= limit {
-                break;
-            }
-            bytes += value.len();
-            entries.push(wire::decode_entry(Bytes::from(value))?);
-        }
-        Ok(entries)
-    }
-}
-
-/// How to open the database in `dir`, once its write-ahead logs have been looked through.
-fn options(dir: &Path, data_dir: &Path) -> Result<Options, StoreError> {
-    wal::check(dir, data_dir)?;
-    let mut options = Options::default();
-    options.create_if_missing(!crate::state::holds_data(dir));
-    // A log file that is gone is noticed.
-    options.set_track_and_verify_wals_in_manifest(true);
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    // Entries are cut long before their memtable is full; what was cut by then never becomes a file.
-    options.set_write_buffer_size(64 << 20);
-    options.set_max_write_buffer_number(3);
-    options.set_max_total_wal_size(256 << 20);
-    crate::state::small_footprint(&mut options);
-    Ok(options)
-}
-
-fn to_store(dir: &Path) -> impl Fn(std::io::Error) -> StoreError + '_ {
-    move |error| StoreError::io(dir, &error)
-}
-
-fn read_log_id(db: &DB, key: &[u8]) -> std::io::Result<Option<LogId>> {
-    let Some(bytes) = db.get(key).map_err(to_io)? else {
-        return Ok(None);
-    };
-    let id = pb::LogId::decode(bytes.as_slice()).map_err(to_io)?;
-    Ok(Some(wire::log_id_from_pb(id)))
-}
-
-fn last_entry(db: &DB) -> Result<Option<Bytes>, rocksdb::Error> {
-    let from = IteratorMode::From(keys::ENTRIES_END, Direction::Reverse);
-    let last = db.iterator(from).next().transpose()?;
-    Ok(last.filter(|(key, _)| keys::index_of(key).is_some()).map(|(_, value)| Bytes::from(value)))
 }
 
 fn check_contiguous(entries: &[RaftEntry]) -> std::io::Result<()> {
@@ -218,11 +171,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, std::io::Error> {
-        let Some(bytes) = self.db.get(keys::VOTE).map_err(to_io)? else {
-            return Ok(None);
-        };
-        let ballot = pb::Ballot::decode(bytes.as_slice()).map_err(to_io)?;
-        Ok(Some(wire::vote_from_pb(Some(ballot))?))
+        Ok(self.contents.lock().marks().vote)
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<RaftEntry>, std::io::Error> {
@@ -258,7 +207,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn read_committed(&mut self) -> Result<Option<LogId>, std::io::Error> {
         // The hint is not synced and may name an entry that a torn tail took away.
         let last = self.cache.lock().last();
-        let saved = read_log_id(&self.db, keys::COMMITTED)?.max(self.jobs.remembered());
+        let saved = self.contents.lock().marks().committed.max(self.jobs.remembered());
         Ok(saved.min(last))
     }
 

@@ -1,4 +1,4 @@
-//! The one thread that writes the log. It takes whatever has queued up, writes it as one batch in the order it came in
+//! The one thread that writes the log. It takes whatever has queued up, writes it in the order it came in
 //! and syncs once, so that a vote and the entries around it never change places. While nothing is queued, a follower's
 //! entries are written by who brings them: it has nothing else to do meanwhile, and no thread has to wake up.
 
@@ -9,18 +9,18 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use openraft::storage::IOFlushed;
 use parking_lot::Mutex;
-use prost::Message as _;
-use rocksdb::{DB, WriteBatch, WriteOptions};
 use tokio::sync::oneshot;
 
-use super::cache::Cache;
-use super::keys;
+use super::cache::{self, Cache};
+use super::journal::{Journal, Making};
 use crate::error::to_io;
 use crate::raft_types::{LogId, RaftEntry, TypeConfig, Vote};
-use crate::wire;
 
 /// Jobs merged into one batch at the most.
 const MERGED_JOBS: usize = 256;
+/// Bytes of entries in a batch after which no job is added to it: it is in memory several times, and has to fit into a
+/// segment to be written fast.
+const MERGED_BYTES: usize = 1 << 20;
 
 /// Who writes the log.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,17 @@ pub(crate) enum Writing {
     Task,
 }
 
+impl Writing {
+    /// Who makes segments then.
+    pub(super) fn making(self) -> Making {
+        match self {
+            Self::Thread => Making::Thread,
+            #[cfg(test)]
+            Self::Task => Making::Inline,
+        }
+    }
+}
+
 type Done = oneshot::Sender<Result<(), std::io::Error>>;
 
 pub(super) enum Job {
@@ -39,6 +50,15 @@ pub(super) enum Job {
     Vote { vote: Vote, done: Done },
     Truncate { from: u64, done: Done },
     Purge { upto: LogId, done: Done },
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Append { entries, .. } => entries.iter().map(cache::weight).sum(),
+            Self::Vote { .. } | Self::Truncate { .. } | Self::Purge { .. } => 0,
+        }
+    }
 }
 
 /// The way to the thread; it ends with the last handle.
@@ -59,8 +79,9 @@ enum Queue {
 
 impl Jobs {
     /// Starts the thread.
-    pub(super) fn start(db: Arc<DB>, cache: Arc<Mutex<Cache>>, writing: Writing) -> std::io::Result<Self> {
-        let writer = Arc::new(Writer { path: db.path().to_path_buf(), db, cache, committed: Mutex::new(None) });
+    pub(super) fn start(journal: Journal, cache: Arc<Mutex<Cache>>, writing: Writing) -> std::io::Result<Self> {
+        let dir = journal.dir().to_path_buf();
+        let writer = Arc::new(Writer { journal: Mutex::new(journal), cache, committed: Mutex::new(None), dir });
         let pending = Arc::new(AtomicUsize::new(0));
         let (on_thread, left) = (writer.clone(), pending.clone());
         let queue = match writing {
@@ -115,11 +136,11 @@ impl Jobs {
 }
 
 struct Writer {
-    db: Arc<DB>,
+    journal: Mutex<Journal>,
     cache: Arc<Mutex<Cache>>,
     /// Goes with the next batch: it is a hint and not worth a write of its own.
     committed: Mutex<Option<LogId>>,
-    path: PathBuf,
+    dir: PathBuf,
 }
 
 /// Whom to tell once the batch is on disk.
@@ -131,45 +152,37 @@ enum Waiter {
 impl Writer {
     fn run(&self, queue: &Receiver<Job>, pending: &AtomicUsize) {
         while let Ok(first) = queue.recv() {
-            let more = queue.try_iter().take(MERGED_JOBS - 1);
             let mut done = 0;
-            self.write(std::iter::once(first).chain(more).inspect(|_| done += 1));
+            self.write(merged(first, queue).inspect(|_| done += 1));
             pending.fetch_sub(done, Ordering::AcqRel);
         }
     }
 
     fn write(&self, jobs: impl Iterator<Item = Job>) {
-        let mut batch = WriteBatch::default();
         let mut waiters = Vec::new();
-        let mut failed = None;
-        for job in jobs {
-            match add(&mut batch, job) {
-                Ok(waiter) => waiters.push(waiter),
-                Err((error, waiter)) => {
-                    failed = Some(error);
-                    waiters.push(waiter);
-                }
+        let written = {
+            let mut journal = self.journal.lock();
+            let mut added = Ok(());
+            for job in jobs {
+                let (waiter, outcome) = add(&mut journal, job);
+                waiters.push(waiter);
+                added = added.and(outcome);
             }
-        }
-        if let Some(id) = self.committed.lock().take() {
-            batch.put(keys::COMMITTED, wire::log_id_to_pb(&id).encode_to_vec());
-        }
-        let result = match failed {
-            Some(text) => Err(text),
-            None => self.commit(batch),
+            self.commit(&mut journal, added)
         };
-        self.report(waiters, &result);
+        self.report(waiters, &written.map_err(|error| format!("{}: {error}", self.dir.display())));
     }
 
-    fn commit(&self, batch: WriteBatch) -> Result<(), String> {
-        let mut options = WriteOptions::default();
-        options.set_sync(true);
-        #[cfg(test)]
-        options.set_sync(!crate::planted::planted(crate::planted::Bug::AckBeforeSync));
-        self.db.write_opt(batch, &options).map_err(|error| format!("{}: {error}", self.path.display()))?;
-        #[cfg(test)]
-        crate::simulation::disk::note_synced(&self.path);
-        Ok(())
+    /// Writes what was added, if all of it could be.
+    fn commit(&self, journal: &mut Journal, added: std::io::Result<()>) -> std::io::Result<()> {
+        let hint = self.committed.lock().take();
+        match added.and_then(|()| hint.map_or(Ok(()), |id| journal.committed(id))) {
+            Ok(()) => journal.write(),
+            Err(error) => {
+                journal.give_up();
+                Err(error)
+            }
+        }
     }
 
     fn report(&self, waiters: Vec<Waiter>, result: &Result<(), String>) {
@@ -189,32 +202,50 @@ impl Writer {
     }
 }
 
-type Added = Result<Waiter, (String, Waiter)>;
+/// A job, and what has queued up behind it, as far as it goes into one batch.
+fn merged(first: Job, queue: &Receiver<Job>) -> impl Iterator<Item = Job> {
+    let mut bytes = first.bytes();
+    let more = std::iter::from_fn(move || {
+        let job = if bytes < MERGED_BYTES { queue.try_recv().ok()? } else { return None };
+        bytes += job.bytes();
+        Some(job)
+    });
+    std::iter::once(first).chain(more).take(MERGED_JOBS)
+}
 
-fn add(batch: &mut WriteBatch, job: Job) -> Added {
+/// Adds what a job says to the next write.
+fn add(journal: &mut Journal, job: Job) -> (Waiter, std::io::Result<()>) {
     match job {
         Job::Append { entries, flushed } => {
             let end = entries.last().map_or(0, |entry| entry.log_id.index + 1);
-            for entry in &entries {
-                match wire::entry_to_pb(entry) {
-                    Ok(encoded) => batch.put(keys::entry(entry.log_id.index), encoded.encode_to_vec()),
-                    Err(error) => return Err((error.to_string(), Waiter::Flushed(flushed, end))),
-                }
-            }
-            Ok(Waiter::Flushed(flushed, end))
+            let added = entries.iter().try_for_each(|entry| journal.entry(entry));
+            (Waiter::Flushed(flushed, end), added)
         }
-        Job::Vote { vote, done } => {
-            batch.put(keys::VOTE, wire::vote_to_pb(&vote).encode_to_vec());
-            Ok(Waiter::Done(done))
-        }
-        Job::Truncate { from, done } => {
-            batch.delete_range(keys::entry(from), keys::ENTRIES_END.to_vec());
-            Ok(Waiter::Done(done))
-        }
-        Job::Purge { upto, done } => {
-            batch.put(keys::PURGED, wire::log_id_to_pb(&upto).encode_to_vec());
-            batch.delete_range(keys::entry(0), keys::entry(upto.index + 1));
-            Ok(Waiter::Done(done))
+        Job::Vote { vote, done } => (Waiter::Done(done), journal.vote(vote)),
+        Job::Truncate { from, done } => (Waiter::Done(done), journal.truncate(from)),
+        Job::Purge { upto, done } => (Waiter::Done(done), journal.purge(upto)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use openraft::EntryPayload;
+
+    use super::*;
+    use crate::raft_types::{Command, log_id};
+
+    fn append(content: &Bytes) -> Job {
+        let payload = EntryPayload::Normal(Command(content.clone()));
+        Job::Append { entries: vec![RaftEntry { log_id: log_id(1, 0), payload }], flushed: IOFlushed::noop() }
+    }
+
+    #[test]
+    fn small_jobs_are_merged_and_large_ones_are_not() {
+        for (length, expected) in [(10, MERGED_JOBS), (MERGED_BYTES / 4, 4), (2 * MERGED_BYTES, 1)] {
+            let ((sender, queue), content) = (channel(), Bytes::from(vec![7; length]));
+            (0..MERGED_JOBS + 9).for_each(|_| sender.send(append(&content)).unwrap());
+            assert_eq!(merged(queue.recv().unwrap(), &queue).count(), expected, "{length}");
         }
     }
 }

@@ -4,16 +4,22 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rand::Rng;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+/// How far a file of a log was written, and how much of that is synced.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extent {
+    written: usize,
+    synced: usize,
+}
+
 thread_local! {
-    /// Of each file of a write-ahead log, how much is synced.
-    static SYNCED: RefCell<HashMap<PathBuf, u64>> = RefCell::default();
+    /// Of each file of a log.
+    static EXTENTS: RefCell<HashMap<PathBuf, Extent>> = RefCell::default();
 }
 
 /// Does jobs in order, as many at once as there are, each time after a pause.
@@ -30,22 +36,26 @@ pub(crate) async fn write<T>(mut queue: UnboundedReceiver<T>, work: impl Fn(Vec<
     }
 }
 
-fn write_ahead_logs(log: &Path) -> Vec<PathBuf> {
+fn segments(log: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(log).into_iter().flatten().flatten().map(|entry| entry.path());
-    entries.filter(|path| path.extension().is_some_and(|end| end == "log")).collect()
+    let mut segments: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "segment")).collect();
+    segments.sort();
+    segments
 }
 
-fn length(path: &Path) -> u64 {
-    fs::metadata(path).map_or(0, |found| found.len())
-}
-
-/// The log's database in `dir` has just been synced.
-pub(crate) fn note_synced(dir: &Path) {
-    if !turmoil::in_simulation() || crate::planted::planted(crate::planted::Bug::AckBeforeSync) {
+/// This segment of a log has just been written up to `end`, and synced or not.
+pub(crate) fn note_written(segment: &Path, end: usize, synced: bool) {
+    if !turmoil::in_simulation() {
         return;
     }
-    let lengths = write_ahead_logs(dir).into_iter().map(|path| (path.clone(), length(&path)));
-    SYNCED.with_borrow_mut(|synced| synced.extend(lengths));
+    EXTENTS.with_borrow_mut(|extents| {
+        let extent = extents.entry(segment.to_path_buf()).or_default();
+        extent.written = end;
+        if synced {
+            extent.synced = end;
+        }
+    });
 }
 
 /// What a crash leaves of the data directory `from`, in the new directory `to`.
@@ -58,12 +68,7 @@ pub(super) fn crash(from: &Path, to: &Path, power_lost: bool, random: &mut impl 
         lose_unsynced(&from.join("log"), &to.join("log"), random).expect("the copy's files can be written");
     }
     // What a start finds is there to stay.
-    let found = write_ahead_logs(&to.join("log")).into_iter().map(|path| (path.clone(), length(&path)));
-    SYNCED.with_borrow_mut(|synced| {
-        synced.retain(|path, _| !path.starts_with(from));
-        synced.extend(found);
-    });
-    fs::remove_file(to.join("log/LOCK")).ok();
+    EXTENTS.with_borrow_mut(|extents| extents.retain(|path, _| !path.starts_with(from)));
 }
 
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
@@ -78,21 +83,23 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Zeros where nothing was synced, or the beginning of a write that was under way. What lies behind that stays: a segment
+/// that is used again holds what it was.
 fn lose_unsynced(from: &Path, to: &Path, random: &mut impl Rng) -> std::io::Result<()> {
-    let mut logs = write_ahead_logs(to);
-    logs.sort();
-    for path in &logs {
+    for path in segments(to) {
         let original = from.join(path.file_name().unwrap_or_default());
-        let synced = SYNCED.with_borrow(|synced| synced.get(&original).copied().unwrap_or(0));
-        fs::OpenOptions::new().write(true).open(path)?.set_len(synced.min(length(path)))?;
+        let Some(extent) = EXTENTS.with_borrow(|extents| extents.get(&original).copied()) else { continue };
+        let mut bytes = fs::read(&path)?;
+        let lost = extent.synced.min(bytes.len());
+        let torn = bytes.len().min(lost + random.random_range(0..100)) - lost;
+        let kept = if random.random_bool(0.5) { torn } else { 0 };
+        let written = extent.written.clamp(lost + kept, bytes.len());
+        bytes[lost + kept..written].fill(0);
+        // Of a write that had begun, what had come to the disk; any other one looks like it.
+        if kept > 0 && bytes[lost..lost + kept].iter().all(|byte| *byte == 0) {
+            bytes.copy_within(..kept.min(lost), lost);
+        }
+        fs::write(&path, bytes)?;
     }
-    let Some(last) = logs.last().filter(|_| random.random_bool(0.5)) else {
-        return Ok(());
-    };
-    // The write that was under way had begun as an earlier one did.
-    let bytes = fs::read(last)?;
-    let mut torn = vec![0; crate::log::filler(bytes.len())];
-    torn.extend_from_slice(&bytes[..bytes.len().min(15)]);
-    torn.truncate(random.random_range(0..=torn.len()));
-    fs::OpenOptions::new().append(true).open(last)?.write_all(&torn)
+    Ok(())
 }

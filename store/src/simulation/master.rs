@@ -30,6 +30,7 @@ fn tuning() -> Tuning {
         compact_every: Duration::from_secs(1),
         ring_bytes: 4 << 10,
         log_cache_bytes: 2 << 10,
+        log_segment_bytes: 16 << 10,
         snapshot_log_entries: 150,
         log_bytes_kept: 4 << 10,
         disk_low_bytes: 0,

@@ -14,6 +14,21 @@ use crate::error::StoreError;
 use crate::types::{Entry, Revision};
 
 impl StateDb {
+    /// A value and a revision at which it was so; `reached` is one that had been applied before the call.
+    pub(crate) fn read_after(&self, reached: Revision, key: &Bytes) -> Result<(Option<Entry>, Revision), StoreError> {
+        let value = self.db.get(keys::data(key)).map_err(|error| self.explain(&error))?;
+        match value {
+            // It has been so since it was changed, and `reached` was before now.
+            Some(bytes) => {
+                let entry = self.entry(key.clone(), bytes.into())?;
+                let revision = reached.max(entry.modified);
+                Ok((Some(entry), revision))
+            }
+            // Nothing tells since when it is gone.
+            None => self.read(key),
+        }
+    }
+
     /// A value and the revision at which it was read.
     pub(crate) fn read(&self, key: &Bytes) -> Result<(Option<Entry>, Revision), StoreError> {
         // One call sees one moment, and takes no lock for it as a snapshot does.
@@ -166,4 +181,27 @@ impl Lookup for StateDb {
 
 fn to_entry(key: Bytes, stored: Stored) -> Entry {
     Entry { key, value: stored.value, created: stored.created, modified: stored.modified }
+}
+
+#[cfg(test)]
+mod tests {
+    use rocksdb::WriteBatch;
+
+    use super::super::progress::encode_applied;
+    use super::*;
+
+    #[test]
+    fn a_value_is_told_with_a_revision_at_which_it_was_so() {
+        let temp = tempfile::tempdir().unwrap();
+        let db = StateDb::open(&temp.path().join("0"), temp.path()).unwrap();
+        let stored = Stored { created: Revision(3), modified: Revision(7), value: Bytes::from_static(b"v") };
+        let mut batch = WriteBatch::default();
+        batch.put(keys::APPLIED, encode_applied(None, Revision(9), 0));
+        batch.put(keys::data(b"k"), stored.encode());
+        db.write(batch).unwrap();
+        let told = |reached, key| db.read_after(Revision(reached), &Bytes::from_static(key)).unwrap().1;
+        assert_eq!(told(5, b"k"), Revision(7), "before that it was another");
+        assert_eq!(told(8, b"k"), Revision(8));
+        assert_eq!(told(5, b"x"), Revision(9), "it may have been removed since");
+    }
 }

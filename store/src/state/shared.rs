@@ -101,7 +101,10 @@ impl State {
     pub(crate) fn get(&self, key: &Bytes, fresh: Freshness) -> Result<(Option<Entry>, Revision), StoreError> {
         match fresh {
             Freshness::Exactly(revision) => Ok((self.db().read_at(key, revision)?, revision)),
-            _ => self.db().read(key),
+            _ => {
+                let reached = self.applied().revision;
+                self.db().read_after(reached, key)
+            }
         }
     }
 

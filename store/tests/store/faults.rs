@@ -7,11 +7,15 @@ use mainstay_store::{Freshness, Start, Store, StoreError};
 
 use crate::support::*;
 
-/// The newest write-ahead log of the Raft log's database.
-fn newest_wal(log: &Path) -> PathBuf {
+/// The first file of the Raft log.
+fn first_segment(log: &Path) -> PathBuf {
     let files = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().path());
-    let logs = files.filter(|path| path.extension().is_some_and(|end| end == "log"));
-    logs.filter(|path| std::fs::metadata(path).unwrap().len() > 0).max().unwrap()
+    files.filter(|path| path.extension().is_some_and(|end| end == "segment")).min().unwrap()
+}
+
+/// Where what was written into it ends.
+fn written_end(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1
 }
 
 async fn written(cluster: &Cluster) -> PathBuf {
@@ -22,19 +26,18 @@ async fn written(cluster: &Cluster) -> PathBuf {
     store.shutdown().await;
     drop(store);
     let log = cluster.dir("a").join("log");
-    // The database closes a moment after its last handle is gone.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    newest_wal(&log)
+    closed_log(&log).await;
+    first_segment(&log)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_damaged_in_the_middle_is_named_and_refused() {
     let cluster = Cluster::new();
-    let wal = written(&cluster).await;
-    let mut bytes = std::fs::read(&wal).unwrap();
-    let middle = bytes.len() / 2;
+    let segment = written(&cluster).await;
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let middle = written_end(&bytes) / 2;
     bytes[middle] ^= 0xff;
-    std::fs::write(&wal, bytes).unwrap();
+    std::fs::write(&segment, bytes).unwrap();
     let error = Store::open(cluster.config("a", Start::Bootstrap)).await.err().expect("damage is noticed");
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
     assert!(error.to_string().contains("/log"), "{error}");
@@ -44,12 +47,12 @@ async fn a_log_damaged_in_the_middle_is_named_and_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torn_tail_of_the_log_was_never_acknowledged_and_goes() {
     let cluster = Cluster::new();
-    let wal = written(&cluster).await;
-    // As after a crash in the middle of a write, which began with the length of what was to come.
-    let mut bytes = std::fs::read(&wal).unwrap();
-    let whole = bytes.clone();
-    bytes.extend_from_slice(&whole[..20.min(whole.len())]);
-    std::fs::write(&wal, bytes).unwrap();
+    let segment = written(&cluster).await;
+    // As after a crash in the middle of a write, of which the end came to the disk.
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let end = written_end(&bytes) + 100;
+    bytes[end..end + 50].fill(7);
+    std::fs::write(&segment, bytes).unwrap();
     let store = cluster.first("a").await;
     for number in [0, 199] {
         let (entry, _) = store.get(format!("k{number}").as_bytes(), Freshness::Consistent).await.unwrap();
@@ -119,9 +122,9 @@ async fn a_master_that_holds_something_else_says_so_and_joins_anew() {
     c.shutdown().await;
     drop(c);
     // A process ends before its data is set aside; here it only stops, and its databases close a moment later.
-    for (db, columns) in databases(&cluster.dir("c")) {
-        drop(closed(&db, columns).await);
-    }
+    let (state, columns) = database(&cluster.dir("c"));
+    drop(closed(&state, columns).await);
+    closed_log(&cluster.dir("c").join("log")).await;
     let aside = mainstay_store::set_aside_diverged(&cluster.dir("c")).unwrap().expect("it was marked");
     assert!(aside.exists());
     let c = cluster.join("c", &[&a, &b_store]).await;
@@ -132,10 +135,18 @@ async fn a_master_that_holds_something_else_says_so_and_joins_anew() {
     }
 }
 
-/// A master's log and state, with their columns.
-fn databases(data_dir: &Path) -> [(PathBuf, &'static [&'static str]); 2] {
+/// A master's state, with its columns.
+fn database(data_dir: &Path) -> (PathBuf, &'static [&'static str]) {
     let current = std::fs::read_to_string(data_dir.join("state/CURRENT")).unwrap();
-    [(data_dir.join("log"), &["default"]), (data_dir.join("state").join(current.trim()), &["default", "history"])]
+    (data_dir.join("state").join(current.trim()), &["default", "history"])
+}
+
+/// Waits until whoever had the log has let go of it.
+async fn closed_log(log: &Path) {
+    let lock = std::fs::File::open(log.join("lock")).unwrap();
+    while lock.try_lock().is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// A database, once whoever had it has closed it.
@@ -151,7 +162,7 @@ async fn closed(db: &Path, columns: &[&str]) -> rocksdb::DB {
 
 /// Changes the recorded checksum, as if something had once been applied differently.
 async fn spoil(data_dir: &Path) {
-    let [_, (state, columns)] = databases(data_dir);
+    let (state, columns) = database(data_dir);
     let db = closed(&state, columns).await;
     let mut applied = db.get(b"m/applied").unwrap().unwrap();
     let last = applied.len() - 1;

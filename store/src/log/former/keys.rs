@@ -12,6 +12,7 @@ pub(super) const ENTRIES: &[u8] = b"e";
 pub(super) const ENTRIES_END: &[u8] = b"f";
 
 /// The key of entry `index`.
+#[cfg(test)]
 pub(super) fn entry(index: u64) -> Vec<u8> {
     let mut key = Vec::with_capacity(9);
     key.extend_from_slice(ENTRIES);

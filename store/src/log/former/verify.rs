@@ -1,5 +1,4 @@
-//! Reading all entries once, at the start: a damaged or missing one is noticed before anything relies on it. The log is
-//! cut regularly, so that this is bounded (`Tuning::snapshot_log_bytes`): about a second for each gigabyte.
+//! Reading all entries once: a damaged or missing one is noticed before anything relies on it.
 
 use std::path::{Path, PathBuf};
 
@@ -41,8 +40,8 @@ impl Damage {
     }
 }
 
-/// Checks that every entry after `purged` is there and is what was written; returns the last one's id.
-pub(super) fn entries(db: &DB, purged: Option<LogId>) -> Result<Option<LogId>, Damage> {
+/// Checks that every entry after `purged` is there and is what was written.
+pub(super) fn entries(db: &DB, purged: Option<LogId>) -> Result<(), Damage> {
     let mut options = ReadOptions::default();
     options.set_iterate_upper_bound(keys::ENTRIES_END);
     options.set_readahead_size(AHEAD);
@@ -55,7 +54,7 @@ pub(super) fn entries(db: &DB, purged: Option<LogId>) -> Result<Option<LogId>, D
         follows(last.or(purged), index, &entry.log_id)?;
         last = Some(entry.log_id);
     }
-    Ok(last)
+    Ok(())
 }
 
 fn follows(previous: Option<LogId>, index: u64, id: &LogId) -> Result<(), Damage> {

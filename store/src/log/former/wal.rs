@@ -57,7 +57,7 @@ fn damage(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Bytes that are left of the block at `at` if no record fits into them: zeros, which belong to the next record's write.
-pub(crate) fn filler(at: usize) -> usize {
+fn filler(at: usize) -> usize {
     let left = BLOCK - at % BLOCK;
     if left < HEADER { left } else { 0 }
 }
