@@ -8,6 +8,7 @@ pub mod defaults;
 pub mod devices;
 pub mod discovery;
 pub mod field;
+pub mod json;
 pub mod meta;
 pub mod names;
 pub mod openapi;

@@ -8,7 +8,7 @@ mod validate;
 mod write;
 
 pub use names::{GENERATED_NAME_MAX, SUFFIX_ALPHABET, SUFFIX_LENGTH, generated_name};
-pub use options::{validate_dry_run, validate_field_manager, validate_field_validation};
+pub use options::{manager_of_user_agent, validate_dry_run, validate_field_manager, validate_field_validation};
 pub use validate::{
     ANNOTATIONS_MAX, validate_annotations, validate_finalizers, validate_immutable, validate_label_name,
     validate_labels, validate_managed_fields, validate_object_meta, validate_object_meta_update,

@@ -58,12 +58,19 @@ pub fn decode(body: &[u8]) -> Result<Value, ProtobufError> {
 /// # Errors
 /// If the body is malformed or of an unknown kind.
 pub fn decode_as(body: &[u8], api_version: &str, kind: &str) -> Result<Value, ProtobufError> {
+    let value = decode_within(body, api_version, kind, 0)?;
+    let mut looks = usize::MAX;
+    if crate::json::fits(&value, crate::json::DEEPEST, &mut looks) { Ok(value) } else { Err(ProtobufError::Depth) }
+}
+
+/// Reads a body that lies this deep within another.
+fn decode_within(body: &[u8], api_version: &str, kind: &str, depth: u8) -> Result<Value, ProtobufError> {
     let envelope = body.strip_prefix(&MAGIC).ok_or(ProtobufError::Prefix)?;
     let (found_version, found_kind, raw) = read_envelope(envelope)?;
     let or = |found: String, default: &str| if found.is_empty() { default.to_owned() } else { found };
     let (api_version, kind) = (or(found_version, api_version), or(found_kind, kind));
     let of = kind_type(&api_version, &kind)?;
-    let mut value = read::message(of, raw)?;
+    let mut value = read::message(of, raw, depth)?;
     value["apiVersion"] = api_version.into();
     value["kind"] = kind.into();
     Ok(value)

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::meta;
 use crate::status::{ApiResult, Status};
 
+mod atomics;
 mod check;
 mod conflict;
 mod legacy;
@@ -20,6 +21,8 @@ use conflict::Conflict;
 use managed::{Entry, Identity, Managers};
 use walk::{compare, field_set};
 
+pub use atomics::atomics;
+pub use check::check;
 pub use managed::Operation;
 pub use scale::{from_scale, to_scale};
 pub use schema::Schema;
@@ -167,7 +170,7 @@ fn try_apply(live: Option<&Value>, config: &Value, write: &Write<'_>, force: boo
     if config.get("metadata").is_some_and(|metadata| metadata.get("managedFields").is_some_and(|f| !f.is_null())) {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
-    check::check(config, write.schema).map_err(|why| {
+    check(config, write.schema).map_err(|why| {
         let (name, namespace) = (meta::name(config), meta::namespace(config));
         let (version, kind) = (meta::api_version(config), meta::kind(config));
         let version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };

@@ -44,7 +44,8 @@ fn options(duplicates: Duplicates) -> serde_saphyr::Options {
         Duplicates::LastWins => DuplicateKeyPolicy::LastWins,
         Duplicates::Refuse => DuplicateKeyPolicy::Error,
     };
-    // Bodies are limited before they get here, and alias bombs by the alias limits, which stay on.
+    // Bodies are limited before they get here, their depth where they become values, and alias bombs by the alias
+    // limits, which stay on.
     serde_saphyr::options! {
         budget: None,
         legacy_octal_numbers: true,

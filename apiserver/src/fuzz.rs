@@ -50,18 +50,6 @@ fn paths_and_queries() {
     });
 }
 
-static DOCUMENTS: [&[u8]; 3] = [
-    br#"{"kind":"Pod","apiVersion":"v1","a":{"x":1,"x":2},"l":[1.5,-0,1e9,"\u00e9\ud83d\ude00"]}"#,
-    br#"{"kind":"DeleteOptions","gracePeriodSeconds":0,"preconditions":{"uid":"u"}}"#,
-    br#"[[[[{}]]]]"#,
-];
-
-/// What cannot be parsed is described in Go's words, which takes a scanner of our own.
-#[test]
-fn json_with_go_errors() {
-    fuzz("gojson", &DOCUMENTS, |data| drop(std::hint::black_box(crate::engine::parse_options(data))));
-}
-
 static POLICIES: [&[u8]; 1] = [
     b"apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n- {level: None, users: [a], nonResourceURLs: ['/x*']}\n- {level: Request, resources: [{group: '', resources: [pods/*]}]}\n",
 ];

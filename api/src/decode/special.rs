@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use super::walk::{Walk, zero_of};
+use super::words;
 use crate::quantity::Quantity;
 use crate::time::{self, Layout};
-use crate::types::{self, Special, Type};
+use crate::types::{self, Element, Special, Type};
 
 const SCHEMA: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
 
@@ -28,7 +29,7 @@ impl Walk {
 
     fn text(&mut self, value: &Value) -> Value {
         if !value.is_string() {
-            self.mismatch(value, "string");
+            self.unread(words::kind(value), "string");
             return Value::Null;
         }
         value.clone()
@@ -36,7 +37,7 @@ impl Walk {
 
     fn time(&mut self, value: &Value, layout: Layout) -> Value {
         let Value::String(text) = value else {
-            self.mismatch(value, "string");
+            self.unread(words::kind(value), "string");
             return Value::Null;
         };
         match time::parse(text, layout) {
@@ -63,20 +64,26 @@ impl Walk {
         match value {
             Value::String(_) => return value.clone(),
             Value::Number(n) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => return value.clone(),
-            Value::Number(n) => {
-                self.misfit(&format!("number {n}"), "int32", "cannot convert int64 to int32".to_owned());
-            }
-            _ => self.mismatch(value, "int32"),
+            Value::Number(n) => self.unread(&format!("number {n}"), "int32"),
+            _ => self.unread(words::kind(value), "int32"),
         }
         0.into()
     }
 
     fn strings(&mut self, value: &Value) -> Value {
         let Value::Array(values) = value else {
-            self.mismatch(value, "[]string");
+            let conversion = format!("cannot restore slice from {}", words::go_kind(value));
+            self.misfit(words::kind(value), "[]string", conversion);
             return Value::Null;
         };
-        let values = values.iter().map(|v| if v.is_null() { "".into() } else { self.text(v) });
+        let values = values.iter().map(|v| match v {
+            Value::Null => "".into(),
+            Value::String(_) => v.clone(),
+            odd => {
+                self.misfit(words::kind(odd), "string", words::unconverted(odd, Element::String, "string"));
+                Value::Null
+            }
+        });
         Value::Array(values.collect())
     }
 

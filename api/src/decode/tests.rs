@@ -57,6 +57,43 @@ fn type_errors_read_as_go_writes_them() {
 }
 
 #[test]
+fn conversions_of_maps_have_words_of_their_own() {
+    let first = |group: &str, kind: &str, value: Value| {
+        strict(type_of(group, "v1", kind).unwrap(), &value).conversions.first().cloned()
+    };
+    let deployment = |spec: Value| first("apps", "Deployment", json!({"spec": spec}));
+    let pod = |spec: Value| first("", "Pod", json!({"spec": spec}));
+    let cases = [
+        (deployment(json!({"replicas": "x"})), "unrecognized type: int32"),
+        (deployment(json!({"replicas": 1.5})), "cannot convert float64 to int32"),
+        (deployment(json!({"paused": "x"})), "unrecognized type: bool"),
+        (deployment(json!({"template": "x"})), "cannot restore struct from: string"),
+        (pod(json!({"restartPolicy": 5})), "cannot convert int64 to v1.RestartPolicy"),
+        (pod(json!({"nodeName": true})), "unrecognized type: string"),
+        (pod(json!({"nodeSelector": []})), "cannot restore map from slice"),
+        (first("", "ConfigMap", json!({"data": {"a": 5}})), "cannot convert int64 to string"),
+        (
+            first("", "Secret", json!({"data": {"a": "*"}})),
+            "error decoding from json: illegal base64 data at input byte 0",
+        ),
+        (
+            first("", "Event", json!({"firstTimestamp": 5})),
+            "json: cannot unmarshal number into Go value of type string",
+        ),
+        (
+            deployment(json!({"strategy": {"rollingUpdate": {"maxSurge": true}}})),
+            "json: cannot unmarshal bool into Go value of type int32",
+        ),
+    ];
+    for (found, expected) in cases {
+        assert_eq!(found.as_deref(), Some(expected));
+    }
+    let whole = strict(type_of("apps", "v1", "Deployment").unwrap(), &json!({"spec": {"replicas": 3.0}}));
+    assert_eq!((whole.conversions.len(), &whole.value["spec"]["replicas"]), (0, &json!(3)));
+    assert_eq!(whole.errors.len(), 1);
+}
+
+#[test]
 fn values_that_do_not_parse_are_told() {
     let quantity = first_error("", "ResourceQuota", json!({"spec": {"hard": {"pods": {}}}}));
     assert!(quantity.starts_with("quantities must match the regular expression"), "{quantity}");

@@ -3,10 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::words;
+use crate::json::MOST_TOLD;
 use crate::types::{Element, Field, Shape, Special, Type};
-
-/// Kubernetes stops counting strict errors here.
-const MOST_UNKNOWN: usize = 100;
 
 /// Where the walk is, and what it found.
 #[derive(Default)]
@@ -86,9 +84,9 @@ impl Walk {
     }
 
     fn single(&mut self, field: &Field, value: &Value) -> Option<Value> {
-        let errors = self.errors.len();
+        let before = self.conversions.len();
         let read = self.element(field, value);
-        if self.errors.len() > errors && field.pointer {
+        if self.conversions.len() > before && field.pointer {
             return None;
         }
         let dropped = !field.pointer && field.omit_empty && is_empty_scalar(field, &read);
@@ -145,16 +143,18 @@ impl Walk {
             (Element::Double, Value::Number(n)) => words::float(n),
             (Element::Int32 | Element::Int64, Value::Number(n)) => {
                 let wanted = words::element_type(self.owner, field);
-                let conversion = format!("cannot convert {} to {wanted}", words::go_kind(value));
-                self.misfit(&format!("number {n}"), &wanted, conversion);
-                zero_element(field.element)
+                self.misread(&format!("number {n}"), &wanted);
+                words::whole(n).unwrap_or_else(|| {
+                    self.conversions.push(words::unconverted(value, field.element, &wanted));
+                    zero_element(field.element)
+                })
             }
             _ => {
                 let wanted = match field.shape {
                     Shape::Map if field.element == Element::Bytes => "[]uint8".to_owned(),
                     _ => words::element_type(self.owner, field),
                 };
-                self.mismatch(value, &wanted);
+                self.misfit(words::kind(value), &wanted, words::unconverted(value, field.element, &wanted));
                 zero_element(field.element)
             }
         }
@@ -164,16 +164,16 @@ impl Walk {
         match words::base64(text) {
             Ok(text) => Value::String(text),
             Err(error) => {
-                self.fault(error);
+                self.conversions.push(format!("error decoding from json: {error}"));
+                self.errors.push(error);
                 Value::String(String::new())
             }
         }
     }
 
-    /// `json: cannot unmarshal` a value into a Go type.
-    pub(super) fn mismatch(&mut self, value: &Value, wanted: &str) {
-        let conversion = format!("cannot convert {} to {wanted}", words::go_kind(value));
-        self.misfit(words::kind(value), wanted, conversion);
+    /// A value of the wrong type for a Go type that reads its JSON itself, also where a map is converted.
+    pub(super) fn unread(&mut self, found: &str, wanted: &str) {
+        self.misfit(found, wanted, format!("json: cannot unmarshal {found} into Go value of type {wanted}"));
     }
 
     /// An error that reads the same wherever it is found.
@@ -185,6 +185,11 @@ impl Walk {
     /// A value of the wrong type, in the words of the decoder and of the conversion.
     pub(super) fn misfit(&mut self, found: &str, wanted: &str, conversion: String) {
         self.conversions.push(conversion);
+        self.misread(found, wanted);
+    }
+
+    /// `json: cannot unmarshal` a value into a Go type.
+    fn misread(&mut self, found: &str, wanted: &str) {
         let place = if self.owner.is_empty() {
             "value".to_owned()
         } else {
@@ -194,7 +199,7 @@ impl Walk {
     }
 
     fn report_unknown(&mut self, key: &str) {
-        if self.unknown.len() >= MOST_UNKNOWN {
+        if self.unknown.len() >= MOST_TOLD {
             return;
         }
         let dot = if self.path.is_empty() { "" } else { "." };

@@ -5,7 +5,10 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde_json::{Number, Value};
 
+use super::named;
 use crate::types::{Element, Field, Shape};
+
+pub(super) use crate::json::type_name as kind;
 
 /// Go accepts trailing bits but wants the padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -14,54 +17,6 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true)
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
-
-/// Fields of a named string type, which Go's messages name.
-const NAMED: &[(&str, &str, &str)] = &[
-    ("Container", "imagePullPolicy", "v1.PullPolicy"),
-    ("Container", "terminationMessagePolicy", "v1.TerminationMessagePolicy"),
-    ("ContainerPort", "protocol", "v1.Protocol"),
-    ("EmptyDirVolumeSource", "medium", "v1.StorageMedium"),
-    ("HTTPGetAction", "scheme", "v1.URIScheme"),
-    ("JobSpec", "completionMode", "v1.CompletionMode"),
-    ("NetworkPolicySpec", "policyTypes", "v1.PolicyType"),
-    ("DeploymentStrategy", "type", "v1.DeploymentStrategyType"),
-    ("DaemonSetUpdateStrategy", "type", "v1.DaemonSetUpdateStrategyType"),
-    ("StatefulSetUpdateStrategy", "type", "v1.StatefulSetUpdateStrategyType"),
-    ("StatefulSetSpec", "podManagementPolicy", "v1.PodManagementPolicyType"),
-    ("CronJobSpec", "concurrencyPolicy", "v1.ConcurrencyPolicy"),
-    ("NamespaceStatus", "phase", "v1.NamespacePhase"),
-    ("ObjectMeta", "uid", "types.UID"),
-    ("ObjectReference", "uid", "types.UID"),
-    ("OwnerReference", "uid", "types.UID"),
-    ("PersistentVolumeClaimSpec", "accessModes", "v1.PersistentVolumeAccessMode"),
-    ("PersistentVolumeSpec", "accessModes", "v1.PersistentVolumeAccessMode"),
-    ("PodSpec", "dnsPolicy", "v1.DNSPolicy"),
-    ("PodSpec", "preemptionPolicy", "v1.PreemptionPolicy"),
-    ("PodSpec", "restartPolicy", "v1.RestartPolicy"),
-    ("PodStatus", "phase", "v1.PodPhase"),
-    ("Secret", "type", "v1.SecretType"),
-    ("ServicePort", "protocol", "v1.Protocol"),
-    ("ServiceSpec", "externalTrafficPolicy", "v1.ServiceExternalTrafficPolicy"),
-    ("ServiceSpec", "ipFamilies", "v1.IPFamily"),
-    ("ServiceSpec", "ipFamilyPolicy", "v1.IPFamilyPolicy"),
-    ("ServiceSpec", "sessionAffinity", "v1.ServiceAffinity"),
-    ("ServiceSpec", "type", "v1.ServiceType"),
-    ("Taint", "effect", "v1.TaintEffect"),
-    ("Toleration", "effect", "v1.TaintEffect"),
-    ("Toleration", "operator", "v1.TolerationOperator"),
-];
-
-/// What Go calls a JSON value.
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
-}
 
 /// The kind of the Go value that a JSON value is held in.
 pub(super) fn go_kind(value: &Value) -> &'static str {
@@ -76,9 +31,29 @@ pub(super) fn go_kind(value: &Value) -> &'static str {
     }
 }
 
-/// The Go type of one value of a field.
-pub(super) fn element_type(owner: &str, field: &Field) -> String {
-    let plain = match field.element {
+/// Why a value of a map cannot become one of a Go type: Go converts numbers to strings, and only JSON knows that it may not.
+pub(super) fn unconverted(value: &Value, element: Element, wanted: &str) -> String {
+    let convertible = match element {
+        Element::String => value.is_i64() || value.is_u64(),
+        Element::Int32 | Element::Int64 => value.is_number(),
+        Element::Bytes => return format!("cannot restore slice from {}", go_kind(value)),
+        _ => false,
+    };
+    if convertible {
+        return format!("cannot convert {} to {wanted}", go_kind(value));
+    }
+    format!("unrecognized type: {}", plain_type(element))
+}
+
+/// A float without a fraction, which becomes an integer where a map is converted.
+pub(super) fn whole(number: &Number) -> Option<Value> {
+    let found = Some(float(number)).filter(|_| number.is_f64());
+    found.filter(|found| found.as_i64().is_some_and(|whole| i32::try_from(whole).is_ok()))
+}
+
+/// What Go calls a type that is no struct.
+fn plain_type(element: Element) -> &'static str {
+    match element {
         Element::String => "string",
         Element::Int32 => "int32",
         Element::Int64 => "int64",
@@ -87,13 +62,19 @@ pub(super) fn element_type(owner: &str, field: &Field) -> String {
         Element::Bytes => "[]uint8",
         Element::Any => "interface {}",
         Element::Object(id) => id.get().go_name(),
-    };
-    let named = NAMED.iter().find(|(o, f, _)| *o == owner && *f == field.json);
-    named.map_or(plain, |(_, _, name)| name).to_owned()
+    }
+}
+
+/// The Go type of one value of a field.
+pub(super) fn element_type(owner: &str, field: &Field) -> String {
+    named::element(owner, field.json).unwrap_or_else(|| plain_type(field.element)).to_owned()
 }
 
 /// The Go type of a whole field.
 pub(super) fn field_type(owner: &str, field: &Field) -> String {
+    if let Some(map) = named::map(owner, field.json) {
+        return map.to_owned();
+    }
     let element = element_type(owner, field);
     match field.shape {
         Shape::Single => element,

@@ -20,6 +20,20 @@ pub fn validate_field_manager(manager: &str, path: &Path) -> ErrorList {
     errors
 }
 
+/// The field manager of a write that names none: the first word of the user agent, as far as it is printable and not too long.
+#[must_use]
+pub fn manager_of_user_agent(user_agent: &str) -> String {
+    let mut manager = String::new();
+    let word = user_agent.split('/').next().unwrap_or_default();
+    for c in word.chars().filter(|c| crate::field::is_printable(*c)) {
+        if manager.len() + c.len_utf8() > FIELD_MANAGER_MAX {
+            break;
+        }
+        manager.push(c);
+    }
+    if manager.is_empty() { "unknown".to_owned() } else { manager }
+}
+
 /// `dryRun`: nothing but `All`.
 #[must_use]
 pub fn validate_dry_run(values: &[&str], path: &Path) -> ErrorList {

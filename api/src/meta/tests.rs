@@ -81,3 +81,11 @@ fn option_errors() {
         ["fieldManager: Invalid value: \"a\\a\": invalid character U+0007 (at position 1)"]
     );
 }
+
+#[test]
+fn managers_are_named_by_user_agents() {
+    assert_eq!(manager_of_user_agent("kubectl/v1.36.1 (linux)"), "kubectl");
+    assert_eq!(manager_of_user_agent("a\tb\u{a0}c"), "abc");
+    assert_eq!(manager_of_user_agent(""), "unknown");
+    assert_eq!(manager_of_user_agent(&"ä".repeat(100)).len(), 128);
+}

@@ -3,19 +3,57 @@
 
 use serde_json::{Map, Value};
 
+use crate::json;
+
+/// Bytes of JSON that the copies of one patch take at the most. Source: `JSONPatchMaxCopyBytes` of the API server.
+const COPIES: usize = 3 << 20;
+/// Values that are looked at for one patch: far more than a body has, so that it ends only what moves much too often.
+const LOOKS: usize = 20_000_000;
+
+static NOTHING: Value = Value::Null;
+
+/// What the operations of one patch may still do: each is short, however much it makes of an object.
+pub(super) struct Limits {
+    copies: usize,
+    looks: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { copies: COPIES, looks: LOOKS }
+    }
+}
+
+impl Limits {
+    /// Whether a value may be copied.
+    fn copies(&mut self, value: &Value) -> bool {
+        let left = self.copies.checked_sub(value.to_string().len());
+        self.copies = left.unwrap_or_default();
+        left.is_some()
+    }
+
+    /// Whether a value may be at a path.
+    fn takes(&mut self, path: &str, value: &Value) -> bool {
+        let room = json::DEEPEST.checked_sub(path.matches('/').count());
+        room.is_some_and(|room| json::fits(value, room, &mut self.looks))
+    }
+}
+
 /// Applies one operation; false if it does not apply.
-pub(super) fn apply(document: &mut Value, operation: &Map<String, Value>) -> bool {
+pub(super) fn apply(document: &mut Value, operation: &Map<String, Value>, limits: &mut Limits) -> bool {
     let text = |field: &str| operation.get(field).and_then(Value::as_str).unwrap_or_default();
-    let value = || operation.get("value").cloned().unwrap_or_default();
-    let done = match text("op") {
-        "add" => add(document, text("path"), value()),
-        "remove" => take(document, text("path")).map(drop),
-        "replace" => replace(document, text("path"), value()),
-        "move" => take(document, text("from")).and_then(|moved| add(document, text("path"), moved)),
-        "copy" => get(document, text("from")).and_then(|copied| add(document, text("path"), copied)),
-        "test" => get(document, text("path")).filter(|found| same(found, &value())).map(drop),
+    let value = operation.get("value").unwrap_or(&NOTHING);
+    let path = text("path");
+    let new = match text("op") {
+        "remove" => return take(document, path).is_some(),
+        "test" => return get(document, path).is_some_and(|found| same(found, value)),
+        "add" | "replace" => Some(value.clone()),
+        "move" => take(document, text("from")),
+        "copy" => get(document, text("from")).filter(|found| limits.copies(found)).cloned(),
         _ => None,
     };
+    let Some(new) = new.filter(|new| limits.takes(path, new)) else { return false };
+    let done = if text("op") == "replace" { replace(document, path, new) } else { add(document, path, new) };
     done.is_some()
 }
 
@@ -61,13 +99,13 @@ fn index(step: &str, len: usize) -> Option<usize> {
     usize::try_from(number).ok().filter(|_| number < len)
 }
 
-fn get(document: &mut Value, path: &str) -> Option<Value> {
+fn get<'d>(document: &'d mut Value, path: &str) -> Option<&'d Value> {
     if path.is_empty() {
-        return Some(document.clone());
+        return Some(document);
     }
     match container(document, path)? {
-        (Value::Object(map), step) => Some(map.get(&step).cloned().unwrap_or_default()),
-        (Value::Array(list), step) => list.get(index(&step, list.len())?).cloned(),
+        (Value::Object(map), step) => Some(map.get(&step).unwrap_or(&NOTHING)),
+        (Value::Array(list), step) => list.get(index(&step, list.len())?),
         _ => None,
     }
 }
@@ -116,7 +154,7 @@ mod tests {
     use super::*;
 
     fn applied(mut document: Value, operation: Value) -> Option<Value> {
-        apply(&mut document, operation.as_object().unwrap()).then_some(document)
+        apply(&mut document, operation.as_object().unwrap(), &mut Limits::default()).then_some(document)
     }
 
     #[test]

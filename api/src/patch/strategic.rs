@@ -24,7 +24,7 @@ pub fn apply(object: &Value, patch: &Value, of: &'static Type) -> ApiResult<Valu
         Value::Object(patch) => patch,
         Value::Null => &empty,
         other => {
-            let kind = super::json_type_name(other);
+            let kind = crate::json::type_name(other);
             return Err(Status::bad_request(format!(
                 "json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
             )));
@@ -32,14 +32,6 @@ pub fn apply(object: &Value, patch: &Value, of: &'static Type) -> ApiResult<Valu
     };
     let object = object.as_object().cloned().unwrap_or_default();
     merge::map(object, patch.clone(), place::Place::Struct(of)).map(Value::Object).map_err(Status::from)
-}
-
-/// Applies a strategic merge patch given as the bytes of the body.
-///
-/// # Errors
-/// As [`apply`]; 400 if it is not JSON.
-pub fn apply_bytes(object: &Value, patch: &[u8], of: &'static Type) -> ApiResult<Value> {
-    apply(object, &super::parse_json(patch).map_err(Status::bad_request)?, of)
 }
 
 const DIRECTIVE: &str = "$patch";

@@ -4,33 +4,39 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::wire::{Reader, Wire, Writer};
-use super::{MAGIC, ProtobufError, read, write};
+use super::{MAGIC, ProtobufError};
 use crate::time;
 use crate::types::{self, Special, Type};
 
 const SCHEMA: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
 
-fn schema_type() -> &'static Type {
+/// What the schemas in the unions of CRDs are.
+pub(super) fn schema_type() -> &'static Type {
     types::by_name(SCHEMA).expect("the type table has the schema of CRDs")
 }
 
+/// Reads a message of [`schema_type`].
+type ReadSchema<'r> = &'r dyn Fn(&[u8]) -> Result<Value, ProtobufError>;
+/// Makes such a message.
+type WriteSchema<'w> = &'w dyn Fn(&Value) -> Vec<u8>;
+
 /// Reads a special message.
-pub(super) fn read(special: Special, bytes: &[u8], depth: u8) -> Result<Value, ProtobufError> {
+pub(super) fn read(special: Special, bytes: &[u8], depth: u8, schema: ReadSchema<'_>) -> Result<Value, ProtobufError> {
     match special {
         Special::Time | Special::MicroTime => read_time(special, bytes),
         Special::Quantity => Ok(first_text(bytes)?.map_or(Value::Null, Value::from)),
         Special::Duration => read_duration(bytes),
         Special::IntOrString => read_int_or_string(bytes),
         Special::StringList => read_strings(bytes),
-        Special::FieldsV1 | Special::Json | Special::RawExtension | Special::Unknown => read_raw(bytes),
+        Special::FieldsV1 | Special::Json | Special::RawExtension | Special::Unknown => read_raw(bytes, depth),
         Special::SchemaOrArray | Special::SchemaOrBool | Special::SchemaOrStringArray => {
-            read_schema(special, bytes, depth)
+            read_schema(special, bytes, schema)
         }
     }
 }
 
 /// Writes a special message's fields.
-pub(super) fn write(special: Special, value: &Value, out: &mut Writer) {
+pub(super) fn write(special: Special, value: &Value, out: &mut Writer, schema: WriteSchema<'_>) {
     match special {
         Special::Time | Special::MicroTime => write_time(special, value, out),
         Special::Quantity => {
@@ -59,7 +65,7 @@ pub(super) fn write(special: Special, value: &Value, out: &mut Writer) {
             }
         }
         Special::SchemaOrArray | Special::SchemaOrBool | Special::SchemaOrStringArray => {
-            write_schema(special, value, out)
+            write_schema(special, value, out, schema);
         }
     }
 }
@@ -144,7 +150,7 @@ fn read_strings(bytes: &[u8]) -> Result<Value, ProtobufError> {
 }
 
 /// Raw JSON; an object embedded in its protobuf form is read as one.
-fn read_raw(bytes: &[u8]) -> Result<Value, ProtobufError> {
+fn read_raw(bytes: &[u8], depth: u8) -> Result<Value, ProtobufError> {
     let mut reader = Reader::new(bytes);
     let mut found = Value::Null;
     while let Some((number, wire)) = reader.next()? {
@@ -154,39 +160,34 @@ fn read_raw(bytes: &[u8]) -> Result<Value, ProtobufError> {
         let raw = wire.bytes(1)?;
         found = match raw {
             [] => Value::Null,
-            raw if raw.starts_with(&MAGIC) => super::decode(raw)?,
+            raw if raw.starts_with(&MAGIC) => super::decode_within(raw, "", "", depth + 1)?,
             raw => json(1, raw)?,
         };
     }
     Ok(found)
 }
 
-fn read_schema(special: Special, bytes: &[u8], depth: u8) -> Result<Value, ProtobufError> {
-    let (mut schema, mut others, mut allows) = (None, Vec::new(), true);
+fn read_schema(special: Special, bytes: &[u8], schema: ReadSchema<'_>) -> Result<Value, ProtobufError> {
+    let (mut found, mut others, mut allows) = (None, Vec::new(), true);
     let schema_field = if special == Special::SchemaOrBool { 2 } else { 1 };
     let mut reader = Reader::new(bytes);
     while let Some((number, wire)) = reader.next()? {
         match (special, number, wire) {
             (Special::SchemaOrBool, 1, Wire::Varint(value)) => allows = value != 0,
-            (_, n, wire) if n == schema_field => {
-                schema = Some(read::structure(schema_type(), wire.bytes(n)?, depth + 1)?);
-            }
-            (Special::SchemaOrArray, 2, wire) => {
-                others.push(read::structure(schema_type(), wire.bytes(2)?, depth + 1)?)
-            }
+            (_, n, wire) if n == schema_field => found = Some(schema(wire.bytes(n)?)?),
+            (Special::SchemaOrArray, 2, wire) => others.push(schema(wire.bytes(2)?)?),
             (Special::SchemaOrStringArray, 2, wire) => others.push(wire.text(2)?.into()),
             _ => {}
         }
     }
-    Ok(match schema {
+    Ok(match found {
         Some(schema) => schema,
         None if special == Special::SchemaOrBool => allows.into(),
         None => json!(others),
     })
 }
 
-fn write_schema(special: Special, value: &Value, out: &mut Writer) {
-    let schema = |value: &Value| write::message(schema_type(), value);
+fn write_schema(special: Special, value: &Value, out: &mut Writer, schema: WriteSchema<'_>) {
     if special == Special::SchemaOrBool {
         out.integer(1, i64::from(value.as_bool().unwrap_or(true)));
         if value.is_object() {

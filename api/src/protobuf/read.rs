@@ -13,8 +13,8 @@ use crate::types::{Element, Field, Shape, Type};
 const DEEPEST: u8 = 100;
 
 /// An object's message in normal form.
-pub(super) fn message(of: &Type, bytes: &[u8]) -> Result<Value, ProtobufError> {
-    let raw = structure(of, bytes, 0)?;
+pub(super) fn message(of: &Type, bytes: &[u8], depth: u8) -> Result<Value, ProtobufError> {
+    let raw = structure(of, bytes, depth)?;
     Ok(decode::canonical(of, &raw))
 }
 
@@ -24,7 +24,8 @@ pub(super) fn structure(of: &Type, bytes: &[u8], depth: u8) -> Result<Value, Pro
         return Err(ProtobufError::Depth);
     }
     if let Some(special) = of.special {
-        return embedded::read(special, bytes, depth);
+        let schema = |bytes: &[u8]| structure(embedded::schema_type(), bytes, depth + 1);
+        return embedded::read(special, bytes, depth, &schema);
     }
     let mut out = Map::new();
     let mut reader = Reader::new(bytes);

@@ -56,6 +56,38 @@ fn objects_survive_the_round_trip() {
     round(object("", "PodList", json!({"metadata": {"resourceVersion": "7"}, "items": [{"metadata": {"name": "a"}}]})));
 }
 
+/// A ControllerRevision that holds another, so many times.
+fn revisions(count: usize) -> Vec<u8> {
+    let mut body = envelope("apps/v1", "ControllerRevision", &[]);
+    for _ in 0..count {
+        let (mut raw, mut revision) = (Writer::default(), Writer::default());
+        raw.bytes(1, &body);
+        revision.bytes(2, &raw.into_bytes());
+        body = envelope("apps/v1", "ControllerRevision", &revision.into_bytes());
+    }
+    body
+}
+
+#[test]
+fn objects_within_objects_are_read_to_a_depth() {
+    let read = decode(&revisions(10)).unwrap();
+    assert_eq!(read.pointer("/data/data/kind"), Some(&json!("ControllerRevision")));
+    assert_eq!(decode(&revisions(1_000)), Err(ProtobufError::Depth));
+}
+
+#[test]
+fn json_within_objects_is_no_deeper_than_theirs() {
+    let revision = |depth: usize| {
+        let (mut raw, mut revision) = (Writer::default(), Writer::default());
+        raw.bytes(1, ("[".repeat(depth) + &"]".repeat(depth)).as_bytes());
+        revision.bytes(2, &raw.into_bytes());
+        envelope("apps/v1", "ControllerRevision", &revision.into_bytes())
+    };
+    let most = crate::json::DEEPEST - 1;
+    assert!(decode(&revision(most)).is_ok());
+    assert_eq!(decode(&revision(most + 1)), Err(ProtobufError::Depth));
+}
+
 #[test]
 fn malformed_bodies_are_refused() {
     assert_eq!(decode(b"{}"), Err(ProtobufError::Prefix));

@@ -12,7 +12,7 @@ use crate::types::{Element, Field, Shape, Special, Type};
 pub(super) fn message(of: &Type, value: &Value) -> Vec<u8> {
     let mut out = Writer::default();
     if let Some(special) = of.special {
-        embedded::write(special, value, &mut out);
+        embedded::write(special, value, &mut out, &|value: &Value| message(embedded::schema_type(), value));
         return out.into_bytes();
     }
     let mut fields: Vec<&Field> = of.fields.iter().filter(|f| f.number != 0).collect();

@@ -1,5 +1,7 @@
 //! Whether a configuration fits its schema, in the words of Kubernetes' typed values.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::schema::{Atom, Relation, Scalar, Schema};
@@ -7,8 +9,11 @@ use super::set::FieldSet;
 use super::walk::element_step;
 use crate::field::{go_quote, go_value};
 
-/// The faults of a configuration, as one text.
-pub(super) fn check(value: &Value, schema: Schema<'_>) -> Result<(), String> {
+/// Whether a configuration fits.
+///
+/// # Errors
+/// Its faults, as one text.
+pub fn check(value: &Value, schema: Schema<'_>) -> Result<(), String> {
     let mut errors = Vec::new();
     visit(value, schema, &mut Vec::new(), &mut errors);
     match errors.as_slice() {
@@ -60,16 +65,14 @@ fn visit_list(
     path: &mut Vec<String>,
     errors: &mut Vec<String>,
 ) {
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen: HashSet<String> = HashSet::new();
     for (at, item) in list.iter().enumerate() {
         let step = match relation {
             Relation::Atomic => format!("i:{at}"),
-            _ => match element_step(relation, item) {
+            _ => match element_step(relation, item).filter(|_| may_be_element(relation, item)) {
                 Some(step) => step,
-                None => {
-                    fault(path, &format!("element {at}: {}", key_fault(relation, item)), errors);
-                    continue;
-                }
+                // What comes after it is not looked at.
+                None => return fault(path, &format!("element {at}: {}", key_fault(relation, item)), errors),
             },
         };
         if seen.contains(&step) {
@@ -79,20 +82,38 @@ fn visit_list(
             fault(path, &format!("duplicate entries for key {key}"), errors);
         }
         path.push(step.clone());
-        seen.push(step);
+        seen.insert(step);
         visit(item, element, path, errors);
         path.pop();
     }
 }
 
-fn key_fault(relation: &Relation, item: &Value) -> String {
-    let Relation::Keyed(keys) = relation else { return String::new() };
-    if !item.is_object() {
-        return "associative list with keys may not have non-map elements".to_owned();
+/// Whether a value is of a form that elements of such a list have.
+fn may_be_element(relation: &Relation, item: &Value) -> bool {
+    match relation {
+        Relation::Atomic => true,
+        Relation::Set => !item.is_object() && !item.is_array() && !item.is_null(),
+        Relation::Keyed(_) => item.is_object(),
     }
-    let missing = keys.iter().find(|(key, default)| item.get(key).is_none() && default.is_none());
-    let key = missing.map(|(key, _)| go_quote(key)).unwrap_or_default();
-    format!("associative list with keys has an element that omits key field {key} (and doesn't have default value)")
+}
+
+/// Why a value cannot be told from the other elements of a list.
+fn key_fault(relation: &Relation, item: &Value) -> String {
+    let fault = match (relation, item) {
+        (Relation::Keyed(_), Value::Null) => "associative list with keys may not have a null element",
+        (Relation::Keyed(keys), Value::Object(_)) => {
+            let keys: Vec<String> = keys.iter().map(|(key, _)| go_quote(key)).collect();
+            return format!(
+                "associative list with keys has an element that omits all key fields [{}] (and doesn't have default values for any key fields)",
+                keys.join(" ")
+            );
+        }
+        (Relation::Keyed(_), _) => "associative list with keys may not have non-map elements",
+        (_, Value::Object(_)) => "associative list without keys has an element that's a map type",
+        (_, Value::Array(_)) => "not supported: associative list with lists as elements",
+        _ => "associative list without keys has an element that's an explicit null",
+    };
+    fault.to_owned()
 }
 
 fn scalar_fault(kind: Scalar, value: &Value) -> Option<String> {
@@ -108,7 +129,7 @@ fn scalar_fault(kind: Scalar, value: &Value) -> Option<String> {
     Some(match kind {
         Scalar::Text => format!("expected string, got &value.valueUnstructured{{Value:{}}}", literal(value)),
         Scalar::Number => format!("expected numeric (int or float), got {}", type_of(value)),
-        Scalar::Bool => format!("expected boolean, got {}", type_of(value)),
+        Scalar::Bool => format!("expected boolean, got {}", boxed(value)),
         Scalar::Any => format!("expected any scalar, got {}", boxed(value)),
     })
 }

@@ -190,6 +190,36 @@ fn type_errors() {
     let mut replicas = pods(json!([]));
     replicas["spec"]["replicas"] = "x".into();
     assert!(error(replicas, deployment()).ends_with(".spec.replicas: expected numeric (int or float), got string"));
+    let mut paused = pods(json!([]));
+    paused["spec"]["paused"] = "x".into();
+    assert!(error(paused, deployment()).ends_with(".spec.paused: expected boolean, got &{x}"));
+}
+
+#[test]
+fn elements_without_an_identity_end_their_list() {
+    let error = |containers: Value| {
+        let error = applied(None, pods(containers), deployment(), "m", false).unwrap_err().message.into_owned();
+        error.rsplit("containers: ").next().unwrap_or_default().to_owned()
+    };
+    // The name of a container is an empty text if it is not given.
+    assert_eq!(error(json!([{"name": "c"}, {"image": "i"}, {"image": "j"}])), "duplicate entries for key [name=\"\"]");
+    assert_eq!(error(json!([null])), "element 0: associative list with keys may not have a null element");
+    assert_eq!(error(json!(["c"])), "element 0: associative list with keys may not have non-map elements");
+    let mut object = cm(json!({}));
+    object["metadata"]["finalizers"] = json!([{}]);
+    let error = applied(None, object, config_map(), "m", false).unwrap_err().message.into_owned();
+    assert!(
+        error.ends_with("finalizers: element 0: associative list without keys has an element that's a map type"),
+        "{error}"
+    );
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+        "map": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
+            "items": {"type": "object", "properties": {"k": {"type": "string"}, "v": {"type": "string"}}}}}}}});
+    let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"},
+        "spec": {"map": [{"k": "a"}, {"v": "1"}]}});
+    let error = applied(None, widget, Schema::Custom(&schema), "m", false).unwrap_err().message.into_owned();
+    let omits = "element 1: associative list with keys has an element that omits all key fields [\"k\"]";
+    assert!(error.contains(omits), "{error}");
 }
 
 #[test]
@@ -238,4 +268,16 @@ fn times_alone_are_no_change() {
     new["metadata"]["managedFields"][0]["time"] = "2030-01-01T00:00:00Z".into();
     keep_times_if_unchanged(&old, &mut new);
     assert_eq!(old, new);
+}
+
+#[test]
+fn what_is_replaced_as_a_whole_is_found() {
+    let pods = Schema::Struct(type_of("", "v1", "Pod").unwrap());
+    let config = json!({
+        "metadata": {"labels": {"a": "b"}},
+        "spec": {"containers": [{"name": "c", "args": ["x"], "ports": [{"containerPort": 1}]}], "nodeSelector": {"a": "b"}},
+    });
+    let mut found = atomics(&config, pods);
+    found.sort();
+    assert_eq!(found, [".spec.containers[0].args", ".spec.nodeSelector"]);
 }

@@ -1,19 +1,40 @@
 //! Documents as erased values. Goes past `serde_json::Value`'s own reading for the scalars that YAML 1.1 has and
 //! JSON has not.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+
+use crate::json::DEEPEST;
 
 /// A value read from YAML.
 pub(super) struct Node(pub Value);
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
-        deserializer.deserialize_any(NodeVisitor).map(Node)
+        NodeVisitor { room: DEEPEST }.deserialize(deserializer).map(Node)
     }
 }
 
-struct NodeVisitor;
+#[derive(Clone, Copy)]
+struct NodeVisitor {
+    /// Maps and lists that there may be in one another; aliases make more of them than the parser sees.
+    room: usize,
+}
+
+impl NodeVisitor {
+    fn below<E: serde::de::Error>(self) -> Result<Self, E> {
+        let room = self.room.checked_sub(1).ok_or_else(|| E::custom(format!("exceeded max depth of {DEEPEST}")))?;
+        Ok(Self { room })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for NodeVisitor {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
 
 impl<'de> Visitor<'de> for NodeVisitor {
     type Value = Value;
@@ -61,22 +82,23 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        Node::deserialize(deserializer).map(|node| node.0)
+        self.deserialize(deserializer)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let below = self.below::<A::Error>()?;
         let mut list = Vec::new();
-        while let Some(Node(value)) = access.next_element()? {
+        while let Some(value) = access.next_element_seed(below)? {
             list.push(value);
         }
         Ok(Value::Array(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let below = self.below::<A::Error>()?;
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            let Node(value) = access.next_value()?;
-            map.insert(key, value);
+            map.insert(key, access.next_value_seed(below)?);
         }
         Ok(Value::Object(map))
     }

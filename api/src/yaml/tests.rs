@@ -23,6 +23,18 @@ fn reads_as_kubectl_does() {
 }
 
 #[test]
+fn values_are_no_deeper_than_those_of_json() {
+    const MOST: usize = crate::json::DEEPEST;
+    let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+    assert!(parse(&nested(MOST), Duplicates::LastWins).is_ok());
+    let aliases = format!("a: &x {}\nb: [[[[*x]]]]\n", nested(MOST - 3));
+    for deep in [nested(MOST + 1), aliases] {
+        let error = parse(&deep, Duplicates::LastWins).unwrap_err().to_string();
+        assert!(error.contains(&format!("exceeded max depth of {MOST}")), "{error}");
+    }
+}
+
+#[test]
 fn reads_the_first_or_all_documents() {
     let text = "a: 1\n---\nb: 2\n---\n";
     assert_eq!(read(text), json!({"a": 1}));

@@ -9,6 +9,12 @@ pub(crate) static JSON: [&[u8]; 4] = [
     br#"[null,true,-1.5e-3,"\u0041\ud83d\ude00",{"a":{}}]"#,
 ];
 
+pub(crate) static DOCUMENTS: [&[u8]; 3] = [
+    br#"{"kind":"Pod","apiVersion":"v1","a":{"x":1,"x":2},"l":[1.5,-0,1e9,"\u00e9\ud83d\ude00"]}"#,
+    br#"{"kind":"DeleteOptions","gracePeriodSeconds":0,"preconditions":{"uid":"u"}}"#,
+    br#"[[[[{}]]]]"#,
+];
+
 pub(crate) static YAML: [&[u8]; 6] = [
     b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: {x: 'y'}}\ndata:\n  k: |\n    two\n    lines\n  l: >-\n    folded\n    text\n",
     b"a: &x [1, 2]\nb: *x\nc: !!str 1\nd: 0644\ne: yes\nf: 1_000\ng: 0x1F\nh: .inf\ni: ~\n",

@@ -111,7 +111,10 @@ fn ordered_lists(original: &mut Object, patch: &mut Object, place: Place) -> Res
         let merged = match (live.clone(), change) {
             (None, None) => continue,
             (Some(live), None) => live,
-            (None, Some(change)) => change,
+            (None, Some(change)) => match without_directives(Value::Array(change)) {
+                Some(Value::Array(change)) => change,
+                _ => continue,
+            },
             (Some(live), Some(change)) if strategy.merge => list(live, change, strategy, false)?,
             (Some(_), Some(change)) => change,
         };

@@ -74,6 +74,11 @@ fn element_order() {
         "containers": [{"name": "n", "image": "n:1"}]}));
     let names: Vec<&str> = spec["containers"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["n", "c", "d"]);
+    // Where nothing is yet, a directive finds nothing to do.
+    let spec = pod_spec(json!({
+        "$setElementOrder/volumes": [{"name": "v"}],
+        "volumes": [{"name": "v", "emptyDir": {}}, {"name": "w", "$patch": "delete"}]}));
+    assert_eq!(spec["volumes"], json!([{"name": "v", "emptyDir": {}}]));
 }
 
 #[test]

@@ -1,0 +1,281 @@
+//! JSON as Go's decoder reads it: the last of duplicate keys counts and is reported, and syntax errors have its words.
+
+mod fault;
+
+use std::collections::{HashMap, HashSet};
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// Maps and lists in one another at the most. Readers of answers go a little deeper, for objects are within lists,
+/// tables, events and reviews there; one that is too deep for them would end all reading of its kind.
+pub const DEEPEST: usize = 120;
+
+/// What a text says, and the paths of keys that it says twice.
+#[derive(Debug)]
+pub struct Document {
+    /// The value, with the last of duplicate keys.
+    pub value: Value,
+    /// Such as `a.b` or `l[0].k`, each once, and a hundred at the most.
+    pub duplicates: Vec<String>,
+}
+
+/// Of what is wrong with the fields of a text, so much is told. Source: `saveStrictError` of sigs.k8s.io/json.
+pub(crate) const MOST_TOLD: usize = 100;
+
+impl Document {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// The text of Go's error.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        let (mut duplicates, mut marks) = (Vec::new(), HashSet::new());
+        let value = read(bytes, &mut |key| {
+            if key.again && duplicates.len() < MOST_TOLD && marks.insert(key.mark) {
+                duplicates.push(key.path.to_owned());
+            }
+        });
+        value.map(|value| Self { value, duplicates }).map_err(|error| told(bytes, &error))
+    }
+}
+
+/// Reads a text of which duplicates do not matter.
+///
+/// # Errors
+/// The text of Go's error.
+pub fn parse(bytes: &[u8]) -> Result<Value, String> {
+    read(bytes, &mut |_| ()).map_err(|error| told(bytes, &error))
+}
+
+/// Whether a value has no more than `room` maps and lists in one another. It is not said of one with more values than
+/// `looks`, from which those that were looked at are taken.
+pub(crate) fn fits(value: &Value, room: usize, looks: &mut usize) -> bool {
+    let Some(left) = looks.checked_sub(1) else { return false };
+    *looks = left;
+    match value {
+        Value::Array(list) => room > 0 && list.iter().all(|value| fits(value, room - 1, looks)),
+        Value::Object(map) => room > 0 && map.values().all(|value| fits(value, room - 1, looks)),
+        _ => true,
+    }
+}
+
+/// What Go calls the JSON type of a value.
+#[must_use]
+pub fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// Puts what is wrong with fields of a text (`unknown field "a.b"`) in the order in which it says them, and leaves out
+/// what comes after the first hundred.
+pub fn in_order(bytes: &[u8], problems: &mut Vec<String>) {
+    if problems.len() > 1 {
+        let mut places: HashMap<(bool, u64), Option<usize>> =
+            problems.iter().filter_map(|problem| Some((subject(problem)?, None))).collect();
+        let mut count = 0_usize;
+        let parsed = read(bytes, &mut |key| {
+            count += 1;
+            if let Some(place) = places.get_mut(&(key.again, key.mark)) {
+                place.get_or_insert(count);
+            }
+        });
+        if parsed.is_ok() {
+            problems.sort_by_cached_key(|problem| places.get(&subject(problem)?).copied().flatten());
+        }
+    }
+    problems.truncate(MOST_TOLD);
+}
+
+/// The key that a problem is about: whether it is there again, and the mark of its path.
+fn subject(problem: &str) -> Option<(bool, u64)> {
+    let (again, rest) = match problem.strip_prefix("duplicate field \"") {
+        Some(rest) => (true, rest),
+        None => (false, problem.strip_prefix("unknown field \"")?),
+    };
+    Some((again, marked(NO_PATH, rest.strip_suffix('"')?)))
+}
+
+/// What is wrong with a text that was not read. Some that Go reads is not: what it is about has no words of Go's.
+fn told(bytes: &[u8], error: &serde_json::Error) -> String {
+    fault::of(bytes).unwrap_or_else(|| error.to_string())
+}
+
+fn read(bytes: &[u8], note: &mut dyn FnMut(&Key<'_>)) -> Result<Value, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let seed = Seed { path: &mut String::new(), mark: NO_PATH, room: DEEPEST, note };
+    seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value))
+}
+
+/// A key of a text.
+struct Key<'k> {
+    path: &'k str,
+    /// Tells the path from others. A hostile text has many that are all long, so that to copy or compare them takes
+    /// minutes.
+    mark: u64,
+    /// Whether its map has it already.
+    again: bool,
+}
+
+/// The mark of the path of the text itself.
+const NO_PATH: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// The mark of a path that goes on so (FNV-1a).
+fn marked(mark: u64, more: &str) -> u64 {
+    more.bytes().fold(mark, |mark, byte| (mark ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+struct Seed<'a> {
+    /// What is below adds to it, and takes that away again.
+    path: &'a mut String,
+    mark: u64,
+    /// Maps and lists that there may be in one another.
+    room: usize,
+    /// Told of each key.
+    note: &'a mut dyn FnMut(&Key<'_>),
+}
+
+impl Seed<'_> {
+    fn room_below<E: serde::de::Error>(&self) -> Result<usize, E> {
+        self.room.checked_sub(1).ok_or_else(|| E::custom("recursion limit exceeded"))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let room = self.room_below::<A::Error>()?;
+        let mut items = Vec::new();
+        let end = self.path.len();
+        loop {
+            let step = format!("[{}]", items.len());
+            self.path.push_str(&step);
+            let below = Seed { path: &mut *self.path, mark: marked(self.mark, &step), room, note: &mut *self.note };
+            let Some(item) = seq.next_element_seed(below)? else { break };
+            items.push(item);
+            self.path.truncate(end);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let room = self.room_below::<A::Error>()?;
+        let mut members = Map::new();
+        let end = self.path.len();
+        let dot = if end == 0 { "" } else { "." };
+        let before = marked(self.mark, dot);
+        while let Some(key) = map.next_key::<String>()? {
+            self.path.push_str(dot);
+            self.path.push_str(&key);
+            let mark = marked(before, &key);
+            (self.note)(&Key { path: self.path.as_str(), mark, again: members.contains_key(&key) });
+            let value = map.next_value_seed(Seed { path: &mut *self.path, mark, room, note: &mut *self.note })?;
+            members.insert(key, value);
+            self.path.truncate(end);
+        }
+        Ok(Value::Object(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn duplicates_are_found_with_their_paths() {
+        let document = Document::read(br#"{"a":{"x":1,"x":2},"l":[{"k":1,"k":2}]}"#).unwrap();
+        assert_eq!(document.duplicates, ["a.x", "l[0].k"]);
+        assert_eq!(document.value["a"]["x"], 2);
+    }
+
+    #[test]
+    fn problems_come_in_the_order_of_the_document() {
+        let told = ["duplicate field \"m.a\"", "unknown field \"b\"", "unknown field \"z\""];
+        let mut problems: Vec<String> = told.iter().map(|&problem| problem.to_owned()).collect();
+        in_order(br#"{"z":1,"m":{"a":1,"a":2},"b":1}"#, &mut problems);
+        assert_eq!(problems, ["unknown field \"z\"", "duplicate field \"m.a\"", "unknown field \"b\""]);
+    }
+
+    #[test]
+    fn a_hundred_things_are_told() {
+        let twice: Vec<String> = (0..150).map(|at| format!("\"k{at}\":1,\"k{at}\":2,\"k{at}\":3")).collect();
+        let text = format!("{{\"z\":1,{}}}", twice.join(","));
+        let document = Document::read(text.as_bytes()).unwrap();
+        assert_eq!((document.duplicates.len(), document.duplicates[99].as_str()), (100, "k99"));
+        let mut problems: Vec<String> =
+            document.duplicates.iter().map(|path| format!("duplicate field \"{path}\"")).collect();
+        problems.push("unknown field \"z\"".to_owned());
+        in_order(text.as_bytes(), &mut problems);
+        assert_eq!((problems.len(), problems[0].as_str()), (100, "unknown field \"z\""));
+    }
+
+    #[test]
+    fn a_long_key_above_many_is_not_copied_for_each() {
+        let inner: Vec<String> = (0..50_000).map(|at| format!("\"k{at}\":1,\"a\":2")).collect();
+        let text = format!("{{\"{}\":[{{{}}}]}}", "x".repeat(1 << 20), inner.join(","));
+        let document = Document::read(text.as_bytes()).unwrap();
+        assert_eq!(document.duplicates.len(), 1);
+        assert!(document.duplicates[0].ends_with("x[0].a"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told() {
+        let error = "invalid character '\\'' looking for beginning of object key string";
+        assert_eq!(parse(b"{'a':1}").unwrap_err(), error);
+        assert_eq!(Document::read(b"{'a':1}").unwrap_err(), error);
+        for depth in [DEEPEST + 1, 200] {
+            let deep = "[".repeat(depth) + &"]".repeat(depth);
+            assert!(parse(deep.as_bytes()).unwrap_err().starts_with("recursion limit exceeded"), "{depth}");
+        }
+        let deep = "[".repeat(DEEPEST) + &"]".repeat(DEEPEST);
+        let value = parse(deep.as_bytes()).unwrap();
+        assert!(fits(&value, DEEPEST, &mut 1_000) && !fits(&value, DEEPEST - 1, &mut 1_000));
+        assert!(!fits(&value, DEEPEST, &mut 50));
+    }
+}
