@@ -17,6 +17,7 @@ mod format;
 mod identifier;
 mod kube;
 mod lists;
+mod literals;
 mod macros;
 mod operators;
 mod outcome;
@@ -30,13 +31,13 @@ mod time;
 mod types;
 mod value;
 
-pub use admission::{authorizer, request_environment};
+pub use admission::{authorizer, namespace, request_environment};
 pub use builtin::type_of_kind;
 pub use cost::{Limits, estimate};
 pub use eval::Scope;
 pub use identifier::is_identifier;
 pub use policy::policy_warnings;
-pub use rules::{RuleSet, rule_errors};
+pub use rules::{RuleSet, default_errors, rule_errors};
 pub use schema::{type_of_schema, value_of_schema};
 pub use types::{ObjectType, Type};
 pub use value::{Host, Key, Val};
@@ -97,6 +98,13 @@ impl Env {
         self
     }
 
+    /// Takes a variable away.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.variables.retain(|(own, _)| own != name);
+        self
+    }
+
     fn variable(&self, name: &str) -> Option<Type> {
         self.variables.iter().find(|(own, _)| own == name).map(|(_, of)| of.clone())
     }
@@ -136,10 +144,16 @@ impl Program {
         })?;
         let mut checker = check::Checker::new(env, &source);
         let output = checker.check(&expression);
-        if checker.errors.is_empty() {
+        let mut errors = std::mem::take(&mut checker.errors);
+        if errors.is_empty() {
+            let found = literals::errors(&expression, &checker.types);
+            let found = std::mem::take(&mut checker.unlike).into_iter().chain(found);
+            errors.extend(found.map(|(id, why)| (checker.place(id), why)));
+        }
+        drop(checker);
+        if errors.is_empty() {
             return Ok(Self { expression, output, source });
         }
-        let mut errors = checker.errors;
         errors.sort_by_key(|(at, _)| *at);
         let all = errors.iter().map(|(at, why)| located(text, position(text, *at as usize), why));
         Err(CompileError(all.collect::<Vec<_>>().join("\n")))

@@ -1,6 +1,7 @@
 //! Strict decoding: checks an object against its type the way Kubernetes' decoder does, in its words, and brings it
 //! into the form Kubernetes stores and serves.
 
+mod named;
 mod special;
 mod walk;
 mod words;

@@ -13,7 +13,7 @@ mod rules;
 
 use serde_json::Value;
 
-pub use quantities::container_requests;
+pub use quantities::{container_limits, container_requests};
 
 /// Fills in the defaults of a built-in kind; unknown kinds stay as they are.
 pub fn apply(group: &str, version: &str, kind: &str, object: &mut Value) {

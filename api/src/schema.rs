@@ -11,18 +11,25 @@ use serde_json::{Map, Value};
 mod check;
 mod defaults;
 mod embedded;
+mod field_path;
 mod formats;
+mod keywords;
+mod list_types;
 mod lists;
 pub(crate) mod pattern;
 mod prune;
+mod rules;
 mod structure;
 mod validate;
 
 pub use check::{Problems, check};
 pub use defaults::{apply_defaults, drop_null_fields};
 pub use embedded::{coerce_metadata, embedded_errors};
+pub use field_path::field_path;
+pub use formats::is_known as is_known_format;
 pub use lists::list_errors;
 pub use prune::prune;
+pub(crate) use rules::rules_of;
 pub use validate::Validator;
 
 /// Whether a text has a format.
@@ -63,7 +70,7 @@ fn collect_patterns(schema: &Value, into: &mut HashMap<String, Regex>) {
     match schema {
         Value::Object(map) => {
             if let Some(Value::String(pattern)) = map.get("pattern")
-                && let Ok(regex) = Regex::new(pattern)
+                && let Ok(regex) = pattern::compiled(pattern)
             {
                 into.insert(pattern.clone(), regex);
             }
@@ -127,13 +134,28 @@ pub(crate) fn list_keys(schema: &Value) -> impl Iterator<Item = &str> {
     schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
-/// The element of `list` with the same keys as `item`, for a schema of list type map.
-pub(crate) fn same_item<'v>(schema: &Value, item: &Value, list: Option<&'v Value>) -> Option<&'v Value> {
-    if text(schema, "x-kubernetes-list-type") != "map" {
-        return None;
+/// The elements of a list by their keys, if the list is of type map.
+pub(crate) struct Elements<'v> {
+    keys: Vec<&'v str>,
+    found: HashMap<Vec<Option<&'v Value>>, &'v Value>,
+}
+
+impl<'v> Elements<'v> {
+    pub(crate) fn of(schema: &'v Value, list: Option<&'v Value>) -> Self {
+        let keys: Vec<&str> = list_keys(schema).collect();
+        let is_map = text(schema, "x-kubernetes-list-type") == "map";
+        let mut found = HashMap::new();
+        for item in list.filter(|_| is_map).and_then(Value::as_array).into_iter().flatten() {
+            found.entry(keys.iter().map(|key| item.get(key)).collect()).or_insert(item);
+        }
+        Self { keys, found }
     }
-    let keys: Vec<&str> = list_keys(schema).collect();
-    list?.as_array()?.iter().find(|other| keys.iter().all(|key| other.get(key) == item.get(key)))
+
+    /// The element with the same keys; of several the first.
+    pub(crate) fn like(&self, item: &Value) -> Option<&'v Value> {
+        let keys: Vec<Option<&Value>> = self.keys.iter().map(|key| item.get(key)).collect();
+        self.found.get(&keys).copied()
+    }
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@ mod label;
 mod lexer;
 mod object;
 mod parse;
+mod requirement;
 
 pub use field::{FieldSelector, FieldTerm};
-pub use label::{LabelSelector, Labels, Operator, Requirement};
+pub use label::LabelSelector;
 pub use object::validate_label_selector;
+pub use requirement::{Labels, Operator, Requirement};
 
 /// Why a selector cannot be read, in Kubernetes' words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

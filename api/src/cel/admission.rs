@@ -47,7 +47,8 @@ fn request() -> Type {
 }
 
 /// `namespaceObject`: a namespace without what only controllers look at.
-pub(super) fn namespace() -> Type {
+#[must_use]
+pub fn namespace() -> Type {
     let mut metadata = texts(&["name", "generateName", "namespace", "UID", "resourceVersion"]);
     metadata.extend(["labels", "annotations"].map(|name| (name.to_owned(), Type::map(Type::Text))));
     metadata.extend(["creationTimestamp", "deletionTimestamp"].map(|name| (name.to_owned(), Type::Time)));

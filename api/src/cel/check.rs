@@ -18,6 +18,10 @@ pub(super) struct Checker<'e> {
     mixed: bool,
     /// Offset in bytes, and what is wrong there.
     pub errors: Vec<(u32, String)>,
+    /// The types of all parts, by id.
+    pub types: HashMap<u64, Type>,
+    /// What is wrong, by id, if there are no errors: values of known and of unknown types together.
+    pub unlike: Vec<(u64, String)>,
 }
 
 const KINDS: [&str; 11] =
@@ -25,10 +29,22 @@ const KINDS: [&str; 11] =
 
 impl<'e> Checker<'e> {
     pub(super) fn new(env: &'e Env, source: &'e SourceInfo) -> Self {
-        Self { env, source, locals: Vec::new(), mixed: false, errors: Vec::new() }
+        let (types, unlike) = (HashMap::new(), Vec::new());
+        Self { env, source, locals: Vec::new(), mixed: false, errors: Vec::new(), types, unlike }
     }
 
     pub(super) fn check(&mut self, expr: &IdedExpr) -> Type {
+        let of = self.type_of(expr);
+        self.types.insert(expr.id, of.clone());
+        of
+    }
+
+    /// The place of a part in the expression's text, in bytes.
+    pub(super) fn place(&self, id: u64) -> u32 {
+        self.source.offset_for(id).map_or(0, |(start, _)| start)
+    }
+
+    fn type_of(&mut self, expr: &IdedExpr) -> Type {
         match &expr.expr {
             Expr::Unspecified => Type::Dyn,
             Expr::Literal(literal) => literal_type(literal),
@@ -43,7 +59,7 @@ impl<'e> Checker<'e> {
     }
 
     fn fail(&mut self, id: u64, why: String) -> Type {
-        let at = self.source.offset_for(id).map_or(0, |(start, _)| start);
+        let at = self.place(id);
         self.errors.push((at, why));
         Type::Dyn
     }
@@ -173,8 +189,18 @@ impl<'e> Checker<'e> {
         }
     }
 
+    /// Whether, of two values that stand together, the type of one is known and that of the other is not.
+    fn differ(&mut self, first: &mut Option<Type>, next: &Type, id: u64) -> bool {
+        let first = first.get_or_insert_with(|| next.clone());
+        let differ = !self.mixed && (*first == Type::Dyn) != (*next == Type::Dyn);
+        if differ {
+            self.unlike.push((id, format!("expected type '{first}' but found '{next}'")));
+        }
+        differ
+    }
+
     fn list(&mut self, list: &ListExpr) -> Type {
-        let mut of = None;
+        let (mut of, mut first, mut told) = (None, None, false);
         for (index, element) in list.elements.iter().enumerate() {
             let mut found = self.check(element);
             if list.optional_indices.contains(&index)
@@ -182,16 +208,18 @@ impl<'e> Checker<'e> {
             {
                 found = *inner;
             }
+            told = told || self.differ(&mut first, &found, element.id);
             of = self.join(of, found, element.id);
         }
         Type::list(of.unwrap_or(Type::Dyn))
     }
 
     fn map(&mut self, map: &MapExpr) -> Type {
-        let (mut keys, mut values) = (None, None);
+        let (mut keys, mut values, mut key_kind, mut value_kind) = (None, None, None, None);
         for entry in &map.entries {
             let EntryExpr::MapEntry(entry) = &entry.expr else { continue };
             let key = self.check(&entry.key);
+            self.differ(&mut key_kind, &key, entry.key.id);
             keys = self.join(keys, key, entry.key.id);
             let mut value = self.check(&entry.value);
             if entry.optional
@@ -199,6 +227,7 @@ impl<'e> Checker<'e> {
             {
                 value = *inner;
             }
+            self.differ(&mut value_kind, &value, entry.value.id);
             values = self.join(values, value, entry.value.id);
         }
         Type::Map(Box::new(keys.unwrap_or(Type::Dyn)), Box::new(values.unwrap_or(Type::Dyn)))

@@ -3,7 +3,7 @@
 use ::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, IdedExpr, LiteralValue};
 use serde_json::Value;
 
-use crate::schema::{additional, items, member, properties, text};
+use crate::schema::{additional, is_int_or_string, items, member, properties, text};
 
 /// Bytes of the largest request, which bound what a schema leaves open.
 const REQUEST: f64 = 3_145_728.0;
@@ -55,11 +55,12 @@ pub fn estimate(program: &super::Program, schema: &Value) -> f64 {
     estimator.cost(program.expression()).0
 }
 
-/// How many values of an element's schema a list or map can have.
-pub(super) fn most_elements(schema: &Value) -> f64 {
+/// How many values of an element's schema a list or map can have; characters of a string.
+fn most_elements(schema: &Value) -> f64 {
     let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
     match text(schema, "type") {
-        "string" => bound("maxLength").map_or(REQUEST - 2.0, |most| most * 4.0),
+        "" if is_int_or_string(schema) => REQUEST - 2.0,
+        "string" => most_characters(schema),
         "array" => bound("maxItems").unwrap_or_else(|| {
             let least = items(schema).map_or(1.0, least_size);
             ((REQUEST - 2.0) / (least + 1.0)).floor()
@@ -73,17 +74,48 @@ pub(super) fn most_elements(schema: &Value) -> f64 {
     }
 }
 
+/// A character may take four bytes, unless the string is one of known ones.
+fn most_characters(schema: &Value) -> f64 {
+    let each = if text(schema, "format") == "byte" { 1.0 } else { 4.0 };
+    if let Some(most) = schema.get("maxLength").and_then(Value::as_f64) {
+        return most.max(0.0) * each;
+    }
+    let options = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
+    #[expect(clippy::cast_precision_loss, reason = "texts of a definition are short")]
+    let longest = options.filter_map(Value::as_str).map(|option| option.len() as f64).max_by(f64::total_cmp);
+    longest.unwrap_or(REQUEST - 2.0)
+}
+
+/// How often what is in a schema can occur for each time the schema does, if it says so.
+pub(super) fn times_below(schema: &Value) -> Option<f64> {
+    let bound = |key: &str| schema.get(key).and_then(Value::as_f64).map(|most| most.max(0.0));
+    let is_map = schema.get("additionalProperties").is_some_and(|values| !values.is_null());
+    match text(schema, "type") {
+        "object" if is_map => bound("maxProperties"),
+        "array" => bound("maxItems"),
+        _ => Some(1.0),
+    }
+}
+
+/// How often a value of the schema fits into the largest request.
+pub(super) fn most_occurrences(schema: &Value) -> f64 {
+    (REQUEST / (least_size(schema) + 1.0)).floor()
+}
+
 /// Bytes that a value of the schema takes at least.
 fn least_size(schema: &Value) -> f64 {
     match text(schema, "type") {
+        "" if is_int_or_string(schema) => 1.0,
         "boolean" => 4.0,
         "integer" | "number" => 1.0,
-        "object" => {
+        "object" if additional(schema).is_none() => {
             let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
             let sizes = required.filter_map(Value::as_str).filter_map(|name| {
                 let of = properties(schema)?.get(name)?;
+                let filled = of.get("default").is_some_and(|default| !default.is_null());
                 #[expect(clippy::cast_precision_loss, reason = "names are short")]
-                Some(name.len() as f64 + least_size(of) + 4.0)
+                let size = name.len() as f64 + least_size(of) + 4.0;
+                (!filled).then_some(size)
             });
             2.0 + sizes.sum::<f64>()
         }

@@ -1,7 +1,7 @@
 //! `format`: a text whose clauses give way to values, as cel-go prints them in American English.
 
 use super::outcome::{Outcome, fail};
-use super::{EvalError, Key, Val};
+use super::{EvalError, Key, Type, Val};
 use crate::field::go_quote;
 
 /// Digits after the point if a clause does not ask for more or fewer.
@@ -54,6 +54,18 @@ impl Clause {
         }
     }
 
+    /// Whether a value of a type may be there.
+    fn takes(&self, of: &Type) -> bool {
+        match self.verb {
+            _ if *of == Type::Dyn => true,
+            's' => !matches!(of, Type::Object(_) | Type::Named(_) | Type::Optional(_)),
+            'f' | 'e' => matches!(of, Type::Double | Type::Text),
+            'b' => matches!(of, Type::Int | Type::Uint | Type::Bool),
+            'x' | 'X' => matches!(of, Type::Int | Type::Uint | Type::Text | Type::Bytes),
+            _ => matches!(of, Type::Int | Type::Uint),
+        }
+    }
+
     fn print(&self, value: &Val) -> Printed {
         let digits = self.precision.unwrap_or(DIGITS);
         let printed = match self.verb {
@@ -93,7 +105,37 @@ fn precision(text: &str) -> Result<(Option<usize>, &str), EvalError> {
     }
 }
 
+/// The first thing that is wrong with a pattern for values of these types: at which of them, if at one, and why.
+pub(super) fn misfit(pattern: &str, given: &[Type]) -> Option<(Option<usize>, String)> {
+    let (mut rest, mut used) = (pattern, 0);
+    while let Some((_, clause)) = rest.split_once('%') {
+        if let Some(after) = clause.strip_prefix('%') {
+            rest = after;
+            continue;
+        }
+        if used >= given.len() && !clause.is_empty() {
+            return Some((None, format!("index {used} out of range")));
+        }
+        let (clause, after) = match Clause::read(clause) {
+            Ok(read) => read,
+            Err(why) => return Some((None, why.to_string())),
+        };
+        let of = &given[used];
+        if !clause.takes(of) {
+            return Some((Some(used), misplaced(clause.verb, of.runtime_name())));
+        }
+        (rest, used) = (after, used + 1);
+    }
+    let why = || format!("too many arguments supplied to string.format (expected {used}, got {})", given.len());
+    (given.len() > used).then(|| (None, why()))
+}
+
 fn wrong(verb: char, value: &Val) -> Printed {
+    fail(misplaced(verb, value.type_name()))
+}
+
+/// What is said of a value that a clause cannot print.
+fn misplaced(verb: char, kind: &str) -> String {
     let words = match verb {
         's' => {
             "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps"
@@ -105,7 +147,7 @@ fn wrong(verb: char, value: &Val) -> Printed {
         'x' | 'X' => "only integers, byte buffers, and strings can be formatted as hex",
         _ => "octal clause can only be used on integers",
     };
-    fail(format!("error during formatting: {words}, was given {}", value.type_name()))
+    format!("error during formatting: {words}, was given {kind}")
 }
 
 /// A whole number with its sign before its digits, in whichever base they are.
@@ -250,7 +292,16 @@ mod tests {
     use super::Val;
 
     fn of(pattern: &str, arguments: &str) -> String {
-        match run(&format!("'{pattern}'.format([{arguments}])"), Value::Null) {
+        given(pattern, &format!("[{arguments}]"))
+    }
+
+    /// With a list that is known only when it is run: what is written down is judged before.
+    fn at_run_time(pattern: &str, argument: &str) -> String {
+        given(pattern, &format!("[{argument}].map(x, x)"))
+    }
+
+    fn given(pattern: &str, list: &str) -> String {
+        match run(&format!("'{pattern}'.format({list})"), Value::Null) {
             Ok(Val::Text(text)) => text.to_string(),
             other => other.unwrap_err(),
         }
@@ -289,7 +340,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_its_clause_is_told() {
         let during = |pattern: &str, argument: &str| {
-            let why = of(pattern, argument);
+            let why = at_run_time(pattern, argument);
             why.strip_prefix("error during formatting: ").unwrap_or(&why).to_owned()
         };
         let decimal = "decimal clause can only be used on integers, was given";
@@ -306,10 +357,10 @@ mod tests {
 
     #[test]
     fn clauses_that_are_none_are_told() {
-        assert_eq!(of("%d %d", "1"), "index 1 out of range");
-        assert_eq!(of("a %", "1"), "unexpected end of string");
+        assert_eq!(at_run_time("%d %d", "1"), "index 1 out of range");
+        assert_eq!(at_run_time("a %", "1"), "unexpected end of string");
         let clause = |pattern: &str| {
-            let why = of(pattern, "1.5");
+            let why = at_run_time(pattern, "1.5");
             why.strip_prefix("could not parse formatting clause: ").unwrap_or(&why).to_owned()
         };
         assert_eq!(clause("%a"), "unrecognized formatting clause \"a\"");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::fields::field;
 use super::outcome::{Outcome, fail, no_overload, overflow};
-use super::{Key, Val, time};
+use super::{EvalError, Key, Val, time};
 
 /// What an operator makes of its operands; none if the name is not an operator's.
 pub(super) fn operator(name: &str, values: &[Val]) -> Option<Outcome> {
@@ -36,8 +36,11 @@ fn ordered(a: &Val, b: &Val, holds: fn(Ordering) -> bool) -> Outcome {
 
 fn arithmetic(name: &str, a: &Val, b: &Val) -> Outcome {
     match (a, b) {
-        (Val::Int(a), Val::Int(b)) => ints(name, *a, *b),
-        (Val::Uint(a), Val::Uint(b)) => uints(name, *a, *b),
+        (Val::Int(a), Val::Int(b)) => whole(name, INTS, *a, *b)?.map_or_else(overflow, |number| Ok(Val::Int(number))),
+        (Val::Uint(a), Val::Uint(b)) => {
+            let number = whole(name, UINTS, *a, *b)?;
+            number.map_or_else(|| fail("unsigned integer overflow"), |number| Ok(Val::Uint(number)))
+        }
         (Val::Double(a), Val::Double(b)) => Ok(Val::Double(match name {
             "_+_" => a + b,
             "_-_" => a - b,
@@ -52,30 +55,28 @@ fn arithmetic(name: &str, a: &Val, b: &Val) -> Outcome {
     }
 }
 
-fn ints(name: &str, a: i64, b: i64) -> Outcome {
-    let found = match name {
-        "_+_" => a.checked_add(b),
-        "_-_" => a.checked_sub(b),
-        "_*_" => a.checked_mul(b),
-        "_/_" if b == 0 => return fail("division by zero"),
-        "_%_" if b == 0 => return fail("modulus by zero"),
-        "_/_" => a.checked_div(b),
-        _ => a.checked_rem(b),
-    };
-    found.map_or_else(overflow, |number| Ok(Val::Int(number)))
-}
+/// What whole numbers of one kind do under `+`, `-`, `*`, `/` and `%`; none where it does not fit.
+type Checked<N> = [fn(N, N) -> Option<N>; 5];
 
-fn uints(name: &str, a: u64, b: u64) -> Outcome {
-    let found = match name {
-        "_+_" => a.checked_add(b),
-        "_-_" => a.checked_sub(b),
-        "_*_" => a.checked_mul(b),
-        "_/_" if b == 0 => return fail("division by zero"),
-        "_%_" if b == 0 => return fail("modulus by zero"),
-        "_/_" => a.checked_div(b),
-        _ => a.checked_rem(b),
-    };
-    found.map_or_else(|| fail("unsigned integer overflow"), |number| Ok(Val::Uint(number)))
+const INTS: Checked<i64> = [i64::checked_add, i64::checked_sub, i64::checked_mul, i64::checked_div, i64::checked_rem];
+const UINTS: Checked<u64> = [u64::checked_add, u64::checked_sub, u64::checked_mul, u64::checked_div, u64::checked_rem];
+
+fn whole<N: Copy + Default + PartialEq>(
+    name: &str,
+    [add, subtract, multiply, divide, rest]: Checked<N>,
+    a: N,
+    b: N,
+) -> Result<Option<N>, EvalError> {
+    let by_zero = b == N::default();
+    Ok(match name {
+        "_+_" => add(a, b),
+        "_-_" => subtract(a, b),
+        "_*_" => multiply(a, b),
+        "_/_" if by_zero => return fail("division by zero"),
+        "_%_" if by_zero => return fail("modulus by zero"),
+        "_/_" => divide(a, b),
+        _ => rest(a, b),
+    })
 }
 
 fn index(of: &Val, at: &Val) -> Outcome {
@@ -101,4 +102,33 @@ fn optional_index(of: &Val, at: &Val) -> Val {
         other => other,
     };
     Val::Optional(index(inner, at).ok().map(Arc::new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &str, a: Val, b: Val) -> Result<Val, String> {
+        operator(name, &[a, b]).unwrap().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn whole_numbers_of_both_kinds_have_the_same_operators() {
+        let results = [("_+_", 9), ("_-_", 5), ("_*_", 14), ("_/_", 3), ("_%_", 1)];
+        for (name, result) in results {
+            assert_eq!(of(name, Val::Int(7), Val::Int(2)), Ok(Val::Int(result)), "{name}");
+            let result = u64::try_from(result).unwrap();
+            assert_eq!(of(name, Val::Uint(7), Val::Uint(2)), Ok(Val::Uint(result)), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told() {
+        let told = |name, a, b| of(name, a, b).unwrap_err();
+        assert_eq!(told("_+_", Val::Int(i64::MAX), Val::Int(1)), "integer overflow");
+        assert_eq!(told("_%_", Val::Int(i64::MIN), Val::Int(-1)), "integer overflow");
+        assert_eq!(told("_-_", Val::Uint(0), Val::Uint(1)), "unsigned integer overflow");
+        assert_eq!(told("_/_", Val::Uint(1), Val::Uint(0)), "division by zero");
+        assert_eq!(told("_%_", Val::Int(1), Val::Int(0)), "modulus by zero");
+    }
 }

@@ -5,215 +5,24 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::cost::{Limits, estimate, most_elements};
 use super::schema::{type_of_schema, value_of_schema};
 use super::{Env, EvalError, Program, Scope, Type, Val};
-use crate::field::{Error, ErrorList, Kind, Path, Shown, go_json};
-use crate::schema::{additional, items, member, properties, same_item, text};
+use crate::field::{Error, ErrorList, Kind, Path, Shown};
+use crate::schema::{Elements, additional, field_path, items, properties, rules_of, text};
+
+mod definition;
+
+pub use definition::{default_errors, rule_errors};
 
 /// Steps that all rules of one object may take together.
 const OBJECT_BUDGET: u64 = 20_000_000;
 /// Characters of a message that an expression makes, at the most.
 const LONGEST_MESSAGE: usize = 5 << 10;
 
-const REASONS: [&str; 4] = ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
-
-fn rules_of(schema: &Value) -> &[Value] {
-    schema.get("x-kubernetes-validations").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
-
 fn environment(schema: &Value, root: bool, optional_old: bool) -> Option<Env> {
     let own = type_of_schema(schema, root)?;
     let old = if optional_old { Type::Optional(Box::new(own.clone())) } else { own.clone() };
     Some(Env::new([("self".to_owned(), own), ("oldSelf".to_owned(), old)]))
-}
-
-/// What is wrong with the rules of a definition's schema, which stands at `path`.
-#[must_use]
-pub fn rule_errors(schema: &Value, path: &Path) -> ErrorList {
-    let mut checker = RuleChecker { errors: ErrorList::new(), total: 0.0, costly: Vec::new() };
-    checker.node(schema, path, true, None, 1.0);
-    checker.finish(path)
-}
-
-struct RuleChecker {
-    errors: ErrorList,
-    total: f64,
-    costly: Vec<(f64, Path)>,
-}
-
-impl RuleChecker {
-    /// `uncorrelated` is the list whose elements cannot be told apart; `times` how often the node can occur.
-    fn node(&mut self, schema: &Value, path: &Path, root: bool, uncorrelated: Option<&Path>, times: f64) {
-        for (index, rule) in rules_of(schema).iter().enumerate() {
-            let path = path.child("x-kubernetes-validations").index(index);
-            self.rule(rule, schema, &path, root, uncorrelated, times);
-        }
-        for (name, of) in properties(schema).into_iter().flatten() {
-            self.node(of, &path.child("properties").key(name), false, uncorrelated, times);
-        }
-        if let Some(of) = additional(schema) {
-            self.node(of, &path.child("additionalProperties"), false, uncorrelated, times * most_elements(schema));
-        }
-        if let Some(of) = items(schema) {
-            let told_apart = text(schema, "x-kubernetes-list-type") == "map";
-            let within = uncorrelated.or((!told_apart).then_some(path));
-            self.node(of, &path.child("items"), false, within, times * most_elements(schema));
-        }
-    }
-
-    fn rule(&mut self, rule: &Value, schema: &Value, path: &Path, root: bool, within: Option<&Path>, times: f64) {
-        let expression = text(rule, "rule");
-        let at = path.child("rule");
-        if expression.trim().is_empty() {
-            self.errors.push(Error::required(&at, "rule is not specified"));
-        }
-        self.words(rule, path);
-        self.reason(rule, schema, path);
-        if expression.trim().is_empty() {
-            return;
-        }
-        let optional = rule.get("optionalOldSelf").and_then(Value::as_bool).unwrap_or_default();
-        let Some(env) = environment(schema, root, optional) else { return };
-        match Program::compile(expression, &env) {
-            Err(error) => self.invalid_rule(rule, &at, format!("compilation failed: {error}")),
-            Ok(program) if !matches!(program.output(), Type::Bool | Type::Dyn) => {
-                self.invalid_rule(rule, &at, "cel expression must evaluate to a bool".to_owned());
-            }
-            Ok(program) => {
-                if let Some(within) = within.filter(|_| program.mentions("oldSelf")) {
-                    let why =
-                        format!("oldSelf cannot be used on the uncorrelatable portion of the schema within {within}");
-                    self.errors.push(Error::invalid(&at, expression, why));
-                }
-                self.cost(estimate(&program, schema) * times, &at);
-            }
-        }
-        self.message_expression(rule, &env, path);
-    }
-
-    fn invalid_rule(&mut self, rule: &Value, at: &Path, why: String) {
-        self.errors.push(Error::invalid_text(at, shown(rule), why));
-    }
-
-    fn message_expression(&mut self, rule: &Value, env: &Env, path: &Path) {
-        let expression = text(rule, "messageExpression");
-        if expression.is_empty() {
-            return;
-        }
-        let at = path.child("messageExpression");
-        match Program::compile(expression, env) {
-            Err(error) => {
-                let why = format!("messageExpression compilation failed: {error}");
-                self.errors.push(Error::invalid_text(&at, shown(rule), why));
-            }
-            Ok(program) if !matches!(program.output(), Type::Text | Type::Dyn) => {
-                let why = "messageExpression must evaluate to a string".to_owned();
-                self.errors.push(Error::invalid_text(&at, shown(rule), why));
-            }
-            Ok(_) => {}
-        }
-    }
-
-    fn words(&mut self, rule: &Value, path: &Path) {
-        let (message, at) = (text(rule, "message"), path.child("message"));
-        if !message.is_empty() && message.trim().is_empty() {
-            self.errors.push(Error::invalid(&at, message, "message must be non-empty if specified"));
-        } else if message.trim().contains('\n') {
-            self.errors.push(
-                Error::invalid(&at, message, "message must not contain line breaks")
-                    .with_detail("must not contain line breaks"),
-            );
-        } else if message.is_empty() && text(rule, "rule").trim().contains('\n') {
-            self.errors.push(Error::required(&at, "message must be specified if rule contains line breaks"));
-        }
-    }
-
-    fn reason(&mut self, rule: &Value, schema: &Value, path: &Path) {
-        if let Some(reason) = rule.get("reason").and_then(Value::as_str).filter(|reason| !REASONS.contains(reason)) {
-            self.errors.push(Error::not_supported(&path.child("reason"), reason, &REASONS));
-        }
-        let field = text(rule, "fieldPath");
-        if !field.is_empty() && !is_path(schema, field) {
-            self.errors.push(Error::invalid(&path.child("fieldPath"), field, "must be a valid path"));
-        }
-    }
-
-    fn cost(&mut self, cost: f64, at: &Path) {
-        if cost > Limits::RULE {
-            let why = excess("estimated rule cost", cost, Limits::RULE);
-            self.errors.push(Error::forbidden(at, why));
-        }
-        self.total += cost;
-        self.costly.push((cost, at.clone()));
-    }
-
-    fn finish(mut self, path: &Path) -> ErrorList {
-        if self.total > Limits::SCHEMA {
-            for (_, at) in self.costly.iter().filter(|(cost, _)| *cost > Limits::SCHEMA / 100.0) {
-                let why = "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema";
-                self.errors.push(Error::forbidden(at, why));
-            }
-            let what = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema";
-            self.errors.push(Error::forbidden(path, excess(what, self.total, Limits::SCHEMA)));
-        }
-        self.errors
-    }
-}
-
-fn excess(what: &str, cost: f64, limit: f64) -> String {
-    let factor = cost / limit;
-    let factor = if factor > 100.0 {
-        "more than 100x".to_owned()
-    } else if factor < 1.5 {
-        format!("{factor:.6}x")
-    } else {
-        format!("{factor:.1}x")
-    };
-    format!(
-        "{what} exceeds budget by factor of {factor} (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)"
-    )
-}
-
-/// A rule as Kubernetes prints it, in its internal form.
-fn shown(rule: &Value) -> String {
-    let parts = [
-        ("Rule", Value::from(text(rule, "rule"))),
-        ("Message", text(rule, "message").into()),
-        ("MessageExpression", text(rule, "messageExpression").into()),
-        ("Reason", rule.get("reason").cloned().unwrap_or_default()),
-        ("FieldPath", text(rule, "fieldPath").into()),
-        ("OptionalOldSelf", rule.get("optionalOldSelf").cloned().unwrap_or_default()),
-    ];
-    let parts: Vec<String> = parts.iter().map(|(name, value)| format!("\"{name}\":{}", go_json(value))).collect();
-    format!("{{{}}}", parts.join(","))
-}
-
-/// The steps of `.a.b['c.d']`; `None` if it is no such path.
-fn steps(path: &str) -> Option<Vec<String>> {
-    let mut out = Vec::new();
-    let mut rest = path;
-    while !rest.is_empty() {
-        if let Some(quoted) = rest.strip_prefix("['") {
-            let (name, after) = quoted.split_once("']")?;
-            out.push(name.to_owned());
-            rest = after;
-        } else {
-            let name = rest.strip_prefix('.')?;
-            let end = name.find(['.', '[']).unwrap_or(name.len());
-            if end == 0 {
-                return None;
-            }
-            out.push(name[..end].to_owned());
-            rest = &name[end..];
-        }
-    }
-    Some(out)
-}
-
-fn is_path(schema: &Value, path: &str) -> bool {
-    let Some(steps) = steps(path) else { return false };
-    steps.iter().try_fold(schema, |schema, step| member(schema, step)).is_some()
 }
 
 /// A compiled rule.
@@ -224,6 +33,8 @@ struct Rule {
     message: Option<Program>,
     transition: bool,
     optional_old: bool,
+    /// The field that errors name, below the one that the rule is about.
+    field: Option<Path>,
 }
 
 /// The rules of a schema's node and of what is below it.
@@ -254,23 +65,26 @@ impl RuleSet {
         (!empty).then_some(Self { rules, properties, values, items })
     }
 
-    /// The errors of an object by its rules.
+    /// The errors of an object by its rules. What a rule says of a part that is as it was in `old` is none.
     #[must_use]
     pub fn errors(&self, object: &Value, old: Option<&Value>, schema: &Value) -> ErrorList {
-        let mut run = Checking { errors: ErrorList::new(), budget: OBJECT_BUDGET, over: false };
-        run.node(self, object, old, schema, &Path::nil(), true);
+        let mut run = Checking::default();
+        run.node(self, Node::root(object, old, schema), &Path::nil());
         run.errors
     }
 
-    /// The errors of one field of the root, for writes that can change nothing else.
+    /// What the rules say of parts of an object that are as they were in `old`: worth a warning.
     #[must_use]
-    pub fn field_errors(&self, field: &str, object: &Value, old: Option<&Value>, schema: &Value) -> ErrorList {
-        let mut run = Checking { errors: ErrorList::new(), budget: OBJECT_BUDGET, over: false };
-        if let (Some(set), Some(value), Some(of)) =
-            (self.properties.get(field), object.get(field), member(schema, field))
-        {
-            run.node(set, value, old.and_then(|old| old.get(field)), of, &Path::new(field), false);
-        }
+    pub fn kept_errors(&self, object: &Value, old: &Value, schema: &Value) -> ErrorList {
+        let mut run = Checking { only_kept: true, ..Checking::default() };
+        run.node(self, Node::root(object, Some(old), schema), &Path::nil());
+        run.kept
+    }
+
+    /// The errors of a default, which stands at `path` in its definition.
+    fn errors_of_default(&self, default: &Value, schema: &Value, root: bool, path: &Path) -> ErrorList {
+        let mut run = Checking::default();
+        run.node(self, Node { value: default, old: None, schema, kept: false, root }, path);
         run.errors
     }
 }
@@ -280,19 +94,63 @@ fn compiled(rule: &Value, schema: &Value, root: bool) -> Option<Rule> {
     let env = environment(schema, root, optional_old)?;
     let program = Program::compile(text(rule, "rule"), &env).ok()?;
     let message = Some(text(rule, "messageExpression")).filter(|text| !text.is_empty());
+    let field = Some(text(rule, "fieldPath")).filter(|field| !field.is_empty());
     Some(Rule {
         transition: program.mentions("oldSelf"),
         message: message.and_then(|text| Program::compile(text, &env).ok()),
         program,
         optional_old,
+        field: field.and_then(|field| field_path(field, schema, true).ok()).map(|(path, _)| path),
         source: rule.clone(),
     })
 }
 
 struct Checking {
     errors: ErrorList,
+    /// What is said of parts that are as they were.
+    kept: ErrorList,
+    /// Only those are looked at.
+    only_kept: bool,
     budget: u64,
     over: bool,
+}
+
+impl Default for Checking {
+    fn default() -> Self {
+        Self { errors: ErrorList::new(), kept: ErrorList::new(), only_kept: false, budget: OBJECT_BUDGET, over: false }
+    }
+}
+
+/// A part of an object, with what it was and the schema of it.
+#[derive(Clone, Copy)]
+struct Node<'v> {
+    value: &'v Value,
+    old: Option<&'v Value>,
+    schema: &'v Value,
+    /// It is as it was, or, where nothing says what it was, the nearest part around it is.
+    kept: bool,
+    root: bool,
+}
+
+impl<'v> Node<'v> {
+    fn root(value: &'v Value, old: Option<&'v Value>, schema: &'v Value) -> Self {
+        Self { value, old, schema, kept: old == Some(value), root: true }
+    }
+
+    fn below(&self, value: &'v Value, old: Option<&'v Value>, schema: &'v Value, kept: bool) -> Self {
+        Self { value, old, schema, kept, root: false }
+    }
+
+    fn field(&self, name: &str, value: &'v Value, schema: &'v Value) -> Self {
+        let old = self.old.and_then(|old| old.get(name));
+        let kept = if self.old.is_some_and(Value::is_object) { old == Some(value) } else { self.kept };
+        self.below(value, old, schema, kept)
+    }
+
+    fn item(&self, value: &'v Value, old: Option<&'v Value>, schema: &'v Value) -> Self {
+        let kept = if old.is_some() { old == Some(value) } else { self.kept };
+        self.below(value, old, schema, kept)
+    }
 }
 
 /// `self` and `oldSelf`.
@@ -312,80 +170,81 @@ impl Scope for Selves {
 }
 
 impl Checking {
-    fn node(&mut self, set: &RuleSet, value: &Value, old: Option<&Value>, schema: &Value, path: &Path, root: bool) {
-        if value.is_null() {
+    fn node(&mut self, set: &RuleSet, node: Node<'_>, path: &Path) {
+        if node.value.is_null() {
             return;
         }
-        self.rules(set, value, old, schema, path, root);
-        match value {
+        if node.kept || !self.only_kept {
+            self.rules(set, node, path);
+        }
+        match node.value {
             Value::Object(map) => {
                 for (name, value) in map {
-                    let below = old.and_then(|old| old.get(name));
-                    let declared = properties(schema).and_then(|all| all.get(name));
+                    let declared = properties(node.schema).and_then(|all| all.get(name));
                     if let (Some(of), Some(set)) = (declared, set.properties.get(name)) {
-                        self.node(set, value, below, of, &path.child(name), false);
-                    } else if let (None, Some(of), Some(set)) = (declared, additional(schema), &set.values) {
-                        self.node(set, value, below, of, &path.key(name), false);
+                        self.node(set, node.field(name, value, of), &path.child(name));
+                    } else if let (None, Some(of), Some(set)) = (declared, additional(node.schema), &set.values) {
+                        self.node(set, node.field(name, value, of), &path.key(name));
                     }
                 }
             }
             Value::Array(list) => {
-                let (Some(of), Some(set)) = (items(schema), &set.items) else { return };
+                let (Some(of), Some(set)) = (items(node.schema), &set.items) else { return };
+                let before = Elements::of(node.schema, node.old);
                 for (index, value) in list.iter().enumerate() {
-                    self.node(set, value, same_item(schema, value, old), of, &path.index(index), false);
+                    self.node(set, node.item(value, before.like(value), of), &path.index(index));
                 }
             }
             _ => {}
         }
     }
 
-    fn rules(&mut self, set: &RuleSet, value: &Value, old: Option<&Value>, schema: &Value, path: &Path, root: bool) {
+    fn rules(&mut self, set: &RuleSet, node: Node<'_>, path: &Path) {
         if set.rules.is_empty() {
             return;
         }
-        let own = value_of_schema(value, schema, root);
-        let before = old.map(|old| value_of_schema(old, schema, root));
+        let own = value_of_schema(node.value, node.schema, node.root);
+        let old = node.old.filter(|old| !old.is_null());
+        let before = old.map(|old| value_of_schema(old, node.schema, node.root));
         for rule in &set.rules {
             if self.over || (rule.transition && !rule.optional_old && before.is_none()) {
                 continue;
             }
-            if !rule.transition && old == Some(value) {
-                continue;
-            }
             let seen =
                 if rule.optional_old { Some(Val::Optional(before.clone().map(Arc::new))) } else { before.clone() };
-            let selves = Selves { own: own.clone(), old: seen };
-            self.rule(rule, &selves, value, schema, path);
+            self.rule(rule, &Selves { own: own.clone(), old: seen }, node, path);
         }
     }
 
-    fn rule(&mut self, rule: &Rule, selves: &Selves, value: &Value, schema: &Value, path: &Path) {
-        let kind = text(schema, "type");
+    fn rule(&mut self, rule: &Rule, selves: &Selves, node: Node<'_>, path: &Path) {
         let name = Some(text(&rule.source, "message")).filter(|text| !text.is_empty());
-        let name = name.unwrap_or_else(|| text(&rule.source, "rule"));
-        match rule.program.eval(selves, &mut self.budget) {
-            Ok(Val::Bool(true)) => {}
+        let name = name.unwrap_or_else(|| text(&rule.source, "rule")).trim();
+        let why = match rule.program.eval(selves, &mut self.budget) {
+            Ok(Val::Bool(true)) => return,
             Ok(_) => {
                 let message = self.message(rule, selves);
-                self.refuse(rule, value, path, &message);
+                let error = refusal(rule, node, path, &message);
+                let list = if node.kept && !rule.transition { &mut self.kept } else { &mut self.errors };
+                list.push(error);
+                return;
             }
             Err(EvalError::Budget) => {
                 self.over = true;
-                let why = if self.budget == 0 {
-                    "validation failed due to running out of cost budget, no further validation rules will be run"
-                        .to_owned()
-                } else {
-                    format!(
-                        "call cost exceeds limit for rule: {name}, no further validation rules will be run due to call cost exceeds limit for rule: {name}"
-                    )
-                };
-                self.errors.push(Error::invalid(path, kind, why));
+                let error = EvalError::Budget;
+                match self.budget {
+                    0 => "validation failed due to running out of cost budget, no further validation rules will be run"
+                        .to_owned(),
+                    _ => format!(
+                        "'{error}': no further validation rules will be run due to call cost exceeds limit for rule: {name}"
+                    ),
+                }
             }
-            Err(EvalError::Failed(why)) => {
-                let why = format!("{why} evaluating rule: {name}");
-                self.errors.push(Error::invalid(path, kind, why));
-            }
-        }
+            Err(EvalError::Failed(why)) if why.starts_with("no such overload") => format!(
+                "'{why}': call arguments did not match a supported operator, function or macro signature for rule: {name}"
+            ),
+            Err(EvalError::Failed(why)) => format!("{why} evaluating rule: {name}"),
+        };
+        self.errors.push(Error::invalid(path, text(node.schema, "type"), why));
     }
 
     fn message(&mut self, rule: &Rule, selves: &Selves) -> String {
@@ -402,18 +261,17 @@ impl Checking {
             message => message.to_owned(),
         }
     }
+}
 
-    fn refuse(&mut self, rule: &Rule, value: &Value, path: &Path, message: &str) {
-        let place = steps(text(&rule.source, "fieldPath")).unwrap_or_default();
-        let path = place.iter().fold(path.clone(), |path, step| path.child(step));
-        let plain = !matches!(value, Value::Object(_) | Value::Array(_));
-        let shown = if plain { Shown::Value(value.clone()) } else { Shown::Omitted };
-        let error = match text(&rule.source, "reason") {
-            "FieldValueRequired" => Error::required(&path, message),
-            "FieldValueForbidden" => Error::forbidden(&path, message),
-            "FieldValueDuplicate" => Error { value: shown, ..Error::duplicate(&path, Value::Null) },
-            _ => Error { value: shown, kind: Kind::Invalid, ..Error::invalid(&path, Value::Null, message) },
-        };
-        self.errors.push(error);
+/// The error of a part of which a rule does not hold.
+fn refusal(rule: &Rule, node: Node<'_>, path: &Path, message: &str) -> Error {
+    let path = rule.field.as_ref().map_or_else(|| path.clone(), |field| path.child(&field.to_string()));
+    let plain = !matches!(node.value, Value::Object(_) | Value::Array(_));
+    let shown = if plain { Shown::Value(node.value.clone()) } else { Shown::Omitted };
+    match text(&rule.source, "reason") {
+        "FieldValueRequired" => Error::required(&path, message),
+        "FieldValueForbidden" => Error::forbidden(&path, message),
+        "FieldValueDuplicate" => Error { value: shown, ..Error::duplicate(&path, Value::Null) },
+        _ => Error { value: shown, kind: Kind::Invalid, ..Error::invalid(&path, Value::Null, message) },
     }
 }

@@ -77,7 +77,7 @@ fn fields_that_are_called_like_words_of_the_language_may_be_named_as_they_are() 
     let rule = "self.namespace == self.__namespace__ && has(self.namespace) && self.?namespace.orValue('') == 'a'";
     let schema = json!({"type": "object", "properties": {"spec": {"type": "object",
         "properties": {"namespace": {"type": "string"}}, "x-kubernetes-validations": [{"rule": rule}]}}});
-    assert_eq!(rule_errors(&schema, &Path::new("s")), []);
+    assert_eq!(rule_errors(&schema, &Path::new("s"), &Vec::new()), []);
     let rules = RuleSet::compile(&schema).unwrap();
     assert_eq!(rules.errors(&json!({"spec": {"namespace": "a"}}), None, &schema), []);
     assert_eq!(rules.errors(&json!({"spec": {"namespace": "b"}}), None, &schema).len(), 1);
@@ -135,9 +135,59 @@ fn rules_run_on_objects() {
 fn unbounded_nested_loops_cost_too_much() {
     let deep = json!({"type": "object", "properties": {"l": {"type": "array", "items": {"type": "array", "items": {"type": "string"}}}},
         "x-kubernetes-validations": [{"rule": "self.l.all(x, x.all(y, y.contains('a')))"}]});
-    let errors = rule_errors(&deep, &Path::new("s"));
+    let errors = rule_errors(&deep, &Path::new("s"), &Vec::new());
     assert!(errors[0].to_string().contains("exceeds budget by factor of more than 100x"), "{errors:?}");
     let flat = json!({"type": "object", "properties": {"l": {"type": "array", "items": {"type": "string"}}},
         "x-kubernetes-validations": [{"rule": "self.l.all(x, x.startsWith('a'))"}]});
-    assert_eq!(rule_errors(&flat, &Path::new("s")), []);
+    assert_eq!(rule_errors(&flat, &Path::new("s"), &Vec::new()), []);
+}
+
+#[test]
+fn what_stays_as_it_was_is_worth_a_warning_only() {
+    let schema = schema();
+    let rules = RuleSet::compile(&schema).unwrap();
+    let object = |x: i64| json!({"spec": {"min": 3, "max": 2}, "x": x});
+    assert_eq!(rules.errors(&object(2), Some(&object(1)), &schema), []);
+    let kept = rules.kept_errors(&object(2), &object(1), &schema);
+    let texts: Vec<String> = kept.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["spec: Invalid value: min must not exceed max"]);
+    let changed = json!({"spec": {"min": 4, "max": 2}});
+    assert_eq!(rules.errors(&changed, Some(&object(1)), &schema).len(), 1);
+    assert_eq!(rules.kept_errors(&changed, &object(1), &schema), []);
+}
+
+#[test]
+fn rules_name_the_field_that_they_say() {
+    let schema = json!({"type": "object", "properties": {"m": {"type": "object", "additionalProperties": {"type": "string"}}},
+        "x-kubernetes-validations": [{"rule": "!('a' in self.m)", "fieldPath": ".m['a']", "reason": "FieldValueForbidden"}]});
+    let rules = RuleSet::compile(&schema).unwrap();
+    let errors = rules.errors(&json!({"m": {"a": "x"}}), None, &schema);
+    assert_eq!(
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["m[a]: Forbidden: failed rule: !('a' in self.m)"]
+    );
+}
+
+#[test]
+fn rules_of_definitions_are_looked_at_where_the_schema_is_sound() {
+    let of = |rule: Value| json!({"type": "object", "properties": {"s": {"type": "string", "x-kubernetes-validations": [rule]}}});
+    let texts = |schema: &Value, found: &crate::field::ErrorList| -> Vec<String> {
+        let errors = rule_errors(schema, &Path::new("r"), found);
+        errors.iter().map(|error| format!("{} {}", error.field, error.detail)).collect()
+    };
+    let rule = of(json!({"rule": "self == 'a'", "optionalOldSelf": true, "messageExpression": "1"}));
+    let at = "r.properties[s].x-kubernetes-validations[0]";
+    assert_eq!(
+        texts(&rule, &Vec::new()),
+        [
+            format!("{at}.messageExpression messageExpression must evaluate to a string"),
+            format!("{at}.optionalOldSelf may not be set if oldSelf is not used in rule"),
+        ]
+    );
+    let wrong = crate::field::Error::required(&Path::new("r").child("properties").key("s").child("type"), "");
+    assert!(texts(&rule, &vec![wrong]).is_empty());
+    let default = json!({"type": "object", "properties": {"n": {"type": "integer", "default": -1,
+        "x-kubernetes-validations": [{"rule": "self > 0"}]}}});
+    let found = default_errors(&default, &Path::new("r"));
+    assert_eq!(found[0].to_string(), "r.properties[n].default: Invalid value: -1: failed rule: self > 0");
 }

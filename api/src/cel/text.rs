@@ -23,7 +23,7 @@ fn pattern(text: &str) -> Result<Regex, EvalError> {
         if let Some(found) = kept.get(text) {
             return Ok(found.clone());
         }
-        let made = Regex::new(text).map_err(|_| {
+        let made = crate::schema::pattern::compiled(text).map_err(|_| {
             EvalError::Failed(crate::schema::pattern::error(text).unwrap_or_else(|| "invalid pattern".to_owned()))
         })?;
         if kept.len() >= KEPT {

@@ -92,6 +92,28 @@ impl Type {
         }
     }
 
+    /// What values of the type are called when they run.
+    pub(super) fn runtime_name(&self) -> &str {
+        match self {
+            Type::Dyn | Type::Var(_) => "dyn",
+            Type::Null => "null_type",
+            Type::Bool => "bool",
+            Type::Int => "int",
+            Type::Uint => "uint",
+            Type::Double => "double",
+            Type::Text => "string",
+            Type::Bytes => "bytes",
+            Type::Time => "google.protobuf.Timestamp",
+            Type::Duration => "google.protobuf.Duration",
+            Type::List(_) => "list",
+            Type::Map(..) => "map",
+            Type::Optional(_) => "optional_type",
+            Type::Object(of) => of.name.as_str(),
+            Type::Named(name) => name.as_str(),
+            Type::Kind => "type",
+        }
+    }
+
     /// Reads the notation of the overload table: `list<A>`, `map<string,dyn>`; other names are types of libraries.
     pub(super) fn read(text: &str) -> Type {
         let inner = |prefix: &str| text.strip_prefix(prefix).and_then(|rest| rest.strip_suffix('>'));

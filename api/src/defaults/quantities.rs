@@ -147,6 +147,12 @@ pub fn container_requests(spec: &Value) -> BTreeMap<String, Quantity> {
     aggregate(spec, "requests")
 }
 
+/// What the containers of a pod's spec may use together, counted as [`container_requests`] counts.
+#[must_use]
+pub fn container_limits(spec: &Value) -> BTreeMap<String, Quantity> {
+    aggregate(spec, "limits")
+}
+
 /// The larger of all containers together with the sidecars, and each init container with the sidecars before it.
 fn aggregate(spec: &Value, which: &str) -> Amounts {
     let of = |container: &Value| amounts(container.pointer(&format!("/resources/{which}")));

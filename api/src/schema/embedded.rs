@@ -42,30 +42,46 @@ fn walk(value: &Value, schema: &Value, path: &Path, errors: &mut ErrorList) {
 
 /// Type and metadata of one embedded object.
 pub(super) fn type_errors(value: &Value, path: &Path, errors: &mut ErrorList) {
-    let version_path = path.child("apiVersion");
-    match meta::api_version(value) {
-        "" => errors.push(Error::required(&version_path, "")),
-        version if version.matches('/').count() > 1 => {
-            let why = format!("unexpected GroupVersion string: {version}");
-            errors.push(Error::invalid(&version_path, version, why));
-        }
-        _ => {}
+    word_errors(value, "apiVersion", path, errors, |version| match version.matches('/').count() {
+        0 | 1 => None,
+        _ => Some(format!("unexpected GroupVersion string: {version}")),
+    });
+    word_errors(value, "kind", path, errors, |kind| {
+        let found = names::is_dns1035_label(&kind.to_lowercase());
+        let why = || format!("may have mixed case, but should otherwise match: {}", found.join(","));
+        (!found.is_empty()).then(why)
+    });
+    if !value.get("metadata").is_some_and(Value::is_object) {
+        return;
     }
-    let kind_path = path.child("kind");
-    match meta::kind(value) {
-        "" => errors.push(Error::required(&kind_path, "")),
-        kind => {
-            for why in names::is_dns1035_label(&kind.to_lowercase()) {
-                let why = format!("may have mixed case, but should otherwise match: {why}");
-                errors.push(Error::invalid(&kind_path, kind, why));
-            }
-        }
+    let mut named = value.clone();
+    if meta::name(value).is_empty() {
+        // A name is not needed here.
+        meta::set(&mut named, "name", "fakename");
     }
-    let named = |name: &str, _: bool| names::is_dns1123_subdomain(name);
-    if value.get("metadata").is_some_and(Value::is_object) && !meta::name(value).is_empty() {
-        let found =
-            meta::validate_object_meta(value, !meta::namespace(value).is_empty(), &named, &path.child("metadata"));
-        errors.extend(found);
+    let namespaced = !meta::namespace(value).is_empty();
+    let form = |name: &str, prefix: bool| names::is_path_segment(name, prefix);
+    errors.extend(meta::validate_object_meta(&named, namespaced, &form, &path.child("metadata")));
+}
+
+/// What is wrong with a field of text that has to be there.
+fn word_errors(
+    value: &Value,
+    field: &str,
+    path: &Path,
+    errors: &mut ErrorList,
+    wrong: impl Fn(&str) -> Option<String>,
+) {
+    let path = path.child(field);
+    match value.get(field) {
+        None => errors.push(Error::required(&path, "")),
+        Some(Value::String(text)) if text.is_empty() => {
+            errors.push(Error::invalid(&path, "", "must not be empty"));
+        }
+        Some(Value::String(text)) => {
+            errors.extend(wrong(text).map(|why| Error::invalid(&path, text.as_str(), why)));
+        }
+        Some(other) => errors.push(Error::invalid(&path, other.clone(), "must be a string")),
     }
 }
 

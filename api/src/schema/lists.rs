@@ -1,5 +1,7 @@
 //! Lists that are sets or maps hold nothing twice.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::{items, list_keys, member, properties, text};
@@ -38,13 +40,13 @@ fn duplicates(list: &[Value], schema: &Value, of: &Value, path: &Path, errors: &
         "map" => Some(keys_of(item, schema, of)),
         _ => None,
     };
-    let mut seen: Vec<Value> = Vec::new();
+    let mut seen: HashSet<Value> = HashSet::new();
     for (index, item) in list.iter().enumerate() {
         let Some(key) = shown(item) else { return };
         if seen.contains(&key) {
             errors.push(Error::duplicate(&path.index(index), key));
         } else {
-            seen.push(key);
+            seen.insert(key);
         }
     }
 }

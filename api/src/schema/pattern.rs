@@ -1,31 +1,141 @@
-//! Regular expressions that do not compile, in the words of Go's regexp.
+//! Regular expressions as Go reads them, and what is wrong with those that do not compile, in the words of Go's regexp.
 
 use regex::Regex;
 
+/// The most that Go repeats something.
+const MOST_REPEATED: u32 = 1000;
+
+/// Compiles a pattern as Go reads it.
+///
+/// # Errors
+/// It is none in Go either, but for what Go alone refuses.
+pub(crate) fn compiled(pattern: &str) -> Result<Regex, regex::Error> {
+    Regex::new(&translated(pattern))
+}
+
 /// Why a pattern does not compile; `None` if it does.
 pub(crate) fn error(pattern: &str) -> Option<String> {
-    let error = Regex::new(pattern).err()?;
-    let text = error.to_string();
-    let reason = if text.contains("unclosed character class") {
-        let from = unclosed_class(pattern);
-        format!("missing closing ]: `{}`", &pattern[from..])
-    } else if text.contains("unclosed group") {
-        format!("missing closing ): `{pattern}`")
-    } else if text.contains("unopened group") {
-        format!("unexpected ): `{pattern}`")
-    } else if text.contains("repetition operator missing expression") {
-        let at = pattern.find(['*', '+', '?', '{']).unwrap_or_default();
-        format!("missing argument to repetition operator: `{}`", pattern[at..].chars().take(1).collect::<String>())
-    } else if text.contains("look-around") {
-        let at = pattern.find("(?").unwrap_or_default();
-        format!("invalid or unsupported Perl syntax: `{}`", pattern[at..].chars().take(3).collect::<String>())
-    } else if text.contains("unrecognized escape sequence") || text.contains("backreferences are not supported") {
-        let at = pattern.find('\\').unwrap_or_default();
-        format!("invalid escape sequence: `{}`", pattern[at..].chars().take(2).collect::<String>())
-    } else {
-        format!("invalid regexp: `{pattern}`")
+    let reason = match compiled(pattern) {
+        Ok(_) => repetition(pattern)?,
+        Err(error) => reason(pattern, &error.to_string()),
     };
     Some(format!("error parsing regexp: {reason}"))
+}
+
+/// A pattern in our library's language, where braces and what stands in classes mean more than in Go.
+fn translated(pattern: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(pattern.len()), pattern);
+    while !rest.is_empty() {
+        let (part, after) = rest.split_at(item(rest));
+        if part == "{" && operator(rest).is_none() {
+            out.push_str("\\{");
+        } else if part.starts_with('[') {
+            class_into(part, &mut out);
+        } else if part == "\\b" {
+            out.push_str("(?-u:\\b)");
+        } else {
+            out.push_str(ascii_class(part).unwrap_or(part));
+        }
+        rest = after;
+    }
+    out
+}
+
+/// The class that an escape stands for: Go's have nothing that is not ASCII.
+fn ascii_class(escape: &str) -> Option<&'static str> {
+    Some(match escape {
+        "\\d" => "[0-9]",
+        "\\D" => "[^0-9]",
+        "\\s" => r"[\t\n\f\r ]",
+        "\\S" => r"[^\t\n\f\r ]",
+        "\\w" => "[0-9A-Za-z_]",
+        "\\W" => "[^0-9A-Za-z_]",
+        _ => return None,
+    })
+}
+
+/// The length of `[:alpha:]` or its like, if one begins here.
+fn named_class(text: &str) -> Option<usize> {
+    const LONGEST: usize = 16;
+    let name = text.strip_prefix("[:")?.as_bytes();
+    Some(name.windows(2).take(LONGEST).position(|pair| pair == b":]")? + 4)
+}
+
+fn class_into(class: &str, out: &mut String) {
+    let begin = if class.starts_with("[^") { 2 } else { 1 };
+    out.push_str(&class[..begin]);
+    let mut rest = &class[begin..];
+    if let Some(after) = rest.strip_prefix(']') {
+        out.push_str("\\]");
+        rest = after;
+    }
+    let mut before = ["", ""];
+    while let Some(c) = rest.chars().next() {
+        let escaped = (c == '\\').then(|| rest.chars().take(2).map(char::len_utf8).sum());
+        let (part, after) = rest.split_at(named_class(rest).or(escaped).unwrap_or(c.len_utf8()));
+        let special = matches!(part, "[" | "&" | "~") || part == "-" && out.ends_with('-');
+        if special {
+            out.push('\\');
+        }
+        // A class that ends a range has to stay what it is: both libraries refuse it.
+        let ends_range = before[1] == "-" && !before[0].is_empty() && ascii_class(before[0]).is_none();
+        out.push_str(ascii_class(part).filter(|_| !ends_range).unwrap_or(part));
+        before = [before[1], part];
+        rest = after;
+    }
+}
+
+fn reason(pattern: &str, error: &str) -> String {
+    let says = |words: &str| error.contains(words);
+    let translated = translated(pattern);
+    let at = marked(&translated, error).unwrap_or(pattern);
+    if says("unclosed character class") {
+        return format!("missing closing ]: `{}`", &pattern[unclosed_class(pattern)..]);
+    }
+    if says("unclosed group") {
+        return format!("missing closing ): `{pattern}`");
+    }
+    if says("unopened group") {
+        return format!("unexpected ): `{pattern}`");
+    }
+    if says("repetition operator missing expression") {
+        let from = pattern.find(['*', '+', '?', '{']).unwrap_or_default();
+        return format!("missing argument to repetition operator: `{}`", first(&pattern[from..], 1));
+    }
+    if says("look-around") {
+        let from = pattern.find("(?").unwrap_or_default();
+        if pattern[from..].starts_with("(?<") && !pattern[from..].contains('>') {
+            return format!("invalid named capture: `{}`", &pattern[from..]);
+        }
+        return format!("invalid or unsupported Perl syntax: `{}`", first(&pattern[from..], 3));
+    }
+    if says("unrecognized escape sequence") || says("backreferences are not supported") {
+        return format!("invalid escape sequence: `{}`", first(at, 2));
+    }
+    if says("incomplete escape sequence") {
+        return "trailing backslash at end of expression: ``".to_owned();
+    }
+    if says("invalid character class range") {
+        return format!("invalid character class range: `{at}`");
+    }
+    if says("invalid repetition count range") {
+        return format!("invalid repeat count: `{at}`");
+    }
+    format!("invalid regexp: `{pattern}`")
+}
+
+fn first(text: &str, count: usize) -> String {
+    text.chars().take(count).collect()
+}
+
+/// The part of a pattern that an error underlines.
+fn marked<'p>(pattern: &'p str, error: &str) -> Option<&'p str> {
+    const MARGIN: usize = 4;
+    let line = error.lines().find(|line| line.contains('^') && line.chars().all(|c| matches!(c, ' ' | '^')))?;
+    let from = line.find('^')?.checked_sub(MARGIN)?;
+    let offset = |count: usize| pattern.char_indices().nth(count).map_or(pattern.len(), |(offset, _)| offset);
+    let count = line.matches('^').count();
+    pattern.get(offset(from)..offset(from + count))
 }
 
 /// Where a class begins that does not end.
@@ -43,4 +153,156 @@ fn unclosed_class(pattern: &str) -> usize {
         at += 1;
     }
     open.unwrap_or_default()
+}
+
+/// What is wrong with the repetitions of a pattern for Go alone, which neither stacks them nor goes on for long.
+fn repetition(pattern: &str) -> Option<String> {
+    let (mut rest, mut last) = (pattern, None::<&str>);
+    while !rest.is_empty() {
+        let Some((length, most)) = operator(rest) else {
+            last = None;
+            rest = &rest[item(rest)..];
+            continue;
+        };
+        if most > MOST_REPEATED {
+            return Some(format!("invalid repeat count: `{}`", &rest[..length]));
+        }
+        let begin = last.unwrap_or(rest);
+        let after = &rest[length..];
+        let after = after.strip_prefix('?').unwrap_or(after);
+        if last.is_some() {
+            return Some(format!("invalid nested repetition operator: `{}`", &begin[..begin.len() - after.len()]));
+        }
+        (last, rest) = (Some(rest), after);
+    }
+    None
+}
+
+/// The length of a repetition that begins here, and how often it repeats at the most.
+fn operator(text: &str) -> Option<(usize, u32)> {
+    if text.starts_with(['*', '+', '?']) {
+        return Some((1, 0));
+    }
+    let (least, rest) = digits(text.strip_prefix('{')?);
+    let (most, rest) = rest.strip_prefix(',').map_or((least, rest), digits);
+    if least.is_empty() || !rest.starts_with('}') {
+        return None;
+    }
+    let number = |digits: &str| if digits.is_empty() { 0 } else { digits.parse().unwrap_or(u32::MAX) };
+    Some((text.len() - rest.len() + 1, number(least).max(number(most))))
+}
+
+/// The digits that a text begins with, and what follows them.
+fn digits(text: &str) -> (&str, &str) {
+    text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
+}
+
+/// The length of a character, an escape or a class.
+fn item(text: &str) -> usize {
+    let mut chars = text.char_indices();
+    match chars.next() {
+        Some((_, '\\')) => chars.next().map_or(1, |(at, c)| at + c.len_utf8() + braces(c, chars.as_str())),
+        Some((_, '[')) => class(text),
+        // What begins a group with a question mark repeats nothing.
+        Some((_, '(')) if text.starts_with("(?") => 2,
+        Some((_, c)) => c.len_utf8(),
+        None => 0,
+    }
+}
+
+/// The length of the braces that belong to the escape of a character, such as those of `\p{Greek}` and `\x{e9}`.
+fn braces(escaped: char, rest: &str) -> usize {
+    const LONGEST: usize = 64;
+    if !matches!(escaped, 'p' | 'P' | 'x') || !rest.starts_with('{') {
+        return 0;
+    }
+    rest.bytes().take(LONGEST).position(|byte| byte == b'}').map_or(0, |end| end + 1)
+}
+
+fn class(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = if bytes.get(1) == Some(&b'^') { 2 } else { 1 };
+    // A bracket that comes first is a member.
+    at += usize::from(bytes.get(at) == Some(&b']'));
+    while at < bytes.len() && bytes[at] != b']' {
+        at += match bytes[at..] {
+            [b'\\', ..] => 2,
+            [b'[', b':', ..] => named_class(&text[at..]).unwrap_or(1),
+            _ => 1,
+        };
+    }
+    (at + 1).min(bytes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{compiled, error};
+
+    #[test]
+    fn patterns_fail_in_the_words_of_go() {
+        for (pattern, why) in [
+            ("([", "missing closing ]: `[`"),
+            ("a(b", "missing closing ): `a(b`"),
+            ("*a", "missing argument to repetition operator: `*`"),
+            ("a**", "invalid nested repetition operator: `**`"),
+            ("a*??b", "invalid nested repetition operator: `*??`"),
+            ("a{2}{3}", "invalid nested repetition operator: `{2}{3}`"),
+            ("a{1001}", "invalid repeat count: `{1001}`"),
+            ("[z-a]", "invalid character class range: `z-a`"),
+            (r"\d\q", r"invalid escape sequence: `\q`"),
+            ("(?=a)", "invalid or unsupported Perl syntax: `(?=`"),
+        ] {
+            assert_eq!(error(pattern), Some(format!("error parsing regexp: {why}")), "{pattern}");
+        }
+        for pattern in ["^[a-z]+-[0-9]*$", "a*?b+?", "[*+]*", r"\*+", "(?i)a+", "(?:a|b)*", "a{1,3}?", "[]a]+", "x{2,}"]
+        {
+            assert_eq!(error(pattern), None, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn classes_are_of_ascii() {
+        for (pattern, text) in [(r"^\d$", "\u{663}"), (r"^[\w]$", "é"), (r"^\s$", "\u{a0}"), (r"^a\b", "aé")] {
+            assert_eq!(compiled(pattern).unwrap().is_match(text), pattern == r"^a\b", "{pattern}");
+        }
+        assert!(compiled(r"^[\W][\D]\S$").unwrap().is_match("é\u{663}\u{a0}"));
+    }
+
+    #[test]
+    fn a_range_does_not_end_with_a_class() {
+        assert!(error(r"[+-\d]").is_some());
+        for pattern in [r"^[-\d]$", r"^[\w-\s]$", r"^[a-z-\d]$"] {
+            assert_eq!(error(pattern), None, "{pattern}");
+            assert!(compiled(pattern).unwrap().is_match("-"), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_searched_to_the_end_for_each_bracket() {
+        for (part, first, next) in [("{", "\\{", "\\{"), ("a{1,", "a\\{1,", "a\\{1,"), ("[:", "[:", "\\[:")] {
+            const COUNT: usize = 500_000;
+            let found = super::translated(&part.repeat(COUNT));
+            assert!(found == first.to_owned() + &next.repeat(COUNT - 1), "{part}");
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_in_go_stands_for_itself() {
+        for (pattern, text) in [
+            ("^{a}$", "{a}"),
+            (r"^[^[\]]+$", "a"),
+            ("^[[&&~~]+$", "[&~"),
+            ("^[+--]$", "-"),
+            ("^[]]$", "]"),
+            ("^[[:alpha:]]$", "x"),
+            ("^[[:]+$", "[:"),
+            (r"^\p{L}\x{e9}[\p{L}]$", "ééé"),
+            (r"^\x{2014}$", "\u{2014}"),
+            (r"^[\w-.]+\b$", "a-.b"),
+            (r"^\d{2}[^\d\s]$", "12x"),
+        ] {
+            assert_eq!(error(pattern), None, "{pattern}");
+            assert!(compiled(pattern).unwrap().is_match(text), "{pattern}");
+        }
+    }
 }

@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use super::{any_additional, is_embedded, is_type_field, items, member, preserves};
 
+/// Bytes of paths that are told: a hostile object has many that are all long.
+const TOLD: usize = 4 << 20;
+
 /// Removes unknown fields below an object and returns their paths, sorted: `spec.list[0].x`.
 ///
 /// At the root, and at embedded resources, `apiVersion`, `kind` and `metadata` stay as they are.
@@ -18,6 +21,8 @@ pub fn prune(value: &mut Value, schema: &Value) -> Vec<String> {
 struct Pruner {
     path: String,
     unknown: Vec<String>,
+    /// Bytes of these.
+    told: usize,
 }
 
 impl Pruner {
@@ -47,11 +52,18 @@ impl Pruner {
             Some(of) => self.object(value, Some(of), false),
             None if open => {}
             None => {
-                self.unknown.push(self.path.clone());
+                self.report();
                 return false;
             }
         }
         true
+    }
+
+    fn report(&mut self) {
+        if self.told < TOLD {
+            self.told += self.path.len();
+            self.unknown.push(self.path.clone());
+        }
     }
 
     fn list(&mut self, list: &mut [Value], schema: Option<&Value>) {

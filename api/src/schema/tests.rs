@@ -99,3 +99,70 @@ fn sets_hold_nothing_twice() {
     let errors = list_errors(&json!(["a", "b", "a"]), &schema, &Path::new("l"));
     assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), ["l[2]: Duplicate value: \"a\""]);
 }
+
+#[test]
+fn one_thing_is_said_of_a_text() {
+    let schema =
+        json!({"type": "object", "properties": {"a": {"type": "string", "minLength": 3, "pattern": "^[0-9]+$"}}});
+    assert_eq!(
+        texts(schema.clone(), &json!({"a": "x"}), None),
+        ["a: Invalid value: \"x\": a in body should be at least 3 chars long"]
+    );
+    assert_eq!(texts(schema, &json!({"a": "xyz"}), None).len(), 1);
+}
+
+#[test]
+fn formats_are_taken_for_types() {
+    let of =
+        |kind: &str, format: &str| json!({"type": "object", "properties": {"a": {"type": kind, "format": format}}});
+    let text = |schema: Value, value: Value| texts(schema, &json!({ "a": value }), None).join(" ");
+    assert_eq!(
+        text(of("string", "date-time"), json!(5)),
+        "a: Invalid value: \"int64\": a in body must be of type date-time: \"int64\""
+    );
+    assert_eq!(
+        text(of("integer", "int32"), json!(true)),
+        "a: Invalid value: \"\": a in body must be of type int32: \"\""
+    );
+    assert_eq!(
+        text(of("string", "no-such-format"), json!(5)),
+        "a: Invalid value: \"integer\": a in body must be of type string: \"integer\""
+    );
+    assert_eq!(
+        text(of("integer", "int32"), json!("5")),
+        "a: Invalid value: \"string\": a in body must be of type integer: \"string\""
+    );
+}
+
+#[test]
+fn the_schema_that_looks_at_most_tells_what_is_wrong() {
+    let schema = json!({"oneOf": [
+        {"required": ["b"]}, {"required": ["c"], "properties": {"a": {"enum": ["x"]}}}]});
+    assert_eq!(
+        texts(schema, &json!({"a": "y"}), None)[1..],
+        ["a: Unsupported value: \"y\": supported values: \"x\"", "c: Required value"]
+    );
+}
+
+#[test]
+fn long_paths_are_not_told_without_end() {
+    let schema = json!({"additionalProperties": {"properties": {"a": {}}}});
+    let inner: Value = (0..1_000).map(|at| (format!("k{at}"), json!(1))).collect::<serde_json::Map<_, _>>().into();
+    let (name, mut value) = ("x".repeat(1 << 20), json!({}));
+    value[name.as_str()] = inner;
+    let told = prune(&mut value, &schema);
+    assert!((1..10).contains(&told.len()), "{}", told.len());
+    assert_eq!(value[name.as_str()], json!({}));
+}
+
+#[test]
+fn elements_are_found_by_their_keys() {
+    let schema = json!({"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["a", "b"]});
+    let old = json!([{"a": 1, "v": 1}, {"a": 1, "b": 2, "v": 2}, {"a": 1, "b": 2, "v": 3}, 5]);
+    let found = super::Elements::of(&schema, Some(&old));
+    assert_eq!(found.like(&json!({"b": 2, "a": 1})), Some(&old[1]));
+    assert_eq!(found.like(&json!({"a": 1})), Some(&old[0]));
+    assert_eq!(found.like(&json!({"a": 2})), None);
+    assert_eq!(super::Elements::of(&json!({}), Some(&old)).like(&json!({"a": 1})), None);
+    assert_eq!(super::Elements::of(&schema, None).like(&json!({"a": 1})), None);
+}

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Structural, additional, any_additional, flag, formats, is_embedded, is_int_or_string, is_type_field, items,
-    properties, same_item, text,
+    Elements, Structural, additional, any_additional, flag, formats, is_embedded, is_int_or_string, is_type_field,
+    items, properties, text,
 };
 use crate::field::{Error, ErrorList, Path, Shown, go_value};
 
@@ -51,6 +51,9 @@ impl Walk<'_> {
             return;
         }
         self.kind(value, of, name);
+        if value.is_null() {
+            return self.options(value, of, name);
+        }
         self.junctors(value, of, name, old);
         match value {
             Value::String(text) => self.text(text, of, name),
@@ -84,47 +87,41 @@ impl Walk<'_> {
     }
 
     fn kind(&mut self, value: &Value, of: &Value, name: &str) {
-        let wanted = text(of, "type");
-        let found = kind_of(value);
-        let fits = match (wanted, found) {
-            _ if value.is_null() && flag(of, "nullable") => true,
-            ("", _) if is_int_or_string(of) => matches!(found, "integer" | "string"),
-            ("", _) | ("number", "integer") => true,
-            (wanted, found) => wanted == found,
-        };
-        if !fits {
-            let wanted = if wanted.is_empty() { "integer,string" } else { wanted };
+        if let Some((wanted, found)) = misfit(value, of) {
             let why = format!("{name} in body must be of type {wanted}: \"{found}\"");
             self.errors.push(Error::type_invalid(&self.path(name), found, why));
         }
     }
 
     fn text(&mut self, text: &str, of: &Value, name: &str) {
+        self.length_and_pattern(text, of, name);
+        let (kind, format) = (super::text(of, "type"), super::text(of, "format"));
+        if !format.is_empty() && formats::is_known(kind, format) && !formats::fits(format, text) {
+            let why = format!("{name} in body must be of type {format}: {}", crate::field::go_quote(text));
+            self.errors.push(Error::type_invalid(&self.path(name), text, why));
+        }
+    }
+
+    /// The first of these that does not fit.
+    fn length_and_pattern(&mut self, text: &str, of: &Value, name: &str) {
         let length = text.chars().count() as u64;
         if let Some(most) = bound(of, "maxLength").filter(|most| length > *most) {
             self.errors.push(Error::too_long(&self.path(name), most.cast_signed()));
-        }
-        if let Some(least) = bound(of, "minLength").filter(|least| length < *least) {
+        } else if let Some(least) = bound(of, "minLength").filter(|least| length < *least) {
             self.invalid(name, text, &format!("should be at least {least} chars long"));
-        }
-        if let Some(pattern) = of.get("pattern").and_then(Value::as_str) {
+        } else if let Some(pattern) = of.get("pattern").and_then(Value::as_str).filter(|pattern| !pattern.is_empty()) {
             let matches = self.schema.patterns.get(pattern).is_some_and(|regex| regex.is_match(text));
             if !matches {
                 self.invalid(name, text, &format!("should match '{pattern}'"));
             }
-        }
-        let format = super::text(of, "format");
-        if !format.is_empty() && !formats::fits(format, text) {
-            let why = format!("{name} in body must be of type {format}: {}", crate::field::go_quote(text));
-            self.errors.push(Error::type_invalid(&self.path(name), text, why));
         }
     }
 
     fn number(&mut self, value: &Value, of: &Value, name: &str) {
         let number = value.as_f64().unwrap_or_default();
         let format = super::text(of, "format");
-        if !formats::in_range(format, value) {
-            let kind = super::text(of, "type");
+        let kind = super::text(of, "type");
+        if !kind.is_empty() && formats::is_known(kind, format) && !formats::in_range(format, value) {
             let place = if self.prefix.is_empty() { name.to_owned() } else { self.path(name).to_string() };
             self.plain(format!("Checked value must be of type {kind} with format {format} in {place}"));
         }
@@ -161,9 +158,9 @@ impl Walk<'_> {
 
     fn list(&mut self, list: &[Value], of: &Value, name: &str, old: Option<&Value>) {
         if let Some(items) = items(of) {
+            let before = Elements::of(of, old);
             for (index, item) in list.iter().enumerate() {
-                let before = same_item(of, item, old);
-                self.value(item, items, &format!("{name}[{index}]"), before, false);
+                self.value(item, items, &format!("{name}[{index}]"), before.like(item), false);
             }
         }
         let count = list.len() as u64;
@@ -195,10 +192,11 @@ impl Walk<'_> {
     fn object(&mut self, map: &Map<String, Value>, of: &Value, name: &str, old: Option<&Value>, root: bool) {
         let count = map.len() as u64;
         if let Some(least) = bound(of, "minProperties").filter(|least| count < *least) {
-            self.invalid(name, count, &format!("should have at least {least} properties"));
+            return self.invalid(name, count, &format!("should have at least {least} properties"));
         }
         if let Some(most) = bound(of, "maxProperties").filter(|most| count > *most) {
-            self.errors.push(Error::too_many(&self.path(name), count.cast_signed(), most.cast_signed()));
+            let error = Error::too_many(&self.path(name), count.cast_signed(), most.cast_signed());
+            return self.errors.push(error);
         }
         let below = |key: &str| if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
         let typed = root && self.prefix.is_empty() || is_embedded(of);
@@ -228,9 +226,6 @@ impl Walk<'_> {
 
     fn junctors(&mut self, value: &Value, of: &Value, name: &str, old: Option<&Value>) {
         let place = if self.prefix.is_empty() { name.to_owned() } else { self.path(name).to_string() };
-        if is_int_or_string(of) && is_type_union(of) {
-            return;
-        }
         let each = |key: &str| -> Vec<ErrorList> {
             let list = of.get(key).and_then(Value::as_array).into_iter().flatten();
             list.map(|schema| self.alone(value, schema, name, old)).collect()
@@ -239,12 +234,12 @@ impl Walk<'_> {
         let negated = of.get("not").map(|schema| self.alone(value, schema, name, old));
         if !any.is_empty() && any.iter().all(|errors| !errors.is_empty()) {
             self.plain(format!("\"{place}\" must validate at least one schema (anyOf)"));
-            self.errors.extend(any.into_iter().next().unwrap_or_default());
+            self.errors.extend(best(value, of, "anyOf", any));
         }
         let fitting = one.iter().filter(|errors| errors.is_empty()).count();
         if !one.is_empty() && fitting == 0 {
             self.plain(format!("\"{place}\" must validate one and only one schema (oneOf). Found none valid"));
-            self.errors.extend(one.into_iter().next().unwrap_or_default());
+            self.errors.extend(best(value, of, "oneOf", one));
         } else if fitting > 1 {
             let why = format!(
                 "\"{place}\" must validate one and only one schema (oneOf). Found {fitting} valid alternatives"
@@ -254,8 +249,8 @@ impl Walk<'_> {
         let failed = all.iter().filter(|errors| !errors.is_empty()).count();
         if failed > 0 {
             let none = if failed == all.len() { ". None validated" } else { "" };
-            self.plain(format!("\"{place}\" must validate all the schemas (allOf){none}"));
             self.errors.extend(all.into_iter().flatten());
+            self.plain(format!("\"{place}\" must validate all the schemas (allOf){none}"));
         }
         if negated.is_some_and(|errors| errors.is_empty()) {
             self.plain(format!("\"{place}\" must not validate the schema (not)"));
@@ -263,17 +258,59 @@ impl Walk<'_> {
     }
 }
 
-/// `anyOf: [{type: integer}, {type: string}]` says no more than that it is an int or string.
-fn is_type_union(of: &Value) -> bool {
-    let of = of.get("anyOf").and_then(Value::as_array);
-    of.is_some_and(|list| {
-        list.iter().all(|schema| schema.as_object().is_some_and(|map| map.len() == 1 && map.contains_key("type")))
-    })
-}
-
 fn bound(of: &Value, key: &str) -> Option<u64> {
     let value = of.get(key)?.as_i64()?;
     u64::try_from(value).ok()
+}
+
+/// The type or format that a value has not, and what it has instead.
+fn misfit<'v>(value: &Value, of: &'v Value) -> Option<(&'v str, &'static str)> {
+    let (wanted, found, format) = (text(of, "type"), kind_of(value), text(of, "format"));
+    let fits = match (wanted, found) {
+        _ if value.is_null() && flag(of, "nullable") => true,
+        ("", _) if is_int_or_string(of) => matches!(found, "integer" | "string"),
+        ("", _) | ("number", "integer") => true,
+        (wanted, found) => wanted == found,
+    };
+    let checked = !format.is_empty() && !wanted.is_empty() && formats::is_known(wanted, format);
+    match value {
+        _ if fits => None,
+        // A format is taken for the type, and then compared with the format that the value has by itself.
+        Value::Bool(_) | Value::Object(_) if checked => Some((format, "")),
+        Value::Number(_) if checked => Some((format, if found == "integer" { "int64" } else { "double" })),
+        Value::String(_) | Value::Array(_) if checked && wanted == "string" => None,
+        _ => Some((if wanted.is_empty() { "integer,string" } else { wanted }, found)),
+    }
+}
+
+/// The errors by the schema of a junctor that has looked at most of the value.
+fn best(value: &Value, of: &Value, junctor: &str, found: Vec<ErrorList>) -> ErrorList {
+    let schemas = of.get(junctor).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut best = (0, ErrorList::new());
+    for (schema, errors) in schemas.iter().zip(found) {
+        let checks = checks(value, schema);
+        if checks > best.0 {
+            best = (checks, errors);
+        }
+    }
+    best.1
+}
+
+/// How much of a value a schema looks at.
+fn checks(value: &Value, of: &Value) -> usize {
+    let schemas = |key: &str| of.get(key).and_then(Value::as_array).into_iter().flatten();
+    let nested: usize = schemas("allOf").map(|of| checks(value, of)).sum();
+    let tried: usize = ["anyOf", "oneOf"].iter().filter_map(|key| schemas(key).map(|of| checks(value, of)).max()).sum();
+    let below: usize = match value {
+        Value::Null => return 1,
+        Value::Array(list) => items(of).map_or(0, |of| list.iter().map(|item| checks(item, of)).sum()),
+        Value::Object(map) => {
+            let properties = properties(of).into_iter().flatten();
+            properties.filter_map(|(name, of)| map.get(name).map(|value| checks(value, of))).sum()
+        }
+        _ => 0,
+    };
+    1 + nested + tried + below
 }
 
 fn kind_of(value: &Value) -> &'static str {

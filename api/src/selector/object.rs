@@ -3,9 +3,11 @@
 use serde_json::Value;
 
 use super::SelectorError;
-use super::label::{LabelSelector, Operator, Requirement};
+use super::label::LabelSelector;
+use super::requirement::{Operator, Requirement};
 use crate::field::{Error, ErrorList, Path, go_quote};
 use crate::meta::{validate_label_name, validate_labels};
+use crate::names;
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value.get(field).and_then(Value::as_str).unwrap_or_default()
@@ -77,5 +79,9 @@ fn expression_errors(expression: &Value, path: &Path) -> ErrorList {
         other => errors.push(Error::invalid(&path.child("operator"), other, "not a valid selector operator")),
     }
     errors.extend(validate_label_name(text(expression, "key"), &path.child("key")));
+    for (at, value) in values(expression).iter().enumerate() {
+        let path = path.child("values").index(at);
+        errors.extend(names::is_label_value(value).into_iter().map(|why| Error::invalid(&path, value.as_str(), why)));
+    }
     errors
 }

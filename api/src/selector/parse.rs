@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::SelectorError;
-use super::label::{Operator, Requirement, key_error};
 use super::lexer::{Token, scan};
+use super::requirement::{Operator, Requirement, key_error};
 use crate::field::Path;
 
 struct Parser {

@@ -85,6 +85,14 @@ fn object_form() {
         errors[1].to_string(),
         "spec.selector.matchExpressions[1].values: Required value: must be specified when `operator` is 'In' or 'NotIn'"
     );
+    let bad = json!({"matchExpressions": [{"key": "a", "operator": "In", "values": ["good", "b c"]}]});
+    let errors = validate_label_selector(&bad, &Path::new("s"));
+    assert_eq!(errors.len(), 1);
+    assert!(
+        errors[0]
+            .to_string()
+            .starts_with("s.matchExpressions[0].values[1]: Invalid value: \"b c\": a valid label must")
+    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ pub(crate) mod definition;
 mod naming;
 mod objects;
 mod read;
+mod scale_paths;
 mod served;
 
 pub(crate) use objects::Objects;

@@ -16,7 +16,7 @@ pub(super) fn settled(definition: &Value, others: &[std::sync::Arc<Value>], now:
     let conflict = accept(definition, others, &mut status);
     let (accepted, reason, message) = match &conflict {
         None => ("True", "NoConflicts", "no conflicts found".to_owned()),
-        Some((reason, name)) => ("False", *reason, format!("\"{name}\" is already in use")),
+        Some((reason, why)) => ("False", *reason, why.clone()),
     };
     set_condition(&mut status, ("NamesAccepted", accepted, reason, &message), now);
     if super::condition(definition, "Established") != "True" {
@@ -103,7 +103,7 @@ fn accept(definition: &Value, others: &[std::sync::Arc<Value>], status: &mut Val
     ];
     for (field, reason, used) in plain {
         match clash(&asked[field], &before[field], used) {
-            Some(name) => conflict = Some((reason, name)),
+            Some(why) => conflict = Some((reason, why)),
             None if asked[field].is_null() => drop(accepted.as_object_mut().and_then(|map| map.remove(field))),
             None => accepted[field] = asked[field].clone(),
         }
@@ -116,15 +116,26 @@ fn accept(definition: &Value, others: &[std::sync::Arc<Value>], status: &mut Val
     conflict
 }
 
-/// A name of `asked` that is used by another and was not accepted before.
+/// What is said of the names in `asked` that others use and that were not accepted before.
 fn clash(asked: &Value, before: &Value, used: &BTreeSet<String>) -> Option<String> {
     if asked == before {
         return None;
     }
     let old: Vec<&Value> = before.as_array().into_iter().flatten().collect();
     let names: Vec<&Value> = asked.as_array().map_or_else(|| vec![asked], |list| list.iter().collect());
-    let mut fresh = names.into_iter().filter(|name| !old.contains(name)).filter_map(Value::as_str);
-    fresh.find(|name| used.contains(*name)).map(str::to_owned)
+    let fresh = names.into_iter().filter(|name| !old.contains(name)).filter_map(Value::as_str);
+    let mut texts: Vec<String> = Vec::new();
+    for name in fresh.filter(|name| used.contains(*name)) {
+        let text = format!("\"{name}\" is already in use");
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    match texts.as_slice() {
+        [] => None,
+        [one] => Some(one.clone()),
+        all => Some(format!("[{}]", all.join(", "))),
+    }
 }
 
 #[cfg(test)]

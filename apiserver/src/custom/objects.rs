@@ -1,16 +1,17 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use mainstay_api::field::{Error, ErrorList, Kind, Path};
+use mainstay_api::cel::RuleSet;
+use mainstay_api::field::{Error, ErrorList, Kind, Path, go_quote};
 use mainstay_api::meta;
 use mainstay_api::schema::{Validator, embedded_errors, list_errors};
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 
-use super::Served;
+use super::{Served, scale_paths};
 use crate::strategy::{Context, SideWrite, Strategy};
 
 const UNCHECKED: &str = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
-const MOST_REPLICAS: i64 = i32::MAX as i64;
 
 /// The strategy of all custom kinds: what their definition says.
 pub(crate) struct Objects(pub Arc<Served>);
@@ -24,17 +25,20 @@ impl Objects {
         }
         if cx.subresource == "status" {
             errors.extend(self.status_errors(new, old));
+            errors.extend(self.scale_errors(new, true));
         } else {
             errors.extend(Validator::new(schema).errors(new, schema.root(), old));
+            errors.extend(self.scale_errors(new, false));
+            errors.extend(embedded_errors(new, schema.root(), &Path::nil()));
         }
-        errors.extend(self.scale_errors(new));
-        errors.extend(embedded_errors(new, schema.root(), &Path::nil()));
-        errors.extend(list_errors(new, schema.root(), &Path::nil()));
+        let listed = |object: &Value| list_errors(object, schema.root(), &Path::nil());
+        // A list that holds something twice already may go on so.
+        if old.is_none_or(|old| listed(old).is_empty()) {
+            errors.extend(listed(new));
+        }
         let Some(rules) = &self.0.rules else { return errors };
         if block_rules(&errors) {
             errors.push(Error::invalid(&Path::nil(), Value::Null, UNCHECKED));
-        } else if cx.subresource == "status" {
-            errors.extend(rules.field_errors("status", new, old, schema.root()));
         } else {
             errors.extend(rules.errors(new, old, schema.root()));
         }
@@ -48,20 +52,34 @@ impl Objects {
         Validator::new(schema).at("status").errors(status, of, old.and_then(|old| old.get("status")))
     }
 
-    fn scale_errors(&self, object: &Value) -> ErrorList {
+    /// The counts are numbers that a scale can have.
+    fn scale_errors(&self, object: &Value, status_only: bool) -> ErrorList {
         let Some(scale) = &self.0.scale else { return ErrorList::new() };
         let mut errors = ErrorList::new();
-        for path in [&scale.spec, &scale.status] {
-            let Some(count) = object.pointer(&path.replace('.', "/")).and_then(Value::as_i64) else { continue };
-            if count < 0 {
-                errors.push(Error::invalid(&Path::new(path), count, "should be a non-negative integer"));
-            } else if count > MOST_REPLICAS {
-                let why = format!("should be less than or equal to {MOST_REPLICAS}");
-                errors.push(Error::invalid(&Path::new(path), count, why));
-            }
+        if !status_only {
+            errors.extend(scale_paths::count_error(object, &scale.spec));
         }
+        errors.extend(scale_paths::count_error(object, &scale.status));
+        errors.extend(scale_paths::selector_error(object, &scale.selector));
         errors
     }
+}
+
+/// Warnings of finalizers that others might use, too.
+fn finalizer_warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    const STANDARD: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
+    let known: HashSet<&str> = old.into_iter().flat_map(meta::finalizers).collect();
+    let mut fresh: Vec<&str> = meta::finalizers(new).filter(|name| !known.contains(name)).collect();
+    fresh.sort_unstable();
+    fresh.dedup();
+    fresh.retain(|name| !name.contains('/') && !STANDARD.contains(name));
+    let warning = |name: &str| {
+        let name = go_quote(name);
+        format!(
+            "metadata.finalizers: {name}: prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer writers"
+        )
+    };
+    fresh.into_iter().map(warning).collect()
 }
 
 fn type_errors(served: &Served, object: &Value) -> ErrorList {
@@ -79,7 +97,7 @@ fn type_errors(served: &Served, object: &Value) -> ErrorList {
 
 /// Whether errors are such that rules cannot be evaluated on the object.
 fn block_rules(errors: &ErrorList) -> bool {
-    let blocks = [Kind::NotSupported, Kind::Required, Kind::TooLong, Kind::Duplicate, Kind::TypeInvalid];
+    let blocks = [Kind::NotSupported, Kind::Required, Kind::TooLong, Kind::TooMany, Kind::TypeInvalid];
     errors.iter().any(|error| blocks.contains(&error.kind))
 }
 
@@ -121,6 +139,16 @@ impl Strategy for Objects {
         errors.extend(self.errors(cx, new, Some(old)));
         errors
     }
+
+    fn warnings(&self, cx: &Context<'_>, new: &Value, old: Option<&Value>) -> Vec<String> {
+        let kept = |(rules, old): (&RuleSet, &Value)| rules.kept_errors(new, old, self.0.schema.root());
+        let kept = self.0.rules.as_ref().zip(old).map(kept).unwrap_or_default();
+        let mut warnings: Vec<String> = kept.iter().map(ToString::to_string).collect();
+        if cx.subresource != "status" {
+            warnings.extend(finalizer_warnings(new, old));
+        }
+        warnings
+    }
 }
 
 fn keep_status(new: &mut Value, old: &Value) {
@@ -147,4 +175,21 @@ fn keep_all_but_status(new: &mut Value, old: &Value) {
 fn content(object: &Value, without_status: bool) -> Vec<(&String, &Value)> {
     let fields = object.as_object().into_iter().flatten();
     fields.filter(|(name, _)| *name != "metadata" && !(without_status && *name == "status")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn new_finalizers_without_a_domain_are_warned_of_once() {
+        let of = |names: &[&str]| json!({"metadata": {"finalizers": names}});
+        let new = of(&["b", "a", "b", "orphan", "example.com/y"]);
+        let warnings = finalizer_warnings(&new, Some(&of(&["a"])));
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].starts_with("metadata.finalizers: \"b\": prefer a domain-qualified finalizer name"));
+        assert_eq!(finalizer_warnings(&new, None).len(), 2);
+    }
 }

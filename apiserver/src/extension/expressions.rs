@@ -1,18 +1,18 @@
 //! The expressions of policies and webhooks, checked when they are written.
 
-use mainstay_api::cel::{Env, Program, Type, is_identifier, request_environment};
+use mainstay_api::cel::{Env, Program, Type, is_identifier, namespace, request_environment};
 use mainstay_api::names;
 
 use crate::strategy::validate::{At, Errors};
 
 /// What every expression about a request may use; what the objects are is known only when it runs.
 pub(crate) fn environment(parameters: bool) -> Env {
-    request_environment(&Type::Dyn, parameters.then_some(Type::Dyn))
+    request_environment(&Type::Dyn, parameters.then_some(Type::Dyn)).with("namespaceObject", namespace())
 }
 
 /// The environment of a policy's expressions after its variables, which are checked on the way.
 pub(crate) fn with_variables(spec: &At<'_>, env: &Env, errors: &mut Errors) -> Env {
-    let mut env = env.clone().with("namespaceObject", Type::Dyn);
+    let mut env = env.clone();
     let mut known: Vec<(String, Type)> = Vec::new();
     for variable in spec.get("variables").items() {
         let (name, expression) = (variable.get("name"), variable.get("expression"));
@@ -43,13 +43,26 @@ fn compiled(at: &At<'_>, env: &Env, errors: &mut Errors) -> Option<Type> {
     }
 }
 
-/// An expression that has to give a value of a type; `words` is what errors call that.
+/// An expression that has to give a value of a type; `words` is what errors call that. What is known at run time only
+/// does not count as that type.
 pub(crate) fn gives(at: &At<'_>, env: &Env, words: &str, fits: fn(&Type) -> bool, errors: &mut Errors) {
     if let Some(found) = compiled(at, env, errors)
-        && found != Type::Dyn
         && !fits(&found)
     {
-        errors.invalid(at, format!("must evaluate to {words} but got {found}"));
+        errors.invalid(at, format!("must evaluate to {words} but got {}", declared(&found)));
+    }
+}
+
+/// The name that a type is declared by, which for some is not what they are called in errors of the language.
+fn declared(of: &Type) -> String {
+    match of {
+        Type::Null => "null_type".to_owned(),
+        Type::Time => "google.protobuf.Timestamp".to_owned(),
+        Type::Duration => "google.protobuf.Duration".to_owned(),
+        Type::List(of) => format!("list({})", declared(of)),
+        Type::Map(key, value) => format!("map({}, {})", declared(key), declared(value)),
+        Type::Optional(of) => format!("optional_type({})", declared(of)),
+        other => other.to_string(),
     }
 }
 
@@ -86,7 +99,9 @@ pub(crate) fn conditions(list: &At<'_>, env: &Env, errors: &mut Errors) {
     let mut seen = Vec::new();
     for condition in list.items() {
         let (name, expression) = (condition.get("name"), condition.get("expression"));
-        if expression.str().trim().is_empty() {
+        let trimmed = serde_json::Value::from(expression.str().trim());
+        let expression = At::new(&trimmed, expression.path);
+        if expression.str().is_empty() {
             errors.required(&expression, "");
         } else {
             gives_bool(&expression, env, errors);
@@ -100,5 +115,39 @@ pub(crate) fn conditions(list: &At<'_>, env: &Env, errors: &mut Errors) {
             }
             seen.push(name.str());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_an_expression_gives_is_known_beforehand() {
+        let env = environment(false);
+        let judge = |text: &str| {
+            let mut errors = Errors::default();
+            gives_bool(&At::root(&json!(text)), &env, &mut errors);
+            errors.0.iter().map(|error| error.detail.clone()).collect::<Vec<_>>()
+        };
+        assert!(judge("object.spec.replicas > 1 && namespaceObject.metadata.name == 'a'").is_empty());
+        assert_eq!(judge("object.spec.paused"), ["must evaluate to bool but got dyn"]);
+        assert_eq!(judge("null"), ["must evaluate to bool but got null_type"]);
+        assert_eq!(judge("request.userInfo.groups"), ["must evaluate to bool but got list(string)"]);
+    }
+
+    #[test]
+    fn conditions_are_shown_without_the_space_around_them() {
+        let list = json!([
+            {"name": "a", "expression": " namespaceObject.metadata.name == 'a'"},
+            {"name": "b", "expression": " 1 "},
+            {"name": "c", "expression": " "},
+        ]);
+        let mut errors = Errors::default();
+        conditions(&At::root(&list), &environment(false), &mut errors);
+        let bodies: Vec<_> = errors.0.iter().map(mainstay_api::field::Error::body).collect();
+        assert_eq!(bodies, [r#"Invalid value: "1": must evaluate to bool but got int"#, "Required value"]);
     }
 }

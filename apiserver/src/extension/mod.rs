@@ -70,3 +70,6 @@ fn list<'v>(value: &'v Value, pointer: &str) -> &'v [Value] {
 fn ignores_failure(value: &Value) -> bool {
     value.get("failurePolicy").and_then(Value::as_str) == Some("Ignore")
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use mainstay_api::cel::Val;
 use mainstay_api::meta;
 use mainstay_api::ssa::{self, FieldSet, Schema, Write};
-use mainstay_api::status::{ApiResult, Status};
+use mainstay_api::status::{ApiResult, Cause};
 use serde_json::Value;
 
 use super::policy::{Applicable, applicable, parameters};
@@ -29,86 +29,126 @@ impl Plugin for MutatingPolicies {
         }
         let all = applicable(&self.0, request, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings");
         let mut again: Vec<(usize, Option<Value>)> = Vec::new();
+        let mut failures = Failures::default();
         for (index, found) in all.iter().enumerate() {
-            self.policy(request, found)?;
+            self.policy(request, found, &mut failures);
             if text(&found.policy, "/spec/reinvocationPolicy") == "IfNeeded" {
                 again.push((index, request.object.clone()));
             }
         }
+        failures.refuse(request)?;
         for (index, seen) in again {
             if seen != request.object {
-                self.policy(request, &all[index])?;
+                self.policy(request, &all[index], &mut failures);
             }
         }
-        Ok(())
+        failures.refuse(request)
+    }
+}
+
+/// What went wrong with policies that do not ignore that.
+#[derive(Default)]
+struct Failures {
+    /// With bindings.
+    configuration: Vec<String>,
+    /// With expressions and what they gave.
+    evaluation: Vec<String>,
+}
+
+impl Failures {
+    /// The first failure is what is said, and all are causes. The code is always that of what is forbidden.
+    fn refuse(&self, request: &Attributes<'_>) -> ApiResult<()> {
+        let all = || self.configuration.iter().chain(&self.evaluation);
+        let Some(first) = all().next() else { return Ok(()) };
+        let mut status = request.forbidden("");
+        status.message = first.clone().into();
+        if self.configuration.is_empty() {
+            status.reason = "Invalid".into();
+        }
+        if let Some(details) = &mut status.details {
+            details.causes.extend(all().map(|message| Cause { message: message.clone(), ..Cause::default() }));
+        }
+        Err(status)
     }
 }
 
 impl MutatingPolicies {
-    fn policy(&self, request: &mut Attributes<'_>, found: &Applicable) -> ApiResult<()> {
+    fn policy(&self, request: &mut Attributes<'_>, found: &Applicable, failures: &mut Failures) {
         for binding in &found.bindings {
-            match self.binding(request, found, binding) {
-                Ok(()) => {}
-                Err(why) if found.ignores_failure() => {
-                    tracing::warn!(policy = found.name(), why, "a policy failed and is ignored");
+            let failed = |why: String| {
+                let (policy, bound) = (found.name(), meta::name(binding));
+                let why = format!("policy '{policy}' with binding '{bound}' denied request: {why}");
+                if found.ignores_failure() {
+                    tracing::warn!(why, "a policy failed and is ignored");
+                    return None;
                 }
-                Err(why) => return Err(refused(request, found, binding, &why)),
+                Some(why)
+            };
+            match parameters(&self.0, request, &found.policy, binding) {
+                Err(why) => failures.configuration.extend(failed(why)),
+                Ok(all) => {
+                    let whys = all.into_iter().flat_map(|parameter| self.invoke(request, found, parameter.as_deref()));
+                    failures.evaluation.extend(whys.filter_map(failed));
+                }
             }
         }
-        Ok(())
     }
 
-    fn binding(&self, request: &mut Attributes<'_>, found: &Applicable, binding: &Value) -> Result<(), String> {
-        for parameter in parameters(&self.0, request, &found.policy, binding)? {
-            let changed = {
-                let variables = found.list("variables");
-                let mut scope =
-                    Review::new(&self.0, request, &found.wanted, &found.own, parameter.as_deref(), variables);
-                if !scope.conditions(found.list("matchConditions"))? {
-                    continue;
-                }
-                let Some(object) = request.object.clone() else { continue };
-                mutated(&mut scope, request, found, object)?
-            };
-            request.object = Some(changed);
-        }
-        Ok(())
+    /// Lets the policy change the object; gives why it could not.
+    fn invoke(&self, request: &mut Attributes<'_>, found: &Applicable, parameter: Option<&Value>) -> Vec<String> {
+        let (changed, failures) = {
+            let mut scope =
+                Review::new(&self.0, request, &found.wanted, &found.own, parameter, found.list("variables"));
+            match scope.conditions(found.list("matchConditions")) {
+                Ok(true) => {}
+                Ok(false) => return Vec::new(),
+                Err(why) => return vec![why],
+            }
+            let Some(object) = request.object.clone() else { return Vec::new() };
+            mutated(&mut scope, request, found, object)
+        };
+        request.object = Some(changed);
+        failures
     }
 }
 
-fn refused(request: &Attributes<'_>, found: &Applicable, binding: &Value, why: &str) -> Status {
-    let (policy, bound) = (found.name(), meta::name(binding));
-    let mut status = request.forbidden(format!("policy '{policy}' with binding '{bound}' denied request: {why}"));
-    status.code = 422;
-    status.reason = "Invalid".into();
-    status
-}
-
-/// The object after all mutations of a policy, each of which sees what the ones before made.
+/// The object after all mutations of a policy, each of which sees what the ones before made, and why some failed.
 fn mutated(
     scope: &mut Review<'_>,
     request: &Attributes<'_>,
     found: &Applicable,
     object: Value,
-) -> Result<Value, String> {
-    let mut object = object;
+) -> (Value, Vec<String>) {
+    let (mut object, mut failures) = (object, Vec::new());
     for mutation in found.list("mutations") {
-        let seen = review::in_version(&object, &found.wanted);
-        let changed = match text(mutation, "/patchType") {
-            "JSONPatch" => {
-                let patch = scope.eval(text(mutation, "/jsonPatch/expression"))?.to_json();
-                patched(&seen, &patch)?
+        match changed(scope, request, found, mutation, &object) {
+            Err(why) => failures.push(why),
+            Ok(changed) => {
+                object = changed;
+                scope.set_object(&review::in_version(&object, &found.wanted));
             }
-            _ => {
-                let config = scope.eval(text(mutation, "/applyConfiguration/expression"))?;
-                applied(request, found, &seen, &config)?
-            }
-        };
-        let settled = patching::settle(changed, &object, &found.own);
-        object = settled.map_err(|status| status.message.to_string())?;
-        scope.set_object(&review::in_version(&object, &found.wanted));
+        }
     }
-    Ok(object)
+    (object, failures)
+}
+
+/// The object after one mutation.
+fn changed(
+    scope: &Review<'_>,
+    request: &Attributes<'_>,
+    found: &Applicable,
+    mutation: &Value,
+    object: &Value,
+) -> Result<Value, String> {
+    let seen = review::in_version(object, &found.wanted);
+    let changed = if text(mutation, "/patchType") == "JSONPatch" {
+        let patch = scope.outcome(text(mutation, "/jsonPatch/expression"))?.to_json();
+        patched(&seen, &patch).map_err(|why| format!("JSONPath: {why}"))?
+    } else {
+        let config = scope.outcome(text(mutation, "/applyConfiguration/expression"))?;
+        applied(request, found, &seen, &config).map_err(|why| format!("error applying patch: {why}"))?
+    };
+    patching::settle(changed, object, &found.own).map_err(|status| status.message.to_string())
 }
 
 /// A patch of which a test does not hold changes nothing.
@@ -132,6 +172,12 @@ fn applied(request: &Attributes<'_>, found: &Applicable, object: &Value, config:
         Some(served) => Schema::Custom(served.schema.root()),
         None => found.wanted.resource.object_type().map_or(Schema::Deduced, Schema::Struct),
     };
+    ssa::check(&config, schema).map_err(|why| format!("failed to convert patch object to typed object: {why}"))?;
+    let atomics = ssa::atomics(&config, schema);
+    if !atomics.is_empty() {
+        let paths = atomics.join(", ");
+        return Err(format!("invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: {paths}"));
+    }
     let write = Write {
         schema,
         manager: "mutating-admission-policy",

@@ -112,33 +112,70 @@ impl<'r> Review<'r> {
 
     /// Runs an expression.
     pub(super) fn eval(&self, expression: &str) -> Result<Val, String> {
-        let program = self.programs.get(expression)?;
-        self.run(&program).map_err(|error| error.to_string())
+        self.eval_in(expression, self)
     }
 
-    fn run(&self, program: &Program) -> Result<Val, EvalError> {
+    fn eval_in(&self, expression: &str, scope: &dyn Scope) -> Result<Val, String> {
+        let program = self.programs.get(expression)?;
+        self.run(&program, scope).map_err(|error| error.to_string())
+    }
+
+    fn run(&self, program: &Program, scope: &dyn Scope) -> Result<Val, EvalError> {
         let mut left = self.budget.get();
         let before = left;
-        let outcome = program.eval(self, &mut left);
+        let outcome = program.eval(scope, &mut left);
         // Variables that the expression asked for have spent from the cell meanwhile.
         self.budget.set(self.budget.get().saturating_sub(before - left));
         outcome
     }
 
-    /// Whether all conditions hold; one that fails counts only if none is false.
+    /// Runs an expression that is at fault itself if it fails.
+    pub(super) fn outcome(&self, expression: &str) -> Result<Val, String> {
+        self.eval(expression).map_err(|why| failure(expression, &why))
+    }
+
+    /// Whether all conditions hold; those that fail count only if none is false.
     pub(super) fn conditions(&self, conditions: &[Value]) -> Result<bool, String> {
-        let mut failure = None;
+        let mut failures: Vec<String> = Vec::new();
         for condition in conditions {
-            match self.eval(text(condition, "/expression")) {
+            let expression = text(condition, "/expression");
+            match self.eval_in(expression, &Unplaced(self)) {
                 Ok(Val::Bool(false)) => return Ok(false),
                 Ok(_) => {}
                 Err(why) => {
-                    let name = text(condition, "/name");
-                    failure = failure.or(Some(format!("match condition \"{name}\" failed: {why}")));
+                    let why = failure(expression, &why);
+                    if !failures.contains(&why) {
+                        failures.push(why);
+                    }
                 }
             }
         }
-        failure.map_or(Ok(true), Err)
+        match failures.as_slice() {
+            [] => Ok(true),
+            [why] => Err(why.clone()),
+            all => Err(format!("[{}]", all.join(", "))),
+        }
+    }
+}
+
+/// What Kubernetes says of an expression that fails.
+fn failure(expression: &str, why: &str) -> String {
+    format!("expression '{expression}' resulted in error: {why}")
+}
+
+/// What match conditions see: the request, but not the namespace that it is in.
+struct Unplaced<'r>(&'r Review<'r>);
+
+impl Scope for Unplaced<'_> {
+    fn variable(&self, name: &str) -> Option<Val> {
+        match name {
+            "namespaceObject" => Some(Val::Null),
+            name => self.0.variable(name),
+        }
+    }
+
+    fn member(&self, of: &str, field: &str) -> Option<Result<Val, EvalError>> {
+        self.0.member(of, field)
     }
 }
 
@@ -173,7 +210,7 @@ impl Review<'_> {
         };
         self.known.borrow_mut().insert(name.to_owned(), None);
         let found = self.programs.get(expression).map_err(EvalError::Failed);
-        let found = found.and_then(|program| self.run(&program));
+        let found = found.and_then(|program| self.run(&program, self));
         let found = found.map_err(|error| match error {
             EvalError::Failed(why) => {
                 EvalError::Failed(format!("composited variable \"{name}\" fails to evaluate: {why}"))

@@ -22,6 +22,15 @@ pub(super) struct ValidatingPolicies(pub Arc<Shared>);
 struct Refusal {
     message: String,
     reason: String,
+    /// Whatever the binding does with refusals.
+    denies: bool,
+}
+
+impl Refusal {
+    /// Something is wrong with the policy itself.
+    fn fault(message: String, denies: bool) -> Self {
+        Self { message, reason: "Invalid".to_owned(), denies }
+    }
 }
 
 #[async_trait]
@@ -55,6 +64,12 @@ fn act(
     denied: &mut Option<Status>,
 ) {
     let (policy, bound) = (found.name(), meta::name(binding));
+    if refusal.denies {
+        if denied.is_none() {
+            *denied = Some(denial(request, policy, bound, &refusal));
+        }
+        return;
+    }
     for action in list(binding, "/spec/validationActions").iter().filter_map(Value::as_str) {
         match action {
             "Deny" if denied.is_none() => *denied = Some(denial(request, policy, bound, &refusal)),
@@ -69,8 +84,13 @@ fn act(
 }
 
 fn denial(request: &Attributes<'_>, policy: &str, binding: &str, refusal: &Refusal) -> Status {
-    let message =
-        format!("ValidatingAdmissionPolicy '{policy}' with binding '{binding}' denied request: {}", refusal.message);
+    // A policy that cannot be set up is so under every binding.
+    let under = if refusal.message.starts_with("failed to configure policy") {
+        String::new()
+    } else {
+        format!(" with binding '{binding}'")
+    };
+    let message = format!("ValidatingAdmissionPolicy '{policy}'{under} denied request: {}", refusal.message);
     let mut status = request.forbidden(&message);
     status.code = match refusal.reason.as_str() {
         "Unauthorized" => 401,
@@ -86,11 +106,10 @@ fn denial(request: &Attributes<'_>, policy: &str, binding: &str, refusal: &Refus
 }
 
 fn refusals(shared: &Shared, request: &Attributes<'_>, found: &Applicable, binding: &Value) -> Vec<Refusal> {
-    let invalid = |message: String| Refusal { message, reason: "Invalid".to_owned() };
     let parameters = match parameters(shared, request, &found.policy, binding) {
         Ok(parameters) => parameters,
         Err(_) if found.ignores_failure() => return Vec::new(),
-        Err(why) => return vec![invalid(why)],
+        Err(why) => return vec![Refusal::fault(why, true)],
     };
     let mut out = Vec::new();
     for parameter in parameters {
@@ -101,11 +120,16 @@ fn refusals(shared: &Shared, request: &Attributes<'_>, found: &Applicable, bindi
             Ok(true) => {}
             Err(_) if found.ignores_failure() => continue,
             Err(why) => {
-                out.push(invalid(why));
+                out.push(Refusal::fault(why, false));
                 continue;
             }
         }
         out.extend(found.list("validations").iter().filter_map(|validation| judge(&scope, found, validation)));
+        if !found.ignores_failure() {
+            let values = found.list("auditAnnotations").iter().map(|audit| text(audit, "/valueExpression"));
+            let failures = values.filter_map(|expression| scope.outcome(expression).err());
+            out.extend(failures.map(|why| Refusal::fault(why, true)));
+        }
     }
     out
 }
@@ -113,16 +137,13 @@ fn refusals(shared: &Shared, request: &Attributes<'_>, found: &Applicable, bindi
 fn judge(scope: &Review<'_>, found: &Applicable, validation: &Value) -> Option<Refusal> {
     let expression = text(validation, "/expression");
     let reason = Some(text(validation, "/reason")).filter(|reason| !reason.is_empty()).unwrap_or("Invalid");
-    let message = match scope.eval(expression) {
+    let message = match scope.outcome(expression) {
         Ok(Val::Bool(true)) => return None,
         Ok(_) => message(scope, validation),
         Err(_) if found.ignores_failure() => return None,
-        Err(why) => {
-            let message = format!("expression '{expression}' resulted in error: {why}");
-            return Some(Refusal { message, reason: "Invalid".to_owned() });
-        }
+        Err(why) => return Some(Refusal::fault(why, false)),
     };
-    Some(Refusal { message, reason: reason.to_owned() })
+    Some(Refusal { message, reason: reason.to_owned(), denies: false })
 }
 
 fn message(scope: &Review<'_>, validation: &Value) -> String {
@@ -137,6 +158,6 @@ fn message(scope: &Review<'_>, validation: &Value) -> String {
     }
     match text(validation, "/message") {
         "" => format!("failed expression: {}", text(validation, "/expression").trim()),
-        message => message.to_owned(),
+        message => message.trim().to_owned(),
     }
 }

@@ -51,7 +51,9 @@ fn choose<'h>(shared: &Shared, hook: &'h Value, request: &Attributes<'_>) -> Api
             Ok(true) => {}
             Ok(false) => return Ok(None),
             Err(_) if ignores_failure(hook) => return Ok(None),
-            Err(why) => return Err(failed(hook, &why)),
+            Err(why) => {
+                return Err(Status::forbidden(&resource.group, &resource.resource, matching::name(request), why));
+            }
         }
     }
     Ok(Some(Chosen { hook, wanted, own }))
@@ -147,9 +149,9 @@ fn patch_of(response: &Value, version: &str) -> Result<Option<Value>, String> {
     }
     let bytes = base64::engine::general_purpose::STANDARD.decode(encoded).map_err(|error| error.to_string())?;
     let undecodable = |why: String| format!("received undecodable patch in webhook response: {why}");
-    let patch = mainstay_api::patch::parse_json(&bytes).map_err(|error| undecodable(error.to_string()))?;
+    let patch = mainstay_api::json::parse(&bytes).map_err(undecodable)?;
     if !patch.is_array() {
-        let kind = mainstay_api::patch::json_type_name(&patch);
+        let kind = mainstay_api::json::type_name(&patch);
         return Err(undecodable(format!("json: cannot unmarshal {kind} into Go value of type jsonpatch.Patch")));
     }
     match text(response, "/patchType") {

@@ -2,7 +2,9 @@
 
 mod columns;
 mod conversion;
+mod formats;
 mod names;
+mod root;
 mod version;
 
 use mainstay_api::field::{Error, ErrorList, Path};
@@ -55,7 +57,7 @@ impl Strategy for Definitions {
         if meta::name(obj) != format!("{}.{}", plural.str(), group.str()) {
             errors.invalid(&root.get("metadata").get("name"), "must be spec.names.plural+\".\"+spec.group");
         }
-        spec(obj, &mut errors);
+        spec(obj, true, &mut errors);
         stored_versions(obj, &mut errors);
         approval_errors(obj, &mut errors);
         unpruned(obj, &mut errors);
@@ -71,7 +73,7 @@ impl Strategy for Definitions {
             return errors.0;
         }
         let (new_spec, old_spec) = (At::spec(new), At::spec(old));
-        spec(new, &mut errors);
+        spec(new, conversion::may_have_bad_certificates(old), &mut errors);
         if condition(old, "Established") == "True" {
             errors.immutable(&new_spec.get("scope"), &old_spec.get("scope"));
             errors.immutable(&new_spec.get("names").get("kind"), &old_spec.get("names").get("kind"));
@@ -89,6 +91,10 @@ impl Strategy for Definitions {
             unpruned(new, &mut errors);
         }
         errors.0
+    }
+
+    fn warnings(&self, cx: &Context<'_>, new: &Value, old: Option<&Value>) -> Vec<String> {
+        if cx.subresource == "status" { Vec::new() } else { formats::warnings(new, old) }
     }
 
     fn begin_delete(&self, cx: &Context<'_>, obj: &mut Value) {
@@ -152,7 +158,7 @@ fn default_spec(obj: &mut Value) {
     }
 }
 
-fn spec(obj: &Value, errors: &mut Errors) {
+fn spec(obj: &Value, lenient: bool, errors: &mut Errors) {
     let spec = At::spec(obj);
     let group = spec.get("group");
     if group.str().is_empty() {
@@ -166,6 +172,7 @@ fn spec(obj: &Value, errors: &mut Errors) {
         }
     }
     errors.one_of(&spec.get("scope"), &["Cluster", "Namespaced"]);
+    version::need_schemas(&spec, errors);
     let sets_defaults = versions(obj).iter().any(version::sets_defaults);
     let unpruned = spec.get("preserveUnknownFields");
     if sets_defaults && unpruned.bool() {
@@ -174,7 +181,11 @@ fn spec(obj: &Value, errors: &mut Errors) {
     version::all(&spec, errors);
     names::check(&spec.get("names"), errors);
     version::shared(&spec, errors);
-    conversion::check(&spec.get("conversion"), errors);
+    let strategy = spec.get("conversion").get("strategy");
+    if unpruned.bool() && strategy.str() != "None" {
+        errors.invalid(&strategy, "must be None if spec.preserveUnknownFields is true");
+    }
+    conversion::check(&spec.get("conversion"), lenient, errors);
 }
 
 fn stored_versions(obj: &Value, errors: &mut Errors) {

@@ -2,11 +2,11 @@
 //!
 //! What all versions say alike, Kubernetes reports at the definition itself: `spec.validation`, `spec.subresources`.
 
-use mainstay_api::field::{Error, Path};
+use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::{cel, names, schema};
 use serde_json::{Value, json};
 
-use super::columns;
+use super::{columns, root};
 use crate::strategy::validate::{At, Errors};
 
 /// Whether the schema of a version sets any default.
@@ -22,6 +22,12 @@ fn alike<'v>(versions: &At<'v>, field: &str) -> Option<&'v Value> {
     all.all(|value| value == first).then_some(first)
 }
 
+/// Every version has a schema.
+pub(super) fn need_schemas(spec: &At<'_>, errors: &mut Errors) {
+    let schemas = spec.get("versions").items().map(|version| version.get("schema").get("openAPIV3Schema"));
+    schemas.filter(At::is_null).for_each(|of| errors.required(&of, ""));
+}
+
 /// What is wrong with each version, and with all of them together.
 pub(super) fn all(spec: &At<'_>, errors: &mut Errors) {
     let versions = spec.get("versions");
@@ -33,10 +39,8 @@ pub(super) fn all(spec: &At<'_>, errors: &mut Errors) {
         }
         deprecation(&version, errors);
         let of = version.get("schema").get("openAPIV3Schema");
-        if of.is_null() {
-            errors.required(&of, "");
-        } else if alike(&versions, "schema").is_none() {
-            schema_errors(&of, errors);
+        if !of.is_null() && alike(&versions, "schema").is_none() {
+            schema_errors(&of, has_status(&version), errors);
         }
         for field in ["subresources", "additionalPrinterColumns", "selectableFields"] {
             if alike(&versions, field).is_none() {
@@ -54,7 +58,7 @@ pub(super) fn shared(spec: &At<'_>, errors: &mut Errors) {
     let of = alike(&versions, "schema").and_then(|schema| schema.get("openAPIV3Schema")).unwrap_or(&nothing);
     let at = At::new(of, spec.path.child("validation").child("openAPIV3Schema"));
     if alike(&versions, "schema").is_some() && of != &nothing {
-        schema_errors(&at, errors);
+        schema_errors(&at, versions.items().any(|version| has_status(&version)), errors);
     }
     for field in ["subresources", "additionalPrinterColumns", "selectableFields"] {
         if let Some(value) = alike(&versions, field) {
@@ -71,19 +75,33 @@ fn extras(field: &str, at: &At<'_>, of: &At<'_>, errors: &mut Errors) {
     }
 }
 
-fn schema_errors(at: &At<'_>, errors: &mut Errors) {
-    errors.extend(schema::check(at.value, &at.path).errors);
-    errors.extend(cel::rule_errors(at.value, &at.path));
+fn has_status(version: &At<'_>) -> bool {
+    version.get("subresources").opt("status").is_some()
+}
+
+fn schema_errors(at: &At<'_>, with_status: bool, errors: &mut Errors) {
+    root::check(at, with_status, errors);
+    let found = schema::check(at.value, &at.path);
+    let defaults = if found.sound { cel::default_errors(at.value, &at.path) } else { ErrorList::new() };
+    let sound = found.sound && defaults.is_empty();
+    let rules = if sound { cel::rule_errors(at.value, &at.path, &found.errors) } else { ErrorList::new() };
+    [defaults, found.errors, rules].into_iter().for_each(|found| errors.extend(found));
 }
 
 fn together(versions: &At<'_>, errors: &mut Errors) {
-    let names: Vec<&str> = versions.items().map(|version| version.get("name").str()).collect();
-    if (1..names.len()).any(|index| names[..index].contains(&names[index])) {
+    let named: Vec<&str> = versions.items().map(|version| version.get("name").str()).collect();
+    if (1..named.len()).any(|index| named[..index].contains(&named[index])) {
         errors.0.push(Error::invalid_text(&versions.path, shown(versions), "must contain unique version names"));
     }
     if versions.items().filter(|version| version.get("storage").bool()).count() != 1 {
         let why = "must have exactly one version marked as storage version";
         errors.0.push(Error::invalid_text(&versions.path, shown(versions), why));
+    }
+    // Kubernetes keeps the first name in a field of its own, too.
+    let first = named.first().copied().unwrap_or_default();
+    let found = names::is_dns1035_label(first);
+    if !first.is_empty() && !found.is_empty() {
+        errors.0.push(Error::invalid(&Path::new("spec").child("version"), first, found.join(",")));
     }
 }
 
@@ -118,13 +136,14 @@ fn deprecation(version: &At<'_>, errors: &mut Errors) {
         errors.invalid(&at, "can only be set for deprecated versions");
         return;
     }
-    if text.is_empty() {
-        errors.invalid(&at, "must not be an empty string");
-    }
     if text.len() > 256 {
         errors.invalid(&at, "must be <= 256 characters long");
     }
-    if let Some((index, _)) = text.char_indices().find(|(_, c)| c.is_control()) {
+    if text.is_empty() {
+        errors.invalid(&at, "must not be an empty string");
+    }
+    let printable = |c: char| !c.is_control() && (c == ' ' || !c.is_whitespace());
+    if let Some((index, _)) = text.char_indices().find(|(_, c)| !printable(*c)) {
         let why =
             format!("must only contain printable UTF-8 characters; non-printable character found at index {index}");
         errors.invalid(&at, why);

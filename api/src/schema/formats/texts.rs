@@ -1,0 +1,197 @@
+//! Forms of texts, as loose and as strict as the library is that Kubernetes has them from.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::schema::pattern::compiled;
+
+/// Formats that are one regular expression.
+const PATTERNS: [(&str, &str); 13] = [
+    ("byte", "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})$"),
+    ("creditcard", "^[0-9]{13,19}$"),
+    ("hexcolor", "^#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})$"),
+    ("isbn", "^(?:[0-9]{9}X|[0-9]{10}|[0-9]{13})$"),
+    ("isbn10", "^(?:[0-9]{9}X|[0-9]{10})$"),
+    ("isbn13", "^[0-9]{13}$"),
+    ("mac", MAC),
+    ("rgbcolor", r"^rgb\(\s*BYTE\s*,\s*BYTE\s*,\s*BYTE\s*\)$"),
+    ("ssn", r"^\d{3}[- ]?\d{2}[- ]?\d{4}$"),
+    ("uuid", "(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$"),
+    ("uuid3", "(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?3[0-9a-f]{3}-?[0-9a-f]{4}-?[0-9a-f]{12}$"),
+    ("uuid4", "(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?4[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}$"),
+    ("uuid5", "(?i)^[0-9a-f]{8}-?[0-9a-f]{4}-?5[0-9a-f]{3}-?[89ab][0-9a-f]{3}-?[0-9a-f]{12}$"),
+];
+
+/// Six, eight or twenty bytes: in pairs of digits, or in fours with dots.
+const MAC: &str = "(?i)^(?:BB(?::BB){5}|BB(?::BB){7}|BB(?::BB){19}|BB(?:-BB){5}|BB(?:-BB){7}|BB(?:-BB){19}\
+    |WW(?:[.]WW){2}|WW(?:[.]WW){3}|WW(?:[.]WW){9})$";
+
+/// Units of durations; the last of each may go on: `minutes`.
+const UNITS: [&[&str]; 8] = [
+    &["ns", "nano"],
+    &["us", "µs", "micro"],
+    &["ms", "milli"],
+    &["s", "sec"],
+    &["m", "min"],
+    &["h", "hr", "hour"],
+    &["d", "day"],
+    &["w", "wk", "week"],
+];
+
+static FORMATS: LazyLock<HashMap<&str, Regex>> = LazyLock::new(|| {
+    let spelled = |pattern: &str| {
+        let pattern = pattern.replace("BYTE", r"(?:0|[1-9]\d?|1\d\d?|2[0-4]\d|25[0-5])");
+        pattern.replace("BB", "[0-9a-f]{2}").replace("WW", "[0-9a-f]{4}")
+    };
+    PATTERNS.iter().filter_map(|(name, pattern)| Some((*name, compiled(&spelled(pattern)).ok()?))).collect()
+});
+
+static TIME: LazyLock<Option<Regex>> =
+    LazyLock::new(|| compiled("^([0-9]{2}):([0-9]{2}):([0-9]{2})(?:.[0-9]+)?(?:z|[+-][0-9]{2}:[0-9]{2})$").ok());
+
+static AMOUNT: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(r"\d+\s*([A-Za-zµ]+)").ok());
+
+static GO_DURATION: LazyLock<Option<Regex>> =
+    LazyLock::new(|| compiled(r"^[-+]?(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$").ok());
+
+/// Whether a text fits a format that is one pattern; `None` if the format is another.
+pub(super) fn fits_pattern(format: &str, text: &str) -> Option<bool> {
+    FORMATS.get(format).map(|pattern| pattern.is_match(text))
+}
+
+fn matches(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {
+    pattern.as_ref().is_some_and(|regex| regex.is_match(text))
+}
+
+pub(super) fn is_date(text: &str) -> bool {
+    text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok()
+}
+
+pub(super) fn is_date_time(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    let mut parts = lower.split('t');
+    let (Some(date), Some(time)) = (parts.next(), parts.next()) else { return false };
+    let Some(found) = TIME.as_ref().and_then(|pattern| pattern.captures(time)) else { return false };
+    let part = |index: usize| found.get(index).map_or("", |part| part.as_str());
+    is_date(date) && part(1) <= "23" && part(2) <= "59" && part(3) <= "59"
+}
+
+pub(super) fn is_duration(text: &str) -> bool {
+    let known = |unit: &str| {
+        let unit = unit.to_lowercase();
+        UNITS
+            .iter()
+            .any(|names| names.contains(&unit.as_str()) || names.last().is_some_and(|long| unit.starts_with(long)))
+    };
+    let mut amounts = AMOUNT.iter().flat_map(|pattern| pattern.captures_iter(text));
+    matches(&GO_DURATION, text) || amounts.any(|found| found.get(1).is_some_and(|unit| known(unit.as_str())))
+}
+
+/// An address as a request may have it: a path from the root, or with a scheme.
+pub(super) fn is_uri(text: &str) -> bool {
+    if text.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
+        return false;
+    }
+    let Some((_, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+        return text.starts_with('/') && has_good_escapes(text);
+    };
+    let Some(located) = rest.strip_prefix("//") else { return !rest.starts_with('/') || has_good_escapes(rest) };
+    let end = located.find(['/', '?', '#']).unwrap_or(located.len());
+    let (host, path) = located.split_at(end);
+    !host.contains([' ', '<', '>', '"', '\\', '^', '`', '{', '|', '}']) && has_good_escapes(path)
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+}
+
+/// Every percent sign before the query is followed by two digits.
+fn has_good_escapes(path: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    path.split('%')
+        .skip(1)
+        .all(|after| after.as_bytes().iter().take(2).filter(|byte| byte.is_ascii_hexdigit()).count() == 2)
+}
+
+/// An address of mail, which may stand in angle brackets after a name.
+pub(super) fn is_email(text: &str) -> bool {
+    let text = text.trim();
+    let address = match text.strip_suffix('>') {
+        Some(named) => named.rsplit_once('<').map_or("", |(_, address)| address),
+        None => text,
+    };
+    let Some((local, domain)) = address.rsplit_once('@') else { return false };
+    let quoted = local.len() > 2 && local.starts_with('"') && local.ends_with('"');
+    (quoted || is_dotted_atom(local)) && is_dotted_atom(domain)
+}
+
+fn is_dotted_atom(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || !c.is_ascii() || "!#$%&'*+-/=?^_`{|}~".contains(c);
+    text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(fits))
+}
+
+/// Labels with dots between them, of which the last is not a single character. A label alone may have a dash after its
+/// first character only.
+pub(super) fn is_hostname(text: &str) -> bool {
+    if text.len() > 255 || text.split('.').any(|label| label.len() > 63) {
+        return false;
+    }
+    let Some((first, last)) = text.rsplit_once('.') else {
+        let mut rest = text.chars();
+        let begins = rest.next().is_some_and(is_of_label);
+        let rest = rest.as_str();
+        return begins && rest.strip_prefix('-').unwrap_or(rest).chars().all(is_of_label);
+    };
+    let ends = |label: &str| label.starts_with(is_of_label) && label.ends_with(is_of_label);
+    let inner = |label: &str| label.chars().all(|c| c == '-' || is_of_label(c));
+    let whole = |label: &str| ends(label) && inner(label);
+    first.split('.').all(whole) && whole(last) && last.chars().nth(1).is_some() && !last.contains("--")
+}
+
+/// Letters, digits and symbols of any script.
+fn is_of_label(c: char) -> bool {
+    match c {
+        '$' | '+' | '<' | '=' | '>' | '^' | '`' | '|' | '~' => true,
+        c if c.is_ascii() => c.is_ascii_alphanumeric(),
+        c => !c.is_whitespace() && !c.is_control() && !c.is_numeric(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fits;
+
+    #[test]
+    fn forms_are_those_of_the_library() {
+        for (format, good, bad) in [
+            ("date-time", "2020-01-01T10:00:00.5+02:00", "2020-01-01T24:00:00Z"),
+            ("date-time", "2020-01-01t10:00:00z", "2020-01-01 10:00:00Z"),
+            ("date", "2020-02-29", "2021-02-29"),
+            ("duration", "1h30m", "h"),
+            ("duration", "22 ns", "22 lightyears"),
+            ("duration", "3 days", ""),
+            ("mac", "01:23:45:67:89:ab", "01:23:45:67:89"),
+            ("mac", "0123.4567.89AB", "01:23:45:67:89-ab"),
+            ("ssn", "123-45-6789", "\u{661}23-45-6789"),
+            ("uuid4", "6ba7b810-9dad-41d1-80b4-00c04fd430c8", "6ba7b810-9dad-11d1-80b4-00c04fd430c8"),
+            ("uuid", "6BA7B8109DAD11D180B400C04FD430C8", "6ba7b810"),
+            ("byte", "aGk=", "%%"),
+            ("byte", "aGkh", ""),
+            ("rgbcolor", "rgb(0, 255,10)", "rgb(256,0,0)"),
+            ("email", "a.b@c.de", "a..b@c.de"),
+            ("email", "Ann <a@c>", "a@"),
+            ("uri", "http://a.b/c d", "http://a b/c"),
+            ("uri", "/a", "a"),
+            ("uri", "urn:x", "http://a/%zz"),
+            ("hostname", "a-b.example.com", "-a.example.com"),
+            ("hostname", "localhost", "a_b"),
+            ("no-such-format", "anything", "\u{0}"),
+        ] {
+            assert!(fits(format, good), "{format} {good}");
+            assert_eq!(fits(format, bad), format == "no-such-format", "{format} {bad}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use mainstay_api::status::Status;
+use serde_json::{Value, json};
+
+use super::{GROUP, plugins};
+use crate::admission::{Attributes, Operation};
+use crate::authz::Authorizer;
+use crate::registry::Registry;
+use crate::strategy::testing::Objects;
+use crate::user::UserInfo;
+
+/// What becomes of a new configmap under these configurations.
+async fn admit(configurations: Vec<(&'static str, Value)>) -> Result<Value, Status> {
+    let registry = Arc::new(Registry::builtin());
+    let row = registry.find("", "v1", "configmaps").unwrap();
+    let objects = Objects(configurations.into_iter().map(|(resource, object)| (GROUP, resource, object)).collect());
+    let user = UserInfo { name: "u".into(), ..UserInfo::default() };
+    let mut request = Attributes {
+        operation: Operation::Create,
+        resource: &row.resource,
+        subresource: "",
+        namespace: "n",
+        name: "c",
+        user: &user,
+        object: Some(json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}, "data": {"a": "b"}
+        })),
+        old_object: None,
+        options: Value::Null,
+        dry_run: false,
+        side: Vec::new(),
+        warnings: Vec::new(),
+        reader: &objects,
+        now: Timestamp::UNIX_EPOCH,
+    };
+    let plugins = plugins(registry.clone(), Arc::new(Authorizer::new(Arc::new(Objects::default()))));
+    for plugin in &plugins {
+        plugin.mutate(&mut request).await?;
+    }
+    for plugin in &plugins {
+        plugin.validate(&mut request).await?;
+    }
+    Ok(request.object.unwrap_or_default())
+}
+
+fn rule() -> Value {
+    json!({
+        "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"], "scope": "*"
+    })
+}
+
+/// A policy for new configmaps.
+fn policy(mut spec: Value) -> Value {
+    spec["matchConstraints"] = json!({"resourceRules": [rule()]});
+    json!({"metadata": {"name": "p"}, "spec": spec})
+}
+
+fn binding(actions: &[&str]) -> Value {
+    json!({"metadata": {"name": "b"}, "spec": {"policyName": "p", "validationActions": actions}})
+}
+
+fn said(status: &Status) -> (u16, &str, &str) {
+    (status.code, &status.reason, &status.message)
+}
+
+#[tokio::test]
+async fn a_condition_of_a_webhook_that_fails_forbids() {
+    let hook = |expressions: &[&str]| {
+        let conditions: Vec<Value> =
+            expressions.iter().map(|expression| json!({"name": "c", "expression": expression})).collect();
+        let hook = json!({"name": "w.example.com", "rules": [rule()], "matchConditions": conditions});
+        vec![("validatingwebhookconfigurations", json!({"metadata": {"name": "w"}, "webhooks": [hook]}))]
+    };
+    let refused = admit(hook(&["object.x == 1"])).await.unwrap_err();
+    let why = "configmaps \"c\" is forbidden: expression 'object.x == 1' resulted in error: no such key: x";
+    assert_eq!(said(&refused), (403, "Forbidden", why));
+    let refused = admit(hook(&["object.x == 1", "object.y == 1"])).await.unwrap_err();
+    let why = "configmaps \"c\" is forbidden: [expression 'object.x == 1' resulted in error: no such key: x, \
+               expression 'object.y == 1' resulted in error: no such key: y]";
+    assert_eq!(refused.message, why);
+    let again = admit(hook(&["object.x == 1", "object.y == 1", "object.x == 1"])).await.unwrap_err();
+    assert_eq!(again.message, why, "what fails twice was told twice");
+    // Conditions do not see the namespace.
+    assert!(admit(hook(&["object.x == 1", "namespaceObject != null"])).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_to_the_audit_log_denies() {
+    let configurations = |spec: Value| {
+        vec![("validatingadmissionpolicies", policy(spec)), ("validatingadmissionpolicybindings", binding(&["Warn"]))]
+    };
+    let audits = |value: &str| {
+        let audit = json!({"key": "k", "valueExpression": value});
+        json!({"auditAnnotations": [audit], "validations": [{"expression": "false"}]})
+    };
+    assert!(admit(configurations(audits("'a'"))).await.is_ok());
+    let refused = admit(configurations(audits("object.x"))).await.unwrap_err();
+    let why = "configmaps \"c\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: \
+               expression 'object.x' resulted in error: no such key: x";
+    assert_eq!(said(&refused), (422, "Invalid", why));
+}
+
+#[tokio::test]
+async fn a_mutation_that_fails_is_told_as_it_is() {
+    let configurations = |failure: &str| {
+        let mutation = |expression: &str| json!({"patchType": "JSONPatch", "jsonPatch": {"expression": expression}});
+        let mutations = [
+            mutation("[JSONPatch{op: 'add', path: '/data/x', value: object.x}]"),
+            mutation("[JSONPatch{op: 'add', path: '/data/y', value: 'z'}]"),
+        ];
+        vec![
+            ("mutatingadmissionpolicies", policy(json!({"failurePolicy": failure, "mutations": mutations}))),
+            ("mutatingadmissionpolicybindings", binding(&[])),
+        ]
+    };
+    let refused = admit(configurations("Fail")).await.unwrap_err();
+    let why = "policy 'p' with binding 'b' denied request: expression '[JSONPatch{op: 'add', path: '/data/x', \
+               value: object.x}]' resulted in error: no such key: x";
+    assert_eq!(said(&refused), (403, "Invalid", why));
+    assert_eq!(refused.details.unwrap().causes[0].message, why);
+    assert_eq!(admit(configurations("Ignore")).await.unwrap()["data"], json!({"a": "b", "y": "z"}));
+}
+
+#[tokio::test]
+async fn a_configuration_that_does_not_fit_is_told_as_it_is() {
+    let refused = |expression: &str| {
+        let mutation = json!({"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}});
+        admit(vec![
+            ("mutatingadmissionpolicies", policy(json!({"mutations": [mutation]}))),
+            ("mutatingadmissionpolicybindings", binding(&[])),
+        ])
+    };
+    let by = "policy 'p' with binding 'b' denied request: error applying patch: ";
+    let refusal = refused("Object{nope: 1}").await.unwrap_err();
+    let why = "failed to convert patch object to typed object: .nope: field not declared in schema";
+    assert_eq!(said(&refusal), (403, "Invalid", format!("{by}{why}").as_str()));
+    let changed = refused("Object{data: {'y': 'z'}}").await.unwrap();
+    assert_eq!(changed["data"], json!({"a": "b", "y": "z"}));
+}
