@@ -29,6 +29,7 @@ pub(crate) const API_SERVICE: Rules = Rules {
     },
     // `v1.` is the core group's.
     names: names::is_path_segment,
+    finalizers: false,
     ..Rules::PLAIN
 };
 

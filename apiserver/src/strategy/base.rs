@@ -111,16 +111,30 @@ fn content(obj: &Value) -> Vec<(&String, &Value)> {
 
 /// The metadata of a changed object for itself, as kinds judge it once more than the engine does.
 pub(crate) fn meta_errors(cx: &Context<'_>, obj: &Value, names: &dyn Fn(&str, bool) -> Vec<String>) -> ErrorList {
-    let mut errors = meta::validate_object_meta(obj, cx.resource.namespaced, names, &Path::new("metadata"));
+    let mut errors = object_meta_errors(cx, obj, names);
     errors.extend(finalizer_errors(obj));
     errors
 }
 
+/// The same without the names of finalizers.
+pub(super) fn object_meta_errors(
+    cx: &Context<'_>,
+    obj: &Value,
+    names: &dyn Fn(&str, bool) -> Vec<String>,
+) -> ErrorList {
+    meta::validate_object_meta(obj, cx.resource.namespaced, names, &Path::new("metadata"))
+}
+
 /// The metadata of a changed object beside the old, as kinds judge it once more than the engine does.
 pub(crate) fn meta_update_errors(new: &Value, old: &Value) -> ErrorList {
-    let mut errors = meta::validate_object_meta_update(new, old, &Path::new("metadata"));
+    let mut errors = object_meta_update_errors(new, old);
     errors.extend(finalizer_errors(new));
     errors
+}
+
+/// The same without the names of finalizers.
+pub(super) fn object_meta_update_errors(new: &Value, old: &Value) -> ErrorList {
+    meta::validate_object_meta_update(new, old, &Path::new("metadata"))
 }
 
 /// Finalizers of built-in kinds are fully qualified, or the ones that everybody knows.

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 /// Words that Go writes in capitals at the beginning of a name.
 const CAPITALS: &[&str] = &[
-    "api", "aws", "cel", "cidr", "csi", "dns", "fc", "fs", "gce", "grpc", "http", "id", "ip", "iscsi", "nfs", "os",
-    "rbd", "se", "tcp", "tls", "tty", "uid", "url",
+    "api", "aws", "cel", "cidr", "csi", "dns", "fc", "fs", "gce", "gmsa", "grpc", "http", "id", "ip", "iscsi", "nfs",
+    "os", "rbd", "se", "tcp", "tls", "tty", "uid", "url",
 ];
 /// Fields of a pod's spec that Kubernetes keeps in its security context, in the order in which they lead it.
 const HOST_FIELDS: &[(&str, &str)] = &[
@@ -283,5 +283,16 @@ mod tests {
     fn go_names() {
         let names: Vec<String> = ["dnsPolicy", "apiGroups", "nodeName", "os", "httpGet"].map(go_name).into();
         assert_eq!(names, ["DNSPolicy", "APIGroups", "NodeName", "OS", "HTTPGet"]);
+    }
+
+    #[test]
+    fn a_security_context_is_shown_by_its_inner_names() {
+        let of = types::by_name("io.k8s.api.core.v1.SecurityContext").unwrap();
+        let windows = json!({"gmsaCredentialSpecName": "a", "hostProcess": true});
+        let shown = line(of, &json!({"privileged": true, "capabilities": {"add": ["X"]}, "windowsOptions": windows}));
+        assert_eq!(
+            shown,
+            r#"{"Capabilities":{"Add":["X"],"Drop":null},"Privileged":true,"SELinuxOptions":null,"WindowsOptions":{"GMSACredentialSpecName":"a","GMSACredentialSpec":null,"RunAsUserName":null,"HostProcess":true},"RunAsUser":null,"RunAsGroup":null,"RunAsNonRoot":null,"ReadOnlyRootFilesystem":null,"AllowPrivilegeEscalation":null,"ProcMount":null,"SeccompProfile":null,"AppArmorProfile":null}"#
+        );
     }
 }

@@ -16,7 +16,6 @@ use crate::user::UserInfo;
 
 pub(crate) mod base;
 mod features;
-mod go_json;
 mod internal;
 mod kinds;
 mod registry;

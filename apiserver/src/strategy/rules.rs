@@ -30,6 +30,9 @@ pub(crate) struct Rules {
     pub warn: fn(&Value, Option<&Value>) -> Vec<String>,
     /// What judges a change, in the order in which Kubernetes does; its errors are told as often as it finds them.
     pub parts: &'static [Part],
+    /// Whether the names of finalizers are judged. Kubernetes does not where it judges metadata as any API server
+    /// would, or not at all.
+    pub finalizers: bool,
 }
 
 /// A part of judging a change.
@@ -61,12 +64,32 @@ impl Rules {
         settle: |_, _| {},
         warn: |_, _| Vec::new(),
         parts: &[Part::MetaUpdate, Part::Check, Part::Change],
+        finalizers: true,
     };
+
+    fn finalizer_errors(&self, obj: &Value) -> ErrorList {
+        if self.finalizers { base::finalizer_errors(obj) } else { ErrorList::new() }
+    }
+
+    fn meta_errors(&self, cx: &Context<'_>, obj: &Value, errors: &mut Errors) {
+        errors.extend(base::object_meta_errors(cx, obj, &|name, prefix| (self.names)(name, prefix)));
+        errors.extend(self.finalizer_errors(obj));
+    }
+
+    fn meta_update_errors(&self, new: &Value, old: &Value, errors: &mut Errors) {
+        errors.extend(base::object_meta_update_errors(new, old));
+        errors.extend(self.finalizer_errors(new));
+    }
 }
 
 /// A DNS subdomain, or what may become one.
 pub(crate) fn subdomain(name: &str, prefix: bool) -> Vec<String> {
     dns(name, prefix, names::is_dns1123_subdomain)
+}
+
+/// A segment of a path: the names of kinds that have no rule of their own.
+pub(crate) fn segment(name: &str, prefix: bool) -> Vec<String> {
+    names::is_path_segment(name, prefix)
 }
 
 /// A DNS label, or what may become one.
@@ -96,7 +119,7 @@ impl Strategy for Rules {
     fn validate_create(&self, cx: &Context<'_>, obj: &Value) -> ErrorList {
         let mut errors = Errors::default();
         if !cx.resource.type_name.is_empty() {
-            errors.extend(base::finalizer_errors(obj));
+            errors.extend(self.finalizer_errors(obj));
         }
         (self.check)(cx, obj, &mut errors);
         errors.0
@@ -105,14 +128,14 @@ impl Strategy for Rules {
     fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
         let mut errors = Errors::default();
         if cx.subresource == "status" {
-            errors.extend(base::meta_update_errors(new, old));
+            self.meta_update_errors(new, old, &mut errors);
             (self.status)(cx, new, old, &mut errors);
             return errors.0;
         }
         for part in self.parts {
             match part {
-                Part::Meta => errors.extend(base::meta_errors(cx, new, &|name, prefix| (self.names)(name, prefix))),
-                Part::MetaUpdate => errors.extend(base::meta_update_errors(new, old)),
+                Part::Meta => self.meta_errors(cx, new, &mut errors),
+                Part::MetaUpdate => self.meta_update_errors(new, old, &mut errors),
                 Part::Check => (self.check)(cx, new, &mut errors),
                 Part::Change => (self.change)(cx, new, old, &mut errors),
             }
@@ -133,4 +156,72 @@ impl Strategy for Rules {
 pub(crate) fn frozen_spec(new: &Value, old: &Value, fields: &[&str], errors: &mut Errors) {
     let (new, old) = (At::spec(new), At::spec(old));
     fields.iter().for_each(|field| errors.immutable(&new.get(field), &old.get(field)));
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_api::resource::Resource;
+    use serde_json::json;
+
+    use super::*;
+    use crate::strategy::registry::for_resource;
+    use crate::strategy::testing;
+
+    /// How often a creation and a change are told of a finalizer without a domain, and of a name with a capital.
+    fn told(group: &str, resource: &str) -> [usize; 3] {
+        testing::context(group, resource, |cx| {
+            let row = Resource { type_name: "T".to_owned(), ..cx.resource.clone() };
+            let cx = Context {
+                resource: &row,
+                subresource: "",
+                namespace: cx.namespace,
+                name: cx.name,
+                user: cx.user,
+                now: cx.now,
+                reader: cx.reader,
+                dry_run: false,
+            };
+            let strategy = for_resource(&row);
+            let old = json!({"metadata": {"name": "a", "namespace": "n", "resourceVersion": "1"}, "spec": {}});
+            let mut new = old.clone();
+            new["metadata"]["finalizers"] = json!(["plain"]);
+            let count =
+                |errors: ErrorList| errors.iter().filter(|error| error.field == "metadata.finalizers[0]").count();
+            [
+                count(strategy.validate_create(&cx, &new)),
+                count(strategy.validate_update(&cx, &new, &old)),
+                strategy.name_errors("A", false).len(),
+            ]
+        })
+    }
+
+    #[test]
+    fn finalizers_and_names_are_judged_where_kubernetes_does() {
+        assert_eq!(told("", "pods"), [1, 2, 1]);
+        assert_eq!(told("", "configmaps"), [1, 2, 1]);
+        assert_eq!(told("apps", "deployments"), [1, 1, 1]);
+        assert_eq!(told("policy", "poddisruptionbudgets"), [0, 0, 0]);
+        assert_eq!(told("", "events"), [0, 0, 0]);
+        assert_eq!(told("events.k8s.io", "events"), [1, 1, 1]);
+        assert_eq!(told("coordination.k8s.io", "leases"), [0, 0, 1]);
+        assert_eq!(told("admissionregistration.k8s.io", "validatingwebhookconfigurations"), [0, 0, 1]);
+        assert_eq!(told("admissionregistration.k8s.io", "validatingadmissionpolicies"), [0, 0, 1]);
+        assert_eq!(told("apiregistration.k8s.io", "apiservices"), [0, 0, 0]);
+    }
+
+    #[test]
+    fn some_kinds_do_not_compare_the_metadata_once_more() {
+        let told = |group: &str, resource: &str| {
+            testing::context(group, resource, |cx| {
+                let of = |uid: &str| json!({"metadata": {"name": "a", "namespace": "n", "uid": uid}, "spec": {}});
+                let errors = for_resource(cx.resource).validate_update(cx, &of("x"), &of("y"));
+                errors.iter().filter(|error| error.field == "metadata.uid").count()
+            })
+        };
+        assert_eq!(told("coordination.k8s.io", "leases"), 1);
+        assert_eq!(told("policy", "poddisruptionbudgets"), 0);
+        assert_eq!(told("flowcontrol.apiserver.k8s.io", "flowschemas"), 0);
+        assert_eq!(told("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"), 0);
+        assert_eq!(told("admissionregistration.k8s.io", "mutatingwebhookconfigurations"), 0);
+    }
 }

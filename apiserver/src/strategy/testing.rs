@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use mainstay_api::resource::Resource;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::validate::Errors;
 use super::{Context, Reader};
 use crate::user::UserInfo;
 
@@ -56,4 +57,11 @@ pub(crate) fn with_objects<T>(
         reader: objects,
         dry_run: false,
     })
+}
+
+/// What a rule says of an object with this spec.
+pub(crate) fn of_spec(rule: fn(&Value, &mut Errors), spec: Value) -> Vec<String> {
+    let mut errors = Errors::default();
+    rule(&json!({"spec": spec}), &mut errors);
+    errors.0.iter().map(ToString::to_string).collect()
 }

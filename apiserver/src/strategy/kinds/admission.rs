@@ -10,29 +10,30 @@ use serde_json::Value;
 
 pub(crate) use self::client::client_config;
 use crate::extension::expressions;
-use crate::strategy::rules::Rules;
+use crate::strategy::rules::{Part, Rules};
 use crate::strategy::validate::{At, Errors, conditions, selectors};
 
+/// A change is judged by the object that comes of it alone.
+const WHOLE: Rules = Rules { parts: &[Part::Meta, Part::Check], finalizers: false, ..Rules::PLAIN };
+
 /// Webhook configurations, of both sorts.
-pub(crate) const WEBHOOKS: Rules = Rules { check: |_, obj, errors| webhooks(obj, errors), ..Rules::PLAIN };
+pub(crate) const WEBHOOKS: Rules = Rules { check: |_, obj, errors| webhooks(obj, errors), ..WHOLE };
 
 /// ValidatingAdmissionPolicies.
 pub(crate) const POLICY: Rules = Rules {
     check: |_, obj, errors| policy(obj, errors),
     status: |_, new, _, errors| policy_status(&At::root(new).get("status"), errors),
-    ..Rules::PLAIN
+    ..WHOLE
 };
 
 /// MutatingAdmissionPolicies.
-pub(crate) const MUTATING_POLICY: Rules =
-    Rules { check: |_, obj, errors| mutating_policy(obj, errors), ..Rules::PLAIN };
+pub(crate) const MUTATING_POLICY: Rules = Rules { check: |_, obj, errors| mutating_policy(obj, errors), ..WHOLE };
 
 /// ValidatingAdmissionPolicyBindings.
-pub(crate) const BINDING: Rules = Rules { check: |_, obj, errors| binding(obj, errors), ..Rules::PLAIN };
+pub(crate) const BINDING: Rules = Rules { check: |_, obj, errors| binding(obj, errors), ..WHOLE };
 
 /// MutatingAdmissionPolicyBindings.
-pub(crate) const MUTATING_BINDING: Rules =
-    Rules { check: |_, obj, errors| bound(&At::spec(obj), errors), ..Rules::PLAIN };
+pub(crate) const MUTATING_BINDING: Rules = Rules { check: |_, obj, errors| bound(&At::spec(obj), errors), ..WHOLE };
 
 fn webhooks(obj: &Value, errors: &mut Errors) {
     let list = At::root(obj).get("webhooks");
@@ -165,7 +166,7 @@ fn validations(spec: &At<'_>, env: &Env, name: &str, errors: &mut Errors) {
 fn messages(validation: &At<'_>, env: &Env, errors: &mut Errors) {
     let (message, expression) = (validation.get("message"), validation.get("messageExpression"));
     if !expression.str().trim().is_empty() {
-        expressions::gives_text(&expression, env, errors);
+        expressions::gives_text(&expression, &env.clone().without("authorizer"), errors);
     } else if !expression.str().is_empty() {
         errors.invalid(&expression, "must be non-empty if specified");
     }
@@ -187,17 +188,26 @@ fn audits(audits: &At<'_>, env: &Env, name: &str, errors: &mut Errors) {
     for audit in audits.items() {
         let key = audit.get("key");
         let full = format!("{name}/{}", key.str());
-        for why in names::is_qualified_name(&full) {
-            errors.0.push(Error::invalid(&key.path, full.as_str(), why));
-        }
-        if audit.get("valueExpression").str().trim().is_empty() {
-            errors.required(&audit.get("valueExpression"), "valueExpression is not specified");
+        if name.is_empty() {
+            errors.0.push(Error::invalid(&key.path, key.str(), "requires metadata.name be non-empty"));
         } else {
-            expressions::gives(&audit.get("valueExpression"), env, "one of [string null]", is_audit_value, errors);
+            for why in names::is_qualified_name(&full) {
+                errors.0.push(Error::invalid(&key.path, full.as_str(), why));
+            }
         }
+        audit_value(&audit.get("valueExpression"), env, errors);
         if !seen.insert(key.str()) {
             errors.duplicate(&key);
         }
+    }
+}
+
+fn audit_value(at: &At<'_>, env: &Env, errors: &mut Errors) {
+    const LONGEST: usize = 5 << 10;
+    match at.str().trim().len() {
+        0 => errors.required(at, "valueExpression is not specified"),
+        length if length > LONGEST => errors.required(at, &format!("must not exceed {LONGEST} bytes in length")),
+        _ => expressions::gives(at, env, "one of [string null_type]", is_audit_value, errors),
     }
 }
 

@@ -4,7 +4,7 @@ use mainstay_api::field::Error;
 use mainstay_api::{meta, names};
 use serde_json::Value;
 
-use crate::strategy::rules::{Part, Rules};
+use crate::strategy::rules::{self, Part, Rules};
 use crate::strategy::validate::selectors::{at_most_all, int_or_percent, label_selector};
 use crate::strategy::validate::{At, Errors, conditions, quantities};
 
@@ -29,7 +29,10 @@ pub(crate) const BUDGET: Rules = Rules {
             errors.non_negative(&status.get(field));
         }
     },
+    // Of its metadata Kubernetes judges what every object has, and no more.
+    names: rules::segment,
     parts: &[Part::Check, Part::Change],
+    finalizers: false,
     ..Rules::PLAIN
 };
 

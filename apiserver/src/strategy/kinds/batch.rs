@@ -11,7 +11,6 @@ use mainstay_api::{meta, names};
 use serde_json::{Value, json};
 
 use crate::engine::options::DeleteOptions;
-use crate::strategy::internal;
 use crate::strategy::rules::Rules;
 use crate::strategy::validate::{At, Errors, selectors, template};
 use crate::strategy::{Context, Strategy, base, warnings};
@@ -48,7 +47,7 @@ impl Strategy for Job {
     }
 
     fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
-        let mut errors = Errors::default();
+        let mut errors = Errors(base::finalizer_errors(obj));
         whole(obj, &mut errors);
         errors.0
     }
@@ -65,7 +64,7 @@ impl Strategy for Job {
         whole(new, &mut errors);
         errors.extend(base::meta_update_errors(new, old));
         job(&At::spec(new), &mut errors);
-        changes(&At::spec(new), &At::spec(old), &mut errors);
+        changes(new, old, &mut errors);
         errors.0
     }
 
@@ -212,32 +211,26 @@ fn template_labels(spec: &At<'_>, errors: &mut Errors) {
 /// `example.com/path`.
 pub(crate) fn prefixed_path(at: &At<'_>, errors: &mut Errors) {
     const SHAPE: &str = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+    const PATH: &str = r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+";
     match at.str().split_once('/') {
         _ if at.str().is_empty() => errors.required(at, ""),
         Some((host, path)) if !host.is_empty() && !path.is_empty() => {
             for why in names::is_dns1123_subdomain(host) {
                 errors.0.push(Error::invalid(&at.path, host, why));
             }
+            if !path.chars().all(|c| c.is_ascii_alphanumeric() || "/-._~%!$&'()*+,;=:".contains(c)) {
+                errors.0.push(Error::invalid(&at.path, path, names::regex_error("Invalid path", PATH, &[])));
+            }
         }
         _ => errors.invalid(at, SHAPE),
     }
 }
 
-fn changes(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
-    completions(now, was, errors);
+fn changes(new: &Value, old: &Value, errors: &mut Errors) {
+    let (now, was) = (At::spec(new), At::spec(old));
+    completions(&now, &was, errors);
     errors.immutable(&now.get("selector"), &was.get("selector"));
-    let template = now.get("template");
-    let before = if was.get("suspend").bool() {
-        with_directives(was.get("template").value, template.value)
-    } else {
-        was.get("template").value.clone()
-    };
-    if *template.value != before
-        && let Some(of) = mainstay_api::types::by_name("io.k8s.api.core.v1.PodTemplateSpec")
-    {
-        let shown = internal::line(of, template.value);
-        errors.0.push(Error::invalid_text(&template.path, shown, "field is immutable"));
-    }
+    template_change(&now.get("template"), &was.get("template"), rests(old), errors);
     errors.immutable(&now.get("completionMode"), &was.get("completionMode"));
     let policy = "podFailurePolicy";
     errors.immutable_struct(&now.get(policy), &was.get(policy), "io.k8s.api.batch.v1.PodFailurePolicy");
@@ -258,26 +251,43 @@ fn completions(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
     }
 }
 
-/// The old template of a suspended job with what may change of it: where its pods run, and what they need there.
+/// Whether nothing of a suspended job runs: it has not begun, or is known to be suspended.
+fn rests(job: &Value) -> bool {
+    let status = At::root(job).get("status");
+    At::spec(job).get("suspend").bool()
+        && status.get("active").int() == 0
+        && (status.get("startTime").is_null() || status::has(&status, "Suspended"))
+}
+
+/// The template stays as it is, but for where the pods of a job that rests run, and what they need there.
+fn template_change(now: &At<'_>, was: &At<'_>, rests: bool, errors: &mut Errors) {
+    if rests {
+        let before = with_directives(was.value, now.value);
+        let before = At::root(&before).get("spec");
+        errors.immutable_struct(&now.get("spec"), &before, "io.k8s.api.core.v1.PodSpec");
+    } else {
+        errors.immutable_struct(now, was, "io.k8s.api.core.v1.PodTemplateSpec");
+    }
+}
+
+/// The old template with what may change of it. Containers have other resources only if they are the same containers.
 fn with_directives(old: &Value, new: &Value) -> Value {
     let mut kept = old.clone();
-    for path in [
-        ".metadata.labels",
-        ".metadata.annotations",
-        ".spec.nodeSelector",
-        ".spec.tolerations",
-        ".spec.schedulingGates",
-        ".spec.affinity.nodeAffinity",
-    ] {
+    for path in [".spec.nodeSelector", ".spec.tolerations", ".spec.schedulingGates", ".spec.affinity.nodeAffinity"] {
         base::keep(&mut kept, new, path);
     }
     if new.pointer("/spec/affinity").is_none() && kept.pointer("/spec/affinity") == Some(&json!({})) {
         base::remove(&mut kept, ".spec.affinity");
     }
     for list in ["/spec/containers", "/spec/initContainers"] {
-        let olds = kept.pointer_mut(list).and_then(Value::as_array_mut).into_iter().flatten();
-        let news = new.pointer(list).and_then(Value::as_array).into_iter().flatten();
-        olds.zip(news).for_each(|(old, new)| base::keep(old, new, ".resources"));
+        let olds = kept.pointer_mut(list).and_then(Value::as_array_mut);
+        let news = new.pointer(list).and_then(Value::as_array);
+        if let (Some(olds), Some(news)) = (olds, news)
+            && olds.len() == news.len()
+        {
+            let same = olds.iter_mut().zip(news).filter(|(old, new)| old["name"] == new["name"]);
+            same.for_each(|(old, new)| base::keep(old, new, ".resources"));
+        }
     }
     kept
 }
@@ -312,5 +322,49 @@ fn cron_job(obj: &Value, errors: &mut Errors) {
     let name = At::root(obj).get("metadata").get("name");
     if name.str().len() > LONGEST_NAME {
         errors.invalid(&name, names::max_length_error(LONGEST_NAME));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(now: &Value, was: &Value, status: &Value) -> Vec<String> {
+        let job = |pod: &Value| json!({"spec": {"suspend": true, "template": {"spec": pod}}, "status": status});
+        let mut errors = Errors::default();
+        changes(&job(now), &job(was), &mut errors);
+        errors.0.iter().map(|error| error.field.clone()).collect()
+    }
+
+    #[test]
+    fn a_path_after_a_domain_is_one_of_http() {
+        let judge = |text: &str| {
+            let mut errors = Errors::default();
+            prefixed_path(&At::root(&json!(text)), &mut errors);
+            errors.0.iter().map(Error::body).collect::<Vec<_>>()
+        };
+        assert!(judge("example.com/a.b/c").is_empty());
+        assert_eq!(
+            judge("example.com/a b"),
+            [r#"Invalid value: "a b": Invalid path (regex used for validation is '[A-Za-z0-9/\-._~%!$&'()*+,;=:]+')"#]
+        );
+    }
+
+    #[test]
+    fn a_job_that_rests_may_get_other_resources_and_nodes() {
+        let pod = |name: &str, cpu: &str, image: &str| {
+            json!({"nodeSelector": {"cpu": cpu}, "containers": [
+                {"name": name, "image": image, "resources": {"requests": {"cpu": cpu}}},
+            ]})
+        };
+        let was = pod("c", "1", "i");
+        assert!(judge(&pod("c", "2", "i"), &was, &json!({})).is_empty());
+        assert_eq!(judge(&pod("c", "1", "j"), &was, &json!({})), ["spec.template.spec"]);
+        assert_eq!(judge(&pod("d", "2", "i"), &was, &json!({})), ["spec.template.spec"]);
+        let began = json!({"startTime": "2026-01-01T00:00:00Z"});
+        assert_eq!(judge(&pod("c", "2", "i"), &was, &began), ["spec.template"]);
+        let known = json!({"startTime": began["startTime"], "conditions": [{"type": "Suspended", "status": "True"}]});
+        assert!(judge(&pod("c", "2", "i"), &was, &known).is_empty());
+        assert_eq!(judge(&pod("c", "2", "i"), &was, &json!({"active": 1})), ["spec.template"]);
     }
 }

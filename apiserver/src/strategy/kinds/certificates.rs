@@ -78,7 +78,7 @@ impl Strategy for SigningRequest {
     }
 
     fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
-        let mut errors = Errors::default();
+        let mut errors = Errors(base::finalizer_errors(obj));
         spec(&At::spec(obj), &mut errors);
         errors.0
     }
@@ -237,12 +237,36 @@ fn pem_error(bytes: &[u8]) -> Option<String> {
         if block.label != "CERTIFICATE" {
             return Some(format!("only CERTIFICATE PEM blocks are allowed, found \"{}\"", block.label));
         }
+        if block.contents.is_empty() {
+            return Some("found CERTIFICATE PEM block containing 0 certificates".to_owned());
+        }
         match block.parse_x509() {
             Ok(_) => found += 1,
-            Err(error) => return Some(error.to_string()),
+            Err(error) => return Some(structure_error(&block.contents).unwrap_or_else(|| error.to_string())),
         }
     }
     (found == 0).then(|| "must contain at least one CERTIFICATE PEM block".to_owned())
+}
+
+/// What Go says of bytes in which no certificate can be: it is a sequence that begins with another.
+fn structure_error(der: &[u8]) -> Option<String> {
+    let why = match sequence(der) {
+        None => "x509: malformed certificate",
+        Some(parts) if sequence(parts).is_none() => "x509: malformed tbs certificate",
+        Some(_) => return None,
+    };
+    Some(why.to_owned())
+}
+
+/// What is in the sequence that some DER begins with.
+fn sequence(der: &[u8]) -> Option<&[u8]> {
+    const SEQUENCE: u8 = 0x30;
+    let (_, rest) = der.split_first().filter(|(tag, _)| **tag == SEQUENCE)?;
+    let (first, rest) = rest.split_first()?;
+    let Some(count) = usize::from(*first).checked_sub(0x80) else { return rest.get(..usize::from(*first)) };
+    let (length, rest) = rest.split_at_checked(count).filter(|_| (1..=4).contains(&count))?;
+    let length = length.iter().fold(0_usize, |length, byte| (length << 8) | usize::from(*byte));
+    rest.get(..length)
 }
 
 fn certificate(at: &At<'_>, errors: &mut Errors) {
@@ -274,6 +298,19 @@ mod tests {
         assert_eq!(judge(""), ["PEM block type must be CERTIFICATE REQUEST"]);
         let hollow = "-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----\n";
         assert_eq!(judge(hollow), ["asn1: syntax error: sequence truncated"]);
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_told_as_go_does() {
+        let judge = |bytes: &[u8]| {
+            let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+            pem_error(format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n").as_bytes())
+        };
+        assert_eq!(judge(b"not a certificate").unwrap(), "x509: malformed certificate");
+        assert_eq!(judge(&[0x30, 0x03, 0x02, 0x01, 0x05]).unwrap(), "x509: malformed tbs certificate");
+        assert_eq!(sequence(&[0x30, 0x81, 0x01, 0x07]), Some(&[0x07][..]));
+        assert_eq!(sequence(&[0x30, 0x80]), None);
+        assert_eq!(sequence(&[0x30, 0x05, 0x01]), None);
     }
 
     #[test]

@@ -194,7 +194,7 @@ fn docker_json(data: &At<'_>, key: &str, errors: &mut Errors) {
         return;
     };
     let bytes = base64::engine::general_purpose::STANDARD.decode(encoded.str()).unwrap_or_default();
-    if let Err(why) = crate::strategy::go_json::check(&bytes) {
+    if let Err(why) = mainstay_api::json::parse(&bytes) {
         errors.0.push(Error::invalid(&path, "<secret contents redacted>", why));
     }
 }

@@ -4,12 +4,17 @@ use mainstay_api::field::Error;
 use mainstay_api::names;
 use serde_json::Value;
 
-use crate::strategy::rules::{Part, Rules};
+use crate::strategy::rules::{self, Part, Rules};
 use crate::strategy::validate::{At, Errors};
 
 /// Events of the core group.
-pub(crate) const CORE: Rules =
-    Rules { check: |_, obj, errors| event(obj, "reportingComponent", errors), parts: &[Part::Check], ..Rules::PLAIN };
+pub(crate) const CORE: Rules = Rules {
+    check: |_, obj, errors| event(obj, "reportingComponent", errors),
+    names: rules::segment,
+    parts: &[Part::Check],
+    finalizers: false,
+    ..Rules::PLAIN
+};
 
 /// Events of events.k8s.io; they come in the stored form, that of the core group.
 pub(crate) const NEW: Rules = Rules {

@@ -1,6 +1,8 @@
 //! Nodes.
 
-use mainstay_api::field::{Error, ErrorList, Path, Shown};
+use std::cmp::Ordering;
+
+use mainstay_api::field::{Error, ErrorList, Path, Shown, go_quote};
 use mainstay_api::{meta, names};
 use serde_json::Value;
 
@@ -65,13 +67,67 @@ fn node(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     taints(&spec.get("taints"), errors);
     capacity(obj, errors);
-    let cidrs = spec.get("podCIDRs");
-    let networks: Vec<_> = cidrs.items().map(|cidr| ip::network(&cidr, errors)).collect();
-    let of_v4 = networks.iter().flatten().filter(|network| network.addr().is_ipv4()).count();
-    if networks.len() > 2 || (networks.len() == 2 && of_v4 != 1) {
-        errors.invalid(&cidrs, "may specify no more than one CIDR for each IP family");
+    swap(obj, errors);
+    features(obj, errors);
+    networks(&spec.get("podCIDRs"), errors);
+}
+
+/// The networks of the pods, one of a family at the most.
+fn networks(cidrs: &At<'_>, errors: &mut Errors) {
+    let families: Vec<_> =
+        cidrs.items().map(|cidr| ip::network(&cidr, errors).map(|network| network.addr().is_ipv4())).collect();
+    if families.len() < 2 {
+        return;
     }
-    errors.unique(&cidrs, "");
+    let odd = families.iter().zip(cidrs.strings()).enumerate().find(|(_, (family, _))| family.is_none());
+    if let Some((index, (_, text))) = odd {
+        let why = format!("invalid CIDR[{index}]: <nil> (invalid CIDR address: {text})");
+        let why = format!("invalid PodCIDRs. failed to check with dual stack with error:{why}");
+        errors.0.push(Error::internal(&cidrs.path, why));
+    }
+    if odd.is_some() || families.len() > 2 || families[0] == families[1] {
+        errors.invalid(cidrs, "may specify no more than one CIDR for each IP family");
+    }
+}
+
+/// There is some memory to swap to, if the node tells of it.
+fn swap(obj: &Value, errors: &mut Errors) {
+    let amount = At::root(obj).get("status").get("nodeInfo").get("swap").get("capacity");
+    if !amount.is_null() && amount.int() <= 0 {
+        let path = Path::new("metadata").child("nodeSwapStatus").child("capacity");
+        errors.invalid(&At::new(amount.value, path), "must be greater than zero");
+    }
+}
+
+/// The features that the node declares, each once and in order.
+fn features(obj: &Value, errors: &mut Errors) {
+    let mut before: Option<&str> = None;
+    let list = At::root(obj).get("status").get("declaredFeatures");
+    for feature in list.items() {
+        match before.map(|before| before.cmp(feature.str())) {
+            Some(Ordering::Equal) => errors.duplicate(&feature),
+            Some(Ordering::Greater) => errors.invalid(&feature, "list must be sorted alphabetically"),
+            _ => {}
+        }
+        let why = if feature.str().len() > 253 {
+            "must be no more than 253 characters"
+        } else if is_feature(feature.str()) {
+            ""
+        } else {
+            "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
+        };
+        if !why.is_empty() {
+            errors.invalid(&feature, format!("invalid feature name {}: {why}", go_quote(feature.str())));
+        }
+        before = Some(feature.str());
+    }
+}
+
+fn is_feature(name: &str) -> bool {
+    let is_word = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    name.starts_with(|c: char| c.is_ascii_uppercase()) && name.split('/').all(is_word)
 }
 
 fn addresses(obj: &Value, errors: &mut Errors) {
@@ -128,6 +184,7 @@ fn taints(list: &At<'_>, errors: &mut Errors) {
 
 fn changes(new: &Value, old: &Value, errors: &mut Errors) {
     capacity(new, errors);
+    features(new, errors);
     addresses(new, errors);
     let (now, was) = (At::spec(new), At::spec(old));
     let (cidrs, before) = (now.get("podCIDRs"), was.get("podCIDRs"));
@@ -174,9 +231,43 @@ mod tests {
             [
                 "status.capacity.pods: Invalid value: \"1500m\": must be an integer",
                 "spec.podCIDRs: Invalid value: [\"10.0.0.0/24\",\"10.0.0.0/24\"]: may specify no more than one CIDR for each IP family",
-                "spec.podCIDRs[1]: Duplicate value: \"10.0.0.0/24\"",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_no_network_is_told_thrice() {
+        let node = json!({"metadata": {"name": "a"}, "spec": {"podCIDRs": ["10.0.0.0/24", "x"]}});
+        let told = texts(&context("", "nodes", |cx| Node.validate_create(cx, &node)));
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert_eq!(
+            told[1],
+            "spec.podCIDRs: Internal error: invalid PodCIDRs. failed to check with dual stack with error:invalid CIDR[1]: <nil> (invalid CIDR address: x)"
+        );
+    }
+
+    #[test]
+    fn features_are_named_once_and_in_order() {
+        let of = |list: Value| {
+            let mut errors = Errors::default();
+            let swap = json!({"swap": {"capacity": 0}});
+            node(&json!({"status": {"declaredFeatures": list, "nodeInfo": swap}}), &mut errors);
+            texts(&errors.0)
+        };
+        let swap = "metadata.nodeSwapStatus.capacity: Invalid value: 0: must be greater than zero";
+        assert_eq!(of(json!(["A/b", "B2"])), [swap]);
+        let told = of(json!(["B", "B", "A", "b-"]));
+        assert_eq!(
+            told[..3],
+            [
+                swap,
+                "status.declaredFeatures[1]: Duplicate value: \"B\"",
+                "status.declaredFeatures[2]: Invalid value: \"A\": list must be sorted alphabetically",
+            ]
+        );
+        assert!(told[3].starts_with(
+            "status.declaredFeatures[3]: Invalid value: \"b-\": invalid feature name \"b-\": must start with"
+        ));
     }
 
     #[test]

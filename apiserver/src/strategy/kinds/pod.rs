@@ -11,8 +11,7 @@ use mainstay_api::field::ErrorList;
 use mainstay_api::{meta, time};
 use serde_json::{Value, json};
 
-use crate::strategy::validate::pod_spec::Owner;
-use crate::strategy::validate::{At, Errors, pod_annotations, pod_spec};
+use crate::strategy::validate::{At, Errors, Owner, pod_annotations, pod_spec};
 use crate::strategy::{Context, Strategy, base, warnings};
 
 pub(crate) use qos::class as qos_class;
@@ -63,12 +62,10 @@ impl Strategy for Pod {
     }
 
     fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {
-        let mut errors = Errors::default();
+        let mut errors = Errors(base::finalizer_errors(obj));
         let spec = At::spec(obj);
         spec_and_annotations(obj, &mut errors);
         if !spec.get("ephemeralContainers").is_empty() {
-            // What is wrong with them does not matter as they may not be there at all.
-            errors.0.retain(|error| !error.field.starts_with("spec.ephemeralContainers"));
             errors.forbidden(&spec.get("ephemeralContainers"), "cannot be set on create");
         }
         if !spec.get("schedulingGates").is_empty() && !spec.get("nodeName").str().is_empty() {

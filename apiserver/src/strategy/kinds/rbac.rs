@@ -4,21 +4,17 @@ use mainstay_api::field::Error;
 use mainstay_api::names;
 use serde_json::{Value, json};
 
-use crate::strategy::rules::{Part, Rules};
+use crate::strategy::rules::{self, Part, Rules};
 use crate::strategy::validate::{At, Errors, selectors};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
-
-fn segment(name: &str, prefix: bool) -> Vec<String> {
-    names::is_path_segment(name, prefix)
-}
 
 /// Roles and bindings are judged whole twice.
 const TWICE: &[Part] = &[Part::Meta, Part::Check, Part::Meta, Part::Check, Part::MetaUpdate, Part::Change];
 
 /// Roles.
 pub(crate) const ROLE: Rules =
-    Rules { check: |_, obj, errors| rules(obj, true, errors), names: segment, parts: TWICE, ..Rules::PLAIN };
+    Rules { check: |_, obj, errors| rules(obj, true, errors), names: rules::segment, parts: TWICE, ..Rules::PLAIN };
 
 /// ClusterRoles.
 pub(crate) const CLUSTER_ROLE: Rules = Rules {
@@ -26,7 +22,7 @@ pub(crate) const CLUSTER_ROLE: Rules = Rules {
         rules(obj, false, errors);
         aggregation(obj, errors);
     },
-    names: segment,
+    names: rules::segment,
     parts: TWICE,
     ..Rules::PLAIN
 };
@@ -35,7 +31,7 @@ pub(crate) const CLUSTER_ROLE: Rules = Rules {
 pub(crate) const BINDING: Rules = Rules {
     check: |_, obj, errors| binding(obj, &["Role", "ClusterRole"], errors),
     change: |_, new, old, errors| same_role(new, old, errors),
-    names: segment,
+    names: rules::segment,
     parts: TWICE,
     ..Rules::PLAIN
 };
@@ -44,7 +40,7 @@ pub(crate) const BINDING: Rules = Rules {
 pub(crate) const CLUSTER_BINDING: Rules = Rules {
     check: |_, obj, errors| binding(obj, &["ClusterRole"], errors),
     change: |_, new, old, errors| same_role(new, old, errors),
-    names: segment,
+    names: rules::segment,
     parts: TWICE,
     ..Rules::PLAIN
 };

@@ -1,7 +1,7 @@
 //! PriorityClasses, RuntimeClasses, Leases.
 
 use mainstay_api::{meta, names};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::strategy::base;
 use crate::strategy::rules::{Part, Rules};
@@ -46,6 +46,7 @@ pub(crate) const LEASE: Rules = Rules {
             }
         }
     },
+    finalizers: false,
     ..Rules::PLAIN
 };
 
@@ -80,8 +81,8 @@ fn runtime_class(obj: &Value, errors: &mut Errors) {
     let root = At::root(obj);
     errors.name(&root.get("handler"), names::is_dns1123_label);
     if let Some(fixed) = root.get("overhead").opt("podFixed") {
-        let limits = At::new(fixed.value, root.path.child("overhead").child("limits"));
-        resources::amounts(&limits, errors);
+        let limits = json!({"limits": fixed.value});
+        resources::container_resources(&At::new(&limits, root.path.child("overhead")), errors);
     }
     let scheduling = root.get("scheduling");
     selectors::labels(&scheduling.get("nodeSelector"), errors);
@@ -96,4 +97,23 @@ fn lease(obj: &Value, errors: &mut Errors) {
         errors.invalid(&duration, "must be greater than 0");
     }
     errors.non_negative(&spec.get("leaseTransitions"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overhead_is_judged_as_limits_are() {
+        let judge = |fixed: Value| {
+            let mut errors = Errors::default();
+            runtime_class(&json!({"handler": "h", "overhead": {"podFixed": fixed}}), &mut errors);
+            errors.0.into_iter().map(|error| (error.field, error.detail)).collect::<Vec<_>>()
+        };
+        assert!(judge(json!({"cpu": "1", "hugepages-2Mi": "4Mi"})).is_empty());
+        assert_eq!(
+            judge(json!({"hugepages-2Mi": "4Mi"})),
+            [("overhead".to_owned(), "HugePages require cpu or memory".to_owned())]
+        );
+    }
 }

@@ -58,7 +58,6 @@ impl Strategy for Service {
             validate::status(new, &mut errors);
         } else {
             validate::change(new, old, &mut errors);
-            errors.extend(base::meta_errors(cx, new, &|name, prefix| self.name_errors(name, prefix)));
             validate::service(new, &mut errors);
         }
         errors.0

@@ -69,6 +69,7 @@ impl Strategy for Volume {
     fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> mainstay_api::field::ErrorList {
         let mut errors = Errors(base::finalizer_errors(obj));
         volume(obj, &mut errors);
+        mount_options(obj, &mut errors);
         errors.0
     }
 
@@ -76,9 +77,12 @@ impl Strategy for Volume {
         let mut errors = Errors::default();
         if cx.subresource.is_empty() {
             // Kubernetes judges a volume as such, and then once more as part of the comparison.
-            for _ in 0..2 {
+            for again in [false, true] {
                 errors.extend(base::meta_errors(cx, new, &|name, prefix| self.name_errors(name, prefix)));
                 volume(new, &mut errors);
+                if !again {
+                    mount_options(new, &mut errors);
+                }
             }
             changes(new, old, &mut errors);
         } else {
@@ -94,6 +98,30 @@ impl Strategy for Volume {
 
 fn volume(obj: &Value, errors: &mut Errors) {
     spec(&At::spec(obj), mainstay_api::meta::name(obj), Place::Object, errors);
+}
+
+/// Only some volumes can be mounted with the options that an annotation of old names.
+fn mount_options(obj: &Value, errors: &mut Errors) {
+    const KEY: &str = "volume.beta.kubernetes.io/mount-options";
+    const MOUNTED: &[&str] = &[
+        "gcePersistentDisk",
+        "awsElasticBlockStore",
+        "glusterfs",
+        "nfs",
+        "rbd",
+        "quobyte",
+        "iscsi",
+        "cinder",
+        "cephfs",
+        "azureFile",
+        "vsphereVolume",
+        "azureDisk",
+        "photonPersistentDisk",
+    ];
+    if mainstay_api::meta::annotation(obj, KEY).is_some() && At::spec(obj).present(MOUNTED).is_empty() {
+        let path = At::root(obj).get("metadata").get("annotations").path.child(KEY);
+        errors.0.push(Error::forbidden(&path, "may not specify mount options for this volume type"));
+    }
 }
 
 /// Where the spec of a volume stands.
@@ -219,7 +247,7 @@ fn sources(spec: &At<'_>, volume: &str, place: Place, errors: &mut Errors) {
             network_volumes::persistent(name, &at, volume, errors);
         } else if *name == "local" {
             errors.needed(&at.get("path"));
-            validate::volumes::no_backsteps(&at.get("path"), errors);
+            validate::paths::no_backsteps(&at.get("path"), errors);
             if spec.opt("nodeAffinity").is_none() || place == Place::Inline {
                 errors.required(&spec.get("nodeAffinity"), "Local volume requires node affinity");
             }
@@ -239,6 +267,30 @@ fn sources(spec: &At<'_>, volume: &str, place: Place, errors: &mut Errors) {
     }
 }
 
+/// The old affinity, with the later names of labels where the new one has them.
+fn with_later_labels(old: &Value, new: &Value) -> Value {
+    const LATER: [(&str, &str); 5] = [
+        ("failure-domain.beta.kubernetes.io/zone", "topology.kubernetes.io/zone"),
+        ("failure-domain.beta.kubernetes.io/region", "topology.kubernetes.io/region"),
+        ("beta.kubernetes.io/os", "kubernetes.io/os"),
+        ("beta.kubernetes.io/arch", "kubernetes.io/arch"),
+        ("beta.kubernetes.io/instance-type", "node.kubernetes.io/instance-type"),
+    ];
+    let mut changed = old.clone();
+    let terms = changed.pointer_mut("/required/nodeSelectorTerms").and_then(Value::as_array_mut);
+    for (i, term) in terms.into_iter().flatten().enumerate() {
+        let expressions = term.get_mut("matchExpressions").and_then(Value::as_array_mut);
+        for (j, expression) in expressions.into_iter().flatten().enumerate() {
+            let place = format!("/required/nodeSelectorTerms/{i}/matchExpressions/{j}/key");
+            let later = new.pointer(&place).and_then(Value::as_str).unwrap_or_default();
+            if LATER.iter().any(|(beta, ga)| expression["key"] == *beta && later == *ga) {
+                expression["key"] = later.into();
+            }
+        }
+    }
+    changed
+}
+
 fn changes(new: &Value, old: &Value, errors: &mut Errors) {
     let (now, was) = (At::spec(new), At::spec(old));
     let pick = |spec: &At<'_>| -> Vec<Value> { SOURCES.iter().map(|name| spec.get(name).value.clone()).collect() };
@@ -256,7 +308,7 @@ fn changes(new: &Value, old: &Value, errors: &mut Errors) {
     let mode = At::new(now.get("volumeMode").value, mainstay_api::field::Path::new("volumeMode"));
     errors.immutable(&mode, &was.get("volumeMode"));
     let (affinity, before) = (now.get("nodeAffinity"), was.get("nodeAffinity"));
-    if !before.is_null() && affinity.value != before.value {
+    if !before.is_null() && *affinity.value != with_later_labels(before.value, affinity.value) {
         let at = At::new(affinity.value, mainstay_api::field::Path::new("nodeAffinity"));
         errors.immutable_struct(&at, &before, "io.k8s.api.core.v1.VolumeNodeAffinity");
         if let Some(error) = errors.0.last_mut() {
@@ -266,5 +318,57 @@ fn changes(new: &Value, old: &Value, errors: &mut Errors) {
     let class = (now.get("volumeAttributesClassName"), was.get("volumeAttributesClassName"));
     if class.0.is_null() && !class.1.is_null() {
         errors.forbidden(&class.0, "update from non-nil value to nil is forbidden");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::strategy::testing::context;
+
+    fn told(errors: &[Error]) -> Vec<String> {
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    fn create(annotation: &str, source: Value) -> Vec<String> {
+        let mut spec = json!({"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}});
+        for (name, value) in source.as_object().into_iter().flatten() {
+            spec[name] = value.clone();
+        }
+        let volume = json!({"metadata": {"name": "a", "annotations": {annotation: "ro"}}, "spec": spec});
+        context("", "persistentvolumes", |cx| told(&Volume.validate_create(cx, &volume)))
+    }
+
+    #[test]
+    fn options_are_for_what_is_mounted() {
+        const KEY: &str = "volume.beta.kubernetes.io/mount-options";
+        let nfs = json!({"nfs": {"server": "s", "path": "/p"}});
+        let host = json!({"hostPath": {"path": "/p", "type": ""}});
+        assert_eq!(create(KEY, nfs), Vec::<String>::new());
+        assert_eq!(create("other", host.clone()), Vec::<String>::new());
+        assert_eq!(
+            create(KEY, host),
+            [
+                "metadata.annotations.volume.beta.kubernetes.io/mount-options: Forbidden: may not specify mount options for this volume type"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_affinity_may_only_take_later_labels() {
+        let volume = |key: &str, value: &str| {
+            let term = json!({"matchExpressions": [{"key": key, "operator": "In", "values": [value]}]});
+            json!({"spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": [term]}}}})
+        };
+        let judge = |new: Value| {
+            let mut errors = Errors::default();
+            changes(&new, &volume("failure-domain.beta.kubernetes.io/zone", "z"), &mut errors);
+            errors.0.len()
+        };
+        assert_eq!(judge(volume("topology.kubernetes.io/zone", "z")), 0);
+        assert_eq!(judge(volume("topology.kubernetes.io/zone", "y")), 1);
+        assert_eq!(judge(volume("kubernetes.io/os", "z")), 1);
     }
 }

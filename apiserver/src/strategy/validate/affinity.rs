@@ -1,6 +1,6 @@
 //! Affinity to nodes and to other pods.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use mainstay_api::field::Error;
 use mainstay_api::names;
@@ -64,8 +64,9 @@ pub(crate) fn label_keys(term: &At<'_>, errors: &mut Errors) {
         }
     }
     selected_twice(term, &same, &selector, errors);
+    let others: HashSet<&str> = other.strings().collect();
     for (index, key) in same.strings().enumerate() {
-        if other.strings().any(|other| other == key) {
+        if others.contains(key) {
             let why = "exists in both matchLabelKeys and mismatchLabelKeys";
             errors.0.push(Error::invalid(&same.path.index(index), key, why));
         }
@@ -75,11 +76,12 @@ pub(crate) fn label_keys(term: &At<'_>, errors: &mut Errors) {
 /// A key is not selected by beside the requirement that is made of it, which is the last one.
 fn selected_twice(term: &At<'_>, keys: &At<'_>, selector: &At<'_>, errors: &mut Errors) {
     let mut seen: HashSet<&str> = selector.get("matchLabels").entries().map(|(key, _)| key).collect();
+    // Of a key that stands there twice the last counts.
+    let places: HashMap<&str, usize> = keys.strings().enumerate().map(|(index, key)| (key, index)).collect();
     for key in selector.get("matchExpressions").items().map(|at| at.get("key").str()) {
-        let index = keys.strings().enumerate().filter(|(_, own)| *own == key).map(|(index, _)| index).last();
-        if let Some(index) = index.filter(|_| seen.contains(key)) {
+        if let Some(index) = places.get(key).filter(|_| seen.contains(key)) {
             let why = "exists in both matchLabelKeys and labelSelector";
-            errors.0.push(Error::invalid(&term.path.index(index), key, why));
+            errors.0.push(Error::invalid(&term.path.index(*index), key, why));
         }
         seen.insert(key);
     }

@@ -163,8 +163,9 @@ fn ephemeral(spec: &At<'_>, volumes: &Volumes<'_>, errors: &mut Errors) {
             errors.0.push(Error::not_found(&target.path, target.str()));
         }
         for field in NOT_EPHEMERAL {
-            if let Some(field) = at.opt(field).filter(|field| !field.is_empty()) {
-                errors.forbidden(&field, WHY);
+            // A lifecycle is there even if there is nothing in it.
+            if let Some(found) = at.opt(field).filter(|found| *field == "lifecycle" || !found.is_empty()) {
+                errors.forbidden(&found, WHY);
             }
         }
         for mount in at.get("volumeMounts").items() {

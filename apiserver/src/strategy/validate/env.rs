@@ -3,7 +3,7 @@
 use mainstay_api::field::Error;
 use mainstay_api::names;
 
-use super::{At, Errors, volumes};
+use super::{At, Errors, paths};
 
 const ENV_FIELDS: &[&str] = &[
     "metadata.name",
@@ -68,7 +68,7 @@ fn file_ref(at: &At<'_>, errors: &mut Errors) {
     errors.name(&at.get("key"), names::is_env_var_name);
     errors.name(&at.get("volumeName"), names::is_dns1123_label);
     errors.needed(&at.get("path"));
-    volumes::no_backsteps(&at.get("path"), errors);
+    paths::no_backsteps(&at.get("path"), errors);
 }
 
 /// A reference to one of these fields of the pod, or to one label or annotation.
@@ -166,7 +166,7 @@ pub(crate) fn sources(list: &At<'_>, errors: &mut Errors) {
         errors.name_if_set(&source.get("prefix"), names::is_env_var_name);
         let present = source.present(&["configMapRef", "secretRef"]);
         for name in &present {
-            errors.name(&source.get(name).get("name"), names::is_dns1123_subdomain);
+            errors.name(&source.get(name).get("name"), source_name);
         }
         match present.len() {
             0 => errors.0.push(Error::invalid(&list.path, "", "must specify one of: `configMapRef` or `secretRef`")),
@@ -176,11 +176,16 @@ pub(crate) fn sources(list: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// A name of which Kubernetes only looks at how it begins: it may end in a dash.
+fn source_name(name: &str) -> Vec<String> {
+    names::is_dns1123_subdomain(&names::mask_trailing_dash(name))
+}
+
 /// A file of a downward API volume.
 pub(crate) fn downward_file(file: &At<'_>, volume: &At<'_>, errors: &mut Errors) {
     const FIELDS: &[&str] =
         &["metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"];
-    volumes::local_path(&At::new(file.get("path").value, volume.path.child("path")), errors);
+    paths::local_path(&At::new(file.get("path").value, volume.path.child("path")), errors);
     let (field, resource) = (file.opt("fieldRef"), file.opt("resourceFieldRef"));
     match (&field, &resource) {
         (Some(field), other) => {
@@ -196,6 +201,6 @@ pub(crate) fn downward_file(file: &At<'_>, volume: &At<'_>, errors: &mut Errors)
         (None, None) => errors.required(volume, "one of fieldRef and resourceFieldRef is required"),
     }
     if let Some(mode) = file.opt("mode") {
-        volumes::file_mode(&At::new(mode.value, volume.path.child("mode")), errors);
+        paths::file_mode(&At::new(mode.value, volume.path.child("mode")), errors);
     }
 }

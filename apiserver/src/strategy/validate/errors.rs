@@ -1,5 +1,3 @@
-use std::collections::HashSet;
-
 use mainstay_api::field::{Error, ErrorList, Shown};
 use mainstay_api::{names, types};
 use serde_json::Value;
@@ -40,6 +38,11 @@ impl Errors {
     /// None of the values that there are.
     pub fn unsupported(&mut self, at: &At<'_>, supported: &[&str]) {
         self.0.push(shown(Error::not_supported(&at.path, at.value.clone(), supported), at));
+    }
+
+    /// Whether there are so many that no further one may repeat a whole list or text, which can be as long as a request.
+    pub fn are_many(&self) -> bool {
+        self.0.len() >= 20
     }
 
     /// Further errors.
@@ -105,17 +108,6 @@ impl Errors {
     pub fn in_range(&mut self, at: &At<'_>, min: i64, max: i64) {
         for text in names::is_in_range(at.int(), min, max) {
             self.0.push(Error::invalid(&at.path, at.int(), text));
-        }
-    }
-
-    /// The elements of a list have different strings at `field` (the elements themselves if it is empty).
-    pub fn unique(&mut self, list: &At<'_>, field: &str) {
-        let mut seen = HashSet::new();
-        for item in list.items() {
-            let key = if field.is_empty() { item } else { item.get(field) };
-            if !key.str().is_empty() && !seen.insert(key.str().to_owned()) {
-                self.duplicate(&key);
-            }
         }
     }
 

@@ -93,7 +93,7 @@ pub(crate) fn spread(list: &At<'_>, errors: &mut Errors) {
     const WHEN: &[&str] = &["DoNotSchedule", "ScheduleAnyway"];
     let pair = |at: &At<'_>| format!("{{{}, {}}}", at.get("topologyKey").str(), at.get("whenUnsatisfiable").str());
     let pairs: Vec<String> = list.items().map(|at| pair(&at)).collect();
-    for (index, at) in list.items().enumerate() {
+    for (at, again) in list.items().zip(come_again(&pairs)) {
         let (skew, key, when) = (at.get("maxSkew"), at.get("topologyKey"), at.get("whenUnsatisfiable"));
         if skew.int() <= 0 {
             errors.0.push(Error::invalid(&skew.path, skew.int(), "must be greater than zero"));
@@ -102,14 +102,22 @@ pub(crate) fn spread(list: &At<'_>, errors: &mut Errors) {
             errors.required(&key, "can not be empty");
         }
         if !WHEN.contains(&when.str()) {
-            errors.unsupported(&when, WHEN);
+            errors.0.push(Error::not_supported(&when.path, when.str(), WHEN));
         }
         // The earlier of two is told.
-        if pairs[index + 1..].contains(&pairs[index]) {
+        if again {
             errors.0.push(Error::duplicate(&at.path.child("{topologyKey, whenUnsatisfiable}"), pair(&at)));
         }
         spread_details(&at, errors);
     }
+}
+
+/// Which of these come once more after them.
+fn come_again(texts: &[String]) -> Vec<bool> {
+    let mut later = HashSet::new();
+    let mut again: Vec<bool> = texts.iter().rev().map(|text| !later.insert(text)).collect();
+    again.reverse();
+    again
 }
 
 fn spread_details(at: &At<'_>, errors: &mut Errors) {
@@ -191,5 +199,23 @@ fn searches(list: &At<'_>, errors: &mut Errors) {
                 errors.0.push(Error::invalid(&at.path, search, text));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_two_constraints_that_are_the_same_the_earlier_is_told() {
+        let of = |key: &str| json!({"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "DoNotSchedule"});
+        let list = json!([of("a"), of("b"), of("a"), of("a")]);
+        let mut errors = Errors::default();
+        spread(&At::root(&list), &mut errors);
+        let fields: Vec<&str> = errors.0.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!(fields.len(), 2, "{fields:?}");
+        assert!(fields[0].starts_with("[0]") && fields[1].starts_with("[2]"), "{fields:?}");
     }
 }

@@ -11,6 +11,8 @@ pub(crate) mod env;
 pub(crate) mod gates;
 pub(crate) mod ip;
 pub(crate) mod network_volumes;
+mod owner;
+pub(crate) mod paths;
 pub(crate) mod pod_annotations;
 pub(crate) mod pod_claims;
 pub(crate) mod pod_os;
@@ -28,3 +30,4 @@ pub(crate) mod volumes;
 
 pub(crate) use at::At;
 pub(crate) use errors::{Errors, shown};
+pub(crate) use owner::Owner;

@@ -3,7 +3,10 @@
 use mainstay_api::field::Error;
 use mainstay_api::names;
 
-use super::{At, Errors, selectors, volumes};
+use super::{At, Errors, paths, selectors};
+
+/// What is said of a volume name and a portal that together are too long.
+pub(crate) const ISCSI_TOO_LONG: &str = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
 
 /// The rules of one source beside what it must have.
 pub(crate) fn source(name: &str, at: &At<'_>, errors: &mut Errors) {
@@ -40,7 +43,7 @@ pub(crate) fn persistent(name: &str, at: &At<'_>, volume: &str, errors: &mut Err
             let portal = at.get("targetPortal").str();
             if volume.len() + 1 + portal.len() > 64 {
                 let path = at.path.child("targetportal");
-                errors.0.push(Error::invalid(&path, portal, super::volume_sources::ISCSI_TOO_LONG));
+                errors.0.push(Error::invalid(&path, portal, ISCSI_TOO_LONG));
             }
         }
         "csi" => {
@@ -120,11 +123,19 @@ fn quobyte(at: &At<'_>, errors: &mut Errors) {
     } else if at.get("tenant").str().len() >= 65 {
         errors.required(&at.get("tenant"), "must be a UUID and may not exceed a length of 64 characters");
     } else {
-        for _ in registry.str().split(',').filter(|pair| !pair.contains(':')) {
+        for _ in registry.str().split(',').filter(|pair| !is_host_port(pair)) {
             errors.invalid(&registry, SHAPE);
         }
     }
     errors.needed(&at.get("volume"));
+}
+
+/// A host with a port behind the only colon; a host with colons of its own stands in brackets.
+fn is_host_port(pair: &str) -> bool {
+    let Some((host, port)) = pair.rsplit_once(':') else { return false };
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = inner.unwrap_or(host);
+    !port.contains(['[', ']']) && !host.contains(['[', ']']) && (inner.is_some() || !host.contains(':'))
 }
 
 fn flocker(at: &At<'_>, errors: &mut Errors) {
@@ -209,5 +220,5 @@ pub(crate) fn trust_bundle(at: &At<'_>, errors: &mut Errors) {
         }
         (None, None) => errors.required(at, "either name or signerName must be specified"),
     }
-    volumes::local_path(&at.get("path"), errors);
+    paths::local_path(&at.get("path"), errors);
 }

@@ -25,10 +25,9 @@ pub(crate) fn annotations(list: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
     {
         errors.0.push(Error::invalid(&list.path.key(DELETION_COST), cost.str(), "must be a 32bit integer"));
     }
-    for (key, at) in list.entries() {
-        if key == SECCOMP || key.starts_with(SECCOMP_CONTAINER) {
-            seccomp(&At::new(at.value, list.path.child(key)), errors);
-        }
+    let of_pod = list.opt(SECCOMP).map(|at| (SECCOMP, at));
+    for (key, at) in of_pod.into_iter().chain(list.entries().filter(|(key, _)| key.starts_with(SECCOMP_CONTAINER))) {
+        seccomp(&At::new(at.value, list.path.child(key)), errors);
     }
     for (key, at) in list.entries() {
         if let Some(container) = key.strip_prefix(APP_ARMOR) {
@@ -45,7 +44,7 @@ fn is_cost(text: &str) -> bool {
 fn seccomp(at: &At<'_>, errors: &mut Errors) {
     if let Some(path) = at.str().strip_prefix("localhost/") {
         let shown = serde_json::Value::from(path);
-        super::volumes::descending_path(&At::new(&shown, at.path.clone()), errors);
+        super::paths::descending_path(&At::new(&shown, at.path.clone()), errors);
     } else if !matches!(at.str(), "runtime/default" | "docker/default" | "unconfined") {
         errors.invalid(at, "must be a valid seccomp profile");
     }

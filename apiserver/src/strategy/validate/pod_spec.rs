@@ -1,20 +1,14 @@
 //! The spec of a pod, of its own or in a template.
 
+use std::collections::HashMap;
+
 use mainstay_api::field::Error;
 use mainstay_api::names;
 
 use super::{
-    At, Errors, affinity, containers, gates, pod_claims, pod_os, pod_resources, resources, security, selectors, volumes,
+    At, Errors, Owner, affinity, containers, gates, pod_claims, pod_os, pod_resources, resources, security, selectors,
+    volumes,
 };
-
-/// Whose spec it is: a template leaves more open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Owner<'a> {
-    /// A pod of this name.
-    Pod(&'a str),
-    /// A template of pods.
-    Template,
-}
 
 /// The whole of a pod's spec.
 pub(crate) fn pod_spec(spec: &At<'_>, owner: Owner<'_>, errors: &mut Errors) {
@@ -107,16 +101,17 @@ fn hostname_override(spec: &At<'_>, errors: &mut Errors) {
 
 /// Variables are read from files of volumes that start empty.
 fn file_key_volumes(spec: &At<'_>, errors: &mut Errors) {
+    let mut start_empty = HashMap::new();
+    for volume in spec.get("volumes").items() {
+        start_empty.entry(volume.get("name").str()).or_insert_with(|| volume.opt("emptyDir").is_some());
+    }
     for variable in containers::every(spec).flat_map(|container| container.get("env").items()) {
         let Some(reference) = variable.get("valueFrom").opt("fileKeyRef") else { continue };
         let name = reference.get("volumeName");
-        let volume = spec.get("volumes").items().find(|volume| volume.get("name").str() == name.str());
-        match volume {
+        match start_empty.get(name.str()) {
             None => errors.0.push(Error::not_found(&name.path, name.str())),
-            Some(volume) if volume.opt("emptyDir").is_none() => {
-                errors.each(&name, vec!["referenced volume must be of type emptyDir".to_owned()]);
-            }
-            Some(_) => {}
+            Some(false) => errors.each(&name, vec!["referenced volume must be of type emptyDir".to_owned()]),
+            Some(true) => {}
         }
     }
 }

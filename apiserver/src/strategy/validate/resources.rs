@@ -73,10 +73,3 @@ fn whole_pages(name: &str, at: &At<'_>, errors: &mut Errors) {
         errors.0.push(Error::invalid(&at.path, amount.to_string(), detail));
     }
 }
-
-/// A list of amounts alone, as in `overhead`.
-pub(crate) fn amounts(list: &At<'_>, errors: &mut Errors) {
-    for (name, at) in list.entries() {
-        container_amount(name, &at, errors);
-    }
-}

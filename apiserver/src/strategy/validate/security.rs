@@ -1,10 +1,11 @@
 //! Security contexts.
 
 use mainstay_api::field::Error;
-use mainstay_api::names;
-use serde_json::{Value, json};
+use mainstay_api::{names, types};
+use serde_json::json;
 
-use super::{At, Errors, volumes};
+use super::{At, Errors, paths};
+use crate::strategy::internal;
 
 /// The pod's security context.
 pub(crate) fn pod(spec: &At<'_>, errors: &mut Errors) {
@@ -167,58 +168,16 @@ pub(crate) fn container(context: &At<'_>, host_users: bool, errors: &mut Errors)
     app_armor(&context.get("appArmorProfile"), errors);
 }
 
+/// Who may not gain privileges has none either.
 fn escalation(context: &At<'_>, errors: &mut Errors) {
-    let shown = Value::from(false);
-    let at = At::new(&shown, context.path.clone());
-    if context.get("privileged").bool() {
-        invalid_context(
-            &at,
-            context,
-            "cannot set `allowPrivilegeEscalation` to false and `privileged` to true",
-            errors,
-        );
-    }
     let added = context.get("capabilities").get("add");
-    if added.strings().any(|capability| capability == "CAP_SYS_ADMIN") {
-        invalid_context(
-            &at,
-            context,
-            "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN",
-            errors,
-        );
+    let all = added.strings().any(|capability| capability == "CAP_SYS_ADMIN");
+    let flaws = [(context.get("privileged").bool(), "`privileged` to true"), (all, "`capabilities.Add` CAP_SYS_ADMIN")];
+    for (_, what) in flaws.into_iter().filter(|(is, _)| *is) {
+        let shown = types::by_name("io.k8s.api.core.v1.SecurityContext").map(|of| internal::line(of, context.value));
+        let why = format!("cannot set `allowPrivilegeEscalation` to false and {what}");
+        errors.0.push(Error::invalid_text(&context.path, shown.unwrap_or_default(), why));
     }
-}
-
-fn invalid_context(_at: &At<'_>, context: &At<'_>, detail: &str, errors: &mut Errors) {
-    errors.0.push(Error::invalid_text(&context.path, context_text(context), detail));
-}
-
-/// A security context as Kubernetes prints its internal form.
-fn context_text(context: &At<'_>) -> String {
-    const FIELDS: &[(&str, &str)] = &[
-        ("capabilities", "Capabilities"),
-        ("privileged", "Privileged"),
-        ("seLinuxOptions", "SELinuxOptions"),
-        ("windowsOptions", "WindowsOptions"),
-        ("runAsUser", "RunAsUser"),
-        ("runAsGroup", "RunAsGroup"),
-        ("runAsNonRoot", "RunAsNonRoot"),
-        ("readOnlyRootFilesystem", "ReadOnlyRootFilesystem"),
-        ("allowPrivilegeEscalation", "AllowPrivilegeEscalation"),
-        ("procMount", "ProcMount"),
-        ("seccompProfile", "SeccompProfile"),
-        ("appArmorProfile", "AppArmorProfile"),
-    ];
-    let fields: Vec<String> =
-        FIELDS.iter().map(|(name, shown)| format!("\"{shown}\":{}", context_field(name, &context.get(name)))).collect();
-    format!("{{{}}}", fields.join(","))
-}
-
-fn context_field(name: &str, at: &At<'_>) -> String {
-    if name == "capabilities" && !at.is_null() {
-        return format!("{{\"Add\":{},\"Drop\":{}}}", at.get("add").value, at.get("drop").value);
-    }
-    at.value.to_string()
 }
 
 fn seccomp(profile: &At<'_>, errors: &mut Errors) {
@@ -235,7 +194,7 @@ fn seccomp(profile: &At<'_>, errors: &mut Errors) {
         if local.is_null() {
             errors.required(&local, "must be set when seccomp type is Localhost");
         } else {
-            volumes::descending_path(&local, errors);
+            paths::descending_path(&local, errors);
         }
     } else if !local.is_null() {
         let shown = format!("{{\"Type\":{},\"LocalhostProfile\":{}}}", json!(kind.str()), local.value);

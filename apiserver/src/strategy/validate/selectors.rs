@@ -86,7 +86,7 @@ fn node_requirement(at: &At<'_>, errors: &mut Errors) {
             errors.required(&values, "must be specified single value when `operator` is 'Lt' or 'Gt'");
         }
         "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt" => {}
-        _ => errors.invalid(&operator, INVALID_OPERATOR),
+        _ => errors.each(&operator, vec![INVALID_OPERATOR.to_owned()]),
     }
     let key = at.get("key");
     errors.extend(meta::validate_label_name(key.str(), &key.path));
@@ -100,12 +100,12 @@ fn field_requirement(at: &At<'_>, errors: &mut Errors) {
                 .required(&values, "must be only one value when `operator` is 'In' or 'NotIn' for node field selector");
         }
         "In" | "NotIn" => {}
-        _ => errors.invalid(&operator, INVALID_OPERATOR),
+        _ => errors.each(&operator, vec![INVALID_OPERATOR.to_owned()]),
     }
     if key.str() == "metadata.name" {
         values.items().for_each(|value| errors.each(&value, names::is_dns1123_subdomain(value.str())));
     } else {
-        errors.invalid(&key, "not a valid field selector key");
+        errors.each(&key, vec!["not a valid field selector key".to_owned()]);
     }
 }
 
@@ -117,18 +117,61 @@ pub(crate) fn int_or_percent(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// The number of a percentage: digits and the sign of per cent, nothing else.
+fn percentage(text: &str) -> Option<i64> {
+    let digits = text.strip_suffix('%').filter(|_| names::is_percent(text).is_empty())?;
+    Some(digits.parse().unwrap_or(i64::MAX))
+}
+
 /// A percentage is at most the whole.
 pub(crate) fn at_most_all(at: &At<'_>, errors: &mut Errors) {
-    let percent = at.str().strip_suffix('%').and_then(|digits| digits.parse::<i64>().ok());
-    if percent.is_some_and(|percent| percent > 100) {
+    if percentage(at.str()).is_some_and(|percent| percent > 100) {
         errors.0.push(Error::invalid(&at.path, at.value.clone(), "must not be greater than 100%"));
     }
 }
 
-/// The number of an int-or-percent of which the percentage counts as such.
+/// The number of an int-or-percent of which the percentage counts as such; text that is neither counts as nothing.
 pub(crate) fn number_of(at: &At<'_>) -> i64 {
     match at.value {
-        Value::String(text) => text.trim_end_matches('%').parse().unwrap_or_default(),
+        Value::String(text) => percentage(text).or_else(|| text.parse().ok()).unwrap_or_default(),
         _ => at.int(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_digits_make_a_percentage() {
+        let number = |value: Value| number_of(&At::root(&value));
+        assert_eq!([number(json!("25%")), number(json!("7")), number(json!(3)), number(json!(null))], [25, 7, 3, 0]);
+        assert_eq!([number(json!("-5%")), number(json!("1.5%")), number(json!("5%%")), number(json!("x"))], [0; 4]);
+        let judge = |value: Value| {
+            let mut errors = Errors::default();
+            at_most_all(&At::root(&value), &mut errors);
+            errors.0.len()
+        };
+        assert_eq!(
+            [judge(json!("101%")), judge(json!("100%")), judge(json!("+200%")), judge(json!(200))],
+            [1, 0, 0, 0]
+        );
+    }
+
+    #[test]
+    fn a_missing_operator_is_shown_as_an_empty_text() {
+        let term = json!({"matchExpressions": [{"key": "a"}], "matchFields": [{"operator": "In", "values": ["n"]}]});
+        let mut errors = Errors::default();
+        node_selector_term(&At::root(&term), &mut errors);
+        let texts: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                r#"matchExpressions[0].operator: Invalid value: "": not a valid selector operator"#,
+                r#"matchFields[0].key: Invalid value: "": not a valid field selector key"#,
+            ]
+        );
     }
 }

@@ -2,8 +2,7 @@
 
 use mainstay_api::meta;
 
-use super::pod_spec::Owner;
-use super::{At, Errors, pod_annotations, pod_spec};
+use super::{At, Errors, Owner, pod_annotations, pod_spec};
 
 /// Labels, annotations and spec of a template.
 pub(crate) fn template(template: &At<'_>, errors: &mut Errors) {

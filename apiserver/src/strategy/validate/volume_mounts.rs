@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use mainstay_api::field::Error;
 
-use super::{At, Errors, volumes};
+use super::{At, Errors, paths};
 
 /// The pod's volumes by name.
 pub(crate) type Volumes<'a> = HashMap<&'a str, At<'a>>;
@@ -14,6 +14,7 @@ pub(crate) fn mounts(container: &At<'_>, volumes: &Volumes<'_>, errors: &mut Err
     let list = container.get("volumeMounts");
     let devices: HashMap<&str, &str> =
         container.get("volumeDevices").items().map(|at| (at.get("name").str(), at.get("devicePath").str())).collect();
+    let device_paths: HashSet<&str> = devices.values().copied().collect();
     let mut paths = HashSet::new();
     for mount in list.items() {
         let (name, path) = (mount.get("name"), mount.get("mountPath"));
@@ -28,7 +29,7 @@ pub(crate) fn mounts(container: &At<'_>, volumes: &Volumes<'_>, errors: &mut Err
         if devices.contains_key(name.str()) {
             errors.invalid(&name, "must not already exist in volumeDevices");
         }
-        if devices.values().any(|device| *device == path.str()) {
+        if device_paths.contains(path.str()) {
             errors.invalid(&path, "must not already exist as a path in volumeDevices");
         }
         sub_path(&mount, &list, errors);
@@ -41,13 +42,13 @@ pub(crate) fn mounts(container: &At<'_>, volumes: &Volumes<'_>, errors: &mut Err
 fn sub_path(mount: &At<'_>, list: &At<'_>, errors: &mut Errors) {
     let (path, expr) = (mount.get("subPath"), mount.get("subPathExpr"));
     if !path.str().is_empty() {
-        volumes::descending_path(&At::new(path.value, list.path.child("subPath")), errors);
+        paths::descending_path(&At::new(path.value, list.path.child("subPath")), errors);
     }
     if !expr.str().is_empty() {
         if !path.str().is_empty() {
             errors.invalid(&expr, "subPathExpr and subPath are mutually exclusive");
         }
-        volumes::descending_path(&At::new(expr.value, list.path.child("subPathExpr")), errors);
+        paths::descending_path(&At::new(expr.value, list.path.child("subPathExpr")), errors);
     }
 }
 
@@ -85,6 +86,7 @@ fn recursive(mount: &At<'_>, list: &At<'_>, errors: &mut Errors) {
 pub(crate) fn devices(container: &At<'_>, volumes: &Volumes<'_>, errors: &mut Errors) {
     let mounted: HashMap<&str, &str> =
         container.get("volumeMounts").items().map(|at| (at.get("name").str(), at.get("mountPath").str())).collect();
+    let mount_paths: HashSet<&str> = mounted.values().copied().collect();
     let (mut paths, mut names) = (HashSet::new(), HashSet::new());
     for device in container.get("volumeDevices").items() {
         let (name, path) = (device.get("name"), device.get("devicePath"));
@@ -114,7 +116,7 @@ pub(crate) fn devices(container: &At<'_>, volumes: &Volumes<'_>, errors: &mut Er
         if mounted.contains_key(name.str()) {
             errors.invalid(&name, "must not already exist in volumeMounts");
         }
-        if mounted.values().any(|mount| *mount == path.str()) {
+        if mount_paths.contains(path.str()) {
             errors.invalid(&path, "must not already exist as a path in volumeMounts");
         }
     }

@@ -5,10 +5,7 @@ use std::collections::HashSet;
 use mainstay_api::field::{Error, Path};
 use mainstay_api::{meta, names};
 
-use super::{At, Errors, env, network_volumes, selectors, volumes};
-
-/// What is said of a volume name and a portal that together are too long.
-pub(crate) const ISCSI_TOO_LONG: &str = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
+use super::{At, Errors, env, network_volumes, paths, selectors};
 
 /// The sources that a pod's volume can have, in the order in which they are looked at.
 pub(crate) const SOURCES: &[&str] = &[
@@ -29,9 +26,9 @@ pub(crate) const SOURCES: &[&str] = &[
     "quobyte",
     "downwardAPI",
     "fc",
+    "flexVolume",
     "configMap",
     "azureFile",
-    "flexVolume",
     "vsphereVolume",
     "photonPersistentDisk",
     "portworxVolume",
@@ -91,8 +88,9 @@ pub(crate) fn source(name: &str, at: &At<'_>, errors: &mut Errors) {
         "projected" => projected(at, errors),
         "csi" => csi(at, errors),
         "ephemeral" => ephemeral(at, errors),
-        "image" => errors.one_of_if_set(&at.get("pullPolicy"), &["Always", "IfNotPresent", "Never"]),
-        "gitRepo" => volumes::descending_path(&at.get("directory"), errors),
+        // Who owns the volume decides.
+        "image" => {}
+        "gitRepo" => paths::descending_path(&at.get("directory"), errors),
         _ => network_volumes::source(name, &renamed, errors),
     }
 }
@@ -113,7 +111,7 @@ pub(crate) fn host_path(at: &At<'_>, errors: &mut Errors) {
         errors.required(&path, "");
         return;
     }
-    volumes::no_backsteps(&path, errors);
+    paths::no_backsteps(&path, errors);
     errors.one_of_if_set(&at.get("type"), TYPES);
 }
 
@@ -129,27 +127,27 @@ pub(crate) fn nfs(at: &At<'_>, errors: &mut Errors) {
 
 fn keyed(at: &At<'_>, name: &str, errors: &mut Errors) {
     errors.needed(&at.get(name));
-    volumes::file_mode(&at.get("defaultMode"), errors);
+    paths::file_mode(&at.get("defaultMode"), errors);
     items(at, errors);
 }
 
 fn items(at: &At<'_>, errors: &mut Errors) {
     for item in at.get("items").items() {
         errors.needed(&item.get("key"));
-        volumes::local_path(&item.get("path"), errors);
-        volumes::file_mode(&item.get("mode"), errors);
+        paths::local_path(&item.get("path"), errors);
+        paths::file_mode(&item.get("mode"), errors);
     }
 }
 
 fn downward(at: &At<'_>, errors: &mut Errors) {
-    volumes::file_mode(&at.get("defaultMode"), errors);
+    paths::file_mode(&at.get("defaultMode"), errors);
     at.get("items").items().for_each(|file| env::downward_file(&file, at, errors));
 }
 
 fn projected(at: &At<'_>, errors: &mut Errors) {
     const KINDS: &[&str] =
         &["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate"];
-    volumes::file_mode(&at.get("defaultMode"), errors);
+    paths::file_mode(&at.get("defaultMode"), errors);
     let mut paths = HashSet::new();
     for source in at.get("sources").items() {
         let present = source.present(KINDS);
@@ -194,7 +192,7 @@ fn projected_source<'a>(kind: &str, part: &At<'a>, volume: &At<'_>, paths: &mut 
                 taken(path, errors);
             }
         }
-        _ => volumes::local_path(&part.get("path"), errors),
+        _ => paths::local_path(&part.get("path"), errors),
     }
 }
 
@@ -206,7 +204,7 @@ fn token(part: &At<'_>, volume: &At<'_>, errors: &mut Errors) {
         errors.invalid(&seconds, "may not specify a duration larger than 2^32 seconds");
     }
     // The path is called after the volume, not after the source.
-    volumes::local_path(&At::new(part.get("path").value, volume.path.child("path")), errors);
+    paths::local_path(&At::new(part.get("path").value, volume.path.child("path")), errors);
 }
 
 fn csi(at: &At<'_>, errors: &mut Errors) {

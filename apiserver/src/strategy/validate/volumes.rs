@@ -2,13 +2,11 @@
 
 use std::collections::HashSet;
 
-use mainstay_api::field::Error;
 use mainstay_api::names;
 
-use super::pod_spec::Owner;
 use super::volume_mounts::Volumes;
 use super::volume_sources::{self, SOURCES};
-use super::{At, Errors};
+use super::{At, Errors, Owner, network_volumes};
 
 /// The list `volumes`; returns those that are in order, for only they can be mounted.
 pub(crate) fn volumes<'a>(list: &At<'a>, owner: Owner<'_>, errors: &mut Errors) -> Volumes<'a> {
@@ -70,7 +68,7 @@ fn with_volume(source: &str, at: &At<'_>, volume: &At<'_>, owner: Owner<'_>, err
         ("iscsi", _)
             if at.opt("initiatorName").is_some() && name.str().len() + 1 + at.get("targetPortal").str().len() > 64 =>
         {
-            errors.invalid(&name, volume_sources::ISCSI_TOO_LONG);
+            errors.invalid(&name, network_volumes::ISCSI_TOO_LONG);
         }
         ("ephemeral", Owner::Pod(pod)) if !pod.is_empty() && !name.str().is_empty() => {
             let claim = format!("{pod}-{}", name.str());
@@ -78,46 +76,13 @@ fn with_volume(source: &str, at: &At<'_>, volume: &At<'_>, owner: Owner<'_>, err
                 errors.invalid(&name, format!("PVC name \"{claim}\": {text}"));
             }
         }
-        // A template may leave the image to whoever makes pods of it.
-        ("image", Owner::Pod(_)) => errors.needed(&at.get("reference")),
+        ("image", _) => {
+            // A template may leave the image to whoever makes pods of it.
+            if owner != Owner::Template {
+                errors.needed(&at.get("reference"));
+            }
+            errors.one_of_if_set(&at.get("pullPolicy"), &["Always", "IfNotPresent", "Never"]);
+        }
         _ => {}
-    }
-}
-
-/// A path inside a volume: relative, not upwards, not starting like a data directory.
-pub(crate) fn local_path(at: &At<'_>, errors: &mut Errors) {
-    if at.str().is_empty() {
-        errors.required(at, "");
-        return;
-    }
-    descending_path(at, errors);
-    if at.str().starts_with("..") && !at.str().starts_with("../") {
-        errors.invalid(at, "must not start with '..'");
-    }
-}
-
-/// A relative path without a step upwards.
-pub(crate) fn descending_path(at: &At<'_>, errors: &mut Errors) {
-    if at.str().starts_with('/') {
-        errors.invalid(at, "must be a relative path");
-    }
-    no_backsteps(at, errors);
-}
-
-/// No `..` in a path.
-pub(crate) fn no_backsteps(at: &At<'_>, errors: &mut Errors) {
-    if at.str().split('/').any(|part| part == "..") {
-        errors.invalid(at, "must not contain '..'");
-    }
-}
-
-/// Permission bits.
-pub(crate) fn file_mode(at: &At<'_>, errors: &mut Errors) {
-    if !at.is_null() && !(0..=0o777).contains(&at.int()) {
-        errors.0.push(Error::invalid(
-            &at.path,
-            at.int(),
-            "must be a number between 0 and 0777 (octal), both inclusive",
-        ));
     }
 }

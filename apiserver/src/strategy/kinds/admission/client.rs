@@ -31,21 +31,39 @@ struct Url<'a> {
 ///
 /// # Errors
 /// Go's words.
-fn parse(text: &str) -> Result<Url<'_>, &'static str> {
+fn parse(text: &str) -> Result<Url<'_>, String> {
     let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
     let (scheme, rest) = split_scheme(rest)?;
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let Some(located) = rest.strip_prefix("//") else {
         let segment = rest.split('/').next().unwrap_or_default();
         return if scheme.is_empty() && segment.contains(':') {
-            Err("first path segment in URL cannot contain colon")
+            Err("first path segment in URL cannot contain colon".to_owned())
         } else {
             Ok(Url { scheme, query, fragment, ..Url::default() })
         };
     };
     let authority = located.split('/').next().unwrap_or_default();
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    check_host(host)?;
     Ok(Url { scheme, user, host, query, fragment })
+}
+
+/// A host with a port that is a number; of what no name of a host has the first is told.
+fn check_host(host: &str) -> Result<(), String> {
+    let port = match host.strip_prefix('[') {
+        Some(inner) => inner.rsplit_once(']').ok_or("missing ']' in host")?.1,
+        None => host.rfind(':').map_or("", |at| &host[at..]),
+    };
+    let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
+    if !port.strip_prefix(':').map_or(port.is_empty(), is_number) {
+        return Err(format!("invalid port {} after host", go_quote(port)));
+    }
+    let fits = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "-_.~!$&'()*+,;=:[]<>\"%".contains(c);
+    match host.chars().find(|c| !fits(*c)) {
+        Some(odd) => Err(format!("invalid character {} in host name", go_quote(&odd.to_string()))),
+        None => Ok(()),
+    }
 }
 
 fn split_scheme(text: &str) -> Result<(&str, &str), &'static str> {
@@ -101,6 +119,9 @@ fn service(at: &At<'_>, errors: &mut Errors) {
     let inner = path.str().get(1..).unwrap_or_default();
     let inner = inner.strip_suffix('/').unwrap_or(inner);
     for (index, step) in inner.split('/').enumerate() {
+        if errors.are_many() {
+            return;
+        }
         if step.is_empty() {
             errors.invalid(&path, format!("segment[{index}] may not be empty"));
             continue;
@@ -118,6 +139,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_path_is_not_told_of_for_each_of_its_slashes() {
+        let service = json!({"name": "s", "namespace": "n", "path": "/".repeat(1000)});
+        let mut errors = Errors::default();
+        super::service(&At::root(&service), &mut errors);
+        assert_eq!(errors.0.len(), 20);
+        assert_eq!(errors.0[1].detail, "segment[1] may not be empty");
+    }
+
+    #[test]
     fn addresses_are_taken_apart_as_go_does() {
         let judge = |text: &str| {
             let mut errors = Errors::default();
@@ -128,6 +158,16 @@ mod tests {
         assert_eq!(judge("x.example.com/hook").len(), 2);
         assert_eq!(judge("https://u@x/p?q#f").len(), 3);
         assert_eq!(judge("localhost:443/x").len(), 2);
+        assert_eq!(
+            judge("https://h:x/p"),
+            [
+                "url must be a valid URL: parse \"https://h:x/p\": invalid port \":x\" after host; desired format: https://host[/path]"
+            ]
+        );
+        assert!(judge("https://a b/p")[0].contains("invalid character \" \" in host name"));
+        assert!(judge("https://[::1]:8443/p").is_empty());
+        assert!(judge("https://[::1]x/p")[0].contains("invalid port \"x\" after host"));
+        assert!(judge("https://[::1/p")[0].contains("missing ']' in host"));
         assert_eq!(
             judge("127.0.0.1:443/x"),
             [

@@ -60,20 +60,17 @@ fn parse(text: &str) -> Result<(), String> {
 }
 
 fn range(part: &str, min: u32, max: u32, names: &[&str]) -> Result<(), String> {
-    let (span, step) = match part.split_once('/') {
-        Some((_, rest)) if rest.contains('/') => return Err(format!("too many slashes: {part}")),
-        Some((span, step)) => (span, Some(number(step)?)),
-        None => (part, None),
+    let (span, step) = part.split_once('/').map_or((part, None), |(span, step)| (span, Some(step)));
+    let (start, mut end) = limits(part, span, min, max, names)?;
+    let step = match step {
+        Some(rest) if rest.contains('/') => return Err(format!("too many slashes: {part}")),
+        Some(step) => number(step)?,
+        None => 1,
     };
-    let (start, end) = match span.split_once('-') {
-        Some((_, rest)) if rest.contains('-') => return Err(format!("too many hyphens: {part}")),
-        Some((start, end)) => (value(start, min, names)?, value(end, min, names)?),
-        None if matches!(span, "*" | "?") => (min, max),
-        None => {
-            let start = value(span, min, names)?;
-            (start, if step.is_some() { max } else { start })
-        }
-    };
+    // One value with a step begins a range.
+    if span != part && !span.contains('-') {
+        end = max;
+    }
     if start < min {
         return Err(format!("beginning of range ({start}) below minimum ({min}): {part}"));
     }
@@ -83,10 +80,24 @@ fn range(part: &str, min: u32, max: u32, names: &[&str]) -> Result<(), String> {
     if start > end {
         return Err(format!("beginning of range ({start}) beyond end of range ({end}): {part}"));
     }
-    if step == Some(0) {
+    if step == 0 {
         return Err(format!("step of range should be a positive number: {part}"));
     }
     Ok(())
+}
+
+/// The first and the last value of what stands before a step; of a star nothing else counts.
+fn limits(part: &str, span: &str, min: u32, max: u32, names: &[&str]) -> Result<(u32, u32), String> {
+    let (start, end) = span.split_once('-').map_or((span, None), |(start, end)| (start, Some(end)));
+    if matches!(start, "*" | "?") {
+        return Ok((min, max));
+    }
+    let first = value(start, min, names)?;
+    match end {
+        None => Ok((first, first)),
+        Some(rest) if rest.contains('-') => Err(format!("too many hyphens: {part}")),
+        Some(end) => Ok((first, value(end, min, names)?)),
+    }
 }
 
 fn value(text: &str, min: u32, names: &[&str]) -> Result<u32, String> {
@@ -141,6 +152,12 @@ mod tests {
             ("* * 0 * *", Err("beginning of range (0) below minimum (1): 0")),
             ("x * * * *", Err("failed to parse int from x: strconv.Atoi: parsing \"x\": invalid syntax")),
             ("@never", Err("unrecognized descriptor: @never")),
+            ("x/y * * * *", Err("failed to parse int from x: strconv.Atoi: parsing \"x\": invalid syntax")),
+            ("-5 * * * *", Err("failed to parse int from : strconv.Atoi: parsing \"\": invalid syntax")),
+            ("1-2-3/4/5 * * * *", Err("too many hyphens: 1-2-3/4/5")),
+            ("1-2/4/5 * * * *", Err("too many slashes: 1-2/4/5")),
+            ("*/0 * * * *", Err("step of range should be a positive number: */0")),
+            ("70/5 * * * *", Err("beginning of range (70) beyond end of range (59): 70/5")),
         ];
         for (text, expected) in cases {
             assert_eq!(parse(text), expected.map_err(str::to_owned), "{text}");

@@ -194,7 +194,7 @@ fn instant(at: &At<'_>) -> Option<jiff::Timestamp> {
     at.str().parse().ok()
 }
 
-fn has(status: &At<'_>, kind: &str) -> bool {
+pub(super) fn has(status: &At<'_>, kind: &str) -> bool {
     status.get("conditions").items().any(|at| at.get("type").str() == kind && at.get("status").str() == "True")
 }
 

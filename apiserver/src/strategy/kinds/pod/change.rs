@@ -1,5 +1,7 @@
 //! What of a pod's spec may change.
 
+use std::collections::{HashMap, HashSet};
+
 use mainstay_api::field::Error;
 use serde_json::Value;
 
@@ -62,10 +64,10 @@ fn deadline(now: &At<'_>, was: &At<'_>, errors: &mut Errors) -> bool {
 }
 
 fn scheduling_gates(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
-    let before: Vec<&str> = was.get("schedulingGates").items().map(|gate| gate.get("name").str()).collect();
+    let before: HashSet<&str> = was.get("schedulingGates").items().map(|gate| gate.get("name").str()).collect();
     for gate in now.get("schedulingGates").items() {
         let name = gate.get("name");
-        if !before.contains(&name.str()) {
+        if !before.contains(name.str()) {
             errors
                 .forbidden(&name, format!("only deletion is allowed, but found new scheduling gate '{}'", name.str()));
         }
@@ -74,18 +76,17 @@ fn scheduling_gates(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
 
 fn tolerations(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
     let (new, old) = (now.get("tolerations"), was.get("tolerations"));
-    for toleration in old.items() {
-        let kept = new.items().any(|at| same_toleration(at.value, toleration.value));
-        if !kept {
-            errors.forbidden(&new, "existing toleration can not be modified except its tolerationSeconds");
-            return;
-        }
+    let kept: HashSet<[&str; 4]> = new.items().map(|at| tolerated(&at)).collect();
+    if old.items().any(|at| !kept.contains(&tolerated(&at))) {
+        errors.forbidden(&new, "existing toleration can not be modified except its tolerationSeconds");
+        return;
     }
     gates::tolerations(&new, errors);
 }
 
-fn same_toleration(a: &Value, b: &Value) -> bool {
-    ["key", "operator", "value", "effect"].iter().all(|field| a.get(field) == b.get(field))
+/// What a toleration is, but for how long it is.
+fn tolerated<'a>(at: &At<'a>) -> [&'a str; 4] {
+    ["key", "operator", "value", "effect"].map(|field| at.get(field).str())
 }
 
 /// A gated pod may be narrowed to fewer nodes, not widened.
@@ -205,9 +206,10 @@ pub(crate) fn ephemeral(new: &Value, old: &Value, errors: &mut Errors) {
     let (now, was) = (At::spec(new), At::spec(old));
     super::spec_and_annotations(new, errors);
     let list = now.get("ephemeralContainers");
+    let named: HashMap<&str, At<'_>> = list.items().map(|at| (at.get("name").str(), at)).collect();
     for before in was.get("ephemeralContainers").items() {
         let name = before.get("name").str();
-        match list.items().find(|at| at.get("name").str() == name) {
+        match named.get(name) {
             None => errors.forbidden(&list, format!("existing ephemeral containers \"{name}\" may not be removed\n")),
             Some(at) if at.value != before.value => {
                 let difference = container_difference(at.value, before.value);

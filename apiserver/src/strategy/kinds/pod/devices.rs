@@ -11,11 +11,11 @@ const HEALTH: [&str; 3] = ["Healthy", "Unhealthy", "Unknown"];
 
 /// The claims that were made from templates for the pod.
 pub(super) fn claims(status: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
-    let known: Vec<&str> = spec.get("resourceClaims").items().map(|claim| claim.get("name").str()).collect();
+    let known: HashSet<&str> = spec.get("resourceClaims").items().map(|claim| claim.get("name").str()).collect();
     let mut seen = HashSet::new();
     for claim in status.get("resourceClaimStatuses").items() {
         let name = claim.get("name");
-        if !known.contains(&name.str()) {
+        if !known.contains(name.str()) {
             errors.invalid(&name, "must match the name of an entry in `spec.resourceClaims`");
         }
         if !seen.insert(name.str()) {
@@ -112,6 +112,13 @@ fn devices(list: &At<'_>, errors: &mut Errors) {
         let (health, id) = (device.get("health"), device.get("resourceID"));
         if !HEALTH.contains(&health.str()) {
             errors.0.push(Error::not_supported(&health.path, health.str(), &HEALTH));
+        }
+        if let Some(message) = device.opt("message") {
+            if message.str().is_empty() {
+                errors.required(&message, "must be non-empty if specified");
+            } else if message.str().len() > 1024 {
+                errors.0.push(Error::too_long(&message.path, 1024));
+            }
         }
         if !seen.insert(id.str()) {
             errors.duplicate(&id);

@@ -126,13 +126,15 @@ fn removed(now: &At<'_>, was: &At<'_>, what: &str, errors: &mut Errors) {
 /// Of what a container has nothing changes but CPU and memory.
 fn only_compute(now: &At<'_>, was: &At<'_>, errors: &mut Errors) {
     let rest = |at: &At<'_>| (others(&at.get("resources")), at.get("resizePolicy").value.clone());
+    // Kubernetes compares without the new claims, so that a container that has some differs always.
+    let differ = |now: &At<'_>, was: &At<'_>| rest(now) != rest(was) || !was.get("resources").get("claims").is_empty();
     for (container, before) in now.get("containers").items().zip(was.get("containers").items()) {
-        if rest(&container) != rest(&before) {
+        if differ(&container, &before) {
             errors.forbidden(now, "only cpu and memory resources are mutable");
         }
     }
     for (container, before) in now.get("initContainers").items().zip(was.get("initContainers").items()) {
-        if rest(&container) != rest(&before) {
+        if differ(&container, &before) {
             errors.forbidden(&container, "only cpu and memory resources for init or sidecar containers are mutable");
         }
         if container.value == before.value || container.get("restartPolicy").str() == "Always" {

@@ -1,5 +1,7 @@
 //! What may be written as a pod's status.
 
+use std::collections::HashSet;
+
 use mainstay_api::field::Error;
 use mainstay_api::types;
 use serde_json::Value;
@@ -58,7 +60,26 @@ pub(crate) fn validate(new: &Value, old: &Value, errors: &mut Errors) {
         errors.invalid(&first, "must be equal to `hostIP`");
     }
     addresses(&hosts, &before.get("hostIPs"), "io.k8s.api.core.v1.HostIP", errors);
+    for field in ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"] {
+        users(&status.get(field), &spec, errors);
+    }
     devices::health(&status, &spec, errors);
+}
+
+/// Who the processes of containers run as, of which only Linux tells.
+fn users(list: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
+    let os = spec.opt("os").map_or("linux", |os| os.get("name").str());
+    for user in list.items().filter_map(|status| status.get("user").opt("linux")) {
+        if os == "windows" {
+            errors.forbidden(&user, "cannot be set for a windows pod");
+        } else if os == "linux" {
+            let (uid, gid) = (user.get("uid"), user.get("gid"));
+            for id in [uid, gid].into_iter().chain(user.get("supplementalGroups").items()) {
+                let flaws = mainstay_api::names::is_group_id(id.int()).into_iter();
+                errors.0.extend(flaws.map(|why| Error::invalid(&id.path, id.int(), why)));
+            }
+        }
+    }
 }
 
 /// A container that has ended for good stays so.
@@ -82,12 +103,12 @@ fn regressions(spec: &At<'_>, status: &At<'_>, before: &At<'_>, errors: &mut Err
 /// Tells of containers that had ended, run again, and `may` not.
 fn revived(field: &str, status: &At<'_>, before: &At<'_>, errors: &mut Errors, may: impl Fn(&str, i64) -> bool) {
     let list = status.get(field);
+    let alive = list.items().filter(|now| now.get("state").opt("terminated").is_none());
+    let alive: HashSet<&str> = alive.map(|now| now.get("name").str()).collect();
     for (index, was) in before.get(field).items().enumerate() {
         let Some(ended) = was.get("state").opt("terminated") else { continue };
         let name = was.get("name").str();
-        let runs =
-            list.items().any(|now| now.get("name").str() == name && now.get("state").opt("terminated").is_none());
-        if runs && !may(name, ended.get("exitCode").int()) {
+        if alive.contains(name) && !may(name, ended.get("exitCode").int()) {
             let path = list.path.index(index).child("state");
             errors.0.push(Error::forbidden(&path, "may not be transitioned to non-terminated state"));
         }
@@ -115,15 +136,24 @@ fn restarts(container: &At<'_>, spec: &At<'_>, code: i64) -> bool {
 
 /// Addresses, one of a family at the most; one that was there already stays as it is.
 fn addresses(list: &At<'_>, before: &At<'_>, type_name: &str, errors: &mut Errors) {
+    let known: HashSet<&str> = before.items().map(|old| old.get("ip").str()).collect();
     let mut families = Vec::new();
     for at in list.items() {
         let address = at.get("ip");
-        families.extend(ip::sloppy(address.str()).map(|ip| ip.is_ipv4()));
-        if !before.items().any(|old| old.get("ip").str() == address.str()) {
+        families.push(ip::sloppy(address.str()).map(|ip| ip.is_ipv4()));
+        if !known.contains(address.str()) {
             ip::address(&At::new(address.value, at.path), errors);
         }
     }
-    if families.len() > 2 || (families.len() == 2 && families[0] == families[1]) {
+    if families.len() < 2 {
+        return;
+    }
+    let odd = list.items().zip(&families).enumerate().find(|(_, (_, family))| family.is_none());
+    if let Some((index, (at, _))) = &odd {
+        let why = format!("invalid IP[{index}]: {}", at.get("ip").str());
+        errors.0.push(Error::internal(&list.path, format!("failed to check for dual stack with error:{why}")));
+    }
+    if odd.is_some() || families.len() > 2 || families[0] == families[1] {
         let shown: Vec<String> = types::by_name(type_name)
             .map(|of| list.items().map(|at| internal::line(of, at.value)).collect())
             .unwrap_or_default();

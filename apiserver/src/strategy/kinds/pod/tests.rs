@@ -233,3 +233,58 @@ fn a_resize_changes_nothing_but_compute() {
         judge(two).contains(&"spec.containers: Forbidden: containers may not be added or removed on resize".to_owned())
     );
 }
+
+#[test]
+fn a_status_names_users_and_addresses_that_there_can_be() {
+    let judge = |os: &str, status: Value| {
+        let (old, mut new) = (pod(json!({})), pod(json!({"os": {"name": os}})));
+        new["status"] = status;
+        let mut errors = Errors::default();
+        status::validate(&new, &old, &mut errors);
+        errors.0.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let users = json!({"containerStatuses": [{"name": "c", "user": {"linux": {"uid": -1, "gid": 0}}}]});
+    assert_eq!(
+        judge("windows", users.clone()),
+        ["status.containerStatuses[0].user.linux: Forbidden: cannot be set for a windows pod"]
+    );
+    assert_eq!(
+        judge("linux", users),
+        ["status.containerStatuses[0].user.linux.uid: Invalid value: -1: must be between 0 and 2147483647, inclusive"]
+    );
+    let told = judge("linux", json!({"podIPs": [{"ip": "10.0.0.1"}, {"ip": "x"}]}));
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(told[1], "status.podIPs: Internal error: failed to check for dual stack with error:invalid IP[1]: x");
+}
+
+#[test]
+fn resources_of_the_whole_pod_hold_those_of_its_containers() {
+    let huge = |amount: &str| json!({"cpu": "1", "hugepages-2Mi": amount});
+    let own = container(json!({"resources": {"requests": huge("4Mi"), "limits": huge("4Mi")}}));
+    let whole = json!({"requests": huge("4Mi"), "limits": huge("2Mi")});
+    let told = errors(json!({"containers": [own], "resources": whole}));
+    assert!(
+        told.contains(
+            &"spec.resources.limits[hugepages-2Mi]: Invalid value: \"2Mi\": must be greater than or equal to aggregate container limits of 4Mi".to_owned()
+        ),
+        "{told:?}"
+    );
+    let told = errors(json!({"resources": {"requests": {"cpu": "1"}, "claims": [{"name": "x"}]}}));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1].starts_with("spec.resources.claims[0]: Not found: \"x\""), "{told:?}");
+}
+
+#[test]
+fn what_is_missing_is_shown_as_nothing() {
+    let spread = json!([{"maxSkew": 1, "topologyKey": "zone"}]);
+    let told = errors(json!({"topologySpreadConstraints": spread}));
+    assert!(told[0].contains("whenUnsatisfiable: Unsupported value: \"\": supported values: "), "{told:?}");
+    let told = errors(json!({"ephemeralContainers": [container(json!({"name": "e", "lifecycle": {}}))]}));
+    assert_eq!(
+        told,
+        [
+            "spec.ephemeralContainers[0].lifecycle: Forbidden: cannot be set for an Ephemeral Container",
+            "spec.ephemeralContainers: Forbidden: cannot be set on create",
+        ]
+    );
+}

@@ -100,7 +100,7 @@ fn claim_status(new: &Value, errors: &mut Errors) {
     ];
     let status = At::root(new).get("status");
     status.get("capacity").entries().for_each(|(_, at)| basic(&at, errors));
-    let list = At::new(status.get("allocatedResourceStatuses").value, status.path.child("allocatedResourceStatus"));
+    let list = status.get("allocatedResourceStatuses");
     for (name, at) in list.entries() {
         claim_resource(name, &list, errors);
         if !RESIZING.contains(&at.str()) {
@@ -157,9 +157,7 @@ fn claim_changes(new: &Value, old: &Value, errors: &mut Errors) {
         if comparable.pointer("/resources/requests/storage").is_some() {
             base::set(&mut comparable, "/resources/requests/storage", request);
         }
-        if now.opt("volumeAttributesClassName").is_some() {
-            take(&mut comparable, was.value, "volumeAttributesClassName");
-        }
+        take(&mut comparable, was.value, "volumeAttributesClassName");
     }
     if comparable != *was.value {
         errors.forbidden(&now, WHY);
@@ -174,13 +172,23 @@ fn claim_changes(new: &Value, old: &Value, errors: &mut Errors) {
     }
     let mode = At::new(now.get("volumeMode").value, Path::new("volumeMode"));
     errors.immutable(&mode, &was.get("volumeMode"));
-    let class = (now.get("volumeAttributesClassName"), was.get("volumeAttributesClassName"));
-    if !class.1.is_null() && class.0.value != class.1.value {
-        if class.0.is_null() {
-            errors.forbidden(&class.0, "update from non-nil value to nil is forbidden");
-        } else if class.0.str().is_empty() {
-            errors.forbidden(&class.0, "update from non-nil value to an empty string is forbidden");
-        }
+    attributes_class(&now, old, errors);
+}
+
+/// Attributes that the volume has by now came with some class.
+fn attributes_class(now: &At<'_>, old: &Value, errors: &mut Errors) {
+    let (class, before) = (now.get("volumeAttributesClassName"), At::spec(old).get("volumeAttributesClassName"));
+    let current = At::root(old).get("status").get("currentVolumeAttributesClassName");
+    if current.is_null() || class.value == before.value {
+        return;
+    }
+    if class.is_null() {
+        errors.forbidden(&class, "update to nil is forbidden when status.currentVolumeAttributesClassName is not nil");
+    } else if class.str().is_empty() {
+        errors.forbidden(
+            &class,
+            "update to empty string is forbidden when status.currentVolumeAttributesClassName is not nil",
+        );
     }
 }
 
@@ -189,5 +197,44 @@ fn take(spec: &mut Value, old: &Value, field: &str) {
     match old.get(field) {
         Some(value) => drop(map.insert(field.to_owned(), value.clone())),
         None => drop(map.remove(field)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(judge: impl FnOnce(&mut Errors)) -> Vec<String> {
+        let mut errors = Errors::default();
+        judge(&mut errors);
+        errors.0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_bound_claim_takes_another_class_but_does_not_lose_it() {
+        let claim = |class: Value, current: Value| {
+            let spec = json!({"accessModes": ["ReadWriteOnce"], "volumeAttributesClassName": class});
+            json!({"spec": spec, "status": {"phase": "Bound", "currentVolumeAttributesClassName": current}})
+        };
+        let change = |class: Value, current: Value| {
+            let old = claim("silver".into(), current);
+            told(|errors| claim_changes(&claim(class, Value::Null), &old, errors))
+        };
+        assert_eq!(change("gold".into(), "silver".into()), Vec::<String>::new());
+        assert_eq!(change("".into(), Value::Null), Vec::<String>::new());
+        assert_eq!(
+            change("".into(), "silver".into()),
+            [
+                "spec.volumeAttributesClassName: Forbidden: update to empty string is forbidden when status.currentVolumeAttributesClassName is not nil"
+            ]
+        );
+    }
+
+    #[test]
+    fn only_storage_is_resized() {
+        let claim = json!({"status": {"allocatedResourceStatuses": {"storage": "Odd", "cpu": "NodeResizePending"}}});
+        let told = told(|errors| claim_status(&claim, errors));
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told.iter().all(|text| text.starts_with("status.allocatedResourceStatuses: Unsupported value: ")));
     }
 }

@@ -1,0 +1,103 @@
+//! DaemonSets.
+
+use mainstay_api::meta;
+use mainstay_api::selector::LabelSelector;
+use serde_json::Value;
+
+use super::counts::collisions;
+use super::rolling::unknown_strategy;
+use crate::strategy::rules::{Part, Rules, frozen_spec};
+use crate::strategy::validate::selectors::{at_most_all, int_or_percent, label_selector, number_of};
+use crate::strategy::validate::{At, Errors, template};
+use crate::strategy::warnings;
+
+/// DaemonSets.
+pub(crate) const DAEMON_SET: Rules = Rules {
+    check: |_, obj, errors| daemon_set(obj, errors),
+    change: |_, new, old, errors| frozen_spec(new, old, &["selector"], errors),
+    status: |_, new, old, errors| {
+        daemon_set_status(new, errors);
+        collisions(new, old, errors);
+    },
+    settle: count_templates,
+    warn: |new, old| {
+        let template = |obj: &Value| obj.pointer("/spec/template").cloned();
+        let changed = old.is_none_or(|old| template(new) != template(old));
+        if changed { warnings::template("spec.template", new, old) } else { Vec::new() }
+    },
+    parts: &[Part::MetaUpdate, Part::Change, Part::Check],
+    ..Rules::PLAIN
+};
+
+fn daemon_set(obj: &Value, errors: &mut Errors) {
+    let spec = At::spec(obj);
+    let (selector, pods) = (spec.get("selector"), spec.get("template"));
+    label_selector(&selector, errors);
+    if let Ok(parsed) = LabelSelector::from_object(selector.value)
+        && !parsed.matches_object(pods.value)
+    {
+        errors.invalid(&pods.get("metadata").get("labels"), "`selector` does not match template `labels`");
+    }
+    if !selector.is_null() && selector.get("matchLabels").len() + selector.get("matchExpressions").len() == 0 {
+        errors.invalid(&selector, "empty selector is invalid for daemonset");
+    }
+    template::long_running(&pods, "DaemonSet", errors);
+    errors.non_negative(&spec.get("minReadySeconds"));
+    daemon_strategy(&spec.get("updateStrategy"), errors);
+    errors.non_negative(&spec.get("revisionHistoryLimit"));
+}
+
+/// How often the template has changed, which an annotation tells for the sake of old clients.
+fn count_templates(new: &mut Value, old: Option<&Value>) {
+    const COUNT: &str = "deprecated.daemonset.template.generation";
+    let count = match old {
+        None => 1,
+        Some(old) => {
+            let before = meta::annotation(old, COUNT).and_then(|text| text.parse::<i64>().ok()).unwrap_or_default();
+            let template = |obj: &Value| obj.pointer("/spec/template").cloned();
+            before + i64::from(template(new) != template(old))
+        }
+    };
+    meta::set_annotation(new, COUNT, &count.to_string());
+}
+
+fn daemon_strategy(strategy: &At<'_>, errors: &mut Errors) {
+    match strategy.get("type").str() {
+        "OnDelete" => {}
+        "RollingUpdate" => {
+            let rolling = strategy.get("rollingUpdate");
+            if rolling.is_null() {
+                errors.required(&rolling, "");
+                return;
+            }
+            let (unavailable, surge) = (rolling.get("maxUnavailable"), rolling.get("maxSurge"));
+            int_or_percent(&unavailable, errors);
+            int_or_percent(&surge, errors);
+            at_most_all(&unavailable, errors);
+            at_most_all(&surge, errors);
+            match (number_of(&unavailable) != 0, number_of(&surge) != 0) {
+                (true, true) => errors.invalid(&surge, "may not be set when maxUnavailable is non-zero"),
+                (false, false) => errors.required(&unavailable, "cannot be 0 when maxSurge is 0"),
+                _ => {}
+            }
+        }
+        _ => unknown_strategy(strategy, &["RollingUpdate", "OnDelete"], errors),
+    }
+}
+
+fn daemon_set_status(new: &Value, errors: &mut Errors) {
+    let status = At::root(new).get("status");
+    for field in [
+        "currentNumberScheduled",
+        "numberMisscheduled",
+        "desiredNumberScheduled",
+        "numberReady",
+        "observedGeneration",
+        "updatedNumberScheduled",
+        "numberAvailable",
+        "numberUnavailable",
+        "collisionCount",
+    ] {
+        errors.non_negative(&status.get(field));
+    }
+}
