@@ -1,6 +1,7 @@
 //! The certificate authority: which certificates there are, and what each of them says.
 
-use super::request::{Requested, with_subject};
+use super::csr::Requested;
+use super::subject::with_subject;
 use super::{PkiError, PkiResult, crypto};
 use aws_lc_rs::hmac;
 use base64::Engine;

@@ -1,23 +1,23 @@
 //! The cluster's keys and certificates: one CA for clients, servers and peers, the service-account signing key,
 //! and what a joiner gets for its join token. Everything lives in `<data dir>/pki`.
 
+mod asn1;
 mod ca;
 mod check;
 mod csr;
 mod directory;
 mod enrol;
 mod join;
-mod request;
 mod service_account;
+mod subject;
 mod tls;
 
 pub use ca::{ClusterCa, Identity, Issued, LEAF_LIFETIME, Profile, new_request};
 pub use check::{ClientCertificate, Validity, expiry, renewal, verify_client};
-pub(crate) use csr::request_fault;
+pub(crate) use csr::{request_fault, requested_organisations};
 pub use directory::{MasterNames, MasterPki};
 pub use enrol::{discover, enrol, renew_agent};
 pub use join::{Admits, JoinToken, TokenUse, discovery_signature, extra_groups, stored_token, verify_discovery};
-pub(crate) use request::requested_organisations;
 pub use service_account::ServiceAccountKey;
 pub use tls::{ServingCertificate, client_config, install_provider, server_config, unverified_client_config};
 pub(crate) use tls::{any_server, client_config_with};

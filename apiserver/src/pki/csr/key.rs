@@ -1,7 +1,7 @@
 //! The key that a request is signed with.
 
-use super::der::{self, INTEGER, Read, Values};
 use super::request::Algorithm;
+use crate::pki::asn1::{self, INTEGER, Read, Values};
 
 /// Object identifiers. Sources: RFC 3279, RFC 5480, RFC 8410.
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
@@ -80,7 +80,7 @@ fn rsa(algorithm: &Algorithm<'_>, bits: &[u8]) -> Read<PublicKey> {
 
 fn integer<'d>(values: &mut Values<'d>) -> Option<&'d [u8]> {
     let content = values.expect(INTEGER, "").ok()?.content;
-    der::check_integer(content).is_ok().then_some(content)
+    asn1::check_integer(content).is_ok().then_some(content)
 }
 
 /// Whether an integer, of the shortest form, is over zero.

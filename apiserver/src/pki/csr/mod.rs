@@ -1,12 +1,15 @@
-//! What is wrong with a certificate request, in the words of Go's `crypto/x509`, which Kubernetes passes on to who sent it.
+//! Certificate requests (PKCS#10): what is wrong with one, in the words of Go's `crypto/x509`, which Kubernetes passes on to
+//! who sent it, and what a certificate takes over from one.
 //!
 //! The faults come in the order in which `ParseCertificateRequest` and `CheckSignature` meet them. Left out are what URIs
 //! among the alternative names may look like, and the times in a subject.
 
-mod der;
+mod hash;
 mod key;
 mod names;
+mod pss;
 mod request;
+mod requested;
 mod signature;
 
 use x509_parser::pem::Pem;
@@ -14,23 +17,35 @@ use x509_parser::pem::Pem;
 use key::PublicKey;
 use request::Request;
 
+pub(crate) use requested::{Requested, requested_organisations};
+
 const NOT_PEM: &str = "PEM block type must be CERTIFICATE REQUEST";
 
 /// What Kubernetes would say of these bytes instead of taking them for a signed certificate request (PEM of PKCS#10).
 pub(crate) fn request_fault(pem: &[u8]) -> Option<String> {
-    let block = Pem::iter_from_buffer(pem).find_map(Result::ok);
-    match block.filter(|block| block.label == "CERTIFICATE REQUEST") {
-        Some(block) => check(&block.contents).err(),
-        None => Some(NOT_PEM.to_owned()),
-    }
+    contents(pem).and_then(|der| check(&der)).err()
 }
 
+/// What cannot be judged here passes: it is for the signer to refuse.
 fn check(der: &[u8]) -> Result<(), String> {
+    let (request, key) = read(der)?;
+    signature::check(&request, &key).map(drop)
+}
+
+/// The DER in the PEM of a request.
+fn contents(pem: &[u8]) -> Result<Vec<u8>, String> {
+    let block = Pem::iter_from_buffer(pem).find_map(Result::ok);
+    let block = block.filter(|block| block.label == "CERTIFICATE REQUEST");
+    block.map(|block| block.contents).ok_or_else(|| NOT_PEM.to_owned())
+}
+
+/// A request with its key, in which Go would find no fault but in its signature.
+fn read(der: &[u8]) -> Result<(Request<'_>, PublicKey), String> {
     let request = Request::read(der)?;
     let key = PublicKey::read(&request.key, &request.key_bits)?;
     names::check_subject(request.subject)?;
     names::check_extensions(&request.attributes)?;
-    signature::check(&request, &key)
+    Ok((request, key))
 }
 
 #[cfg(test)]

@@ -1,30 +1,59 @@
 //! Whom a request names: the subject, and the alternative names among the extensions that it asks for.
 
-use super::der::{self, BOOLEAN, Element, OCTET_STRING, Read, SEQUENCE, SET, Tag, Values, syntax};
+use std::collections::BTreeMap;
+
+use crate::pki::asn1::{self, BOOLEAN, Element, OCTET_STRING, Read, SEQUENCE, SET, Tag, Values, syntax};
 
 /// Object identifiers. Sources: RFC 2985, section 5.4.2; RFC 5280, section 4.2.1.6.
 const EXTENSIONS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14];
 const ALTERNATIVE_NAMES: &[u8] = &[0x55, 0x1d, 0x11];
 
-const MAIL: Tag = Tag::context(1, false);
-const HOST: Tag = Tag::context(2, false);
-const URI: Tag = Tag::context(6, false);
-const ADDRESS: Tag = Tag::context(7, false);
+/// What alternative names are.
+pub(super) const MAIL: Tag = Tag::context(1, false);
+pub(super) const HOST: Tag = Tag::context(2, false);
+pub(super) const URI: Tag = Tag::context(6, false);
+pub(super) const ADDRESS: Tag = Tag::context(7, false);
+
+/// A part of a subject.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'d> {
+    /// The content of its object identifier.
+    pub kind: &'d [u8],
+    value: Element<'d>,
+}
+
+impl<'d> Part<'d> {
+    /// Its text; `None` if it is not of a type that is read in certificates.
+    pub fn text(&self) -> Option<&'d str> {
+        let is_read = matches!(self.value.tag.primitive(), Some(12 | 18 | 19 | 22));
+        std::str::from_utf8(self.value.content).ok().filter(|_| is_read)
+    }
+}
 
 /// Reads the DER of a subject.
 ///
 /// # Errors
 /// Its first fault.
 pub(super) fn check_subject(subject: &[u8]) -> Read<()> {
+    parts_of(subject).map(drop)
+}
+
+/// The parts of a subject, in order.
+///
+/// # Errors
+/// As [`check_subject`].
+pub(super) fn parts_of(subject: &[u8]) -> Read<Vec<Part<'_>>> {
     let sets = Values::of(subject).sequence("RDNSequence")?;
+    let mut found = Vec::new();
     for set in sets.each(Some(SET))? {
         for pair in set.each(Some(SEQUENCE))? {
             let mut parts = pair.values();
-            parts.identifier()?;
-            check_value(&parts.any()?)?;
+            let part = Part { kind: parts.identifier()?, value: parts.any()? };
+            check_value(&part.value)?;
+            found.push(part);
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// A part of a subject, as far as Go looks into it.
@@ -34,9 +63,9 @@ fn check_value(value: &Element<'_>) -> Read<()> {
     let numeric = |byte: &u8| byte.is_ascii_digit() || *byte == b' ';
     let invalid = |kind: &str| Err(syntax(&format!("{kind} contains invalid character")));
     match value.tag.primitive() {
-        Some(2) => der::check_small_integer(content),
-        Some(3) => der::bits(content).map(drop),
-        Some(6) => der::check_identifier(content),
+        Some(2) => asn1::check_small_integer(content),
+        Some(3) => asn1::bits(content).map(drop),
+        Some(6) => asn1::check_identifier(content),
         Some(12) if std::str::from_utf8(content).is_err() => Err("asn1: invalid UTF-8 string".to_owned()),
         Some(18) if !content.iter().all(numeric) => invalid("NumericString"),
         Some(19) if !content.iter().all(printable) => invalid("PrintableString"),
@@ -51,14 +80,28 @@ fn check_value(value: &Element<'_>) -> Read<()> {
 /// # Errors
 /// Their first fault.
 pub(super) fn check_extensions(attributes: &[Element<'_>]) -> Read<()> {
-    let mut names = Vec::new();
+    alternative_names(attributes).map(drop)
+}
+
+/// The alternative names among a request's attributes.
+///
+/// # Errors
+/// As [`check_extensions`].
+pub(super) fn alternative_names<'d>(attributes: &[Element<'d>]) -> Read<Vec<Element<'d>>> {
+    let mut found: BTreeMap<&[u8], &[u8]> = BTreeMap::new();
     for list in attributes.iter().filter_map(asked_for) {
-        for extension in Values::of(list).sequence("")?.each(Some(SEQUENCE))? {
-            let (kind, value) = parts(&extension)?;
-            names.extend((kind == ALTERNATIVE_NAMES).then_some(value));
+        let extensions = Values::of(list).sequence("")?.each(Some(SEQUENCE))?;
+        let extensions: Vec<(&[u8], &[u8])> = extensions.iter().map(parts).collect::<Read<_>>()?;
+        for (kind, value) in extensions {
+            if found.insert(kind, value).is_some() {
+                return Err("x509: certificate request contains duplicate requested extensions".to_owned());
+            }
         }
     }
-    names.into_iter().try_for_each(check_alternative_names)
+    match found.get(ALTERNATIVE_NAMES).copied() {
+        Some(list) => listed(list),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The extensions of an attribute, if that is what it holds: Go passes over what it cannot read.
@@ -80,13 +123,15 @@ fn parts<'d>(extension: &Element<'d>) -> Read<(&'d [u8], &'d [u8])> {
     Ok((kind, parts.expect(OCTET_STRING, "")?.content))
 }
 
-fn check_alternative_names(list: &[u8]) -> Read<()> {
+fn listed(list: &[u8]) -> Read<Vec<Element<'_>>> {
     let list = Values::of(list).sequence("").map_err(|_| "x509: invalid subject alternative names".to_owned())?;
-    let mut names = list.values();
+    let (mut names, mut found) = (list.values(), Vec::new());
     while !names.is_empty() {
-        check_name(&names.any().map_err(|_| "x509: invalid subject alternative name".to_owned())?)?;
+        let name = names.any().map_err(|_| "x509: invalid subject alternative name".to_owned())?;
+        check_name(&name)?;
+        found.push(name);
     }
-    Ok(())
+    Ok(found)
 }
 
 fn check_name(name: &Element<'_>) -> Read<()> {
@@ -156,6 +201,16 @@ mod tests {
         assert_eq!(nothing.unwrap_err(), "x509: invalid subject alternative names");
         let mail = of_extension(&named(&value(4, &value(0x30, &value(0x81, &[0xe9])))));
         assert_eq!(mail.unwrap_err(), "x509: SAN rfc822Name is malformed");
+    }
+
+    #[test]
+    fn an_extension_is_asked_for_once() {
+        let names = value(4, &value(0x30, &value(0x82, b"a.example")));
+        let attribute = attribute(&[&value(6, ALTERNATIVE_NAMES)[..], &names].concat());
+        let twice = [Values::of(&attribute).any().unwrap(); 2];
+        assert_eq!(alternative_names(&twice[..1]).map(|names| names.len()), Ok(1));
+        let why = "x509: certificate request contains duplicate requested extensions";
+        assert_eq!(alternative_names(&twice).unwrap_err(), why);
     }
 
     #[test]

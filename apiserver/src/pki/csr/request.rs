@@ -1,6 +1,6 @@
 //! The structure of a certificate request. Source: RFC 2986, section 4.
 
-use super::der::{self, Element, INTEGER, Read, Tag, Values, syntax};
+use crate::pki::asn1::{self, Element, INTEGER, Read, Tag, Values, syntax};
 
 /// An algorithm with its parameters.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,8 @@ pub(super) struct Request<'d> {
     pub signed: &'d [u8],
     /// DER.
     pub subject: &'d [u8],
+    /// DER of the key with its algorithm.
+    pub key_info: &'d [u8],
     pub key: Algorithm<'d>,
     pub key_bits: Vec<u8>,
     pub attributes: Vec<Element<'d>>,
@@ -26,7 +28,8 @@ pub(super) struct Request<'d> {
 }
 
 impl<'d> Algorithm<'d> {
-    fn read(values: &mut Values<'d>) -> Read<Self> {
+    /// Reads the next of some values.
+    pub fn read(values: &mut Values<'d>) -> Read<Self> {
         let mut parts = values.sequence("AlgorithmIdentifier")?.values();
         let name = parts.identifier()?;
         let parameters: &[u8] = if parts.is_empty() { &[] } else { parts.any()?.whole };
@@ -44,16 +47,18 @@ impl<'d> Request<'d> {
         let mut parts = outer.sequence("certificateRequest")?.values();
         let info = parts.sequence("tbsCertificateRequest")?;
         let mut asked = info.values();
-        der::check_small_integer(asked.expect(INTEGER, "int")?.content)?;
+        asn1::check_small_integer(asked.expect(INTEGER, "int")?.content)?;
         let subject = asked.any()?.whole;
-        let mut public = asked.sequence("publicKeyInfo")?.values();
+        let key_info = asked.sequence("publicKeyInfo")?;
+        let mut public = key_info.values();
         let (key, key_bits) = (Algorithm::read(&mut public)?, public.bits()?);
         let attributes = asked.expect(Tag::context(0, true), "")?.each(None)?;
         let (algorithm, signature) = (Algorithm::read(&mut parts)?, parts.bits()?);
         if !outer.is_empty() {
             return Err(syntax("trailing data"));
         }
-        Ok(Self { signed: info.whole, subject, key, key_bits, attributes, algorithm, signature })
+        let (signed, key_info) = (info.whole, key_info.whole);
+        Ok(Self { signed, subject, key_info, key, key_bits, attributes, algorithm, signature })
     }
 }
 

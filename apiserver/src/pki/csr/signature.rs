@@ -2,9 +2,11 @@
 
 use aws_lc_rs::signature::{self as verifiers, UnparsedPublicKey, VerificationAlgorithm};
 
-use super::der::Read;
+use super::hash::Hash;
 use super::key::{Curve, PublicKey};
+use super::pss;
 use super::request::{Algorithm, Request};
+use crate::pki::asn1::Read;
 
 /// Object identifiers. Sources: RFC 3279, RFC 4055, RFC 5758, RFC 8410.
 const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1];
@@ -20,29 +22,22 @@ const UNIMPLEMENTED: &str = "x509: cannot verify signature: algorithm unimplemen
 const SMALLEST_RSA: usize = 1024;
 const USUAL_RSA: usize = 2048;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hash {
-    Sha1,
-    Sha256,
-    Sha384,
-    Sha512,
-}
-
 /// How something is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scheme {
     Rsa(Hash),
-    RsaPss,
+    /// With its hash, if it is made in a way that Go knows.
+    RsaPss(Option<Hash>),
     Dsa,
     Ecdsa(Hash),
     Ed25519,
 }
 
-/// Whether the request is signed with this key, which is its own.
+/// Whether it was found that the request is signed with this key, which is its own: `false` if that cannot be judged here.
 ///
 /// # Errors
 /// Go's words if it is not.
-pub(super) fn check(request: &Request<'_>, key: &PublicKey) -> Read<()> {
+pub(super) fn check(request: &Request<'_>, key: &PublicKey) -> Read<bool> {
     let scheme = Scheme::of(&request.algorithm)?;
     let family = scheme.family();
     let (own, go_type) = match key {
@@ -61,10 +56,9 @@ pub(super) fn check(request: &Request<'_>, key: &PublicKey) -> Read<()> {
         let where_from = "https://go.dev/pkg/crypto/rsa#hdr-Minimum_key_size";
         return Err(format!("crypto/rsa: {size}-bit keys are insecure (see {where_from})"));
     }
-    // What cannot be judged here is for the signer to refuse.
-    let Some(verifier) = scheme.verifier(key) else { return Ok(()) };
+    let Some(verifier) = scheme.verifier(key) else { return Ok(false) };
     let verified = UnparsedPublicKey::new(verifier, &request.key_bits).verify(request.signed, &request.signature);
-    verified.map_err(|_| scheme.failure().to_owned())
+    verified.map(|()| true).map_err(|_| scheme.failure().to_owned())
 }
 
 impl Scheme {
@@ -81,7 +75,7 @@ impl Scheme {
             DSA_SHA1 | DSA_SHA256 => Some(Self::Dsa),
             ED25519 => algorithm.parameters.is_empty().then_some(Self::Ed25519),
             name => match (name.strip_prefix(RSA), name.strip_prefix(ECDSA_SHA2)) {
-                (Some(last), _) => Self::of_rsa(last)?,
+                (Some(last), _) => Self::of_rsa(last, algorithm.parameters)?,
                 (_, Some(last)) => sha2(last),
                 _ => None,
             },
@@ -89,11 +83,11 @@ impl Scheme {
         known.ok_or_else(|| UNIMPLEMENTED.to_owned())
     }
 
-    fn of_rsa(last: &[u8]) -> Read<Option<Self>> {
+    fn of_rsa(last: &[u8], parameters: &[u8]) -> Read<Option<Self>> {
         Ok(match last {
             [4] => return Err("x509: cannot verify signature: insecure algorithm MD5-RSA".to_owned()),
             [5] => Some(Self::Rsa(Hash::Sha1)),
-            [10] => Some(Self::RsaPss),
+            [10] => Some(Self::RsaPss(pss::hash(parameters))),
             [11] => Some(Self::Rsa(Hash::Sha256)),
             [12] => Some(Self::Rsa(Hash::Sha384)),
             [13] => Some(Self::Rsa(Hash::Sha512)),
@@ -104,7 +98,7 @@ impl Scheme {
     /// The kind of key that it is for.
     fn family(self) -> &'static str {
         match self {
-            Self::Rsa(_) | Self::RsaPss => "RSA",
+            Self::Rsa(_) | Self::RsaPss(_) => "RSA",
             Self::Dsa => "DSA",
             Self::Ecdsa(_) => "ECDSA",
             Self::Ed25519 => "Ed25519",
@@ -115,7 +109,7 @@ impl Scheme {
         match self {
             Self::Ecdsa(_) => "x509: ECDSA verification failure",
             Self::Ed25519 => "x509: Ed25519 verification failure",
-            Self::Rsa(_) | Self::RsaPss | Self::Dsa => "crypto/rsa: verification error",
+            Self::Rsa(_) | Self::RsaPss(_) | Self::Dsa => "crypto/rsa: verification error",
         }
     }
 
@@ -123,6 +117,7 @@ impl Scheme {
     fn verifier(self, key: &PublicKey) -> Option<&'static dyn VerificationAlgorithm> {
         match (self, key) {
             (Self::Rsa(hash), PublicKey::Rsa { size }) => rsa(hash, *size),
+            (Self::RsaPss(Some(hash)), PublicKey::Rsa { size }) if *size >= USUAL_RSA => rsa_pss(hash),
             (Self::Ecdsa(hash), PublicKey::Ecdsa(curve)) => ecdsa(hash, *curve),
             (Self::Ed25519, PublicKey::Ed25519) => Some(&verifiers::ED25519),
             _ => None,
@@ -137,6 +132,15 @@ fn rsa(hash: Hash, size: usize) -> Option<&'static dyn VerificationAlgorithm> {
         Hash::Sha384 if size < USUAL_RSA => None,
         Hash::Sha384 => Some(&verifiers::RSA_PKCS1_2048_8192_SHA384),
         Hash::Sha512 => Some(&verifiers::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY),
+    }
+}
+
+fn rsa_pss(hash: Hash) -> Option<&'static dyn VerificationAlgorithm> {
+    match hash {
+        Hash::Sha1 => None,
+        Hash::Sha256 => Some(&verifiers::RSA_PSS_2048_8192_SHA256),
+        Hash::Sha384 => Some(&verifiers::RSA_PSS_2048_8192_SHA384),
+        Hash::Sha512 => Some(&verifiers::RSA_PSS_2048_8192_SHA512),
     }
 }
 
@@ -166,6 +170,7 @@ mod tests {
         let request = Request {
             signed: b"what is signed",
             subject: &[],
+            key_info: &[],
             key: algorithm,
             key_bits: vec![4; 65],
             attributes: Vec::new(),
