@@ -12,9 +12,9 @@ use tower::Service;
 
 use crate::audit::{Trail, on_end};
 use crate::authz::RequestInfo;
-use crate::gate::Arrival;
+use crate::gate::{Arrival, Identity};
 use crate::grpc::Way;
-use crate::rest::{Identity, Rest};
+use crate::rest::Rest;
 use crate::user::UserInfo;
 
 /// Both faces; a cheap handle.

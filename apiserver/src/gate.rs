@@ -12,8 +12,11 @@ use crate::audit::{Asked, Audit, Trail};
 use crate::authn::{Authenticator, PeerCertificate};
 use crate::authz::{Authorizer, AuthzAttributes, RequestInfo, forbidden};
 use crate::flow::{Class, Flow, Permit};
-use crate::rest::Identity;
 use crate::user::UserInfo;
+
+/// A request's identity when it comes from inside the process.
+#[derive(Clone)]
+pub(crate) struct Identity(pub UserInfo);
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug)]

@@ -23,6 +23,7 @@ mod fuzz;
 mod gate;
 mod grpc;
 pub mod key;
+mod percent;
 pub mod pki;
 pub mod registry;
 mod rest;
@@ -31,6 +32,7 @@ mod startup;
 pub mod strategy;
 mod turns;
 pub mod user;
+mod warnings;
 
 mod api_server;
 

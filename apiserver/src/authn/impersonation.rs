@@ -33,7 +33,7 @@ fn extra(headers: &HeaderMap) -> BTreeMap<String, Vec<String>> {
     let mut extra: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in headers {
         if let (Some(key), Ok(value)) = (name.as_str().strip_prefix(EXTRA_PREFIX), value.to_str()) {
-            extra.entry(crate::authz::unescape_header(key)).or_default().push(value.to_owned());
+            extra.entry(crate::percent::unescape(key)).or_default().push(value.to_owned());
         }
     }
     extra

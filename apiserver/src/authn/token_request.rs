@@ -27,6 +27,7 @@ pub fn create(
     body: &Value,
     now: Timestamp,
 ) -> ApiResult<Value> {
+    check_name(name, body)?;
     let account = reader
         .get("", "serviceaccounts", namespace, name)
         .ok_or_else(|| Status::not_found("", "serviceaccounts", name))?;
@@ -48,6 +49,17 @@ pub fn create(
         "spec": {"audiences": spec.audiences, "expirationSeconds": spec.seconds, "boundObjectRef": spec.bound},
         "status": {"token": token, "expirationTimestamp": time(expires)},
     }))
+}
+
+/// A request need not name its account, but must not name another.
+fn check_name(name: &str, body: &Value) -> ApiResult<()> {
+    let named = mainstay_api::meta::name(body);
+    if named.is_empty() || named == name {
+        return Ok(());
+    }
+    let path = Path::new("metadata").child("name");
+    let error = Error::invalid(&path, named, "must match the service account name if specified");
+    Err(Status::invalid(GROUP, "TokenRequest", name, vec![error]))
 }
 
 struct Spec {
@@ -177,4 +189,19 @@ fn node_of(reader: &dyn Reader, pod: &Value) -> Option<Value> {
 
 fn name_and_uid(object: &Value) -> Value {
     json!({"name": object["metadata"]["name"], "uid": object["metadata"]["uid"]})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_names_its_account_or_none() {
+        let check = |body: Value| check_name("a", &body).map_err(|status| status.message.into_owned());
+        assert_eq!(check(json!({})), Ok(()));
+        assert_eq!(check(json!({"metadata": {"name": "a"}})), Ok(()));
+        let why = check(json!({"metadata": {"name": "b"}})).unwrap_err();
+        let end = "metadata.name: Invalid value: \"b\": must match the service account name if specified";
+        assert!(why.ends_with(end), "{why}");
+    }
 }

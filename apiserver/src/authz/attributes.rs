@@ -1,8 +1,11 @@
 //! What a request is about, as the authorizer sees it, from its method and path.
 
+use crate::percent::unescape;
 use crate::rest::path::RequestInfo as Routed;
+use crate::rest::query::Query;
 use crate::user::UserInfo;
 use http::{Method, Uri};
+use mainstay_api::selector::FieldSelector;
 
 /// A request to be decided.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +30,7 @@ pub struct AuthzAttributes<'a> {
     pub path: &'a str,
     /// Whether the path is a resource's.
     pub is_resource: bool,
-    /// The `fieldSelector` of a list or watch, as sent; empty if none.
+    /// The `fieldSelector` of a list, a watch or the deletion of a collection, as sent; empty if none.
     pub field_selector: &'a str,
 }
 
@@ -138,7 +141,7 @@ impl RequestInfo {
         info.set_verb(method);
         let rest = info.strip_legacy_prefix(&rest[1..]);
         info.set_target(rest);
-        info.narrow(uri.query().unwrap_or_default());
+        info.narrow(&Query::parse(uri.query()));
         info
     }
 
@@ -220,61 +223,26 @@ impl RequestInfo {
         (self.resource, self.name, self.subresource) = (part(0), part(1), part(2));
     }
 
-    fn narrow(&mut self, query: &str) {
+    fn narrow(&mut self, query: &Query) {
         if !self.name.is_empty() {
             return;
         }
         match self.verb.as_str() {
-            "get" => self.verb = if is_watch(query) { "watch" } else { "list" }.to_owned(),
+            "get" => self.verb = if query.flag("watch") { "watch" } else { "list" }.to_owned(),
             "delete" => self.verb = "deletecollection".to_owned(),
             _ => {}
         }
+        if matches!(self.verb.as_str(), "list" | "watch" | "deletecollection") {
+            query.text("fieldSelector").clone_into(&mut self.field_selector);
+        }
         if matches!(self.verb.as_str(), "list" | "watch") {
-            self.field_selector = parameter(query, "fieldSelector").unwrap_or_default();
-            self.name = required_name(&self.field_selector).unwrap_or_default();
+            self.name = required_field(&self.field_selector, "metadata.name").unwrap_or_default();
         }
     }
 }
 
-fn is_watch(query: &str) -> bool {
-    parameter(query, "watch").is_some_and(|value| !matches!(value.as_str(), "0" | "false"))
-}
-
-/// The value that `metadata.name` must have by this selector.
-fn required_name(selector: &str) -> Option<String> {
-    required_field(selector, "metadata.name").map(str::to_owned)
-}
-
-/// The value that a field must have by this selector.
-pub(super) fn required_field<'s>(selector: &'s str, field: &str) -> Option<&'s str> {
-    selector.split(',').find_map(|term| {
-        let (key, value) = term.split_once("==").or_else(|| term.split_once('='))?;
-        (key.trim() == field).then(|| value.trim())
-    })
-}
-
-fn parameter(query: &str, name: &str) -> Option<String> {
-    query.split('&').find_map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (unescape(key) == name).then(|| unescape(&value.replace('+', " ")))
-    })
-}
-
-/// Percent-decoding; what is not valid stays as it is.
-pub(crate) fn unescape(text: &str) -> String {
-    if !text.contains('%') {
-        return text.to_owned();
-    }
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let decoded = (bytes[at] == b'%')
-            .then(|| text.get(at + 1..at + 3))
-            .flatten()
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        out.push(decoded.unwrap_or(bytes[at]));
-        at += if decoded.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&out).into_owned()
+/// The value that a field must have by this selector, as those who answer the request read it.
+pub(super) fn required_field(selector: &str, field: &str) -> Option<String> {
+    let selector = FieldSelector::parse(selector).ok()?;
+    selector.requires(field).map(str::to_owned)
 }

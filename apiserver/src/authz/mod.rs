@@ -10,7 +10,6 @@ pub mod reviews;
 mod rule;
 mod subject_rules;
 
-pub(crate) use attributes::unescape as unescape_header;
 pub use attributes::{AuthzAttributes, RequestInfo};
 pub use rule::Rule;
 

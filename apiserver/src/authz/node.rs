@@ -111,7 +111,7 @@ fn runs(reader: &dyn Reader, node: &str, namespace: &str, wanted: impl Fn(&Value
 
 fn by_assignment(attributes: &AuthzAttributes<'_>, node: &str) -> Outcome {
     match attributes.verb {
-        "list" | "watch" if required_field(attributes.field_selector, "spec.nodeName") != Some(node) => {
+        "list" | "watch" if required_field(attributes.field_selector, "spec.nodeName").as_deref() != Some(node) => {
             refused("can only list/watch pods with spec.nodeName field selector")
         }
         _ => Outcome::ByRole,
@@ -120,7 +120,8 @@ fn by_assignment(attributes: &AuthzAttributes<'_>, node: &str) -> Outcome {
 
 fn own_node(attributes: &AuthzAttributes<'_>, node: &str) -> Outcome {
     // REST gives the name that a field selector asks for; gRPC only the selector.
-    let named = attributes.name == node || required_field(attributes.field_selector, "metadata.name") == Some(node);
+    let asked = required_field(attributes.field_selector, "metadata.name");
+    let named = attributes.name == node || asked.as_deref() == Some(node);
     match attributes.verb {
         "get" | "list" | "watch" | "update" | "patch" if named => Outcome::Allowed,
         "get" | "list" | "watch" => {
@@ -181,7 +182,7 @@ fn own_slice(reader: &dyn Reader, attributes: &AuthzAttributes<'_>, node: &str) 
             if own { Outcome::Allowed } else { unrelated(node) }
         }
         "list" | "watch" | "deletecollection" => {
-            match required_field(attributes.field_selector, "spec.nodeName") == Some(node) {
+            match required_field(attributes.field_selector, "spec.nodeName").as_deref() == Some(node) {
                 true => Outcome::Allowed,
                 false => refused("can only list/watch/deletecollection resourceslices with nodeName field selector"),
             }

@@ -203,4 +203,14 @@ fn a_node_reads_the_claims_and_writes_the_slices_that_are_its_own() {
     assert!(may("n1", Method::PUT, SLICES) && !may("n2", Method::PUT, SLICES));
     assert!(may("n1", Method::GET, "/apis/resource.k8s.io/v1/resourceslices?fieldSelector=spec.nodeName%3Dn1"));
     assert!(!may("n1", Method::GET, "/apis/resource.k8s.io/v1/resourceslices"));
+    const OWN: &str = "/apis/resource.k8s.io/v1/resourceslices?fieldSelector=spec.nodeName%3Dn1";
+    assert!(may("n1", Method::DELETE, OWN) && !may("n2", Method::DELETE, OWN));
+    // These do not narrow the list: the first is passed over for its semicolon, in the second a comma is escaped.
+    const ODD: [&str; 2] = [
+        "/apis/resource.k8s.io/v1/resourceslices?fieldSelector=spec.nodeName%3Dn1,spec.driver%3Da;",
+        "/apis/resource.k8s.io/v1/resourceslices?fieldSelector=spec.driver!%3Da%5C,spec.nodeName%3Dn1",
+    ];
+    for uri in ODD {
+        assert!(!may("n1", Method::GET, uri), "{uri}");
+    }
 }

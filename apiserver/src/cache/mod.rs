@@ -7,11 +7,12 @@ mod resource;
 mod snapshot;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mainstay_store::{Freshness, ListQuery, Revision, StoreError};
 use parking_lot::RwLock;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::encryption::SealedStore;
@@ -43,6 +44,15 @@ fn new_cache(name: &str, revision: Revision) -> Arc<ResourceCache> {
     Arc::new(ResourceCache::new(name == "/pods", revision))
 }
 
+/// Lets go what lists by pages have left behind, also of resources that nobody changes any more.
+async fn tidy(by_resource: &RwLock<Map>) {
+    loop {
+        tokio::time::sleep(TIDY).await;
+        let caches: Vec<Arc<ResourceCache>> = by_resource.read().values().cloned().collect();
+        caches.iter().for_each(|cache| cache.forget_idle(Instant::now()));
+    }
+}
+
 impl Caches {
     /// Fills the caches from the store and keeps them current until `stop`.
     ///
@@ -60,7 +70,7 @@ impl Caches {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = feed.follow(revision) => {}
-                () = feed.tidy() => {}
+                () = tidy(&feed.by_resource) => {}
             }
         });
         Ok(caches)
@@ -165,15 +175,6 @@ impl Caches {
         }
     }
 
-    /// Lets go what lists by pages have left behind, also of resources that nobody changes any more.
-    async fn tidy(&self) {
-        loop {
-            tokio::time::sleep(TIDY).await;
-            let caches: Vec<Arc<ResourceCache>> = self.by_resource.read().values().cloned().collect();
-            caches.iter().for_each(|cache| cache.forget_idle(Instant::now()));
-        }
-    }
-
     async fn feed(&self, from: &mut Revision) -> Result<(), StoreError> {
         let mut watch = self.store.watch(bytes::Bytes::new(), *from)?;
         loop {
@@ -186,5 +187,23 @@ impl Caches {
             *from = batch.revision;
             self.reached.send_replace(batch.revision);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_lets_go_what_lists_by_pages_leave_behind() {
+        let (by_resource, moment) = (RwLock::new(Map::default()), Revision(1));
+        let pods = new_cache("/pods", moment);
+        pods.keep(moment, &pods.snapshot());
+        by_resource.write().insert("/pods".to_owned(), pods.clone());
+        let tidied = async |time: Duration| tokio::time::timeout(time, tidy(&by_resource)).await.unwrap_err();
+        tidied(pages::IDLE / 2).await;
+        assert!(pods.kept(moment).is_some());
+        tidied(pages::IDLE).await;
+        assert!(pods.kept(moment).is_none());
     }
 }

@@ -2,17 +2,18 @@
 //! asking the store for its history.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mainstay_store::Revision;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::snapshot::Snapshot;
 
 /// Lists under way at once whose moments are kept; of older ones, pages come from the store's history.
 const KEPT: usize = 16;
 /// A moment that no page was asked of for so long is let go: it keeps every object that has gone since.
-const IDLE: Duration = Duration::from_secs(20);
+pub(super) const IDLE: Duration = Duration::from_secs(20);
 
 struct Moment {
     revision: Revision,

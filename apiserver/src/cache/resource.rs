@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use mainstay_store::{Event, EventKind, Revision};
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::entry::CachedObject;
 use super::pages::Pages;

@@ -2,8 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mainstay_api::json;
 use mainstay_api::status::{ApiResult, Status};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 const VERSION: &str = "meta.k8s.io/v1";
 
@@ -18,7 +20,7 @@ pub struct Continuation {
     pub left: Option<usize>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Token {
     #[serde(default)]
     v: String,
@@ -45,7 +47,12 @@ impl Continuation {
     pub fn decode(text: &str) -> ApiResult<Self> {
         let bytes =
             URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|error| invalid(&base64_error(&error)))?;
-        let token: Token = serde_json::from_slice(&bytes).map_err(|_| invalid(&json_error(&bytes)))?;
+        let said = json::parse(&bytes).map_err(|why| invalid(&why))?;
+        if let Some(why) = mistyped(&said) {
+            return Err(invalid(&why));
+        }
+        let token = if said.is_null() { Ok(Token::default()) } else { Token::deserialize(said) };
+        let token = token.map_err(|why| invalid(&why.to_string()))?;
         if token.v != VERSION {
             return Err(invalid(&format!("server does not recognize this encoded version {}", token.v)));
         }
@@ -55,9 +62,18 @@ impl Continuation {
         if token.start.is_empty() {
             return Err(invalid("encoded start key empty (version meta.k8s.io/v1)"));
         }
+        if !is_clean(&token.start) {
+            return Err(Status::bad_request("invalid continue token: continue key is not valid"));
+        }
         let (namespace, name) = token.start.split_once('/').unwrap_or(("", &token.start));
         Ok(Self { revision: token.rv, after: format!("{namespace}\0{name}"), left: token.left })
     }
+}
+
+/// Whether a key names its place without detours.
+fn is_clean(start: &str) -> bool {
+    let start = start.strip_prefix('/').unwrap_or(start);
+    start.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 fn invalid(why: &str) -> Status {
@@ -73,13 +89,27 @@ fn base64_error(error: &base64::DecodeError) -> String {
     format!("illegal base64 data at input byte {at}")
 }
 
-fn json_error(bytes: &[u8]) -> String {
-    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        None => "unexpected end of JSON input".into(),
-        Some(byte) => {
-            format!("invalid character {} looking for beginning of value", super::json::go_char(char::from(*byte)))
-        }
+/// What is of a wrong type in a token, in Go's words.
+fn mistyped(said: &Value) -> Option<String> {
+    if said.is_null() {
+        return None;
     }
+    let Some(fields) = said.as_object() else {
+        let found = json::type_name(said);
+        return Some(format!("json: cannot unmarshal {found} into Go value of type storage.continueToken"));
+    };
+    [("v", "string"), ("rv", "int64"), ("start", "string")].into_iter().find_map(|(name, wanted)| {
+        let found = fields.get(name).filter(|found| !found.is_null())?;
+        let number = wanted == "int64";
+        let fits = if number { found.is_i64() } else { found.is_string() };
+        let shown = match found {
+            Value::Number(found) if number => format!("number {found}"),
+            other => json::type_name(other).to_owned(),
+        };
+        (!fits).then(|| {
+            format!("json: cannot unmarshal {shown} into Go struct field continueToken.{name} of type {wanted}")
+        })
+    })
 }
 
 #[cfg(test)]
@@ -100,5 +130,12 @@ mod tests {
         assert!(message("abc").ends_with("invalid character 'i' looking for beginning of value"));
         assert!(message("!!").ends_with("illegal base64 data at input byte 0"));
         assert!(message("e30").ends_with("server does not recognize this encoded version "));
+        let token = |text: &str| message(&URL_SAFE_NO_PAD.encode(text));
+        assert!(token("null").ends_with("server does not recognize this encoded version "));
+        assert!(token("[]").ends_with("json: cannot unmarshal array into Go value of type storage.continueToken"));
+        let detour = token(r#"{"v":"meta.k8s.io/v1","rv":1,"start":"a/../b"}"#);
+        assert_eq!(detour, "invalid continue token: continue key is not valid");
+        let odd = token("{\"v\":1}");
+        assert!(odd.ends_with("json: cannot unmarshal number into Go struct field continueToken.v of type string"));
     }
 }

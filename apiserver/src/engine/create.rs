@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::commit::{Answer, Finished, Plan};
 use super::decode::Body;
-use super::{Call, Engine, Target, WriteOptions, managed, present};
+use super::{Call, Engine, Target, WriteOptions, managed, owners, present};
 use crate::admission::Operation as AdmissionOperation;
 use crate::authz::reviews;
 use crate::strategy::SideWrite;
@@ -38,7 +38,8 @@ impl Engine {
             }
             _ => {}
         }
-        let object = self.read_body(call, target, body, options)?;
+        let mut object = self.read_body(call, target, body, options)?;
+        owners::name_once(call, &mut object, false);
         self.create_object(call, target, object, options).await
     }
 
@@ -99,6 +100,7 @@ impl Engine {
             managed::track(call, &target, None, &mut object, options);
         }
         object = self.admit_mutating(call, &target, AdmissionOperation::Create, object, options).await?;
+        owners::name_once(call, &mut object, true);
         if meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty() {
             let generated = meta::generated_name(meta::generate_name(&object), rand::random());
             meta::set(&mut object, "name", generated);

@@ -1,17 +1,17 @@
 //! From a request body to a checked, defaulted object in the request's version.
 
 use bytes::Bytes;
+use mainstay_api::json::{self, Document};
 use mainstay_api::meta;
 use mainstay_api::protobuf::ProtobufError;
 use mainstay_api::status::{ApiResult, Status};
-use mainstay_api::types::{self, Type};
 use mainstay_api::yaml::{self, Duplicates, YamlError};
 use serde_json::Value;
 
 use super::empties::Empties;
+use super::expected::Expected;
 use super::options::FieldValidation;
-use super::{Call, Engine, Target, WriteOptions};
-use super::{identity, json};
+use super::{Call, Engine, Target, WriteOptions, identity};
 
 /// Bytes of a bad body that an error shows.
 const SHOWN: usize = 30;
@@ -25,40 +25,6 @@ pub enum Body {
     Yaml(Bytes),
     /// Kubernetes' protobuf envelope.
     Protobuf(Bytes),
-}
-
-/// What a body has to be: the kind of the resource, or of the subresource.
-pub(crate) struct Expected {
-    pub group: String,
-    pub version: String,
-    pub kind: String,
-    pub object_type: Option<&'static Type>,
-}
-
-impl Expected {
-    /// What a target's bodies are.
-    pub(crate) fn of(target: &Target) -> Self {
-        let row = &target.row.resource;
-        let sub = row.subresource(&target.subresource).filter(|sub| !sub.kind.is_empty() && sub.kind != row.kind);
-        match sub {
-            Some(sub) => {
-                let group = if sub.version.is_empty() { row.group.clone() } else { sub.group.clone() };
-                let version = if sub.version.is_empty() { row.version.clone() } else { sub.version.clone() };
-                let object_type = types::type_of(&group, &version, &sub.kind);
-                Self { group, version, kind: sub.kind.clone(), object_type }
-            }
-            None => Self {
-                group: row.group.clone(),
-                version: row.version.clone(),
-                kind: row.kind.clone(),
-                object_type: row.object_type(),
-            },
-        }
-    }
-
-    pub(crate) fn api_version(&self) -> String {
-        mainstay_api::resource::api_version(&self.group, &self.version)
-    }
 }
 
 impl Engine {
@@ -151,23 +117,6 @@ impl Engine {
         mainstay_api::defaults::apply(&expected.group, &expected.version, &expected.kind, &mut value);
         Ok(value)
     }
-
-    /// Checks an applied configuration for types and unknown fields; it stays as the client wrote it.
-    pub(crate) fn check_applied(
-        &self,
-        call: &mut Call,
-        target: &Target,
-        expected: &Expected,
-        value: &Value,
-        options: &WriteOptions,
-    ) -> ApiResult<()> {
-        if target.row.custom && target.subresource != "scale" {
-            return named_type(value);
-        }
-        let Some(object_type) = expected.object_type.filter(|_| value.is_object()) else { return Ok(()) };
-        let decoded = mainstay_api::decode::strict(object_type, value);
-        complain(call, decoded.unknown, options).map_err(|why| unhandled(expected, value, &why))
-    }
 }
 
 /// Where an object has come from, as errors about it tell.
@@ -241,9 +190,9 @@ fn parse(expected: &Expected, body: &Body, options: &WriteOptions) -> ApiResult<
 }
 
 fn parse_json(expected: &Expected, bytes: &[u8]) -> ApiResult<(Value, Vec<String>)> {
-    let parsed = json::parse(bytes).map_err(|why| unparsed(expected, &why, bytes))?;
-    let duplicates = parsed.duplicates.iter().map(|path| format!("duplicate field \"{path}\"")).collect();
-    Ok((interpret(expected, parsed.value, bytes)?, duplicates))
+    let read = Document::read(bytes).map_err(|why| unparsed(expected, &why, bytes))?;
+    let duplicates = read.duplicates.iter().map(|path| format!("duplicate field \"{path}\"")).collect();
+    Ok((interpret(expected, read.value, bytes)?, duplicates))
 }
 
 fn unparsed(expected: &Expected, why: &str, bytes: &[u8]) -> Status {
@@ -297,7 +246,7 @@ fn unrecognized(expected: &Expected, why: &str, bytes: &[u8]) -> Status {
 }
 
 /// An applied configuration of a custom kind names its type; what it does not declare is refused where it is applied.
-fn named_type(value: &Value) -> ApiResult<()> {
+pub(super) fn named_type(value: &Value) -> ApiResult<()> {
     let (version, kind) = (meta::api_version(value), meta::kind(value));
     if !kind.is_empty() && !version.is_empty() {
         return Ok(());
@@ -333,5 +282,5 @@ fn check_patched_name(target: &Target, value: &Value) -> ApiResult<()> {
     if meta::name(value) == target.name || target.name.is_empty() {
         return Ok(());
     }
-    super::modify::check_name(target, value)
+    identity::check_name(target, value)
 }

@@ -1,6 +1,6 @@
 //! Deleting: preconditions, finalizers, dependents, and graceful deletion.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use mainstay_api::meta;
 use mainstay_api::resource::{DeleteReturns, GarbagePolicy};
 use mainstay_api::status::{ApiResult, Details, Status};
@@ -161,8 +161,7 @@ fn shorten(object: &Value, mut marked: Value, held: bool, options: &DeleteOption
     }
     let Some(asked) = options.grace.filter(|asked| *asked < present) else { return Verdict::Pending };
     let began = meta::deletion_timestamp(object).and_then(mainstay_api::time::read);
-    if let Some(at) = began {
-        let at = at + SignedDuration::from_secs(asked - present);
+    if let Some(at) = began.and_then(|at| at.checked_add(SignedDuration::from_secs(asked - present)).ok()) {
         meta::set(&mut marked, "deletionTimestamp", mainstay_api::time::seconds(at));
     }
     meta::set(&mut marked, "deletionGracePeriodSeconds", asked);
@@ -171,7 +170,7 @@ fn shorten(object: &Value, mut marked: Value, held: bool, options: &DeleteOption
 
 fn mark(cx: &Context<'_>, target: &Target, object: &mut Value, grace: i64) {
     if !meta::is_deleting(object) {
-        let at = cx.now + SignedDuration::from_secs(grace);
+        let at = cx.now.checked_add(SignedDuration::from_secs(grace)).unwrap_or(Timestamp::MAX);
         meta::set(object, "deletionTimestamp", mainstay_api::time::seconds(at));
         let definition = target.group() == crate::custom::GROUP;
         if target.resource() != "namespaces" && !definition {
@@ -228,4 +227,26 @@ fn effective_policy(target: &Target, object: &Value, options: &DeleteOptions) ->
     } else {
         Propagation::Background
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Registry;
+    use crate::strategy::testing::context;
+
+    #[test]
+    fn any_time_may_be_granted_and_taken_back() {
+        let row = Registry::builtin().find("", "v1", "configmaps").unwrap();
+        let target = Target { row, namespace: "n".into(), name: "a".into(), subresource: String::new() };
+        let mut object = json!({"metadata": {"name": "a", "namespace": "n"}});
+        context("", "configmaps", |cx| mark(cx, &target, &mut object, i64::MAX));
+        assert_eq!(meta::deletion_grace_period_seconds(&object), Some(i64::MAX));
+        assert!(meta::deletion_timestamp(&object).is_some());
+        let options = DeleteOptions::parse(json!({"gracePeriodSeconds": 3})).unwrap();
+        let Verdict::Mark(shortened) = shorten(&object, object.clone(), false, &options) else {
+            panic!("it was not marked")
+        };
+        assert_eq!(meta::deletion_grace_period_seconds(&shortened), Some(3));
+    }
 }

@@ -52,7 +52,7 @@ fn supported(target: &Target, field: &str) -> ApiResult<()> {
     if known(field) {
         return Ok(());
     }
-    let quoted = crate::rest::query::go_quote(field);
+    let quoted = mainstay_api::field::go_quote(field);
     // Two kinds have words of their own.
     match (row.group.as_str(), row.kind.as_str()) {
         ("batch", "Job") => {

@@ -5,7 +5,8 @@ use mainstay_api::status::{ApiResult, Status};
 use mainstay_api::types;
 use serde_json::{Value, json};
 
-use super::decode::Expected;
+use super::Target;
+use super::expected::Expected;
 
 /// Where Kubernetes' scheme is made, which its errors name.
 const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
@@ -83,6 +84,24 @@ fn is_events(a: &str, b: &str) -> bool {
 fn unknown_conversion(expected: &Expected, version: &str, kind: &str) -> String {
     let package = expected.group.split('.').next().filter(|first| !first.is_empty()).unwrap_or("core");
     format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", expected.kind)
+}
+
+/// The name in a body must be the URL's.
+pub(crate) fn check_name(target: &Target, object: &Value) -> ApiResult<()> {
+    let name = meta::name(object);
+    if name.is_empty() {
+        let url = &target.name;
+        return Err(Status::bad_request(format!(
+            "the name of the object ({url} based on URL) was undeterminable: name must be provided"
+        )));
+    }
+    if name != target.name {
+        let url = &target.name;
+        return Err(Status::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({url})"
+        )));
+    }
+    Ok(())
 }
 
 /// Another version of the right kind is refused by name.

@@ -274,6 +274,8 @@ fn source(options: &ListOptions, after: Option<&Continuation>) -> ApiResult<Sour
         ("", _) => Source::Consistent,
         ("0", _) => Source::Cache(None),
         (text, "Exact") => Source::Exactly(parse_revision(text)?),
+        // Pages of a named revision are of just that one, as they were before matching could be asked for.
+        (text, "") if options.limit > 0 => Source::Exactly(parse_revision(text)?),
         (text, _) => Source::Cache(Some(parse_revision(text)?)),
     })
 }
@@ -327,6 +329,21 @@ mod tests {
         let page = Page { options: &options, selection: &selection, revision: Revision(9) };
         let listing = page.gather(objects(5).iter(), left);
         (listing.items.len(), !listing.continuation.is_empty(), listing.remaining)
+    }
+
+    #[test]
+    fn a_named_revision_of_pages_is_exact() {
+        let exact = |limit, matching: &str| {
+            let options = ListOptions {
+                limit,
+                resource_version: "7".into(),
+                resource_version_match: matching.into(),
+                ..ListOptions::default()
+            };
+            matches!(source(&options, None), Ok(Source::Exactly(Revision(7))))
+        };
+        assert!(exact(0, "Exact") && exact(2, "Exact") && exact(2, ""));
+        assert!(!exact(0, "") && !exact(2, "NotOlderThan"));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use mainstay_api::status::{ApiResult, Status};
 use mainstay_api::yaml::{self, Duplicates, YamlError};
 use serde_json::Value;
 
-use super::decode::Expected;
+use super::decode::named_type;
+use super::expected::Expected;
 use super::options::{FieldValidation, manager};
 use super::{Call, Engine, Target, WriteOptions};
 
@@ -60,7 +61,7 @@ fn reset(target: &Target) -> FieldSet {
 }
 
 impl Engine {
-    /// Reads the body of an apply: YAML, checked for unknown fields but not defaulted.
+    /// Reads the body of an apply: YAML, which is not defaulted.
     ///
     /// # Errors
     /// 400 for what does not parse or does not fit the kind.
@@ -76,7 +77,7 @@ impl Engine {
             Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: {error}"))
         })?;
         if !value.is_object() && !value.is_null() {
-            let kind = mainstay_api::patch::json_type_name(&value);
+            let kind = mainstay_api::json::type_name(&value);
             return Err(Status::bad_request(format!(
                 "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
             )));
@@ -96,7 +97,10 @@ impl Engine {
             }
             call.warn(why);
         }
-        self.check_applied(call, target, &expected, &value, options)?;
+        // What the type does not declare is refused where the configuration is applied.
+        if target.row.custom && target.subresource != "scale" {
+            named_type(&value)?;
+        }
         Ok(value)
     }
 }

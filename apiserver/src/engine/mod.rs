@@ -11,13 +11,14 @@ mod decode;
 mod delete;
 mod delete_collection;
 mod empties;
+mod expected;
 mod fields;
 mod identity;
-mod json;
 mod list;
 mod managed;
 mod modify;
 pub(crate) mod options;
+mod owners;
 mod patch;
 mod pods;
 mod present;
@@ -51,7 +52,7 @@ use crate::cache::{CacheReader, Caches};
 use crate::encryption::SealedStore;
 use crate::registry::Registry;
 
-pub(crate) use json::{parse_plain as parse_options, syntax_error as json_fault};
+pub(crate) use options::parse as parse_options;
 pub(crate) use present::{list_kind, stored_to_request};
 pub(crate) use scale::of as scale_of;
 

@@ -8,9 +8,10 @@ use serde_json::Value;
 use super::commit::{After, Answer, Finished, Plan};
 use super::create::refuse;
 use super::decode::Body;
+use super::identity::check_name;
 use super::patch::Change;
 use super::read::not_found;
-use super::{Call, Engine, Live, Target, WriteOptions, managed, present, scale};
+use super::{Call, Engine, Live, Target, WriteOptions, managed, owners, present, scale};
 use crate::admission::Operation as AdmissionOperation;
 use crate::authz::AuthzAttributes;
 use crate::strategy::SideWrite;
@@ -30,8 +31,9 @@ impl Engine {
         body: Body,
         options: &WriteOptions,
     ) -> ApiResult<Answer> {
-        let object = self.read_body(call, target, body, options)?;
+        let mut object = self.read_body(call, target, body, options)?;
         check_name(target, &object)?;
+        owners::name_once(call, &mut object, false);
         self.modify(call, target, &Change::Replace(object), options).await
     }
 
@@ -128,6 +130,7 @@ impl Engine {
             check_uid(target, &new, &live.value)?;
         }
         let mut new = self.admit_mutating_update(call, target, new, &live.value, options).await?;
+        owners::name_once(call, &mut new, true);
         check_revision(target, &mut new, &live)?;
         carry_over(&mut new, &live.value);
         self.prepare_change(call, target, &mut new, &live.value, options);
@@ -220,24 +223,6 @@ impl Engine {
         warnings.into_iter().for_each(|warning| call.warn(warning));
         Ok(side)
     }
-}
-
-/// The name in a body must be the URL's.
-pub(crate) fn check_name(target: &Target, object: &Value) -> ApiResult<()> {
-    let name = meta::name(object);
-    if name.is_empty() {
-        let url = &target.name;
-        return Err(Status::bad_request(format!(
-            "the name of the object ({url} based on URL) was undeterminable: name must be provided"
-        )));
-    }
-    if name != target.name {
-        let url = &target.name;
-        return Err(Status::bad_request(format!(
-            "the name of the object ({name}) does not match the name on the URL ({url})"
-        )));
-    }
-    Ok(())
 }
 
 fn check_uid(target: &Target, new: &Value, old: &Value) -> ApiResult<()> {

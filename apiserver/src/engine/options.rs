@@ -1,8 +1,17 @@
 //! Options of writes, and their validation in Kubernetes' words.
 
 use mainstay_api::field::{Error, ErrorList, Path};
+use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::{Value, json};
+
+/// Options that a client has sent, as they say them.
+///
+/// # Errors
+/// 400 in Go's words if they are no JSON.
+pub(crate) fn parse(bytes: &[u8]) -> ApiResult<Value> {
+    mainstay_api::json::parse(bytes).map_err(Status::bad_request)
+}
 
 /// What becomes of unknown and duplicate fields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +63,7 @@ impl RawOptions {
         if kind == "PatchOptions" {
             self.check_patch(apply, &mut errors);
         }
-        check_manager(&self.field_manager, &mut errors);
+        errors.extend(meta::validate_field_manager(&self.field_manager, &Path::new("fieldManager")));
         check_dry_run(&self.dry_run, &mut errors);
         let field_validation = parse_validation(&self.field_validation, &mut errors);
         finish(kind, errors)?;
@@ -89,17 +98,6 @@ pub(crate) fn check_dry_run(values: &[String], errors: &mut ErrorList) {
     }
 }
 
-fn check_manager(manager: &str, errors: &mut ErrorList) {
-    let path = Path::new("fieldManager");
-    if manager.len() > 128 {
-        errors.push(Error::too_long(&path, 128));
-    }
-    if let Some((at, odd)) = manager.char_indices().find(|(_, c)| c.is_control()) {
-        let detail = format!("should only contain printable characters (found {odd:?} at {at})");
-        errors.push(Error::invalid(&path, Value::from(manager), detail));
-    }
-}
-
 fn parse_validation(text: &str, errors: &mut ErrorList) -> FieldValidation {
     match text {
         "" | "Warn" => FieldValidation::Warn,
@@ -118,12 +116,11 @@ fn parse_validation(text: &str, errors: &mut ErrorList) -> FieldValidation {
 
 /// The manager of a write: the named one, or the first word of the user agent.
 pub fn manager(options: &WriteOptions, user_agent: &str) -> String {
-    if !options.field_manager.is_empty() {
-        return options.field_manager.clone();
+    if options.field_manager.is_empty() {
+        meta::manager_of_user_agent(user_agent)
+    } else {
+        options.field_manager.clone()
     }
-    let word = user_agent.split('/').next().unwrap_or_default();
-    let printable: String = word.chars().map(|c| if c.is_control() { ' ' } else { c }).take(128).collect();
-    if printable.is_empty() { "unknown".to_owned() } else { printable }
 }
 
 /// `DeleteOptions`, validated.
@@ -185,7 +182,8 @@ impl DeleteOptions {
             |field: &str| raw.pointer(&format!("/preconditions/{field}")).and_then(Value::as_str).map(str::to_owned);
         Ok(Self {
             dry_run: !dry_run.is_empty(),
-            grace: raw.get("gracePeriodSeconds").and_then(Value::as_i64),
+            // What is negative counts as the shortest time that is any.
+            grace: raw.get("gracePeriodSeconds").and_then(Value::as_i64).map(|asked| if asked < 0 { 1 } else { asked }),
             propagation,
             uid: precondition("uid"),
             resource_version: precondition("resourceVersion"),
@@ -200,8 +198,9 @@ fn check_ignore_errors(raw: &Value, errors: &mut ErrorList) {
         return;
     }
     let path = Path::new("ignoreStoreReadErrorWithClusterBreakingPotential");
-    for field in ["dryRun", "preconditions", "gracePeriodSeconds", "orphanDependents", "propagationPolicy"] {
-        if raw.get(field).is_some() {
+    let says = |value: &Value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty());
+    for field in ["dryRun", "propagationPolicy", "orphanDependents", "gracePeriodSeconds", "preconditions"] {
+        if raw.get(field).is_some_and(says) {
             let detail = format!("cannot be set together with .{field}");
             errors.push(Error::invalid(&path, Value::Bool(true), detail));
         }
@@ -219,5 +218,41 @@ fn parse_propagation(policy: Option<&str>, orphan: Option<bool>, errors: &mut Er
             None
         }
         (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(raw: Value) -> String {
+        DeleteOptions::parse(raw).unwrap_err().message.into_owned()
+    }
+
+    #[test]
+    fn breaking_the_cluster_excludes_everything_else() {
+        let raw = json!({
+            "ignoreStoreReadErrorWithClusterBreakingPotential": true,
+            "preconditions": {"uid": "u"}, "gracePeriodSeconds": 1, "propagationPolicy": "Orphan", "dryRun": [],
+        });
+        let text = refused(raw);
+        let order = ["propagationPolicy", "gracePeriodSeconds", "preconditions"].map(|field| text.find(field));
+        assert!(order.is_sorted() && order[0].is_some() && !text.contains("dryRun"), "{text}");
+    }
+
+    #[test]
+    fn a_negative_grace_period_is_a_second() {
+        let grace = |seconds: i64| DeleteOptions::parse(json!({"gracePeriodSeconds": seconds})).unwrap().grace;
+        assert_eq!((grace(-5), grace(0), grace(9)), (Some(1), Some(0), Some(9)));
+    }
+
+    #[test]
+    fn managers_have_printable_names() {
+        let options = RawOptions { field_manager: "a\nb".to_owned(), ..RawOptions::default() };
+        let error = options.validate("CreateOptions", false).unwrap_err();
+        assert_eq!(
+            error.message,
+            "CreateOptions.meta.k8s.io \"\" is invalid: fieldManager: Invalid value: \"a\\nb\": invalid character U+000A (at position 1)"
+        );
     }
 }

@@ -136,7 +136,7 @@ fn check_node(binding: &Value) -> ApiResult<()> {
     let text = |pointer: &str| binding.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let kind = text("/target/kind");
     if !matches!(kind, "" | "Node") {
-        let kind = crate::rest::query::go_quote(kind);
+        let kind = mainstay_api::field::go_quote(kind);
         return Err(Status::plain(format!(
             "target.kind: Unsupported value: {kind}: supported values: \"Node\", \"<empty>\""
         )));

@@ -14,7 +14,7 @@ impl Engine {
     /// The object of a target; an empty `resource_version` reads consistently, `0` what the cache holds.
     ///
     /// # Errors
-    /// 404, 504 for revisions that are not reached, 400 for such that do not parse.
+    /// 404, 504 for revisions that are not reached, 500 for such that do not parse.
     pub async fn get(&self, target: &Target, resource_version: &str) -> ApiResult<Answer> {
         let bytes = self.read_bytes(target, resource_version).await?;
         let bytes = bytes.ok_or_else(|| not_found(target))?;
@@ -26,7 +26,9 @@ impl Engine {
             "" => self.latest(target).await?,
             text => {
                 if text != "0" {
-                    self.wait_until(parse_revision(text)?).await?;
+                    // Lists say it in other words, and with another code.
+                    let revision = text.parse().map(Revision).map_err(|_| Status::plain(revision_error(text)))?;
+                    self.wait_until(revision).await?;
                 }
                 self.caches.of(&target.row.storage_group, target.resource()).get(&target.key())
             }
@@ -71,5 +73,5 @@ pub(crate) fn parse_revision(text: &str) -> ApiResult<Revision> {
 /// What is wrong with a `resourceVersion` parameter.
 pub(crate) fn revision_error(text: &str) -> String {
     let why = crate::rest::query::parse_int_error("ParseUint", text);
-    format!("resourceVersion: Invalid value: {}: {why}", crate::rest::query::go_quote(text))
+    format!("resourceVersion: Invalid value: {}: {why}", mainstay_api::field::go_quote(text))
 }

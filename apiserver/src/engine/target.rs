@@ -84,6 +84,9 @@ impl Target {
     }
 }
 
+/// Warnings that a call keeps: more than an answer shows, fewer than take long to compare.
+const MOST_WARNINGS: usize = 4096;
+
 /// One call of the engine: who, when, under which guard, and the warnings gathered on the way.
 #[derive(Clone)]
 pub struct Call {
@@ -114,10 +117,10 @@ impl Call {
         }
     }
 
-    /// Adds a warning unless it is there already.
+    /// Adds a warning unless it is there already, or there are so many that nobody will see it.
     pub fn warn(&mut self, text: impl Into<String>) {
         let text = text.into();
-        if !self.warnings.contains(&text) {
+        if self.warnings.len() < MOST_WARNINGS && !self.warnings.contains(&text) {
             self.warnings.push(text);
         }
     }

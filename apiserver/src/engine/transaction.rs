@@ -5,7 +5,7 @@ use mainstay_store::{Guard, Revision};
 
 use super::commit::{Answer, Plan};
 use super::decode::Body;
-use super::modify::check_name;
+use super::identity::check_name;
 use super::patch::Change;
 use super::read::not_found;
 use super::{Call, DeleteOptions, Engine, Target, WriteOptions};

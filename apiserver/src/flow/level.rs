@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::oneshot;
 
 use super::Permit;
 use super::config::{LevelSpec, Limit};
+use super::metrics::Gauges;
 use super::queues;
 
 /// What a request is taken to cost until it has ended, in seconds.
@@ -37,14 +37,6 @@ impl Queue {
     fn load(&self) -> u32 {
         self.taken + self.waiting.iter().map(|ticket| ticket.seats).sum::<u32>()
     }
-}
-
-/// Gauges of a level.
-#[derive(Clone, Default)]
-pub(super) struct Gauges {
-    pub(super) executing: Gauge,
-    pub(super) waiting: Gauge,
-    pub(super) nominal: Gauge,
 }
 
 /// A level's requests.

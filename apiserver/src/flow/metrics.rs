@@ -6,8 +6,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::config::Schema;
-use super::level::Gauges;
+/// Gauges of a level.
+#[derive(Clone, Default)]
+pub(super) struct Gauges {
+    pub(super) executing: Gauge,
+    pub(super) waiting: Gauge,
+    pub(super) nominal: Gauge,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
@@ -61,10 +66,11 @@ impl Metrics {
         self.dispatched.get_or_create(&Labels::of(schema, level)).clone()
     }
 
-    pub(super) fn rejected(&self, schema: &Schema, reason: &str) {
+    /// Counts a request of a schema that was turned away.
+    pub(super) fn rejected(&self, schema: &str, level: &str, reason: &str) {
         let labels = RejectedLabels {
-            flow_schema: schema.name.clone(),
-            priority_level: schema.level.to_string(),
+            flow_schema: schema.to_owned(),
+            priority_level: level.to_owned(),
             reason: reason.to_owned(),
         };
         self.rejected.get_or_create(&labels).inc();

@@ -136,7 +136,7 @@ impl Flow {
             Entered::Refused => Err("queue-full"),
         };
         let outcome = outcome.map_err(|reason| {
-            self.0.metrics.rejected(schema, reason);
+            self.0.metrics.rejected(&schema.name, &schema.level, reason);
             Box::new(Status::too_many_requests("Too many requests, please try again later.", 1))
         });
         if outcome.is_ok() {

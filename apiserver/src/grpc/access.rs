@@ -8,7 +8,8 @@ use tonic::{Extensions, Response};
 
 use crate::authz::AuthzAttributes;
 use crate::engine::{Call, RawOptions, Target, WriteOptions};
-use crate::rest::{Identity, Rest};
+use crate::gate::Identity;
+use crate::rest::Rest;
 use crate::user::UserInfo;
 
 /// The authenticated caller of a gRPC request.
@@ -84,7 +85,7 @@ pub(crate) fn options(options: Option<WireOptions>, kind: &str, force: Option<bo
 /// A response with the warnings of its call.
 pub(crate) fn respond<T>(message: T, call: &Call) -> Response<T> {
     let mut response = Response::new(message);
-    for warning in &call.warnings {
+    for warning in crate::warnings::shown(&call.warnings) {
         let printable: String =
             warning.chars().map(|c| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' }).collect();
         if let Ok(value) = printable.parse() {

@@ -39,6 +39,9 @@ pub(crate) fn connects(target: &Target) -> bool {
 /// 404 if the object is not there, 400 if it cannot be connected to, 422 for bad log options, 501 for what the agent does not
 /// serve, 503 if the agent is not heard.
 pub(crate) async fn connect(rest: &Arc<Rest>, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
+    if target.subresource != "log" && request.query.get("dryRun").is_some() {
+        return Err(Status::bad_request("dryRun is not supported"));
+    }
     match target.subresource.as_str() {
         "log" => log(rest, &request.query, &target).await,
         "exec" | "attach" => command(rest, request, &target).await,
@@ -81,12 +84,30 @@ async fn command(rest: &Arc<Rest>, request: Admitted, target: &Target) -> ApiRes
 
 async fn port_forward(rest: &Arc<Rest>, request: Admitted, target: &Target) -> ApiResult<Response<Body>> {
     may_connect(rest, &request, target)?;
+    check_ports(&request.query)?;
     admit(rest, caller(&request), target, asked("PodPortForwardOptions", &request.query)).await?;
     let Admitted { parts, query, .. } = request;
     let pod = object(rest, target).await?;
     let node = host(&pod, &target.name)?;
     let place = Place { node, path: path("portForward", target, "", &query, &["ports"]) };
     relay::upgrade(rest, &place, target, parts).await
+}
+
+/// Ports are numbers of 16 bits.
+fn check_ports(query: &Query) -> ApiResult<()> {
+    let lists = query.all("ports");
+    match lists.iter().flat_map(|list| list.split(',')).find(|port| !is_port(port)) {
+        Some(odd) => {
+            let why = super::query::parse_int_error("ParseUint", odd);
+            Err(Status::bad_request(format!("cannot convert to []int32: {why}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether Go reads it as a number of 16 bits: without any sign.
+fn is_port(text: &str) -> bool {
+    !text.starts_with('+') && text.parse::<u16>().is_ok()
 }
 
 /// A WebSocket begins with GET, but whoever may only read must not run commands.
@@ -239,6 +260,18 @@ mod tests {
     #[test]
     fn commands_survive_the_way() {
         assert_eq!(escape("echo a&b=ü"), "echo%20a%26b%3D%C3%BC");
+    }
+
+    #[test]
+    fn ports_are_numbers() {
+        assert!(check_ports(&Query::parse(Some("ports=80,443&ports=8080"))).is_ok());
+        assert!(check_ports(&Query::parse(None)).is_ok());
+        let error = |query| check_ports(&Query::parse(Some(query))).unwrap_err().message;
+        assert_eq!(error("ports=x"), "cannot convert to []int32: strconv.ParseUint: parsing \"x\": invalid syntax");
+        assert_eq!(
+            error("ports=80,70000"),
+            "cannot convert to []int32: strconv.ParseUint: parsing \"70000\": value out of range"
+        );
     }
 
     #[test]

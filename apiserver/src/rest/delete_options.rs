@@ -8,7 +8,7 @@ use tonic::body::Body;
 
 use super::negotiate::{self, Media};
 use super::query::Query;
-use crate::engine::{DeleteOptions, json_fault};
+use crate::engine::DeleteOptions;
 
 const KIND: &str = "DeleteOptions";
 /// Where Kubernetes' scheme of such options is made, which its errors name.
@@ -25,10 +25,7 @@ pub(super) async fn read(query: &Query, content_type: Option<&str>, body: Body) 
     }
     // Kubernetes has no words of its own for what it cannot decode here.
     let value = match negotiate::body_media(content_type, false)? {
-        Media::Json => match crate::engine::parse_options(&bytes) {
-            Ok(value) => interpret(value)?,
-            Err(_) => return Err(unparsed(&json_fault(&bytes))),
-        },
+        Media::Json => interpret(mainstay_api::json::parse(&bytes).map_err(|why| unparsed(&why))?)?,
         Media::Yaml => {
             let text = String::from_utf8_lossy(&bytes);
             interpret(
@@ -78,7 +75,7 @@ fn options_from_query(query: &Query) -> ApiResult<Value> {
     if let Some(seconds) = query.int("gracePeriodSeconds")? {
         value["gracePeriodSeconds"] = seconds.into();
     }
-    if let Some(policy) = query.get("propagationPolicy").filter(|text| !text.is_empty()) {
+    if let Some(policy) = query.get("propagationPolicy") {
         value["propagationPolicy"] = policy.into();
     }
     for precondition in ["uid", "resourceVersion"] {
@@ -86,8 +83,10 @@ fn options_from_query(query: &Query) -> ApiResult<Value> {
             value["preconditions"][precondition] = text.into();
         }
     }
-    if query.get("orphanDependents").is_some() {
-        value["orphanDependents"] = query.flag("orphanDependents").into();
+    for flag in ["orphanDependents", "ignoreStoreReadErrorWithClusterBreakingPotential"] {
+        if query.get(flag).is_some() {
+            value[flag] = query.flag(flag).into();
+        }
     }
     Ok(value)
 }

@@ -45,8 +45,8 @@ fn answer(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
     let path = request.info.path.trim_end_matches('/');
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match segments.as_slice() {
-        [""] => values(request, &json!({"paths": paths(rest)})),
-        ["version"] => read_only(request).and_then(|()| values(request, &version())),
+        [""] => raw_json(&json!({"paths": paths(rest)})),
+        ["version"] => read_only(request).and_then(|()| json_only(request, &version())),
         ["metrics"] => Ok(respond::bytes(
             200,
             "text/plain; version=0.0.4; charset=utf-8",
@@ -68,8 +68,26 @@ fn read_only(request: &Admitted) -> ApiResult<()> {
     if request.parts.method == Method::GET { Ok(()) } else { Err(Status::method_not_allowed()) }
 }
 
+/// What the router serves as JSON alone.
+fn json_only(request: &Admitted, value: &Value) -> ApiResult<Response<Body>> {
+    negotiate::routed(request.header(header::ACCEPT), &[Media::Json.content_type()])?;
+    raw_json(value)
+}
+
+/// Indented JSON, whatever the client accepts.
+fn raw_json(value: &Value) -> ApiResult<Response<Body>> {
+    let body = respond::encode(Form { pretty: true, ..Form::JSON }, value)?;
+    Ok(respond::bytes(200, Media::Json.content_type(), body))
+}
+
 fn values(request: &Admitted, value: &Value) -> ApiResult<Response<Body>> {
-    let form = negotiate::negotiate(request.header(header::ACCEPT), &SERVED, false)?;
+    negotiate::routed(request.header(header::ACCEPT), &SERVED)?;
+    unrouted(request, value)
+}
+
+/// Values at paths that the router does not know.
+fn unrouted(request: &Admitted, value: &Value) -> ApiResult<Response<Body>> {
+    let form = negotiate::agree(request.header(header::ACCEPT), false)?;
     let pretty = form.pretty || negotiate::wants_pretty(&request.query, request.user_agent());
     let form = Form { pretty, shape: negotiate::Shape::Object, ..form };
     let body = respond::encode(form, value)?;
@@ -105,8 +123,11 @@ fn roots(rest: &Rest, request: &Admitted, which: &str) -> ApiResult<Response<Bod
     if aggregated && !accept.contains(',') {
         return Err(Status::not_acceptable(&SERVED));
     }
-    let value = if core { discovery::api_versions(&server_address(request)) } else { discovery::groups(&rows(rest)) };
-    values(request, &value)
+    if core {
+        values(request, &discovery::api_versions(&server_address(request)))
+    } else {
+        unrouted(request, &discovery::groups(&rows(rest)))
+    }
 }
 
 fn aggregated_answer(request: &Admitted, value: &Value) -> ApiResult<Response<Body>> {
@@ -158,7 +179,7 @@ fn server_address(request: &Admitted) -> String {
 
 fn one_group(rest: &Rest, request: &Admitted, group: &str) -> ApiResult<Response<Body>> {
     match discovery::group(&rows(rest), group) {
-        Some(value) => values(request, &value),
+        Some(value) => unrouted(request, &value),
         None => Ok(respond::text(404, "404 page not found\n")),
     }
 }

@@ -79,7 +79,7 @@ async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response<Body> {
     let field_name = pinned_name(&query);
     let info = RequestInfo::parse(&parts.method, parts.uri.path(), watching, field_name.as_deref());
     let asked = authz::RequestInfo::of(&parts.method, &parts.uri).answered_as(&info);
-    let long = is_stream(&info, &query);
+    let long = is_stream(&info);
     let passing = Passing { parts, info, query, asked, long };
     let (trail, mut response) = audited(rest, passing, body, &arrival).await;
     if let Ok(id) = HeaderValue::from_str(&arrival.id) {
@@ -261,9 +261,9 @@ fn pinned_name(query: &Query) -> Option<String> {
     selector.requires("metadata.name").map(str::to_owned)
 }
 
-fn is_stream(info: &RequestInfo, query: &Query) -> bool {
+fn is_stream(info: &RequestInfo) -> bool {
     let connects = matches!(info.subresource.as_str(), "exec" | "attach" | "portforward" | "proxy" | "log");
-    info.verb == "watch" || connects || info.is_resource && query.flag("watch") && query.get("watch").is_some()
+    info.verb == "watch" || connects
 }
 
 /// Errors are told in the media type that the client takes, or in JSON.

@@ -6,12 +6,14 @@ mod steps;
 use std::collections::BTreeSet;
 
 use http::{HeaderValue, Response, header};
+use mainstay_api::field::go_quote;
 use tonic::body::Body;
 
 use super::Rest;
 use super::filter::Admitted;
-use super::query::go_quote;
 use super::respond;
+
+pub(super) use log::LogWatch;
 
 /// The paths of all checks.
 static WHOLES: [&str; 3] = ["healthz", "livez", "readyz"];
@@ -68,7 +70,7 @@ fn names(rest: &Rest, whole: &str) -> Vec<&'static str> {
 fn fault(rest: &Rest, name: &str) -> Option<String> {
     match name {
         "ping" => None,
-        "log" => log::fault(),
+        "log" => rest.log.fault(),
         "etcd" | "etcd-readiness" => {
             let leader = rest.engine.store.leadership().borrow().leader.is_some();
             (!leader).then(|| "no leader".to_owned())

@@ -37,10 +37,6 @@ pub(crate) use aggregated::discover;
 pub(crate) use discovery::KUBERNETES_VERSION;
 pub use metrics::Metrics;
 
-/// A request's identity when it comes from inside the process.
-#[derive(Clone)]
-pub(crate) struct Identity(pub crate::user::UserInfo);
-
 /// Bytes of a request body at the most.
 pub(crate) const BODY_LIMIT: usize = 3 << 20;
 
@@ -55,6 +51,8 @@ pub(crate) struct Rest {
     /// What other servers serve.
     pub aggregator: Aggregator,
     pub metrics: Metrics,
+    /// Whether what is logged is read.
+    pub log: health::LogWatch,
     /// What is done of the server's start.
     pub startup: Arc<Startup>,
     /// How long a request may take that is neither a watch nor a stream.
@@ -80,7 +78,8 @@ impl Rest {
             audit.register(metrics.registry());
         }
         let authorizer = gate.authorizer.clone();
-        Arc::new(Self { engine, gate, authorizer, agents, aggregator, metrics, startup, deadline, stop })
+        let log = health::LogWatch::start();
+        Arc::new(Self { engine, gate, authorizer, agents, aggregator, metrics, log, startup, deadline, stop })
     }
 
     /// How wide a list of a resource is that shows `limit` objects at the most (0: all).

@@ -71,6 +71,10 @@ async fn dispatch(rest: &Arc<Rest>, request: Admitted, row: Arc<Row>) -> ApiResu
             Status::path_not_found()
         });
     }
+    // Only proxies go on below a subresource.
+    if !row.custom && info.subresource != "proxy" && !info.rest.is_empty() {
+        return Err(Status::path_not_found());
+    }
     verb(rest, request, row).await
 }
 
@@ -152,9 +156,8 @@ pub(crate) fn call_of(request: &Admitted) -> Call {
 
 async fn get(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
     let form = form_of(&request, &target.row, false)?;
-    let include = include(form, &request.query)?;
     let answer = rest.engine.get(&target, request.query.text("resourceVersion")).await?;
-    respond::object(form, &target.row, &answer, 200, include)
+    respond::object(form, &target.row, &answer, 200, include(form, &request.query)?)
 }
 
 /// The list options of a query.
@@ -170,14 +173,24 @@ pub(crate) fn list_options(query: &Query) -> ApiResult<ListOptions> {
     })
 }
 
+/// Whether a list has no pages, whatever is asked: what may be of any age comes from Kubernetes' watch cache, and that whole;
+/// events it does not hold.
+fn comes_whole(target: &Target, options: &ListOptions) -> bool {
+    let cached = target.row.custom || target.resource() != "events";
+    options.resource_version == "0" && options.continuation.is_empty() && cached
+}
+
 async fn list(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
     let form = form_of(&request, &target.row, true)?;
-    let include = include(form, &request.query)?;
-    let options = list_options(&request.query)?;
     request.query.int("timeoutSeconds")?;
+    let mut options = list_options(&request.query)?;
+    if comes_whole(&target, &options) {
+        options.limit = 0;
+    }
     let target = Target { name: String::new(), ..target };
     let listing = rest.engine.list(&target, &options).await?;
     let listing = rest.engine.converted(&target.row, listing).await?;
+    let include = include(form, &request.query)?;
     respond::list(form, &target.row, listing, include, request.header(header::ACCEPT_ENCODING))
 }
 
@@ -222,7 +235,8 @@ pub(crate) fn finish(call: &Call, response: ApiResult<Response<Body>>, form: For
     Ok(response)
 }
 
-fn written(form: Form, target: &Target, answer: &Answer, include: Include) -> ApiResult<Response<Body>> {
+/// The answer to a write; what the query asks of its form is looked at when the write is done.
+fn written(form: Form, target: &Target, answer: &Answer, query: &Query) -> ApiResult<Response<Body>> {
     let code = if answer.created {
         201
     } else if answer.accepted {
@@ -230,12 +244,11 @@ fn written(form: Form, target: &Target, answer: &Answer, include: Include) -> Ap
     } else {
         200
     };
-    respond::object(form, &target.row, answer, code, include)
+    respond::object(form, &target.row, answer, code, include(form, query)?)
 }
 
 async fn create(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
     let form = form_of(&request, &target.row, false)?;
-    let include = include(form, &request.query)?;
     let mut call = call_of(&request);
     let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
     let raw = raw_options(&request.query);
@@ -243,12 +256,11 @@ async fn create(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Res
     let options = raw.validate("CreateOptions", false)?;
     let body = object_body(content_type.as_deref(), target.row.custom, bytes)?;
     let answer = rest.engine.create(&mut call, &target, body, &options).await;
-    finish(&call, answer.and_then(|answer| written(form, &target, &answer, include)), form)
+    finish(&call, answer.and_then(|answer| written(form, &target, &answer, &request.query)), form)
 }
 
 async fn update(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
     let form = form_of(&request, &target.row, false)?;
-    let include = include(form, &request.query)?;
     let mut call = call_of(&request);
     let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
     let raw = raw_options(&request.query);
@@ -256,14 +268,13 @@ async fn update(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Res
     let options = raw.validate("UpdateOptions", false)?;
     let body = object_body(content_type.as_deref(), target.row.custom, bytes)?;
     let answer = rest.engine.update(&mut call, &target, body, &options).await;
-    finish(&call, answer.and_then(|answer| written(form, &target, &answer, include)), form)
+    finish(&call, answer.and_then(|answer| written(form, &target, &answer, &request.query)), form)
 }
 
 async fn patch(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
-    let form = form_of(&request, &target.row, false)?;
-    let include = include(form, &request.query)?;
-    let mut call = call_of(&request);
     let kind = patch_kind(request.header(header::CONTENT_TYPE), target.row.custom)?;
+    let form = form_of(&request, &target.row, false)?;
+    let mut call = call_of(&request);
     let raw = raw_options(&request.query);
     let bytes = read(request.body).await?;
     let options = raw.validate("PatchOptions", kind.is_none())?;
@@ -272,7 +283,7 @@ async fn patch(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Resp
         None => Change::Apply(rest.engine.read_applied(&mut call, &target, &bytes, &options)?),
     };
     let answer = rest.engine.modify(&mut call, &target, &change, &options).await;
-    finish(&call, answer.and_then(|answer| written(form, &target, &answer, include)), form)
+    finish(&call, answer.and_then(|answer| written(form, &target, &answer, &request.query)), form)
 }
 
 /// The patch format of a content type; `None` is apply.
@@ -282,39 +293,63 @@ fn patch_kind(content_type: Option<&str>, custom: bool) -> ApiResult<Option<Patc
         "application/json-patch+json" => Ok(Some(PatchKind::Json)),
         "application/merge-patch+json" => Ok(Some(PatchKind::Merge)),
         "application/strategic-merge-patch+json" if !custom => Ok(Some(PatchKind::Strategic)),
-        "application/strategic-merge-patch+json" => {
+        "application/apply-patch+yaml" => Ok(None),
+        _ if custom => {
             let accepted =
                 ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
             Err(Status::unsupported_media_type(&accepted))
         }
-        "application/apply-patch+yaml" => Ok(None),
         _ => Err(Status::failure(415, "UnsupportedMediaType", "415: Unsupported Media Type").with_empty_details()),
     }
 }
 
 async fn delete(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
     let form = form_of(&request, &target.row, false)?;
-    let include = include(form, &request.query)?;
     let mut call = call_of(&request);
     let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
     let options = super::delete_options::read(&request.query, content_type.as_deref(), request.body).await?;
     let answer = rest.engine.delete(&mut call, &target, &options).await;
-    finish(&call, answer.and_then(|answer| written(form, &target, &answer, include)), form)
+    finish(&call, answer.and_then(|answer| written(form, &target, &answer, &request.query)), form)
 }
 
 async fn delete_collection(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
     let form = form_of(&request, &target.row, false)?;
-    let include = include(form, &request.query)?;
     let list = list_options(&request.query)?;
     let mut call = call_of(&request);
     let target = Target { name: String::new(), ..target };
     let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
     let options = super::delete_options::read(&request.query, content_type.as_deref(), request.body).await?;
     let listing = rest.engine.delete_collection(&mut call, &target, &list, &options).await?;
+    let include = include(form, &request.query)?;
     finish(&call, respond::list(form, &target.row, listing, include, None), form)
 }
 
 /// Whether a method reads.
 pub(crate) fn is_read(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::Registry;
+
+    #[test]
+    fn lists_of_any_age_come_whole() {
+        let whole = |resource: &str, resource_version: &str, continuation: &str| {
+            let row = Registry::builtin().find("", "v1", resource).unwrap();
+            let target = Target { row, namespace: String::new(), name: String::new(), subresource: String::new() };
+            let options = ListOptions {
+                limit: 1,
+                resource_version: resource_version.to_owned(),
+                continuation: continuation.to_owned(),
+                ..ListOptions::default()
+            };
+            comes_whole(&target, &options)
+        };
+        assert!(whole("pods", "0", ""));
+        assert!(
+            !whole("pods", "", "") && !whole("pods", "7", "") && !whole("pods", "0", "a") && !whole("events", "0", "")
+        );
+    }
 }

@@ -33,7 +33,7 @@ impl RequestInfo {
     /// `metadata.name` to.
     pub fn parse(method: &http::Method, path: &str, watching: bool, field_name: Option<&str>) -> Self {
         let mut info = Self { path: path.to_owned(), verb: plain_verb(method), ..Self::default() };
-        let path = unescape(path);
+        let path = crate::percent::unescape(path);
         let segments: Vec<String> = path.trim_matches('/').split('/').map(str::to_owned).collect();
         let rest = match segments.first().map(String::as_str) {
             Some("api") if segments.len() >= 3 => {
@@ -82,7 +82,8 @@ impl RequestInfo {
             http::Method::POST => "create",
             http::Method::GET | http::Method::HEAD if collection && watching => "watch",
             http::Method::GET | http::Method::HEAD if collection => "list",
-            http::Method::GET | http::Method::HEAD if watching && self.subresource.is_empty() => "watch",
+            // Who names an object gets it, unless the path itself says watch.
+            http::Method::GET | http::Method::HEAD if legacy_watch && self.subresource.is_empty() => "watch",
             http::Method::GET | http::Method::HEAD => "get",
             http::Method::PUT => "update",
             http::Method::PATCH => "patch",
@@ -112,30 +113,6 @@ fn plain_verb(method: &http::Method) -> &'static str {
     }
 }
 
-/// Undoes percent encoding; malformed escapes stay as they are.
-pub fn unescape(text: &str) -> String {
-    if !text.contains('%') {
-        return text.to_owned();
-    }
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let code = (bytes[at] == b'%').then(|| bytes.get(at + 1..at + 3)).flatten();
-        match code.and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +135,14 @@ mod tests {
         let info = get("/api/v1/namespaces/a/status");
         assert_eq!((info.resource.as_str(), info.subresource.as_str()), ("namespaces", "status"));
         assert_eq!(get("/api/v1/namespaces/a/pods").resource, "pods");
+    }
+
+    #[test]
+    fn one_object_is_watched_by_the_old_path_alone() {
+        let verb = |path, watching| RequestInfo::parse(&http::Method::GET, path, watching, None).verb;
+        assert_eq!(verb("/api/v1/nodes", true), "watch");
+        assert_eq!(verb("/api/v1/nodes/a", true), "get");
+        assert_eq!(verb("/api/v1/watch/nodes/a", false), "watch");
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::vec::IntoIter;
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::StreamBody;
+use serde_json::{Value, json};
 use tonic::body::Body;
 
-use super::respond::list_metadata;
 use crate::cache::CachedObject;
 use crate::engine::{Listing, list_kind};
 use crate::registry::Row;
@@ -26,6 +26,18 @@ pub(super) struct Pieces {
     header: Bytes,
     first: bool,
     ended: bool,
+}
+
+/// The metadata of a list.
+pub(super) fn list_metadata(listing: &Listing, custom: bool) -> Value {
+    let mut metadata = json!({"resourceVersion": listing.revision.0.to_string()});
+    if custom || !listing.continuation.is_empty() {
+        metadata["continue"] = listing.continuation.clone().into();
+    }
+    if let Some(remaining) = listing.remaining {
+        metadata["remainingItemCount"] = remaining.into();
+    }
+    metadata
 }
 
 impl Pieces {

@@ -1,5 +1,6 @@
 //! The query string, read as Kubernetes reads it: the first value of a key counts, bad numbers are refused in Go's words.
 
+use mainstay_api::field::go_quote;
 use mainstay_api::status::{ApiResult, Status};
 
 /// The parameters of a request, in order.
@@ -7,12 +8,13 @@ use mainstay_api::status::{ApiResult, Status};
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Parses `a=b&c=d`.
+    /// Parses `a=b&c=d`. Pairs that are malformed are passed over, as Go does.
     pub fn parse(text: Option<&str>) -> Self {
-        let pairs = text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let pairs = text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.contains(';'));
         Self(
             pairs
                 .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+                .filter(|(key, value)| escapes_are_whole(key) && escapes_are_whole(value))
                 .map(|(key, value)| (decode(key), decode(value)))
                 .collect(),
         )
@@ -43,12 +45,12 @@ impl Query {
         self.get(key).is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false"))
     }
 
-    /// A whole number.
+    /// A whole number; nothing at all is none.
     ///
     /// # Errors
     /// 400 in the words of Go's `strconv`.
     pub fn int(&self, key: &str) -> ApiResult<Option<i64>> {
-        let Some(text) = self.get(key).filter(|text| !text.is_empty()) else { return Ok(None) };
+        let Some(text) = self.get(key) else { return Ok(None) };
         text.parse::<i64>().map(Some).map_err(|_| Status::bad_request(parse_int_error("ParseInt", text)))
     }
 }
@@ -60,11 +62,6 @@ pub fn parse_int_error(function: &str, text: &str) -> String {
     let out_of_range = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let why = if out_of_range { "value out of range" } else { "invalid syntax" };
     format!("strconv.{function}: parsing {}: {why}", go_quote(text))
-}
-
-/// A string as Go's `%q` shows it.
-pub fn go_quote(text: &str) -> String {
-    serde_json::to_string(text).unwrap_or_default()
 }
 
 /// A duration as Go writes it, `1m30s`; negative ones count as nothing.
@@ -108,8 +105,14 @@ pub fn go_duration(text: &str) -> Result<std::time::Duration, String> {
     std::time::Duration::try_from_secs_f64(seconds).map_err(|_| invalid())
 }
 
+/// Whether each percent sign begins an escape.
+fn escapes_are_whole(text: &str) -> bool {
+    let is_escape = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    text.split('%').skip(1).all(is_escape)
+}
+
 fn decode(text: &str) -> String {
-    super::path::unescape(&text.replace('+', " "))
+    crate::percent::unescape(&text.replace('+', " "))
 }
 
 #[cfg(test)]
@@ -134,7 +137,15 @@ mod tests {
 
     #[test]
     fn bad_numbers_in_go_words() {
-        let error = Query::parse(Some("limit=x")).int("limit").unwrap_err();
-        assert_eq!(error.message, "strconv.ParseInt: parsing \"x\": invalid syntax");
+        let error = |query| Query::parse(Some(query)).int("limit").unwrap_err().message;
+        assert_eq!(error("limit=x"), "strconv.ParseInt: parsing \"x\": invalid syntax");
+        assert_eq!(error("limit="), "strconv.ParseInt: parsing \"\": invalid syntax");
+        assert_eq!(Query::parse(Some("a=b")).int("limit").unwrap(), None);
+    }
+
+    #[test]
+    fn malformed_pairs_are_passed_over() {
+        let query = Query::parse(Some("a=1;b=2&c=%zz&d=%2&e=%20x&f=5%"));
+        assert_eq!(query.pairs(), [("e".to_owned(), " x".to_owned())]);
     }
 }

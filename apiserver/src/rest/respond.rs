@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tonic::body::Body;
 
 use super::negotiate::{Form, Media, Shape};
-use super::pieces::Pieces;
+use super::pieces::{Pieces, list_metadata};
 use crate::engine::{Answer, Listing, list_kind, stored_to_request};
 use crate::registry::Row;
 
@@ -47,7 +47,7 @@ impl Include {
             "None" => Ok(Self::None),
             "Object" => Ok(Self::Object),
             other => {
-                let value = super::query::go_quote(other);
+                let value = mainstay_api::field::go_quote(other);
                 Err(Status::bad_request(format!(
                     "Unable to convert to Table as requested: includeObject: Invalid value: {value}: must be 'Metadata', 'Object', 'None', or empty"
                 )))
@@ -286,17 +286,6 @@ fn without_type(row: &Row, mut item: Value) -> Value {
     item
 }
 
-pub(crate) fn list_metadata(listing: &Listing, custom: bool) -> Value {
-    let mut metadata = json!({"resourceVersion": listing.revision.0.to_string()});
-    if custom || !listing.continuation.is_empty() {
-        metadata["continue"] = listing.continuation.clone().into();
-    }
-    if let Some(remaining) = listing.remaining {
-        metadata["remainingItemCount"] = remaining.into();
-    }
-    metadata
-}
-
 fn takes_gzip(accept_encoding: Option<&str>) -> bool {
     accept_encoding.is_some_and(|text| text.split(',').any(|coding| coding.trim().starts_with("gzip")))
 }
@@ -317,8 +306,8 @@ pub(crate) fn sized(content_type: &str, body: Bytes, accept_encoding: Option<&st
 
 /// Adds the warnings of a call.
 pub(crate) fn warn(response: &mut Response<Body>, warnings: &[impl AsRef<str>]) {
-    for warning in warnings {
-        let text = warning.as_ref().replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
+    for warning in crate::warnings::shown(warnings) {
+        let text = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
         if let Ok(value) = header::HeaderValue::from_bytes(format!("299 - \"{text}\"").as_bytes()) {
             response.headers_mut().append(header::WARNING, value);
         }

@@ -8,6 +8,7 @@ use futures::stream;
 use http::{Response, header};
 use http_body::Frame;
 use http_body_util::StreamBody;
+use mainstay_api::selector::FieldSelector;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -21,6 +22,10 @@ use crate::engine::{Engine, Target, WatchEventKind, WatchItem, WatchOptions, Wat
 
 /// A watch without `timeoutSeconds` ends after this long, so that clients spread over the masters again.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+/// No watch lives so long, and clocks can still count it.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+/// What watches are served as.
+const STREAMED: [&str; 2] = ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
 /// Events that are packed into one write.
 const BATCH: usize = 256;
 
@@ -28,7 +33,7 @@ const BATCH: usize = 256;
 pub(crate) async fn watch(rest: &Arc<Rest>, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
     let form = super::objects::form_of(&request, &target.row, true)?;
     if form.media == Media::Yaml {
-        return Err(super::negotiate::route_not_acceptable(&super::negotiate::SERVED_LIST));
+        return Err(Status::not_acceptable(&STREAMED));
     }
     let form = Form { pretty: false, ..form };
     let include = if form.shape == Shape::Table {
@@ -36,16 +41,12 @@ pub(crate) async fn watch(rest: &Arc<Rest>, request: Admitted, target: Target) -
     } else {
         Include::Metadata
     };
-    let (target, options) = watch_options(&request, target);
-    let timeout = request
-        .query
-        .int("timeoutSeconds")?
-        .and_then(|seconds| u64::try_from(seconds).ok())
-        .filter(|seconds| *seconds > 0);
-    let timeout = timeout.map_or(DEFAULT_TIMEOUT, Duration::from_secs);
+    let (target, options) = watch_options(&request, target)?;
+    let timeout = timeout(request.query.int("timeoutSeconds")?);
     let first = match rest.engine.watch(&target, &options).await {
         Ok(stream) => Ok(stream),
-        Err(status) if status.code() == 410 => Err(status),
+        // What revisions it cannot begin at, a watch tells itself.
+        Err(status) if matches!(status.code(), 410 | 504) => Err(status),
         Err(status) => return Err(status),
     };
     let state = Feed {
@@ -76,8 +77,14 @@ fn content_type(form: Form) -> &'static str {
     }
 }
 
+/// How long a watch may take that asks for so many seconds.
+fn timeout(seconds: Option<i64>) -> Duration {
+    let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+    seconds.map_or(DEFAULT_TIMEOUT, |seconds| Duration::from_secs(seconds).min(LONGEST))
+}
+
 /// A watch of a named object is one with a field selector.
-fn watch_options(request: &Admitted, target: Target) -> (Target, WatchOptions) {
+fn watch_options(request: &Admitted, target: Target) -> ApiResult<(Target, WatchOptions)> {
     let query = &request.query;
     let mut options = WatchOptions {
         label_selector: query.text("labelSelector").to_owned(),
@@ -87,10 +94,22 @@ fn watch_options(request: &Admitted, target: Target) -> (Target, WatchOptions) {
         send_initial_events: query.get("sendInitialEvents").is_some().then(|| query.flag("sendInitialEvents")),
         bookmarks: query.get("allowWatchBookmarks").is_some() && query.flag("allowWatchBookmarks"),
     };
-    if !target.name.is_empty() && options.field_selector.is_empty() {
-        options.field_selector = format!("metadata.name={}", target.name);
+    if !target.name.is_empty() {
+        options.field_selector = of_name(&target.name, options.field_selector)?;
     }
-    (Target { name: String::new(), ..target }, options)
+    Ok((Target { name: String::new(), ..target }, options))
+}
+
+/// The field selector of a watch of a named object, which may not select another one.
+fn of_name(name: &str, selector: String) -> ApiResult<String> {
+    match FieldSelector::parse(&selector) {
+        Ok(asked) if asked.is_empty() => Ok(format!("metadata.name={name}")),
+        Ok(asked) if asked.requires("metadata.name") != Some(name) => {
+            Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name"))
+        }
+        // What cannot be read is refused where it is used.
+        _ => Ok(selector),
+    }
 }
 
 struct Feed {
@@ -202,5 +221,30 @@ fn bookmark(target: &Target, revision: u64, initial_end: bool) -> Value {
     match target.row.resource.object_type() {
         Some(object_type) => mainstay_api::decode::strict(object_type, &object).value,
         None => object,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_timeout_can_be_asked_for() {
+        assert_eq!(timeout(Some(5)), Duration::from_secs(5));
+        for odd in [None, Some(0), Some(-1)] {
+            assert_eq!(timeout(odd), DEFAULT_TIMEOUT);
+        }
+        assert!(Instant::now() + timeout(Some(i64::MAX)) > Instant::now());
+    }
+
+    #[test]
+    fn a_watch_of_a_named_object_selects_no_other() {
+        let of = |selector: &str| of_name("a", selector.to_owned()).map_err(|status| status.message.into_owned());
+        assert_eq!(of(""), Ok("metadata.name=a".to_owned()));
+        let narrowed = "metadata.namespace=n,metadata.name=a";
+        assert_eq!(of(narrowed), Ok(narrowed.to_owned()));
+        let refused = Err("fieldSelector metadata.name doesn't match requested name".to_owned());
+        assert_eq!(of("metadata.name=b"), refused);
+        assert_eq!(of("metadata.namespace=n"), refused);
     }
 }

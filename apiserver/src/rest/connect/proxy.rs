@@ -1,5 +1,7 @@
 //! The proxies: HTTP to a pod, to one of the pods behind a service, or to a node's agent, as if the API server were there.
 
+use std::net::IpAddr;
+
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use mainstay_api::status::{ApiResult, Status};
@@ -42,23 +44,29 @@ struct Named<'a> {
     port: &'a str,
 }
 
-fn named(text: &str) -> Named<'_> {
-    match text.split(':').collect::<Vec<_>>().as_slice() {
-        [scheme @ ("" | "http" | "https"), name, port] => Named { scheme, name, port },
+/// What a name that is proxied to says; `None` if it is no such name.
+fn named(text: &str) -> Option<Named<'_>> {
+    let named = match text.split(':').collect::<Vec<_>>().as_slice() {
+        [name] => Named { scheme: "", name, port: "" },
         [name, port] => Named { scheme: "", name, port },
-        _ => Named { scheme: "", name: text, port: "" },
-    }
+        [scheme, name, port] => Named { scheme, name, port },
+        _ => return None,
+    };
+    Some(named).filter(|named| !named.name.is_empty() && matches!(named.scheme, "" | "http" | "https"))
 }
 
 /// Passes a request on and its answer back.
 pub(super) async fn answer(rest: &Rest, request: Admitted, target: &Target) -> ApiResult<Response<Body>> {
     let mut named_target = target.whole();
-    let name = named(&target.name);
+    let name = named(&target.name).ok_or_else(|| {
+        let kind = target.resource().trim_end_matches('s');
+        Status::bad_request(format!("invalid {kind} request {}", mainstay_api::field::go_quote(&target.name)))
+    })?;
+    named_target.name = name.name.to_owned();
+    let object = super::object(rest, &named_target).await?;
     if name.scheme == "https" {
         return Err(Status::failure(501, "NotImplemented", "the proxy speaks HTTP only"));
     }
-    named_target.name = name.name.to_owned();
-    let object = super::object(rest, &named_target).await?;
     let kind = match target.resource() {
         "nodes" => "NodeProxyOptions",
         "pods" => "PodProxyOptions",
@@ -150,10 +158,23 @@ fn node_place(node: &Value, port: &str) -> ApiResult<Place> {
 }
 
 fn pod_place(pod: &Value, name: &Named<'_>) -> ApiResult<Place> {
-    let address = pod["status"]["podIP"].as_str().filter(|ip| !ip.is_empty());
+    let address = pod["status"]["podIP"].as_str().filter(|ip| may_be_proxied_to(ip));
     let address = address.ok_or_else(|| Status::bad_request("address not allowed"))?;
     let port = if name.port.is_empty() { first_port(pod) } else { number(name.port)? };
     Ok(Place { node: super::host(pod, name.name)?.to_owned(), address: Some((address.to_owned(), port)) })
+}
+
+/// Whether an address is one of a single host that is seen from elsewhere: a pod may not name the server's own.
+fn may_be_proxied_to(ip: &str) -> bool {
+    match ip.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+        Ok(IpAddr::V4(ip)) => {
+            !(ip.is_broadcast() || ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || ip.is_link_local())
+        }
+        Ok(IpAddr::V6(ip)) => {
+            !(ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || ip.is_unicast_link_local())
+        }
+        Err(_) => false,
+    }
 }
 
 fn first_port(pod: &Value) -> u16 {
@@ -215,9 +236,13 @@ mod tests {
 
     #[test]
     fn a_proxied_name_may_carry_scheme_and_port() {
-        assert_eq!(named("a"), Named { scheme: "", name: "a", port: "" });
-        assert_eq!(named("a:80"), Named { scheme: "", name: "a", port: "80" });
-        assert_eq!(named("https:a:web"), Named { scheme: "https", name: "a", port: "web" });
+        let is = |scheme, name, port| Some(Named { scheme, name, port });
+        assert_eq!(named("a"), is("", "a", ""));
+        assert_eq!(named("a:80"), is("", "a", "80"));
+        assert_eq!(named("https:a:web"), is("https", "a", "web"));
+        for odd in ["", ":80", "ftp:a:80", "http::80", "http:a:80:b"] {
+            assert_eq!(named(odd), None, "{odd}");
+        }
     }
 
     #[test]
@@ -231,8 +256,8 @@ mod tests {
     #[test]
     fn a_service_is_any_of_its_endpoints_that_serve_the_port() {
         let service = json!({"spec": {"ports": [{"port": 80, "name": "web"}]}});
-        assert_eq!(service_port(&service, &named("a:80")).unwrap(), "web");
-        let error = service_port(&service, &named("a:90")).unwrap_err();
+        assert_eq!(service_port(&service, &named("a:80").unwrap()).unwrap(), "web");
+        let error = service_port(&service, &named("a:90").unwrap()).unwrap_err();
         assert_eq!(error.message, "no service port 90 found for service \"a\"");
         let endpoints = json!({"subsets": [{"ports": [{"name": "web", "port": 8080}, {"name": "x", "port": 1}],
             "addresses": [{"ip": "10.0.0.1", "nodeName": "n"}, {"ip": "10.0.0.2"}]}]});
@@ -242,10 +267,13 @@ mod tests {
 
     #[test]
     fn a_pod_without_an_address_cannot_be_reached() {
-        let error = pod_place(&json!({"spec": {"nodeName": "n"}}), &named("a")).unwrap_err();
-        assert_eq!(error.message, "address not allowed");
+        let name = named("a").unwrap();
+        for ip in ["", "127.0.0.1", "169.254.1.1", "::1", "::ffff:127.0.0.1", "fe80::1", "x"] {
+            let pod = json!({"spec": {"nodeName": "n"}, "status": {"podIP": ip}});
+            assert_eq!(pod_place(&pod, &name).unwrap_err().message, "address not allowed", "{ip}");
+        }
         let pod = json!({"spec": {"nodeName": "n", "containers": [{"ports": [{"containerPort": 81}]}]},
             "status": {"podIP": "10.0.0.1"}});
-        assert_eq!(pod_place(&pod, &named("a")).unwrap().address, Some(("10.0.0.1".into(), 81)));
+        assert_eq!(pod_place(&pod, &name).unwrap().address, Some(("10.0.0.1".into(), 81)));
     }
 }

@@ -11,12 +11,14 @@ use hyper::client::conn::http1;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use mainstay_api::status::{ApiResult, Status};
+use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::body::Body;
 
 use crate::engine::Target;
 use crate::rest::Rest;
+use crate::strategy::Reader;
 
 /// To reach the agent and get its connection up.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -159,8 +161,19 @@ async fn ask(rest: &Rest, place: &Place<'_>, method: Method, headers: HeaderMap)
 /// Sends a request to the server of a node's agent.
 pub(super) async fn send(rest: &Rest, node: &str, request: Request<Body>) -> ApiResult<Answered> {
     let connected = tokio::time::timeout(CONNECT, rest.agents.dial(node)).await;
-    let tunnel = connected.map_err(|_| silent(node))??;
+    let tunnel = connected.map_err(|_| silent(node))?.map_err(|status| {
+        let known = rest.engine.reader.get("", "nodes", "", node);
+        if status.code() == 503 { unknown(node, known.as_deref()).unwrap_or(status) } else { status }
+    })?;
     send_on(TokioIo::new(tunnel), node, request).await
+}
+
+/// Why no agent is heard, if that is to be seen from its node.
+fn unknown(name: &str, node: Option<&Value>) -> Option<Status> {
+    let Some(node) = node else { return Some(Status::not_found("", "nodes", name)) };
+    let addresses = node["status"]["addresses"].as_array();
+    let none = addresses.is_none_or(Vec::is_empty);
+    none.then(|| Status::plain("no preferred addresses found; known addresses: []"))
 }
 
 /// A connection that a node makes to an address.
@@ -220,5 +233,20 @@ async fn words(answered: Answered) -> String {
     match tokio::time::timeout(CONNECT, body).await {
         Ok(Ok(body)) => String::from_utf8_lossy(&body.to_bytes()).trim().to_owned(),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_node_that_nobody_knows_is_not_found() {
+        assert_eq!(unknown("n", None).unwrap().message, "nodes \"n\" not found");
+        let bare = unknown("n", Some(&json!({"metadata": {}}))).unwrap();
+        assert_eq!((bare.code(), &*bare.message), (500, "no preferred addresses found; known addresses: []"));
+        assert!(unknown("n", Some(&json!({"status": {"addresses": [{"address": "10.0.0.1"}]}}))).is_none());
     }
 }
