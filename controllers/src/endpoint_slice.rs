@@ -15,12 +15,11 @@ use crate::claim::absent_is_fine;
 use crate::meta::{Map, controller_reference, is_deleting, name, namespace, uid};
 use crate::pod::{is_finished, is_ready, node_name};
 use crate::runner::{Controller, Keys, Next};
-use crate::service::{PodAddress, addresses, port_number, select_pods, wire_service_queue};
+use crate::service::{HEADLESS, PodAddress, addresses, port_number, select_pods, wire_service_queue};
 use crate::slice::{MANAGED_BY, SERVICE_NAME};
 use crate::world::{BY_SERVICE, Informers, World};
 
 const MANAGER: &str = "endpointslice-controller.k8s.io";
-const HEADLESS: &str = "service.kubernetes.io/headless";
 const ZONE: &str = "topology.kubernetes.io/zone";
 const MAX_ENDPOINTS: usize = 100;
 

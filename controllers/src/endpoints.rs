@@ -14,10 +14,9 @@ use crate::claim::absent_is_fine;
 use crate::meta::{Map, is_deleting, uid};
 use crate::pod::{is_finished, is_ready, node_name};
 use crate::runner::{Controller, Keys, Next};
-use crate::service::{addresses, port_number, select_pods, wire_service_queue};
+use crate::service::{HEADLESS, addresses, port_number, select_pods, wire_service_queue};
 use crate::world::{Informers, World};
 
-const HEADLESS: &str = "service.kubernetes.io/headless";
 const MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
 const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
 /// More addresses do not go into one object; slices have them all.

@@ -10,6 +10,9 @@ use crate::meta::{Map, namespace, states};
 use crate::runner::Keys;
 use crate::world::{Informers, World};
 
+/// The label of what belongs to a service without an address of its own.
+pub(crate) const HEADLESS: &str = "service.kubernetes.io/headless";
+
 /// One of a pod's addresses.
 pub(crate) struct PodAddress {
     /// "IPv4" or "IPv6".

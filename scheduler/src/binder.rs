@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::devices::{Assignment, BINDING_TIMEOUT, Readiness, is_overdue, key, may_wait, readiness};
 use crate::inbox::Inbox;
-use crate::writer::within;
+use crate::limit::within;
 
 /// Between two looks at devices that are not ready.
 const POLL: Duration = Duration::from_secs(5);

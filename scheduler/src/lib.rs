@@ -14,6 +14,7 @@ pub mod decide;
 pub mod devices;
 pub mod filter;
 mod inbox;
+mod limit;
 pub mod pod;
 pub mod queue;
 pub mod resources;

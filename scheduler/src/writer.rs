@@ -1,7 +1,6 @@
 //! Carries decisions to the API: bindings many at a time, conditions, evictions of victims, and their events.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::resource::v1::ResourceClaim;
@@ -14,13 +13,12 @@ use tokio_util::sync::CancellationToken;
 use crate::binder::Binder;
 use crate::devices::{Assignment, key};
 use crate::inbox::Inbox;
+use crate::limit::within;
 
 /// Bindings in one transaction.
 const BATCH: usize = 64;
 /// Decisions that wait to be written; a full queue makes the scheduler wait.
 const QUEUE: usize = 1024;
-/// Bound of one write.
-const LIMIT: Duration = Duration::from_secs(10);
 
 /// Something to write.
 #[derive(Debug)]
@@ -181,9 +179,4 @@ impl Writer {
     fn api_of(&self, pod: &Pod) -> Api<Pod> {
         self.pods.within(pod.metadata.namespace.as_deref().unwrap_or_default())
     }
-}
-
-/// The outcome of a call, which has so long at the most.
-pub(crate) async fn within<T>(call: impl Future<Output = mainstay_client::Result<T>>) -> mainstay_client::Result<T> {
-    tokio::time::timeout(LIMIT, call).await.unwrap_or(Err(mainstay_client::Error::Timeout(LIMIT)))
 }

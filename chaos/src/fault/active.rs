@@ -12,8 +12,12 @@ pub trait Active: Send {
     fn what(&self) -> String;
 
     /// The node that is hit, if it is one.
-    fn node(&self) -> Option<&str>;
+    fn node(&self) -> Option<&str> {
+        None
+    }
 
     /// Puts things right again, as far as that is the harness' business, and waits for what is its supervisor's.
-    async fn undo(&mut self, cluster: &Cluster) -> Result<()>;
+    async fn undo(&mut self, _cluster: &Cluster) -> Result<()> {
+        Ok(())
+    }
 }

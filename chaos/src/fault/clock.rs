@@ -51,10 +51,6 @@ impl Active for Wrong {
         self.what.clone()
     }
 
-    fn node(&self) -> Option<&str> {
-        None
-    }
-
     async fn undo(&mut self, _cluster: &Cluster) -> Result<()> {
         self.guards.iter_mut().try_for_each(Guard::undo)
     }

@@ -31,12 +31,4 @@ impl Active for Deleted {
     fn what(&self) -> String {
         self.what.clone()
     }
-
-    fn node(&self) -> Option<&str> {
-        None
-    }
-
-    async fn undo(&mut self, _cluster: &Cluster) -> Result<()> {
-        Ok(())
-    }
 }

@@ -158,10 +158,6 @@ impl Active for Sick {
         self.what.clone()
     }
 
-    fn node(&self) -> Option<&str> {
-        None
-    }
-
     async fn undo(&mut self, cluster: &Cluster) -> Result<()> {
         self.stop.cancel();
         for slow in self.slow.drain(..) {

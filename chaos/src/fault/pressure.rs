@@ -92,10 +92,6 @@ impl Active for Pressure {
         self.what.clone()
     }
 
-    fn node(&self) -> Option<&str> {
-        None
-    }
-
     async fn undo(&mut self, _cluster: &Cluster) -> Result<()> {
         self.put_right()
     }

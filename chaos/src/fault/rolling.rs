@@ -72,12 +72,4 @@ impl Active for Rolled {
     fn what(&self) -> String {
         self.what.clone()
     }
-
-    fn node(&self) -> Option<&str> {
-        None
-    }
-
-    async fn undo(&mut self, _cluster: &Cluster) -> Result<()> {
-        Ok(())
-    }
 }

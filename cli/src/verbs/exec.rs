@@ -24,11 +24,9 @@ const STDERR: u8 = 2;
 const ERROR: u8 = 3;
 const CLOSE: u8 = 255;
 
-/// `mainstay exec`
+/// Which container, and which of its streams.
 #[derive(Args)]
-pub(crate) struct ExecArgs {
-    #[command(flatten)]
-    common: Common,
+struct Streams {
     /// A pod, or deployment/web for one of its pods
     #[arg(value_name = "POD | TYPE/NAME")]
     what: String,
@@ -41,6 +39,15 @@ pub(crate) struct ExecArgs {
     /// With a terminal
     #[arg(long, short = 't')]
     tty: bool,
+}
+
+/// `mainstay exec`
+#[derive(Args)]
+pub(crate) struct ExecArgs {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    streams: Streams,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -51,45 +58,24 @@ pub(crate) struct ExecArgs {
 pub(crate) struct AttachArgs {
     #[command(flatten)]
     common: Common,
-    /// A pod, or deployment/web for one of its pods
-    #[arg(value_name = "POD | TYPE/NAME")]
-    what: String,
-    /// Which container
-    #[arg(long, short = 'c', default_value = "", hide_default_value = true)]
-    container: String,
-    /// Pass standard input on
-    #[arg(long, short = 'i')]
-    stdin: bool,
-    /// With a terminal
-    #[arg(long, short = 't')]
-    tty: bool,
+    #[command(flatten)]
+    streams: Streams,
 }
 
 /// Runs a command in a container; its exit code becomes ours.
 pub(crate) async fn run(args: ExecArgs) -> Result<ExitCode> {
-    let session = args.common.session()?;
-    let pod = pod_of(&session, &args.what).await?;
-    let streams = Streams { container: &args.container, stdin: args.stdin, tty: args.tty };
     let command: Vec<(&str, &str)> = args.command.iter().map(|word| ("command", word.as_str())).collect();
-    join(&session, &path("exec", &streams, &command, &session, &pod)?, &streams).await
+    join(&args.common.session()?, "exec", &args.streams, &command).await
 }
 
 /// Joins a container's main process.
 pub(crate) async fn attach(args: AttachArgs) -> Result<ExitCode> {
-    let session = args.common.session()?;
-    let pod = pod_of(&session, &args.what).await?;
-    let streams = Streams { container: &args.container, stdin: args.stdin, tty: args.tty };
-    join(&session, &path("attach", &streams, &[], &session, &pod)?, &streams).await
+    join(&args.common.session()?, "attach", &args.streams, &[]).await
 }
 
-/// Which container, and which of its streams.
-struct Streams<'a> {
-    container: &'a str,
-    stdin: bool,
-    tty: bool,
-}
-
-async fn join(session: &Session, path: &str, streams: &Streams<'_>) -> Result<ExitCode> {
+async fn join(session: &Session, verb: &str, streams: &Streams, more: &[(&str, &str)]) -> Result<ExitCode> {
+    let pod = pod_of(session, &streams.what).await?;
+    let path = path(verb, streams, more, session, &pod)?;
     let (stream, authority) = session.rest.connect().await?;
     let mut request = format!("wss://{authority}{path}").into_client_request().context("cannot make the request")?;
     let headers = request.headers_mut();
@@ -110,10 +96,10 @@ async fn join(session: &Session, path: &str, streams: &Streams<'_>) -> Result<Ex
     outcome
 }
 
-fn path(verb: &str, streams: &Streams<'_>, more: &[(&str, &str)], session: &Session, pod: &str) -> Result<String> {
+fn path(verb: &str, streams: &Streams, more: &[(&str, &str)], session: &Session, pod: &str) -> Result<String> {
     let row = resource::find("", "v1", "pods").context("this build has no pods")?;
     let flag = |on: bool| if on { "true" } else { "" };
-    let mut pairs: Vec<(&str, &str)> = vec![("container", streams.container), ("stdout", "true")];
+    let mut pairs: Vec<(&str, &str)> = vec![("container", streams.container.as_str()), ("stdout", "true")];
     pairs.push(("stdin", flag(streams.stdin)));
     pairs.push(("tty", flag(streams.tty)));
     pairs.push(("stderr", flag(!streams.tty)));

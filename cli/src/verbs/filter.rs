@@ -5,18 +5,21 @@ use std::cmp::Ordering;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use super::jsonpath::{Step, closing, follow, parse_path, quoted};
+use super::quoting::{closing, quoted};
 
-/// Two sides compared; or one, that has to be there.
+/// Two sides compared; or one, that has to be there. `P` is a path.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Filter {
-    left: Side,
-    right: Option<(Operator, Side)>,
+pub(super) struct Filter<P> {
+    left: Side<P>,
+    right: Option<(Operator, Side<P>)>,
 }
 
+/// The first value that a path leads to from another.
+type First<P> = for<'v> fn(&P, &'v Value) -> Option<&'v Value>;
+
 #[derive(Clone, Debug, PartialEq)]
-enum Side {
-    Path(Vec<Step>),
+enum Side<P> {
+    Path(P),
     Literal(Value),
 }
 
@@ -40,23 +43,24 @@ const OPERATORS: [(&str, Operator); 6] = [
     (">", Operator::Greater),
 ];
 
-impl Filter {
-    /// Reads what stands between the parentheses.
-    pub fn parse(text: &str) -> Result<Self> {
+impl<P> Filter<P> {
+    /// Reads what stands between the parentheses; `path` reads the paths in it.
+    pub fn parse(text: &str, path: fn(&str) -> Result<P>) -> Result<Self> {
         let at = ['=', '!', '<', '>'].into_iter().filter_map(|first| closing(text, first)).min();
-        let Some(at) = at else { return Ok(Self { left: Side::parse(text)?, right: None }) };
+        let Some(at) = at else { return Ok(Self { left: Side::parse(text, path)?, right: None }) };
         let (left, rest) = text.split_at(at);
         let operator = OPERATORS.iter().find(|(sign, _)| rest.starts_with(sign));
         let (sign, operator) = operator.with_context(|| format!("unrecognized operator in filter {text:?}"))?;
-        Ok(Self { left: Side::parse(left)?, right: Some((*operator, Side::parse(&rest[sign.len()..])?)) })
+        let right = Side::parse(&rest[sign.len()..], path)?;
+        Ok(Self { left: Side::parse(left, path)?, right: Some((*operator, right)) })
     }
 
     /// Whether a value is taken.
-    pub fn holds(&self, value: &Value) -> bool {
-        let left = self.left.of(value);
+    pub fn holds(&self, value: &Value, first: First<P>) -> bool {
+        let left = self.left.of(value, first);
         match &self.right {
             None => left.is_some(),
-            Some((operator, right)) => match (left, right.of(value)) {
+            Some((operator, right)) => match (left, right.of(value, first)) {
                 (Some(left), Some(right)) => operator.holds(left, right),
                 _ => false,
             },
@@ -64,11 +68,11 @@ impl Filter {
     }
 }
 
-impl Side {
-    fn parse(text: &str) -> Result<Self> {
+impl<P> Side<P> {
+    fn parse(text: &str, path: fn(&str) -> Result<P>) -> Result<Self> {
         let text = text.trim();
         if text.starts_with(['@', '$']) {
-            return Ok(Self::Path(parse_path(text)?));
+            return path(text).map(Self::Path);
         }
         if let Some(literal) = quoted(text) {
             return Ok(Self::Literal(literal.into()));
@@ -79,9 +83,9 @@ impl Side {
         }
     }
 
-    fn of<'v>(&'v self, value: &'v Value) -> Option<&'v Value> {
+    fn of<'v>(&'v self, value: &'v Value, first: First<P>) -> Option<&'v Value> {
         match self {
-            Self::Path(steps) => follow(value, steps).into_iter().next(),
+            Self::Path(path) => first(path, value),
             Self::Literal(literal) => Some(literal),
         }
     }

@@ -8,7 +8,7 @@ use mainstay_client::Patch;
 use serde_json::{Value, json};
 
 use super::print;
-use super::selection::{self, Selected};
+use super::selection;
 use super::session::Common;
 
 /// `mainstay set`
@@ -42,17 +42,12 @@ pub(crate) async fn run(args: SetArgs) -> Result<ExitCode> {
         bail!("at least one image update is required: CONTAINER=IMAGE");
     }
     let session = args.common.session()?;
-    for Selected { row, names } in selection::parse(&session, &what).await? {
-        if names.is_empty() {
-            bail!("say which {}", row.resource);
-        }
-        for name in names {
-            let api = session.api(&row);
-            let object = api.get(&name, "").await?;
-            let Some(patch) = changes(&object, &images)? else { continue };
-            api.patch(&name, "", &Patch::Strategic(patch)).await?;
-            print::line(&format!("{} image updated", print::kind_name(&row, &name)))?;
-        }
+    for (row, name) in selection::named(&session, &what).await? {
+        let api = session.api(&row);
+        let object = api.get(&name, "").await?;
+        let Some(patch) = changes(&object, &images)? else { continue };
+        api.patch(&name, "", &Patch::Strategic(patch)).await?;
+        print::line(&format!("{} image updated", print::kind_name(&row, &name)))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 use super::filter::Filter;
+use super::quoting::{closing, quoted};
 use super::table::plain;
 
 /// A template such as `{.a.b}` or `{range .items[*]}{.metadata.name}{"\n"}{end}`.
@@ -30,7 +31,7 @@ enum Part {
 
 /// One step along a path; each may lead to several values.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
+enum Step {
     Member(String),
     /// From the end if negative.
     Index(i64),
@@ -40,7 +41,7 @@ pub(super) enum Step {
     /// `..`: the value itself and everything in it.
     Descend,
     Union(Vec<Step>),
-    Filter(Filter),
+    Filter(Filter<JsonPath>),
 }
 
 impl FromStr for Template {
@@ -79,6 +80,11 @@ impl JsonPath {
     pub fn of<'v>(&self, object: &'v Value) -> Vec<&'v Value> {
         follow(object, &self.0)
     }
+
+    /// The first of them.
+    fn first<'v>(&self, object: &'v Value) -> Option<&'v Value> {
+        self.of(object).into_iter().next()
+    }
 }
 
 fn print(parts: &[Part], object: &Value, out: &mut String) {
@@ -96,7 +102,7 @@ fn print(parts: &[Part], object: &Value, out: &mut String) {
     }
 }
 
-pub(super) fn follow<'v>(object: &'v Value, steps: &[Step]) -> Vec<&'v Value> {
+fn follow<'v>(object: &'v Value, steps: &[Step]) -> Vec<&'v Value> {
     steps.iter().fold(vec![object], |found, step| found.into_iter().flat_map(|value| take(value, step)).collect())
 }
 
@@ -117,7 +123,9 @@ fn take<'v>(value: &'v Value, step: &Step) -> Vec<&'v Value> {
             all
         }
         Step::Union(steps) => steps.iter().flat_map(|step| take(value, step)).collect(),
-        Step::Filter(filter) => children(value).into_iter().filter(|value| filter.holds(value)).collect(),
+        Step::Filter(filter) => {
+            children(value).into_iter().filter(|value| filter.holds(value, JsonPath::first)).collect()
+        }
     }
 }
 
@@ -168,47 +176,8 @@ fn parse_parts(rest: &mut &str, inside: bool) -> Result<Vec<Part>> {
     }
 }
 
-/// Where the character is that closes what has been opened, outside of quotes and nested brackets.
-pub(super) fn closing(text: &str, close: char) -> Option<usize> {
-    let (mut quote, mut depth, mut escaped) = (None, 0_u32, false);
-    for (position, character) in text.char_indices() {
-        match (character, quote) {
-            _ if escaped => escaped = false,
-            ('\\', _) => escaped = true,
-            (_, Some(open)) if character == open => quote = None,
-            (_, Some(_)) => {}
-            ('"' | '\'', None) => quote = Some(character),
-            (_, None) if character == close && depth == 0 => return Some(position),
-            ('[' | '(', None) => depth += 1,
-            (']' | ')', None) => depth = depth.checked_sub(1)?,
-            _ => {}
-        }
-    }
-    None
-}
-
-/// The text of a literal in quotes.
-pub(super) fn quoted(text: &str) -> Option<String> {
-    let open = text.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
-    let inner = text.strip_prefix(open)?.strip_suffix(open)?;
-    let mut out = String::new();
-    let mut characters = inner.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => match characters.next()? {
-                'n' => out.push('\n'),
-                't' => out.push('\t'),
-                'r' => out.push('\r'),
-                other => out.push(other),
-            },
-            other => out.push(other),
-        }
-    }
-    Some(out)
-}
-
 /// The steps of a path; `$` and `@` at its beginning are the object itself.
-pub(super) fn parse_path(path: &str) -> Result<Vec<Step>> {
+fn parse_path(path: &str) -> Result<Vec<Step>> {
     let path = path.trim();
     let mut rest = path.strip_prefix(['$', '@']).unwrap_or(path);
     let mut steps = Vec::new();
@@ -259,7 +228,7 @@ fn push_member<'t>(steps: &mut Vec<Step>, text: &'t str) -> &'t str {
 fn bracket(inner: &str) -> Result<Step> {
     let inner = inner.trim();
     if let Some(filter) = inner.strip_prefix("?(").and_then(|filter| filter.strip_suffix(')')) {
-        return Ok(Step::Filter(Filter::parse(filter)?));
+        return Ok(Step::Filter(Filter::parse(filter, |path| parse_path(path).map(JsonPath))?));
     }
     if let Some(end) = closing(inner, ',') {
         let more = match bracket(&inner[end + 1..])? {

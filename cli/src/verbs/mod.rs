@@ -24,6 +24,7 @@ mod output;
 pub(crate) mod patch;
 pub(crate) mod port_forward;
 pub(crate) mod print;
+mod quoting;
 pub(crate) mod rollout;
 pub(crate) mod scale;
 mod selection;

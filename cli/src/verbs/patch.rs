@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::output::Output;
 use super::print::{self, Form};
-use super::selection::{self, Selected};
+use super::selection;
 use super::session::Common;
 
 /// `mainstay patch`
@@ -63,22 +63,17 @@ pub(crate) async fn run(args: PatchArgs) -> Result<ExitCode> {
     let patch = args.how.patch(body(&args)?);
     let form = args.output.form()?;
     let session = args.common.session()?;
-    for Selected { row, names } in selection::parse(&session, &args.what).await? {
-        if names.is_empty() {
-            bail!("say which {}", row.resource);
+    for (row, name) in selection::named(&session, &args.what).await? {
+        let api = session.api(&row);
+        let before = api.get(&name, "").await?;
+        let after = api.patch(&name, &args.subresource, &patch).await?;
+        if form != (Form::Table { wide: false }) {
+            print::objects(&form, &[(row, after)], false)?;
+            continue;
         }
-        for name in names {
-            let api = session.api(&row);
-            let before = api.get(&name, "").await?;
-            let after = api.patch(&name, &args.subresource, &patch).await?;
-            if form != (Form::Table { wide: false }) {
-                print::objects(&form, &[(row.clone(), after)], false)?;
-                continue;
-            }
-            let changed = before["metadata"]["resourceVersion"] != after["metadata"]["resourceVersion"];
-            let done = if changed { "patched" } else { "patched (no change)" };
-            print::line(&format!("{} {done}", print::kind_name(&row, &name)))?;
-        }
+        let changed = before["metadata"]["resourceVersion"] != after["metadata"]["resourceVersion"];
+        let done = if changed { "patched" } else { "patched (no change)" };
+        print::line(&format!("{} {done}", print::kind_name(&row, &name)))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use mainstay_client::Patch;
 use serde_json::json;
 
 use super::print;
-use super::selection::{self, Selected};
+use super::selection;
 use super::session::Common;
 
 /// `mainstay scale`
@@ -30,21 +30,16 @@ pub(crate) struct ScaleArgs {
 /// Scales.
 pub(crate) async fn run(args: ScaleArgs) -> Result<ExitCode> {
     let session = args.common.session()?;
-    for Selected { row, names } in selection::parse(&session, &args.what).await? {
-        if names.is_empty() {
-            bail!("say which {}", row.resource);
-        }
-        for name in names {
-            let api = session.api(&row);
-            if let Some(expected) = args.current_replicas {
-                let now = api.get(&name, "scale").await?["spec"]["replicas"].as_i64().unwrap_or(0);
-                if now != i64::from(expected) {
-                    bail!("Expected replicas to be {expected}, was {now}");
-                }
+    for (row, name) in selection::named(&session, &args.what).await? {
+        let api = session.api(&row);
+        if let Some(expected) = args.current_replicas {
+            let now = api.get(&name, "scale").await?["spec"]["replicas"].as_i64().unwrap_or(0);
+            if now != i64::from(expected) {
+                bail!("Expected replicas to be {expected}, was {now}");
             }
-            api.patch(&name, "scale", &Patch::Merge(json!({"spec": {"replicas": args.replicas}}))).await?;
-            print::line(&format!("{} scaled", print::kind_name(&row, &name)))?;
         }
+        api.patch(&name, "scale", &Patch::Merge(json!({"spec": {"replicas": args.replicas}}))).await?;
+        print::line(&format!("{} scaled", print::kind_name(&row, &name)))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -31,6 +31,18 @@ pub(crate) async fn parse(session: &Session, words: &[String]) -> Result<Vec<Sel
     Ok(selected)
 }
 
+/// The objects of a command that takes none without its name.
+pub(crate) async fn named(session: &Session, words: &[String]) -> Result<Vec<(Resource, String)>> {
+    let mut found = Vec::new();
+    for Selected { row, names } in parse(session, words).await? {
+        if names.is_empty() {
+            bail!("say which {}", row.resource);
+        }
+        found.extend(names.into_iter().map(|name| (row.clone(), name)));
+    }
+    Ok(found)
+}
+
 /// Exactly one named object.
 pub(crate) async fn one(session: &Session, words: &[String]) -> Result<(Resource, String)> {
     let mut selected = parse(session, words).await?;

@@ -24,6 +24,17 @@ fn an_unknown_command_is_a_matter_of_usage() {
 }
 
 #[test]
+fn an_output_that_is_wrong_is_told_before_anything_is_asked() {
+    let told = |form: &str| {
+        let words = ["get", "pods", "--kubeconfig", "/nonexistent/kubeconfig", "-o", form];
+        complaint(&run(Command::new(MAINSTAY).args(words)), 1)
+    };
+    let unclosed = told("go-template={{.a");
+    assert!(unclosed.starts_with("error: error parsing template {{.a, template: output:1:"), "{unclosed}");
+    assert!(told("yam").starts_with("error: unknown output \"yam\""));
+}
+
+#[test]
 fn a_missing_kubeconfig_is_named() {
     let mut command = Command::new(MAINSTAY);
     let said = complaint(&run(command.args(["get", "pods", "--kubeconfig", "/nonexistent/kubeconfig"])), 1);

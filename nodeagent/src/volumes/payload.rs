@@ -38,11 +38,14 @@ fn mode(own: Option<i32>, default: Option<i32>) -> u32 {
 
 pub(super) fn files(volume: &Volume, pod: &Pod, sources: &Sources, tokens: &Tokens) -> Result<Files, String> {
     if let Some(source) = &volume.config_map {
-        return config_map(&source.name, source.items.as_deref(), source.optional, source.default_mode, pod, sources);
+        let (items, optional) = (source.items.as_deref(), source.optional);
+        let wanted = Wanted { name: &source.name, items, optional, mode: source.default_mode };
+        return wanted.of_config_map(pod, sources);
     }
     if let Some(source) = &volume.secret {
         let name = source.secret_name.as_deref().unwrap_or("");
-        return secret(name, source.items.as_deref(), source.optional, source.default_mode, pod, sources);
+        let (items, optional) = (source.items.as_deref(), source.optional);
+        return Wanted { name, items, optional, mode: source.default_mode }.of_secret(pod, sources);
     }
     if let Some(source) = &volume.downward_api {
         return downward(source.items.as_deref().unwrap_or(&[]), source.default_mode, pod);
@@ -65,9 +68,11 @@ fn projection(
     tokens: &Tokens,
 ) -> Result<Files, String> {
     if let Some(s) = &source.config_map {
-        config_map(&s.name, s.items.as_deref(), s.optional, default, pod, sources)
+        let wanted = Wanted { name: &s.name, items: s.items.as_deref(), optional: s.optional, mode: default };
+        wanted.of_config_map(pod, sources)
     } else if let Some(s) = &source.secret {
-        secret(&s.name, s.items.as_deref(), s.optional, default, pod, sources)
+        let wanted = Wanted { name: &s.name, items: s.items.as_deref(), optional: s.optional, mode: default };
+        wanted.of_secret(pod, sources)
     } else if let Some(s) = &source.downward_api {
         downward(s.items.as_deref().unwrap_or(&[]), default, pod)
     } else if let Some(s) = &source.service_account_token {
@@ -83,65 +88,62 @@ fn namespace(pod: &Pod) -> &str {
     pod.metadata.namespace.as_deref().unwrap_or("")
 }
 
-fn config_map(
-    name: &str,
-    items: Option<&[KeyToPath]>,
+/// What a volume takes from a ConfigMap or a Secret.
+struct Wanted<'v> {
+    name: &'v str,
+    items: Option<&'v [KeyToPath]>,
     optional: Option<bool>,
-    default: Option<i32>,
-    pod: &Pod,
-    sources: &Sources,
-) -> Result<Files, String> {
-    let optional = optional == Some(true);
-    let Some(object) = sources.config_maps.get(name) else {
-        return if optional { Ok(Files::new()) } else { Err(format!("configmap {name:?} not found")) };
-    };
-    let mut data = BTreeMap::<String, Vec<u8>>::new();
-    data.extend(object.data.iter().flatten().map(|(k, v)| (k.clone(), v.clone().into_bytes())));
-    data.extend(object.binary_data.iter().flatten().map(|(k, v)| (k.clone(), v.0.clone())));
-    chosen(data, items, optional, default, || {
-        format!("configmap references non-existent config key: {}/{name}", namespace(pod))
-    })
+    /// Of files that have none of their own.
+    mode: Option<i32>,
 }
 
-fn secret(
-    name: &str,
-    items: Option<&[KeyToPath]>,
-    optional: Option<bool>,
-    default: Option<i32>,
-    pod: &Pod,
-    sources: &Sources,
-) -> Result<Files, String> {
-    let optional = optional == Some(true);
-    let Some(object) = sources.secrets.get(name) else {
-        return if optional { Ok(Files::new()) } else { Err(format!("secret {name:?} not found")) };
-    };
-    let data = object.data.iter().flatten().map(|(k, v)| (k.clone(), v.0.clone())).collect();
-    chosen(data, items, optional, default, || format!("references non-existent secret key: {}/{name}", namespace(pod)))
+/// How errors tell of a kind of objects.
+struct Words {
+    kind: &'static str,
+    no_key: &'static str,
 }
 
-/// All keys, or those that `items` picks.
-fn chosen(
-    mut data: BTreeMap<String, Vec<u8>>,
-    items: Option<&[KeyToPath]>,
-    optional: bool,
-    default: Option<i32>,
-    missing: impl Fn() -> String,
-) -> Result<Files, String> {
-    let Some(items) = items.filter(|i| !i.is_empty()) else {
-        let plain = mode(None, default);
-        return Ok(data.into_iter().map(|(key, content)| (key, File { content, mode: plain })).collect());
-    };
-    let mut files = Files::new();
-    for item in items {
-        match data.remove(&item.key) {
-            Some(content) => {
-                files.insert(item.path.clone(), File { content, mode: mode(item.mode, default) });
-            }
-            None if optional => {}
-            None => return Err(missing()),
-        }
+const CONFIG_MAP: Words = Words { kind: "configmap", no_key: "configmap references non-existent config key" };
+const SECRET: Words = Words { kind: "secret", no_key: "references non-existent secret key" };
+
+impl Wanted<'_> {
+    fn of_config_map(&self, pod: &Pod, sources: &Sources) -> Result<Files, String> {
+        let data = sources.config_maps.get(self.name).map(|object| {
+            let texts = object.data.iter().flatten().map(|(k, v)| (k.clone(), v.clone().into_bytes()));
+            texts.chain(object.binary_data.iter().flatten().map(|(k, v)| (k.clone(), v.0.clone()))).collect()
+        });
+        self.files(data, &CONFIG_MAP, pod)
     }
-    Ok(files)
+
+    fn of_secret(&self, pod: &Pod, sources: &Sources) -> Result<Files, String> {
+        let object = sources.secrets.get(self.name);
+        let data = object.map(|object| object.data.iter().flatten().map(|(k, v)| (k.clone(), v.0.clone())).collect());
+        self.files(data, &SECRET, pod)
+    }
+
+    /// All keys of an object, or those that `items` picks.
+    fn files(&self, data: Option<BTreeMap<String, Vec<u8>>>, words: &Words, pod: &Pod) -> Result<Files, String> {
+        let optional = self.optional == Some(true);
+        let Some(data) = data else {
+            return if optional { Ok(Files::new()) } else { Err(format!("{} {:?} not found", words.kind, self.name)) };
+        };
+        let Some(items) = self.items.filter(|i| !i.is_empty()) else {
+            let plain = mode(None, self.mode);
+            return Ok(data.into_iter().map(|(key, content)| (key, File { content, mode: plain })).collect());
+        };
+        let mut files = Files::new();
+        for item in items {
+            match data.get(&item.key) {
+                Some(content) => {
+                    let file = File { content: content.clone(), mode: mode(item.mode, self.mode) };
+                    files.insert(item.path.clone(), file);
+                }
+                None if optional => {}
+                None => return Err(format!("{}: {}/{}", words.no_key, namespace(pod), self.name)),
+            }
+        }
+        Ok(files)
+    }
 }
 
 fn downward(items: &[DownwardAPIVolumeFile], default: Option<i32>, pod: &Pod) -> Result<Files, String> {
@@ -157,4 +159,45 @@ fn downward(items: &[DownwardAPIVolumeFile], default: Option<i32>, pod: &Pod) ->
         files.insert(item.path.clone(), File { content: text.into_bytes(), mode: mode(item.mode, default) });
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(volume: serde_json::Value) -> Result<Vec<(String, u32)>, String> {
+        let mut sources = Sources::default();
+        let map = json!({"metadata": {"name": "m"}, "data": {"a": "1"}, "binaryData": {"b": "Mg=="}});
+        sources.config_maps.insert("m".to_owned(), serde_json::from_value(map).unwrap());
+        let secret = json!({"metadata": {"name": "s"}, "data": {"k": "Mw=="}});
+        sources.secrets.insert("s".to_owned(), serde_json::from_value(secret).unwrap());
+        let pod = serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "n"}})).unwrap();
+        let volume: Volume = serde_json::from_value(volume).unwrap();
+        let files = files(&volume, &pod, &sources, &Tokens::new())?;
+        Ok(files.into_iter().map(|(path, file)| (path, file.mode)).collect())
+    }
+
+    #[test]
+    fn all_keys_are_files_or_those_that_are_picked() {
+        let all = of(json!({"name": "v", "configMap": {"name": "m", "defaultMode": 256}}));
+        assert_eq!(all, Ok(vec![("a".to_owned(), 0o400), ("b".to_owned(), 0o400)]));
+        let picked = json!([{"key": "k", "path": "x/y", "mode": 384}]);
+        let one = of(json!({"name": "v", "secret": {"secretName": "s", "items": picked}}));
+        assert_eq!(one, Ok(vec![("x/y".to_owned(), 0o600)]));
+        let picked = json!([{"key": "a", "path": "x"}, {"key": "a", "path": "y"}]);
+        let twice = of(json!({"name": "v", "configMap": {"name": "m", "items": picked}}));
+        assert_eq!(twice, Ok(vec![("x".to_owned(), 0o644), ("y".to_owned(), 0o644)]));
+    }
+
+    #[test]
+    fn what_is_missing_is_told_unless_it_may_be() {
+        let no_map = of(json!({"name": "v", "configMap": {"name": "x"}}));
+        assert_eq!(no_map, Err("configmap \"x\" not found".to_owned()));
+        assert_eq!(of(json!({"name": "v", "configMap": {"name": "x", "optional": true}})), Ok(Vec::new()));
+        let items = json!([{"key": "none", "path": "x"}]);
+        let no_key = of(json!({"name": "v", "secret": {"secretName": "s", "items": items}}));
+        assert_eq!(no_key, Err("references non-existent secret key: n/s".to_owned()));
+    }
 }

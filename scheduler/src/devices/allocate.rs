@@ -5,9 +5,11 @@ use std::collections::HashMap;
 
 use mainstay_api::devices::tolerates;
 
+use super::capacity::Amounts;
+use super::choice::Choice;
 use super::offers::{Market, Offer, Pool};
 use super::request::{Alternative, Wish};
-use super::taken::{Amounts, Taken};
+use super::taken::Taken;
 use super::{capacity, constraint, counters};
 
 /// Devices of a claim at the most.
@@ -16,15 +18,6 @@ const RESULTS_MAX: usize = 32;
 const STEPS_MAX: u32 = 200_000;
 const NOTHING: &str = "cannot allocate all claims";
 const TOO_LONG: &str = "timed out trying to allocate devices";
-
-/// A device for a request.
-#[derive(Clone)]
-pub(super) struct Choice<'s, 'a> {
-    pub(super) alternative: &'s Alternative<'a>,
-    pub(super) offer: &'s Offer<'a>,
-    /// What is taken of a device that several may have.
-    pub(super) share: Option<Amounts>,
-}
 
 /// Where a search is.
 #[derive(Clone, Copy)]

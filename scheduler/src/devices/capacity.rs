@@ -6,7 +6,8 @@ use k8s_openapi::api::resource::v1::{CapacityRequestPolicy, CapacityRequestPolic
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as WireQuantity;
 use mainstay_api::quantity::Quantity;
 
-use super::taken::Amounts;
+/// Amounts by the name of a capacity.
+pub(super) type Amounts = BTreeMap<String, Quantity>;
 
 /// An amount; one that cannot be read is none.
 pub(super) fn read(amount: &WireQuantity) -> Quantity {

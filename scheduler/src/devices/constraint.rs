@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::resource::v1::{DeviceAttribute, DeviceConstraint};
 
-use super::allocate::Choice;
+use super::choice::Choice;
 use super::offers::Offer;
 use super::request::Alternative;
 

@@ -5,8 +5,8 @@ use k8s_openapi::api::resource::v1::{
     AllocationResult, DeviceAllocationConfiguration, DeviceAllocationResult, DeviceRequestAllocationResult,
 };
 
-use super::allocate::Choice;
 use super::capacity::written;
+use super::choice::Choice;
 use super::request::{Alternative, Wish};
 
 /// The devices with all that their drivers have to know. Shares are told apart later.

@@ -9,7 +9,7 @@ use k8s_openapi::api::resource::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as WireQuantity;
 
-use super::Devices;
+use super::known::{Devices, key};
 use super::selectors::Compiled;
 
 /// Alternatives of a request at the most.
@@ -125,7 +125,7 @@ fn alternative<'a>(
     let Some(class) = devices.class(asked.class) else {
         return Err(format!("request {name}: device class {} does not exist", asked.class));
     };
-    let place = super::key(&claim.metadata);
+    let place = key(&claim.metadata);
     let of_class = class.spec.selectors.iter().flatten().map(|selector| (format!("class {}", asked.class), selector));
     let own = asked.selectors.iter().map(|selector| (format!("claim {place}"), selector));
     let compile = |(place, selector): (String, &DeviceSelector)| {

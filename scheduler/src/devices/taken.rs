@@ -1,15 +1,11 @@
 //! Which devices are in use.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use k8s_openapi::api::resource::v1::AllocationResult;
-use mainstay_api::quantity::Quantity;
 
-use super::capacity::read;
+use super::capacity::{Amounts, read};
 use super::offers::Id;
-
-/// Amounts by the name of a capacity.
-pub(super) type Amounts = BTreeMap<String, Quantity>;
 
 /// The devices that claims have.
 #[derive(Default)]

@@ -1,4 +1,7 @@
-use k8s_openapi::api::core::v1::Node;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::resource::v1::{ResourceClaim, ResourceSlice};
 use serde_json::{Value, json};
 
 use super::*;

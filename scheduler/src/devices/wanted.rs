@@ -6,22 +6,16 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::resource::v1::{AllocationResult, ResourceClaim};
 use mainstay_api::devices::{is_allocated, users};
 
-use super::allocate::{Choice, Search};
+use super::allocate::Search;
+use super::assignment::Assignment;
+use super::choice::Choice;
+use super::known::{Devices, uid};
+use super::obstacle::Obstacle;
 use super::offers::{self, Market, Pool};
 use super::outcome;
 use super::readiness::{Readiness, is_overdue, readiness};
 use super::request::Wish;
 use super::taken::Taken;
-use super::{Assignment, Devices, uid};
-
-/// Why a pod cannot go to any node, as far as its claims are concerned.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Obstacle {
-    /// A claim is not there yet, or about to get its devices for another pod. There is nothing to be told.
-    NotYet,
-    /// Something is wrong, in Kubernetes' words.
-    Never(String),
-}
 
 /// The claims of a pod, and what those without devices ask for.
 pub(crate) struct Wanted<'a> {
