@@ -3,7 +3,7 @@
 //! Every write is one frame ([`frame`]) of changes ([`batch`]) and is synced before the next one begins. When a segment is
 //! full the next one begins with what must be known besides entries (vote, purge mark, where they go on), so that segments
 //! whose entries are all cut off can go; they become the next spare ones ([`spares`]). They go and are used again in order,
-//! so that no number is ever missing between two that are there. At the start everything is read once ([`replay`]): a last
+//! so that no number is ever missing between two that are there. At the start everything is read once ([`mod@replay`]): a last
 //! write that is torn was never acknowledged and is dropped, damage anywhere else is refused.
 //!
 //! Not RocksDB's write-ahead log, because that one grows with each write, which the file system has to put on disk, too
