@@ -16,19 +16,20 @@ pub(crate) fn label_selector(at: &At<'_>, errors: &mut Errors) {
     }
 }
 
-/// A selector that must be there, choose something, and choose the template's labels.
-pub(crate) fn selector_of_template(spec: &At<'_>, errors: &mut Errors) {
+/// A selector that must be there, choose something, and choose the template's labels; `kind` and `unreadable` are what the
+/// errors of a selector without terms, and of one that cannot be read, say.
+pub(crate) fn selector_of_template(spec: &At<'_>, kind: &str, unreadable: &str, errors: &mut Errors) {
     let selector = spec.get("selector");
     if selector.is_null() {
         errors.required(&selector, "");
     } else {
         label_selector(&selector, errors);
         if selector.get("matchLabels").len() + selector.get("matchExpressions").len() == 0 {
-            errors.invalid(&selector, "empty selector is invalid for deployment");
+            errors.invalid(&selector, format!("empty selector is invalid for {kind}"));
         }
     }
     match LabelSelector::from_object(selector.value) {
-        Err(_) => errors.invalid(&selector, "invalid label selector"),
+        Err(_) => errors.invalid(&selector, unreadable),
         Ok(parsed) => template_matches(&parsed, &spec.get("template"), errors),
     }
 }

@@ -40,7 +40,7 @@ fn replica_set(obj: &Value, errors: &mut Errors) {
 
 /// The selector, and the template unless nobody knows what the selector chooses.
 pub(super) fn replicated_template(spec: &At<'_>, errors: &mut Errors) {
-    selector_of_template(spec, errors);
+    selector_of_template(spec, "deployment", "invalid label selector", errors);
     if LabelSelector::from_object(spec.get("selector").value).is_ok() {
         template::long_running(&spec.get("template"), "ReplicaSet", errors);
     }

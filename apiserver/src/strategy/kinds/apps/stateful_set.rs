@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::counts::{at_most, collisions};
 use crate::strategy::rules::{self, Rules};
-use crate::strategy::validate::selectors::{at_most_all, int_or_percent, label_selector, number_of, template_matches};
+use crate::strategy::validate::selectors::{at_most_all, int_or_percent, number_of, selector_of_template};
 use crate::strategy::validate::{At, Errors, template, volume_sources};
 use crate::strategy::warnings;
 
@@ -42,7 +42,7 @@ fn stateful_set(obj: &Value, errors: &mut Errors) {
     if meta::resource_version(obj).is_empty() {
         errors.name_if_set(&spec.get("serviceName"), names::is_dns1123_label);
     }
-    stateful_selector(&spec, errors);
+    selector_of_template(&spec, "statefulset", "", errors);
     for claim in spec.get("volumeClaimTemplates").items() {
         volume_sources::claim_spec(&claim.get("spec"), errors);
     }
@@ -69,22 +69,6 @@ fn stateful_template(spec: &At<'_>, errors: &mut Errors) {
     }
     let at = At::new(&merged, spec.get("template").path);
     template::long_running(&at, "StatefulSet", errors);
-}
-
-fn stateful_selector(spec: &At<'_>, errors: &mut Errors) {
-    let selector = spec.get("selector");
-    if selector.is_null() {
-        errors.required(&selector, "");
-    } else {
-        label_selector(&selector, errors);
-        if selector.get("matchLabels").len() + selector.get("matchExpressions").len() == 0 {
-            errors.invalid(&selector, "empty selector is invalid for statefulset");
-        }
-    }
-    match LabelSelector::from_object(selector.value) {
-        Ok(parsed) => template_matches(&parsed, &spec.get("template"), errors),
-        Err(_) => errors.invalid(&selector, ""),
-    }
 }
 
 fn stateful_strategy(spec: &At<'_>, errors: &mut Errors) {
