@@ -109,12 +109,13 @@ impl StoreError {
         Self::Io(format!("{}: {text}", db.display()))
     }
 
-    /// What openraft says when it cannot read the log at start; it wraps RocksDB's text in its own.
+    /// What openraft says when it cannot read what is there at start; it wraps the text of RocksDB, which holds the state,
+    /// in its own.
     pub(crate) fn reading(data_dir: &Path, text: &str) -> Self {
         let Some(at) = text.find("Corruption:") else { return Self::Io(text.to_owned()) };
         let detail = &text[at..];
         Self::Corrupt {
-            path: file_named_in(detail).unwrap_or_else(|| data_dir.join("log")),
+            path: file_named_in(detail).unwrap_or_else(|| data_dir.join("state")),
             data_dir: data_dir.to_path_buf(),
             detail: detail.to_owned(),
         }
