@@ -5,7 +5,7 @@
 //! and makes its events in the same step. A read: [`Store::get`], [`Store::list`] after asking how far this master must
 //! have come (`reads`). A watch follows applied events from any kept revision (`watch`).
 //!
-//! Data directory: `identity.json` (id and name), `log/` (RocksDB with synced writes), `state/<n>/` (RocksDB without a
+//! Data directory: `identity.json` (id and name), `log/` (the journal, of synced writes), `state/<n>/` (RocksDB without a
 //! write-ahead log, named by `state/CURRENT`), `incoming/` and `checkpoints/` (snapshots on their way).
 
 mod backup;

@@ -33,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("mainstay-chaos", &["mainstay", "mainstay-api", "mainstay-client", "mainstay-history", "mainstay-proto"]),
     ("mainstay-history", &[]),
+    ("base2histogram", &[]),
     ("xtask", &[]),
 ];
 
