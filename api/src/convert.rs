@@ -6,6 +6,8 @@ mod event;
 use serde_json::Value;
 
 use crate::decode;
+use crate::meta;
+use crate::numbers::parse_int_error;
 use crate::resource::{api_version, split_api_version};
 use crate::status::{ApiResult, Status};
 use crate::types;
@@ -33,6 +35,32 @@ pub fn to_version(mut object: Value, group: &str, version: &str, kind: &str) -> 
         Some(of) => decode::canonical(of, &object),
         None => object,
     })
+}
+
+/// Why an object cannot be read although each of its fields can: annotations carry numbers that old versions had fields
+/// for.
+#[must_use]
+pub fn unreadable(group: &str, kind: &str, object: &Value) -> Option<String> {
+    const ROLLBACK: &str = "deprecated.deployment.rollback.rollbackTo";
+    const TEMPLATE: &str = "deprecated.daemonset.template.generation";
+    let flaw = |key: &str| {
+        let text = meta::annotation(object, key)?;
+        text.parse::<i64>().is_err().then(|| (text, parse_int_error("ParseInt", text)))
+    };
+    match (group, kind) {
+        ("apps", "Deployment") => flaw(ROLLBACK)
+            .filter(|(text, _)| !text.is_empty())
+            .map(|(text, why)| format!("failed to parse annotation[{ROLLBACK}]={text} as int64: {why}")),
+        ("apps", "DaemonSet") => flaw(TEMPLATE).map(|(_, why)| why),
+        _ => None,
+    }
+}
+
+/// Takes from an object what its version has no place for: annotations in which another version carries fields.
+pub fn drop_foreign(group: &str, version: &str, kind: &str, object: &mut Value) {
+    if (group, version, kind) == ("autoscaling", "v2", "HorizontalPodAutoscaler") {
+        autoscaler::forget_annotations(object);
+    }
 }
 
 #[cfg(test)]

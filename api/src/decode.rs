@@ -1,6 +1,7 @@
 //! Strict decoding: checks an object against its type the way Kubernetes' decoder does, in its words, and brings it
 //! into the form Kubernetes stores and serves.
 
+mod faults;
 mod named;
 mod special;
 mod walk;
@@ -8,6 +9,8 @@ mod words;
 
 use serde_json::Value;
 
+pub use self::faults::Faults;
+pub use self::words::base64;
 use crate::types::Type;
 
 /// What came of decoding one object.
@@ -15,9 +18,10 @@ use crate::types::Type;
 pub struct Decoded {
     /// The object with known fields only, in normal form.
     pub value: Value,
-    /// Why the object cannot be read, in the decoder's words; the first is the one Kubernetes reports.
-    pub errors: Vec<String>,
-    /// The same errors, as Kubernetes words them where it converts a map instead of reading JSON.
+    /// Why the object cannot be read, in the decoder's words.
+    pub errors: Faults,
+    /// The same errors, as Kubernetes words them where it converts a map instead of reading JSON; a hundred
+    /// at the most.
     pub conversions: Vec<String>,
     /// `unknown field "spec.foo"`, at most a hundred.
     pub unknown: Vec<String>,

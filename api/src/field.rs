@@ -6,8 +6,7 @@ mod path;
 mod quote;
 
 pub use path::Path;
-pub(crate) use quote::is_printable;
-pub use quote::{float as go_float, json as go_json, quote as go_quote, value as go_value};
+pub use quote::{float as go_float, is_printable, json as go_json, quote as go_quote, value as go_value};
 
 /// The errors that validation found, in the order found.
 pub type ErrorList = Vec<Error>;
@@ -235,7 +234,7 @@ impl std::error::Error for Error {}
 
 /// All errors in one text: the only one as it is, several in brackets, repeated ones once.
 #[must_use]
-pub fn aggregate(errors: &[Error]) -> String {
+pub fn aggregate<E: ToString>(errors: &[E]) -> String {
     let mut seen = std::collections::HashSet::new();
     let texts: Vec<String> = errors.iter().map(ToString::to_string).filter(|text| seen.insert(text.clone())).collect();
     if texts.len() == 1 { texts[0].clone() } else { format!("[{}]", texts.join(", ")) }

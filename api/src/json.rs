@@ -1,6 +1,8 @@
 //! JSON as Go's decoder reads it: the last of duplicate keys counts and is reported, and syntax errors have its words.
 
 mod fault;
+mod mend;
+pub(crate) mod places;
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,19 +25,32 @@ pub struct Document {
 /// Of what is wrong with the fields of a text, so much is told. Source: `saveStrictError` of sigs.k8s.io/json.
 pub(crate) const MOST_TOLD: usize = 100;
 
+/// Bytes of it after which no more is told: each path names all that is above, and who sends a text chooses how long
+/// that is.
+const BYTES_TOLD: usize = 1 << 20;
+
+/// Whether one more thing that is wrong with a text is told.
+pub(crate) fn tells_more(told: &[String]) -> bool {
+    told.len() < MOST_TOLD && told.iter().map(String::len).sum::<usize>() < BYTES_TOLD
+}
+
 impl Document {
     /// Reads a text.
     ///
     /// # Errors
     /// The text of Go's error.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
-        let (mut duplicates, mut marks) = (Vec::new(), HashSet::new());
+        Self::read_strictly(bytes).or_else(|error| again(bytes, &error, Self::read_strictly))
+    }
+
+    fn read_strictly(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let (mut duplicates, mut marks) = (Vec::<String>::new(), HashSet::new());
         let value = read(bytes, &mut |key| {
-            if key.again && duplicates.len() < MOST_TOLD && marks.insert(key.mark) {
+            if key.again && tells_more(&duplicates) && marks.insert(key.mark) {
                 duplicates.push(key.path.to_owned());
             }
         });
-        value.map(|value| Self { value, duplicates }).map_err(|error| told(bytes, &error))
+        value.map(|value| Self { value, duplicates })
     }
 }
 
@@ -44,7 +59,8 @@ impl Document {
 /// # Errors
 /// The text of Go's error.
 pub fn parse(bytes: &[u8]) -> Result<Value, String> {
-    read(bytes, &mut |_| ()).map_err(|error| told(bytes, &error))
+    let read = |bytes: &[u8]| read(bytes, &mut |_| ());
+    read(bytes).or_else(|error| again(bytes, &error, read))
 }
 
 /// Whether a value has no more than `room` maps and lists in one another. It is not said of one with more values than
@@ -101,9 +117,17 @@ fn subject(problem: &str) -> Option<(bool, u64)> {
     Some((again, marked(NO_PATH, rest.strip_suffix('"')?)))
 }
 
-/// What is wrong with a text that was not read. Some that Go reads is not: what it is about has no words of Go's.
-fn told(bytes: &[u8], error: &serde_json::Error) -> String {
-    fault::of(bytes).unwrap_or_else(|| error.to_string())
+/// What Go reads in a text that could not be read, or what is wrong with it. Some that Go reads is not: what it is
+/// about has no words of Go's.
+fn again<T>(
+    bytes: &[u8],
+    error: &serde_json::Error,
+    read: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
+) -> Result<T, String> {
+    match fault::of(bytes) {
+        Some(fault) => Err(fault),
+        None => read(mend::mended(bytes).as_bytes()).map_err(|_| error.to_string()),
+    }
 }
 
 fn read(bytes: &[u8], note: &mut dyn FnMut(&Key<'_>)) -> Result<Value, serde_json::Error> {
@@ -262,6 +286,13 @@ mod tests {
         let document = Document::read(text.as_bytes()).unwrap();
         assert_eq!(document.duplicates.len(), 1);
         assert!(document.duplicates[0].ends_with("x[0].a"));
+    }
+
+    #[test]
+    fn a_long_key_above_many_is_not_told_for_each() {
+        let twice: Vec<String> = (0..100).map(|at| format!("\"k{at}\":1,\"k{at}\":2")).collect();
+        let text = format!("{{\"{}\":{{{}}}}}", "x".repeat(1 << 18), twice.join(","));
+        assert_eq!(Document::read(text.as_bytes()).unwrap().duplicates.len(), 4);
     }
 
     #[test]

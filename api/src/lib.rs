@@ -11,6 +11,7 @@ pub mod field;
 pub mod json;
 pub mod meta;
 pub mod names;
+pub mod numbers;
 pub mod openapi;
 pub mod patch;
 pub mod placement;

@@ -277,6 +277,17 @@ pub fn is_path_segment(value: &str, prefix: bool) -> Vec<String> {
     ["/", "%"].iter().filter(|bad| value.contains(**bad)).map(|bad| format!("may not contain '{bad}'")).collect()
 }
 
+/// Why nothing can be stored under a name: what Kubernetes says before it looks for an object.
+#[must_use]
+pub fn key_error(name: &str) -> Option<String> {
+    if name.is_empty() {
+        return Some("Name parameter required.".to_owned());
+    }
+    let faults = is_path_segment(name, false);
+    let invalid = || format!("Name parameter invalid: {}: {}", crate::field::go_quote(name), faults.join(";"));
+    (!faults.is_empty()).then(invalid)
+}
+
 /// Applies a name rule to a generateName: a trailing dash is what the suffix will follow.
 #[must_use]
 pub fn mask_trailing_dash(name: &str) -> String {

@@ -110,7 +110,7 @@ pub enum GarbagePolicy {
 /// How `metadata.generation` is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Generation {
-    /// Value at creation; 0 leaves the field out.
+    /// Value at creation; 0 leaves the field to the client.
     pub initial: i64,
     /// A change below any of these paths adds one; `*` is everything outside metadata and status.
     pub watched: Vec<String>,

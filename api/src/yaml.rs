@@ -4,6 +4,7 @@ use serde_json::Value;
 use serde_saphyr::options::DuplicateKeyPolicy;
 
 mod emit;
+mod fault;
 mod resolve;
 mod scalar;
 
@@ -13,11 +14,9 @@ pub use emit::to_string;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum YamlError {
     /// It breaks the syntax.
-    #[error("yaml: line {line}: {message}")]
+    #[error("yaml: {message}")]
     Syntax {
-        /// The line, from 1.
-        line: u64,
-        /// What is wrong there.
+        /// What is wrong, and in most cases in which line.
         message: String,
     },
     /// A key appears twice in a map, and the caller asked to be told.
@@ -87,19 +86,7 @@ fn explain(error: &serde_saphyr::Error, source: &str) -> YamlError {
     let text = error.to_string();
     let message = text.lines().next().unwrap_or_default();
     let message = message.split(" at line ").next().unwrap_or_default();
-    YamlError::Syntax { line, message: syntax_message(message, source).to_owned() }
-}
-
-/// The parser's message in the words that Kubernetes' parser has for the commonest faults.
-fn syntax_message<'a>(message: &'a str, text: &str) -> &'a str {
-    if !message.starts_with("unclosed bracket") && !message.contains("flow") {
-        return message;
-    }
-    match text.trim_end().chars().last() {
-        Some('[' | '{' | ',') => "did not find expected node content",
-        _ if message.contains('{') => "did not find expected ',' or '}'",
-        _ => "did not find expected ',' or ']'",
-    }
+    YamlError::Syntax { message: fault::of(message, line, source) }
 }
 
 #[cfg(test)]

@@ -62,6 +62,13 @@ pub(super) fn to_v2(object: &mut Value) {
     put(object, "spec", "behavior", behavior.map(|b| plain_behavior(&b)));
 }
 
+/// Version 2 has fields for what the first has in annotations.
+pub(super) fn forget_annotations(object: &mut Value) {
+    for name in [METRICS, CURRENT, CONDITIONS, BEHAVIOR] {
+        unannotate(object, name);
+    }
+}
+
 fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
     value.and_then(Value::as_array).into_iter().flatten()
 }

@@ -40,6 +40,35 @@ fn an_old_autoscaler_without_target_aims_at_eighty() {
 }
 
 #[test]
+fn the_new_version_carries_nothing_in_annotations() {
+    const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
+    let mut object = json!({"metadata": {"annotations": {METRICS: "[]", "own": "x"}}});
+    drop_foreign("autoscaling", "v1", "HorizontalPodAutoscaler", &mut object);
+    assert_eq!(object["metadata"]["annotations"][METRICS], "[]");
+    drop_foreign("autoscaling", "v2", "HorizontalPodAutoscaler", &mut object);
+    assert_eq!(object, json!({"metadata": {"annotations": {"own": "x"}}}));
+}
+
+#[test]
+fn numbers_in_annotations_must_be_numbers() {
+    let why = |kind: &str, key: &str, text: &str| {
+        unreadable("apps", kind, &json!({"metadata": {"annotations": {key: text}}}))
+    };
+    const TEMPLATE: &str = "deprecated.daemonset.template.generation";
+    const ROLLBACK: &str = "deprecated.deployment.rollback.rollbackTo";
+    assert_eq!(why("DaemonSet", TEMPLATE, "7"), None);
+    assert_eq!(why("Deployment", TEMPLATE, "x"), None);
+    assert_eq!(why("Deployment", ROLLBACK, ""), None);
+    assert_eq!(why("DaemonSet", TEMPLATE, "x").as_deref(), Some(r#"strconv.ParseInt: parsing "x": invalid syntax"#));
+    assert_eq!(
+        why("Deployment", ROLLBACK, "x").as_deref(),
+        Some(
+            r#"failed to parse annotation[deprecated.deployment.rollback.rollbackTo]=x as int64: strconv.ParseInt: parsing "x": invalid syntax"#
+        )
+    );
+}
+
+#[test]
 fn events_have_two_names_for_everything() {
     let event = json!({
         "apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}, "message": "hi", "reportingComponent": "c",

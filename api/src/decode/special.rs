@@ -23,6 +23,12 @@ impl Walk {
             Special::FieldsV1 | Special::Json | Special::RawExtension | Special::Unknown => value.clone(),
             Special::SchemaOrBool if value.is_boolean() => value.clone(),
             Special::SchemaOrArray | Special::SchemaOrStringArray if value.is_array() => self.schemas(special, value),
+            Special::SchemaOrBool if !value.is_object() => {
+                self.fault("boolean or JSON schema expected".to_owned());
+                Value::Null
+            }
+            // Go takes anything else for no schema.
+            Special::SchemaOrArray | Special::SchemaOrStringArray if !value.is_object() => Value::Null,
             Special::SchemaOrArray | Special::SchemaOrBool | Special::SchemaOrStringArray => self.schema(value),
         }
     }
@@ -87,11 +93,15 @@ impl Walk {
         Value::Array(values.collect())
     }
 
+    /// A schema that may be something else, which Go reads by itself: nothing is told of what is unknown in it.
     fn schema(&mut self, value: &Value) -> Value {
-        match types::by_name(SCHEMA) {
+        let told = self.unknown.len();
+        let read = match types::by_name(SCHEMA) {
             Some(of) => self.structure(of, value),
             None => value.clone(),
-        }
+        };
+        self.unknown.truncate(told);
+        read
     }
 
     fn schemas(&mut self, special: Special, value: &Value) -> Value {

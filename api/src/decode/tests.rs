@@ -4,7 +4,7 @@ use super::*;
 use crate::types::type_of;
 
 fn first_error(group: &str, kind: &str, value: Value) -> String {
-    strict(type_of(group, "v1", kind).unwrap(), &value).errors[0].clone()
+    strict(type_of(group, "v1", kind).unwrap(), &value).errors.first().unwrap().to_owned()
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn conversions_of_maps_have_words_of_their_own() {
     }
     let whole = strict(type_of("apps", "v1", "Deployment").unwrap(), &json!({"spec": {"replicas": 3.0}}));
     assert_eq!((whole.conversions.len(), &whole.value["spec"]["replicas"]), (0, &json!(3)));
-    assert_eq!(whole.errors.len(), 1);
+    assert!(whole.errors.first().is_some());
 }
 
 #[test]
@@ -116,6 +116,19 @@ fn unknown_fields_are_named_and_dropped() {
 }
 
 #[test]
+fn what_go_reads_by_itself_has_no_unknown_fields() {
+    let read = |schema: Value| {
+        let definition = json!({"spec": {"versions": [{"schema": {"openAPIV3Schema": schema}}]}});
+        strict(type_of("apiextensions.k8s.io", "v1", "CustomResourceDefinition").unwrap(), &definition)
+    };
+    let odd = json!({"odd": 1});
+    let found = read(json!({"items": odd, "additionalProperties": odd, "not": odd, "dependencies": {"a": odd}}));
+    assert_eq!(found.unknown, [r#"unknown field "spec.versions[0].schema.openAPIV3Schema.not.odd""#]);
+    assert_eq!(read(json!({"items": "x"})).errors.first(), None);
+    assert_eq!(read(json!({"additionalProperties": "x"})).errors.first(), Some("boolean or JSON schema expected"));
+}
+
+#[test]
 fn empty_values_appear_as_their_go_form_would() {
     let role = canonical(type_of("rbac.authorization.k8s.io", "v1", "ClusterRole").unwrap(), &json!({"rules": []}));
     assert_eq!(role, json!({"metadata": {}, "rules": null}));
@@ -126,6 +139,14 @@ fn empty_values_appear_as_their_go_form_would() {
         json!({"metadata": {}, "status": {}, "spec": {"terminationGracePeriodSeconds": 0, "containers": [
             {"name": "c", "resources": {"limits": {"cpu": "1", "memory": "1Mi"}}}]}})
     );
+}
+
+#[test]
+fn no_scaling_policies_are_told_from_policies_not_given() {
+    let rules = json!({"spec": {"behavior": {"scaleUp": {"policies": []}, "scaleDown": {}}, "metrics": []}});
+    let scaler = canonical(type_of("autoscaling", "v2", "HorizontalPodAutoscaler").unwrap(), &rules);
+    assert_eq!(scaler["spec"]["behavior"], json!({"scaleUp": {"policies": []}, "scaleDown": {}}));
+    assert_eq!(scaler["spec"].get("metrics"), None);
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use super::words;
-use crate::json::MOST_TOLD;
+use super::{Faults, words};
+use crate::json::{MOST_TOLD, tells_more};
 use crate::types::{Element, Field, Shape, Special, Type};
 
 /// Where the walk is, and what it found.
 #[derive(Default)]
 pub(super) struct Walk {
-    pub(super) errors: Vec<String>,
+    pub(super) errors: Faults,
     pub(super) conversions: Vec<String>,
     pub(super) unknown: Vec<String>,
     /// Path with indexes and map keys, as unknown fields are named.
@@ -17,6 +17,8 @@ pub(super) struct Walk {
     /// Struct fields only, as type errors are placed.
     fields: Vec<&'static str>,
     owner: &'static str,
+    /// How many values could not be converted, also those that are not told.
+    unconverted: usize,
 }
 
 impl Walk {
@@ -84,9 +86,9 @@ impl Walk {
     }
 
     fn single(&mut self, field: &Field, value: &Value) -> Option<Value> {
-        let before = self.conversions.len();
+        let before = self.unconverted;
         let read = self.element(field, value);
-        if self.conversions.len() > before && field.pointer {
+        if self.unconverted > before && field.pointer {
             return None;
         }
         let dropped = !field.pointer && field.omit_empty && is_empty_scalar(field, &read);
@@ -106,9 +108,10 @@ impl Walk {
             out.push(self.element(field, value));
             self.path.truncate(length);
         }
-        // The stored form cannot tell an empty list from none; a list of objects is answered as it is.
-        let keep = !out.is_empty() || (!field.omit_empty && of.name.ends_with("List"));
-        keep.then_some(Value::Array(out))
+        // The stored form cannot tell an empty list from none; a list of objects is answered as it is. Scaling policies
+        // that are none at all are refused before they are stored, where those that are not given have a default.
+        let told = || of.name.ends_with("List") && !field.omit_empty || of.short_name() == "HPAScalingRules";
+        (!out.is_empty() || told()).then_some(Value::Array(out))
     }
 
     fn map(&mut self, field: &Field, value: &Value) -> Option<Value> {
@@ -143,9 +146,9 @@ impl Walk {
             (Element::Double, Value::Number(n)) => words::float(n),
             (Element::Int32 | Element::Int64, Value::Number(n)) => {
                 let wanted = words::element_type(self.owner, field);
-                self.misread(&format!("number {n}"), &wanted);
+                self.misread(&format!("number {n}"), &wanted, false);
                 words::whole(n).unwrap_or_else(|| {
-                    self.conversions.push(words::unconverted(value, field.element, &wanted));
+                    self.unconvertible(words::unconverted(value, field.element, &wanted));
                     zero_element(field.element)
                 })
             }
@@ -164,8 +167,8 @@ impl Walk {
         match words::base64(text) {
             Ok(text) => Value::String(text),
             Err(error) => {
-                self.conversions.push(format!("error decoding from json: {error}"));
-                self.errors.push(error);
+                self.unconvertible(format!("error decoding from json: {error}"));
+                self.errors.add(error, &self.path, false);
                 Value::String(String::new())
             }
         }
@@ -173,33 +176,46 @@ impl Walk {
 
     /// A value of the wrong type for a Go type that reads its JSON itself, also where a map is converted.
     pub(super) fn unread(&mut self, found: &str, wanted: &str) {
-        self.misfit(found, wanted, format!("json: cannot unmarshal {found} into Go value of type {wanted}"));
+        self.unconvertible(format!("json: cannot unmarshal {found} into Go value of type {wanted}"));
+        self.misread(found, wanted, true);
     }
 
-    /// An error that reads the same wherever it is found.
+    /// An error that reads the same wherever it is found, and ends the reading.
     pub(super) fn fault(&mut self, why: String) {
-        self.conversions.push(why.clone());
-        self.errors.push(why);
+        self.unconvertible(why.clone());
+        self.errors.add(why, &self.path, true);
     }
 
     /// A value of the wrong type, in the words of the decoder and of the conversion.
     pub(super) fn misfit(&mut self, found: &str, wanted: &str, conversion: String) {
-        self.conversions.push(conversion);
-        self.misread(found, wanted);
+        self.unconvertible(conversion);
+        self.misread(found, wanted, false);
     }
 
-    /// `json: cannot unmarshal` a value into a Go type.
-    fn misread(&mut self, found: &str, wanted: &str) {
+    /// What a conversion of a map tells.
+    fn unconvertible(&mut self, why: String) {
+        self.unconverted += 1;
+        if self.conversions.len() < MOST_TOLD {
+            self.conversions.push(why);
+        }
+    }
+
+    /// `json: cannot unmarshal` a value into a Go type, which may end the reading.
+    fn misread(&mut self, found: &str, wanted: &str, ends: bool) {
+        if !self.errors.heed(ends) {
+            return;
+        }
         let place = if self.owner.is_empty() {
             "value".to_owned()
         } else {
             format!("struct field {}.{}", self.owner, self.fields.join("."))
         };
-        self.errors.push(format!("json: cannot unmarshal {found} into Go {place} of type {wanted}"));
+        let error = format!("json: cannot unmarshal {found} into Go {place} of type {wanted}");
+        self.errors.add(error, &self.path, ends);
     }
 
     fn report_unknown(&mut self, key: &str) {
-        if self.unknown.len() >= MOST_TOLD {
+        if !tells_more(&self.unknown) {
             return;
         }
         let dot = if self.path.is_empty() { "" } else { "." };

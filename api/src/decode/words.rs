@@ -93,8 +93,11 @@ pub(super) fn float(number: &Number) -> Value {
     }
 }
 
-/// Canonical base64, or Go's complaint.
-pub(super) fn base64(text: &str) -> Result<String, String> {
+/// Canonical base64.
+///
+/// # Errors
+/// Go's complaint about what is none.
+pub fn base64(text: &str) -> Result<String, String> {
     let text: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
     let bytes = BASE64.decode(&text).map_err(|error| {
         let at = match error {

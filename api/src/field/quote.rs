@@ -41,7 +41,8 @@ fn push_escaped(out: &mut String, c: char) {
 }
 
 /// Go's unicode.IsPrint, near enough: no controls, no separators but the space, no format characters.
-pub(crate) fn is_printable(c: char) -> bool {
+#[must_use]
+pub fn is_printable(c: char) -> bool {
     let hidden = matches!(u32::from(c),
         0xad | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb | 0xe000..=0xf8ff);
     !c.is_control() && !hidden && (c == ' ' || !c.is_whitespace())

@@ -41,6 +41,9 @@ fn small_strings() {
     assert_eq!(is_config_map_key(".."), ["must not be '..'"]);
     assert_eq!(is_path_segment("a/b", false), ["may not contain '/'"]);
     assert_eq!(is_path_segment("..", false), ["may not be '..'"]);
+    assert_eq!(key_error("a"), None);
+    assert_eq!(key_error("").unwrap(), "Name parameter required.");
+    assert_eq!(key_error("a/%").unwrap(), r#"Name parameter invalid: "a/%": may not contain '/';may not contain '%'"#);
     assert!(is_percent("10%").is_empty());
     assert_eq!(mask_trailing_dash("ab-"), "aa");
     assert_eq!(mask_trailing_dash("ab"), "ab");
