@@ -7,6 +7,7 @@ use crate::meta;
 use crate::status::{ApiResult, Status};
 
 mod atomics;
+mod changes;
 mod check;
 mod conflict;
 mod legacy;
@@ -17,9 +18,10 @@ mod schema;
 mod set;
 mod walk;
 
+use changes::Changes;
 use conflict::Conflict;
 use managed::{Entry, Identity, Managers};
-use walk::{compare, field_set};
+use walk::field_set;
 
 pub use atomics::atomics;
 pub use check::check;
@@ -109,15 +111,17 @@ fn recorded(live: &Value, new: &Value, subresource: bool) -> Managers {
 }
 
 fn update(managers: &mut Managers, live: &Value, new: &Value, write: &Write<'_>) {
-    let change = compare(live, new, write.schema).without(write.ignored);
-    let taken = change.modified.union(&change.added);
+    let mut changes = Changes::of(live, new, write);
+    let taken = changes.taken();
     let identity = write.identity(Operation::Update);
-    for entry in &mut managers.0 {
-        entry.set = entry.set.difference(&change.removed);
+    managers.0.retain_mut(|entry| {
+        let Some((lost, gone)) = changes.lost(entry) else { return false };
+        entry.set.subtract(&gone);
         if entry.identity != identity {
-            entry.set = entry.set.difference(&taken);
+            entry.set.subtract(&lost);
         }
-    }
+        true
+    });
     let mut gained = Managers(vec![write.entry(Operation::Update, taken)]);
     gained.strip();
     if let Some(mut gained) = gained.0.pop() {
@@ -161,6 +165,27 @@ pub fn apply(live: Option<&Value>, config: &Value, write: &Write<'_>, force: boo
     Ok(object)
 }
 
+/// Refuses what an applied configuration makes of an object, for it fits the schema but not the type.
+#[must_use]
+pub fn unconvertible(config: &Value, why: &str) -> Status {
+    let (place, kind) = (place(config), typed(config));
+    Status::plain(format!(
+        "failed to convert new object ({place}; {kind}) to proper version: unable to convert unstructured object to {kind}: {why}"
+    ))
+}
+
+/// Where a configuration says that it belongs.
+fn place(config: &Value) -> String {
+    format!("{}/{}", meta::namespace(config), meta::name(config))
+}
+
+/// The type that a configuration names, as Go prints it.
+fn typed(config: &Value) -> String {
+    let (version, kind) = (meta::api_version(config), meta::kind(config));
+    let slash = if version.contains('/') { "" } else { "/" };
+    format!("{slash}{version}, Kind={kind}")
+}
+
 enum Outcome {
     Done(Value),
     Refused(Vec<Conflict>),
@@ -171,12 +196,8 @@ fn try_apply(live: Option<&Value>, config: &Value, write: &Write<'_>, force: boo
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
     check(config, write.schema).map_err(|why| {
-        let (name, namespace) = (meta::name(config), meta::namespace(config));
-        let (version, kind) = (meta::api_version(config), meta::kind(config));
-        let version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
-        Status::plain(format!(
-            "failed to create typed patch object ({namespace}/{name}; {version}, Kind={kind}): {why}"
-        ))
+        let (place, kind) = (place(config), typed(config));
+        Status::plain(format!("failed to create typed patch object ({place}; {kind}): {why}"))
     })?;
     let mut base = live.cloned().unwrap_or_else(|| write.schema.empty_object());
     let mut managers = Managers::read(&base).unwrap_or_default();
@@ -196,12 +217,12 @@ fn try_apply(live: Option<&Value>, config: &Value, write: &Write<'_>, force: boo
         let last = last.set.recursive_difference(write.ignored);
         merged = prune(merged, &managers, &last, write.schema);
     }
-    let change = compare(&base, &merged, write.schema).without(write.ignored);
-    let conflicts = settle(&mut managers, &change, &identity);
+    let mut changes = Changes::of(&base, &merged, write);
+    let conflicts = settle(&mut managers, &mut changes, &identity);
     if !force && !conflicts.is_empty() {
         return Ok(Outcome::Refused(conflicts));
     }
-    release(&mut managers, &conflicts, &change, &identity);
+    release(&mut managers, &mut changes, &identity);
     managers.strip();
     if !walk::equal(&base, &merged)
         && let Some(entry) = managers.get_mut(&identity)
@@ -212,25 +233,29 @@ fn try_apply(live: Option<&Value>, config: &Value, write: &Write<'_>, force: boo
     Ok(Outcome::Done(merged))
 }
 
-/// What others own of the fields that change.
-fn settle(managers: &mut Managers, change: &walk::Comparison, applier: &Identity) -> Vec<Conflict> {
-    let taken = change.modified.union(&change.added);
-    let others = managers.0.iter().filter(|entry| entry.identity != *applier);
-    let conflicts = others.map(|entry| Conflict {
-        identity: entry.identity.clone(),
-        api_version: entry.api_version.clone(),
-        set: entry.set.intersection(&taken),
+/// What others own of the fields that change. Who writes a version that is gone owns nothing.
+fn settle(managers: &mut Managers, changes: &mut Changes<'_>, applier: &Identity) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    managers.0.retain(|entry| {
+        if entry.identity == *applier {
+            return true;
+        }
+        let Some((set, _)) = changes.lost(entry) else { return false };
+        let (identity, api_version) = (entry.identity.clone(), entry.api_version.clone());
+        conflicts.push(Conflict { identity, api_version, set });
+        true
     });
-    conflicts.filter(|conflict| !conflict.set.is_empty()).collect()
+    conflicts.retain(|conflict| !conflict.set.is_empty());
+    conflicts
 }
 
 /// Takes from the others what was forced from them or is gone.
-fn release(managers: &mut Managers, conflicts: &[Conflict], change: &walk::Comparison, applier: &Identity) {
+fn release(managers: &mut Managers, changes: &mut Changes<'_>, applier: &Identity) {
     for entry in managers.0.iter_mut().filter(|entry| entry.identity != *applier) {
-        if let Some(conflict) = conflicts.iter().find(|conflict| conflict.identity == entry.identity) {
-            entry.set = entry.set.difference(&conflict.set);
+        if let Some((lost, gone)) = changes.lost(entry) {
+            entry.set.subtract(&lost);
+            entry.set.subtract(&gone);
         }
-        entry.set = entry.set.difference(&change.removed);
     }
 }
 
@@ -242,7 +267,8 @@ fn prune(merged: Value, managers: &Managers, last: &FieldSet, schema: Schema<'_>
     let last = last.with_named_fields(schema);
     let pruned = merge::remove(&merged, &last, schema);
     let merged_set = field_set(&merged, schema).with_named_fields(schema);
-    let owned = managers.0.iter().fold(FieldSet::default(), |all, entry| all.union(&entry.set));
+    let mut owned = FieldSet::default();
+    managers.0.iter().for_each(|entry| owned.absorb(entry.set.clone()));
     let owned = owned.with_named_fields(schema);
     // Owned items come back, with all that hangs on them …
     let kept = field_set(&pruned, schema).with_named_fields(schema).union(&owned);

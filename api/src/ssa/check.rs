@@ -14,23 +14,38 @@ use crate::field::{go_quote, go_value};
 /// # Errors
 /// Its faults, as one text.
 pub fn check(value: &Value, schema: Schema<'_>) -> Result<(), String> {
-    let mut errors = Vec::new();
+    let mut errors = Faults { told: Vec::new(), room: MOST_TOLD };
     visit(value, schema, &mut Vec::new(), &mut errors);
-    match errors.as_slice() {
+    match errors.told.as_slice() {
         [] => Ok(()),
         [only] => Err(only.clone()),
         several => Err(format!("errors:\n  {}", several.join("\n  "))),
     }
 }
 
-fn fault(path: &[String], message: &str, errors: &mut Vec<String>) {
+/// Bytes of faults after which no more are told: each names all that is above it, and who sends a configuration chooses
+/// how long that is.
+const MOST_TOLD: usize = 1 << 20;
+
+struct Faults {
+    told: Vec<String>,
+    /// Bytes that may still be told.
+    room: usize,
+}
+
+fn fault(path: &[String], message: &str, errors: &mut Faults) {
+    if errors.room == 0 {
+        return;
+    }
     let mut set = FieldSet::default();
     set.insert(path);
     let path = set.paths().pop().unwrap_or_default();
-    errors.push(format!("{path}: {message}"));
+    let text = format!("{path}: {message}");
+    errors.room = errors.room.saturating_sub(text.len());
+    errors.told.push(text);
 }
 
-fn visit(value: &Value, schema: Schema<'_>, path: &mut Vec<String>, errors: &mut Vec<String>) {
+fn visit(value: &Value, schema: Schema<'_>, path: &mut Vec<String>, errors: &mut Faults) {
     if value.is_null() {
         return;
     }
@@ -58,13 +73,7 @@ fn visit(value: &Value, schema: Schema<'_>, path: &mut Vec<String>, errors: &mut
     }
 }
 
-fn visit_list(
-    list: &[Value],
-    relation: &Relation,
-    element: Schema<'_>,
-    path: &mut Vec<String>,
-    errors: &mut Vec<String>,
-) {
+fn visit_list(list: &[Value], relation: &Relation, element: Schema<'_>, path: &mut Vec<String>, errors: &mut Faults) {
     let mut seen: HashSet<String> = HashSet::new();
     for (at, item) in list.iter().enumerate() {
         let step = match relation {
@@ -165,5 +174,24 @@ fn literal(value: &Value) -> String {
             format!("map[string]interface {{}}{{{}}}", items.join(", "))
         }
         other => go_value(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::types::type_of;
+
+    #[test]
+    fn a_long_name_above_many_faults_is_not_told_for_each() {
+        let odd: Map<String, Value> = (0..10_000).map(|at| (format!("odd{at}"), json!(1))).collect();
+        let mut container = odd;
+        container.insert("name".to_owned(), "n".repeat(1 << 17).into());
+        let pod = json!({"spec": {"containers": [container]}});
+        let why = check(&pod, Schema::Struct(type_of("", "v1", "Pod").unwrap())).unwrap_err();
+        assert!(why.starts_with("errors:\n  .spec.containers[name=\"nnn"), "{}", &why[..80]);
+        assert!(why.len() < 2 * MOST_TOLD, "{}", why.len());
     }
 }

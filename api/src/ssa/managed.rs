@@ -1,5 +1,8 @@
 //! The managers of an object and what each of them owns.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value};
 
 use super::set::FieldSet;
@@ -7,6 +10,8 @@ use crate::meta;
 
 /// How many managers of updates an object keeps before the oldest are folded into one.
 const UPDATERS_MAX: usize = 10;
+/// The one form in which fields are told.
+const FIELDS_TYPE: &str = "FieldsV1";
 /// The manager that the oldest updates are folded into.
 const ANCIENT: &str = "ancient-changes";
 
@@ -75,50 +80,56 @@ impl Managers {
 
     /// Takes fields that people cannot own out of every set, and drops managers that own nothing.
     pub(super) fn strip(&mut self) {
-        let stripped = stripped_fields();
         for entry in &mut self.0 {
-            entry.set = entry.set.difference(&stripped);
+            entry.set.subtract(&STRIPPED);
         }
         self.0.retain(|entry| !entry.set.is_empty());
     }
 
     /// Folds the oldest updaters into one manager for each version, so that the list stays short.
     pub(super) fn cap(&mut self) {
-        let mut updaters: Vec<Identity> = Vec::new();
-        let mut sorted: Vec<&Entry> =
-            self.0.iter().filter(|entry| entry.identity.operation == Operation::Update).collect();
-        sorted.sort_by(|a, b| (&a.time, &a.identity.manager).cmp(&(&b.time, &b.identity.manager)));
-        updaters.extend(sorted.iter().map(|entry| entry.identity.clone()));
-        let mut left = updaters.len();
-        let mut first: Vec<(String, Identity)> = Vec::new();
-        for identity in updaters {
-            if left <= UPDATERS_MAX {
-                break;
-            }
-            let version = identity.api_version.clone();
-            match first.iter().find(|(known, _)| *known == version).map(|(_, first)| first.clone()) {
-                None => first.push((version, identity)),
-                Some(oldest) => {
-                    self.fold(&oldest, &identity);
-                    left -= 1;
+        let mut updaters = self.places(|entry| entry.identity.operation == Operation::Update);
+        let mut excess = updaters.len().saturating_sub(UPDATERS_MAX);
+        if excess == 0 {
+            return;
+        }
+        let age = |at: usize| (&self.0[at].time, &self.0[at].identity.manager);
+        updaters.sort_by(|a, b| age(*a).cmp(&age(*b)));
+        let buckets = self.places(|entry| entry.identity == bucket(&entry.api_version)).into_iter();
+        let mut buckets: HashMap<String, usize> = buckets.map(|at| (self.0[at].api_version.clone(), at)).collect();
+        let mut oldest: HashMap<String, usize> = HashMap::new();
+        let mut folded = HashSet::new();
+        for at in updaters {
+            let version = self.0[at].api_version.clone();
+            match oldest.get(&version).copied() {
+                _ if excess == 0 => break,
+                None => {
+                    oldest.insert(version, at);
+                }
+                Some(first) => {
+                    let into = *buckets.entry(version).or_insert(first);
+                    self.fold(into, at);
+                    folded.insert(at);
+                    excess -= 1;
                 }
             }
         }
+        let mut at = 0..;
+        self.0.retain(|_| at.next().is_some_and(|at| !folded.contains(&at)));
     }
 
-    fn fold(&mut self, oldest: &Identity, identity: &Identity) {
-        let bucket = Identity { manager: ANCIENT.to_owned(), subresource: String::new(), ..oldest.clone() };
-        if self.get(&bucket).is_none()
-            && let Some(entry) = self.get_mut(oldest)
-        {
-            entry.identity = bucket.clone();
-        }
-        let Some(at) = self.0.iter().position(|entry| entry.identity == *identity) else { return };
-        let folded = self.0.remove(at);
-        if let Some(entry) = self.get_mut(&bucket) {
-            entry.set = entry.set.union(&folded.set);
-            entry.time = folded.time;
-        }
+    /// Where the entries are of which something holds.
+    fn places(&self, holds: impl Fn(&Entry) -> bool) -> Vec<usize> {
+        self.0.iter().enumerate().filter(|(_, entry)| holds(entry)).map(|(at, _)| at).collect()
+    }
+
+    /// Makes what an entry owns that of the bucket of its version.
+    fn fold(&mut self, into: usize, at: usize) {
+        let (set, time) = (std::mem::take(&mut self.0[at].set), self.0[at].time.clone());
+        let entry = &mut self.0[into];
+        entry.identity = bucket(&entry.api_version);
+        entry.set.absorb(set);
+        entry.time = time;
     }
 
     /// Writes `metadata.managedFields`, oldest first.
@@ -130,6 +141,16 @@ impl Managers {
             let entries: Vec<Value> = self.0.iter().map(write_entry).collect();
             meta::set(object, "managedFields", entries);
         }
+    }
+}
+
+/// The manager that the oldest updates of a version are folded into.
+fn bucket(api_version: &str) -> Identity {
+    Identity {
+        manager: ANCIENT.to_owned(),
+        operation: Operation::Update,
+        api_version: api_version.to_owned(),
+        subresource: String::new(),
     }
 }
 
@@ -146,6 +167,9 @@ fn read_entry(entry: &Value) -> Option<Entry> {
         _ => return None,
     };
     let api_version = text("apiVersion");
+    if api_version.is_empty() || text("fieldsType") != FIELDS_TYPE {
+        return None;
+    }
     let identity = Identity {
         manager: text("manager"),
         operation,
@@ -168,7 +192,7 @@ fn write_entry(entry: &Entry) -> Value {
     if let Some(time) = &entry.time {
         put("time", time.as_str().into());
     }
-    put("fieldsType", "FieldsV1".into());
+    put("fieldsType", FIELDS_TYPE.into());
     put("fieldsV1", entry.set.to_json());
     if !entry.identity.subresource.is_empty() {
         put("subresource", entry.identity.subresource.as_str().into());
@@ -177,7 +201,7 @@ fn write_entry(entry: &Entry) -> Value {
 }
 
 /// What the server sets, and nobody owns.
-fn stripped_fields() -> FieldSet {
+static STRIPPED: LazyLock<FieldSet> = LazyLock::new(|| {
     FieldSet::of_fields(&[
         &["apiVersion"],
         &["kind"],
@@ -192,4 +216,4 @@ fn stripped_fields() -> FieldSet {
         &["metadata", "managedFields"],
         &["metadata", "resourceVersion"],
     ])
-}
+});

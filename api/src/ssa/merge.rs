@@ -1,5 +1,7 @@
 //! Merging a configuration into the live object, and taking fields out again.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Map, Value};
 
 use super::schema::{Atom, Relation, Schema};
@@ -53,29 +55,34 @@ fn merge_lists(live: &[Value], config: &[Value], relation: &Relation, element: S
         list.iter().map(|item| element_step(relation, item).unwrap_or_default()).collect()
     };
     let (left, right) = (steps(live), steps(config));
-    let mut shared = right.iter().filter(|step| left.contains(step)).peekable();
-    let mut taken: Vec<&String> = Vec::with_capacity(right.len());
+    let mut places: HashMap<&String, usize> = HashMap::new();
+    for (at, step) in left.iter().enumerate() {
+        places.entry(step).or_insert(at);
+    }
+    let configured: HashSet<&String> = right.iter().collect();
+    let mut shared = right.iter().filter(|step| places.contains_key(step)).peekable();
+    let mut taken: HashSet<&String> = HashSet::new();
     let mut out = Vec::with_capacity(live.len().max(config.len()));
     let (mut l, mut r) = (0, 0);
-    let merged = |step: &String, config: &Value| match left.iter().position(|other| other == step) {
-        Some(at) => merge(&live[at], config, element),
+    let merged = |step: &String, config: &Value| match places.get(step) {
+        Some(at) => merge(&live[*at], config, element),
         None => config.clone(),
     };
     while l < left.len() || r < right.len() {
         if l < left.len() && r < right.len() {
             let wanted = shared.peek().copied();
-            if left[l] != right[r] && right.contains(&left[l]) && wanted.is_some_and(|step| *step != left[l]) {
+            if left[l] != right[r] && configured.contains(&left[l]) && wanted.is_some_and(|step| *step != left[l]) {
                 l += 1;
                 continue;
             }
         }
         if l < left.len() {
-            if !right.contains(&left[l]) {
+            if !configured.contains(&left[l]) {
                 out.push(live[l].clone());
                 l += 1;
                 continue;
             }
-            if taken.contains(&&left[l]) {
+            if taken.contains(&left[l]) {
                 l += 1;
                 continue;
             }
@@ -83,7 +90,7 @@ fn merge_lists(live: &[Value], config: &[Value], relation: &Relation, element: S
         if r < right.len() {
             let step = &right[r];
             out.push(merged(step, &config[r]));
-            taken.push(step);
+            taken.insert(step);
             if l < left.len() && left[l] == *step {
                 l += 1;
             }

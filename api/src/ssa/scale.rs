@@ -46,7 +46,7 @@ pub fn from_scale(object: &mut Value, place: &str, scale: &Value, api_version: &
         if owns(&entry, &place) {
             match owners.iter().position(|owner| same(&owner.identity, &entry.identity)) {
                 Some(at) => drop(owners.remove(at)),
-                None => entry.set = entry.set.difference(&place),
+                None => entry.set.subtract(&place),
             }
         }
         kept.push(entry);

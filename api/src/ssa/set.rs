@@ -1,6 +1,7 @@
 //! Sets of fields, as `managedFields` records them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde_json::{Map, Value};
 
@@ -10,11 +11,12 @@ pub struct FieldSet {
     nodes: BTreeMap<String, Node>,
 }
 
+/// What of a set is at a path and below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Node {
+pub(super) struct Node {
     /// Whether the path that ends here is in the set.
-    member: bool,
-    below: FieldSet,
+    pub member: bool,
+    pub below: FieldSet,
 }
 
 impl FieldSet {
@@ -83,6 +85,30 @@ impl FieldSet {
         self.nodes.get(step).map(|node| &node.below).filter(|below| !below.is_empty())
     }
 
+    /// Adds what is at a step and below it.
+    pub(super) fn hang(&mut self, step: String, node: Node) {
+        if !node.member && node.below.is_empty() {
+            return;
+        }
+        match self.nodes.entry(step) {
+            Entry::Vacant(place) => {
+                place.insert(node);
+            }
+            Entry::Occupied(place) => {
+                let there = place.into_mut();
+                there.member |= node.member;
+                there.below.absorb(node.below);
+            }
+        }
+    }
+
+    /// Adds the other's paths: [`FieldSet::union`] in place.
+    pub(super) fn absorb(&mut self, other: FieldSet) {
+        for (step, node) in other.nodes {
+            self.hang(step, node);
+        }
+    }
+
     fn combine(&self, other: &FieldSet, member: impl Fn(bool, bool) -> bool + Copy) -> FieldSet {
         let empty = Node::default();
         let mut out = FieldSet::default();
@@ -108,13 +134,31 @@ impl FieldSet {
     /// The paths in both sets.
     #[must_use]
     pub fn intersection(&self, other: &FieldSet) -> FieldSet {
-        self.combine(other, |left, right| left && right)
+        let mut out = FieldSet::default();
+        for (step, node) in &self.nodes {
+            let Some(also) = other.nodes.get(step) else { continue };
+            let (member, below) = (node.member && also.member, node.below.intersection(&also.below));
+            if member || !below.is_empty() {
+                out.nodes.insert(step.clone(), Node { member, below });
+            }
+        }
+        out
     }
 
     /// The paths of this set that are not in the other.
     #[must_use]
     pub fn difference(&self, other: &FieldSet) -> FieldSet {
         self.combine(other, |left, right| left && !right)
+    }
+
+    /// Takes the other's paths out: [`FieldSet::difference`] in place.
+    pub fn subtract(&mut self, other: &FieldSet) {
+        self.nodes.retain(|step, node| {
+            let Some(gone) = other.nodes.get(step) else { return true };
+            node.member &= !gone.member;
+            node.below.subtract(&gone.below);
+            node.member || !node.below.is_empty()
+        });
     }
 
     /// The paths of this set that are neither in the other nor below one of its paths.
@@ -175,5 +219,35 @@ fn readable(step: &str) -> String {
             format!("[{}]", keys.join(","))
         }
         _ => format!("[{rest}]"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn subtracting_is_the_difference() {
+        let whole =
+            json!({"f:metadata": {".": {}, "f:labels": {".": {}, "f:a": {}}, "f:name": {}}, "f:data": {"f:k": {}}});
+        let gone = json!({"f:metadata": {".": {}, "f:name": {}, "f:uid": {}}, "f:data": {"f:k": {}}, "f:kind": {}});
+        let (mut whole, gone) = (FieldSet::from_json(&whole), FieldSet::from_json(&gone));
+        let difference = whole.difference(&gone);
+        whole.subtract(&gone);
+        assert_eq!(whole, difference);
+        assert_eq!(whole.to_json(), json!({"f:metadata": {"f:labels": {".": {}, "f:a": {}}}}));
+    }
+
+    #[test]
+    fn absorbing_is_the_union() {
+        let one = FieldSet::from_json(&json!({"f:a": {".": {}, "f:b": {}}, "f:c": {}}));
+        let other = FieldSet::from_json(&json!({"f:a": {"f:d": {}}, "f:c": {"f:e": {}}, "f:f": {}}));
+        let mut both = one.clone();
+        both.absorb(other.clone());
+        assert_eq!(both, one.union(&other));
+        assert_eq!(one.intersection(&other), FieldSet::default());
+        assert_eq!(both.intersection(&other), other);
     }
 }

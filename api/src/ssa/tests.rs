@@ -249,6 +249,35 @@ fn old_updaters_are_folded() {
 }
 
 #[test]
+fn thousands_of_managers_are_folded_into_one() {
+    let entry = |at: usize| {
+        json!({"manager": format!("m{at:05}"), "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:data": {format!("f:k{at:05}"): {}}}})
+    };
+    let mut object = cm(json!({}));
+    object["metadata"]["managedFields"] = (0..20_000).map(entry).collect();
+    let mut managers = Managers::read(&object).unwrap();
+    managers.cap();
+    let names: Vec<&str> = managers.0.iter().map(|entry| entry.identity.manager.as_str()).collect();
+    assert_eq!((names.len(), names[0], names[1]), (10, "ancient-changes", "m19991"));
+    assert_eq!(managers.0[0].set.paths().len(), 19_991);
+}
+
+#[test]
+fn long_lists_with_keys_are_compared_and_merged_at_once() {
+    let listed = |from: usize| {
+        let mut object = cm(json!({}));
+        object["metadata"]["finalizers"] = (from..from + 100_000).map(|at| Value::from(format!("a/{at:06}"))).collect();
+        object
+    };
+    let change = walk::compare(&listed(0), &listed(1), config_map());
+    assert_eq!(change.removed.paths(), [".metadata.finalizers[=\"a/000000\"]"]);
+    assert_eq!(change.added.paths(), [".metadata.finalizers[=\"a/100000\"]"]);
+    let merged = merge::merge(&listed(0), &listed(1), config_map());
+    assert_eq!(merged["metadata"]["finalizers"].as_array().map(Vec::len), Some(100_001));
+}
+
+#[test]
 fn kubectl_takes_over_from_the_client() {
     let mut live = cm(json!({"a": "1"}));
     live["metadata"]["annotations"] =
@@ -280,4 +309,41 @@ fn what_is_replaced_as_a_whole_is_found() {
     let mut found = atomics(&config, pods);
     found.sort();
     assert_eq!(found, [".spec.containers[0].args", ".spec.nodeSelector"]);
+}
+
+#[test]
+fn what_fits_the_schema_but_not_the_type_is_told_by_its_place_and_kind() {
+    let config = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a", "namespace": "n"}});
+    let told = unconvertible(&config, "cannot convert float64 to int32");
+    assert_eq!(
+        (told.code, told.message.as_ref()),
+        (
+            500,
+            "failed to convert new object (n/a; apps/v1, Kind=Deployment) to proper version: \
+             unable to convert unstructured object to apps/v1, Kind=Deployment: cannot convert float64 to int32"
+        )
+    );
+    let core = unconvertible(&json!({"apiVersion": "v1", "kind": "Pod"}), "x").message.into_owned();
+    assert!(core.starts_with("failed to convert new object (/; /v1, Kind=Pod) to proper version"), "{core}");
+}
+
+#[test]
+fn managers_that_cannot_be_read_do_not_replace_those_there_are() {
+    let live = updated(None, cm(json!({"a": "1"})), config_map(), "one");
+    let given = |entry: Value| {
+        let mut new = cm(json!({"a": "1"}));
+        new["metadata"]["managedFields"] = json!([entry]);
+        let mut old = live.clone();
+        old["metadata"]["uid"] = "u".into();
+        track_update(Some(&old), &mut new, &write(config_map(), "two", &FieldSet::default()));
+        new["metadata"]["managedFields"][0]["manager"].clone()
+    };
+    let whole = json!({"manager": "x", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1",
+        "fieldsV1": {"f:data": {"f:a": {}}}});
+    assert_eq!(given(whole.clone()), "x");
+    for (field, odd) in [("operation", "Look"), ("fieldsType", "FieldsV2"), ("fieldsType", ""), ("apiVersion", "")] {
+        let mut entry = whole.clone();
+        entry[field] = odd.into();
+        assert_eq!(given(entry), "one", "{field}");
+    }
 }

@@ -1,9 +1,11 @@
 //! Walks over objects along their schema: which fields are set, and in which two objects differ.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::schema::{Atom, Relation, Schema};
-use super::set::FieldSet;
+use super::set::{FieldSet, Node};
 
 /// The step that leads to a list element; None if a key is missing and has no default.
 pub(super) fn element_step(relation: &Relation, item: &Value) -> Option<String> {
@@ -36,41 +38,38 @@ pub(super) fn equal(left: &Value, right: &Value) -> bool {
 
 /// The fields that a configuration sets.
 pub(super) fn field_set(value: &Value, schema: Schema<'_>) -> FieldSet {
-    let mut set = FieldSet::default();
-    collect(value, schema, &mut Vec::new(), &mut set);
-    set
+    let mut root = Node::default();
+    collect(value, schema, &mut root);
+    root.below
 }
 
-fn collect(value: &Value, schema: Schema<'_>, path: &mut Vec<String>, set: &mut FieldSet) {
+fn collect(value: &Value, schema: Schema<'_>, here: &mut Node) {
     match schema.atom(value) {
         Atom::Scalar(_) | Atom::Map { atomic: true } | Atom::List { relation: Relation::Atomic, .. } => {
-            set.insert(path);
+            here.member = true;
         }
         Atom::Map { atomic: false } => {
             for (name, child) in value.as_object().into_iter().flatten() {
                 let (inner, declared) = schema.child(name).unwrap_or((Schema::Deduced, false));
-                path.push(format!("f:{name}"));
-                collect(child, inner, path, set);
-                if child.is_null() || child.as_object().is_some_and(Map::is_empty) || !declared {
-                    set.insert(path);
-                }
-                path.pop();
+                let mut there = Node::default();
+                collect(child, inner, &mut there);
+                there.member |= child.is_null() || child.as_object().is_some_and(Map::is_empty) || !declared;
+                here.below.hang(format!("f:{name}"), there);
             }
         }
         Atom::List { relation, element } => {
             for item in value.as_array().into_iter().flatten() {
                 let Some(step) = element_step(&relation, item) else { continue };
-                path.push(step);
-                collect(item, element, path, set);
-                set.insert(path);
-                path.pop();
+                let mut there = Node::default();
+                collect(item, element, &mut there);
+                there.member = true;
+                here.below.hang(step, there);
             }
         }
     }
 }
 
 /// How one object differs from another.
-#[derive(Default)]
 pub(super) struct Comparison {
     pub removed: FieldSet,
     pub modified: FieldSet,
@@ -92,9 +91,30 @@ impl Comparison {
 
 /// Compares two objects.
 pub(super) fn compare(old: &Value, new: &Value, schema: Schema<'_>) -> Comparison {
-    let mut comparison = Comparison::default();
-    differ(Some(old), Some(new), schema, &mut Vec::new(), &mut comparison);
-    comparison
+    let mut root = Difference::default();
+    differ(Some(old), Some(new), schema, &mut root);
+    Comparison { removed: root.removed.below, modified: root.modified.below, added: root.added.below }
+}
+
+/// How two values at one place differ. It is put together from below: a path from the root for each difference would
+/// compare the names above it each time, and who sends an object chooses how long they are.
+#[derive(Default)]
+struct Difference {
+    removed: Node,
+    modified: Node,
+    added: Node,
+}
+
+impl Difference {
+    fn hang(&mut self, step: &str, below: Difference) {
+        for (there, node) in
+            [(&mut self.removed, below.removed), (&mut self.modified, below.modified), (&mut self.added, below.added)]
+        {
+            if node != Node::default() {
+                there.below.hang(step.to_owned(), node);
+            }
+        }
+    }
 }
 
 fn is_empty(value: Option<&Value>) -> bool {
@@ -106,13 +126,7 @@ fn is_empty(value: Option<&Value>) -> bool {
     }
 }
 
-fn differ(
-    old: Option<&Value>,
-    new: Option<&Value>,
-    schema: Schema<'_>,
-    path: &mut Vec<String>,
-    comparison: &mut Comparison,
-) {
+fn differ(old: Option<&Value>, new: Option<&Value>, schema: Schema<'_>, here: &mut Difference) {
     let shown = new.filter(|value| !value.is_null()).or(old).unwrap_or(&Value::Null);
     let same_kind = matches!(
         (old, new),
@@ -121,32 +135,23 @@ fn differ(
     );
     let leaf = !same_kind || (is_empty(old) && is_empty(new));
     match schema.atom(shown) {
-        Atom::Map { atomic: false } if !leaf => differ_maps(old, new, schema, path, comparison),
+        Atom::Map { atomic: false } if !leaf => differ_maps(old, new, schema, here),
         Atom::List { relation, element } if relation != Relation::Atomic && !leaf => {
-            differ_lists(old, new, &relation, element, path, comparison);
+            differ_lists(old, new, &relation, element, here);
         }
         _ => {
             if let (Some(old), Some(new)) = (old, new)
                 && !equal(old, new)
             {
-                comparison.modified.insert(path);
+                here.modified.member = true;
             }
         }
     }
-    match (old, new) {
-        (None, Some(_)) => comparison.added.insert(path),
-        (Some(_), None) => comparison.removed.insert(path),
-        _ => {}
-    }
+    here.added.member |= old.is_none() && new.is_some();
+    here.removed.member |= old.is_some() && new.is_none();
 }
 
-fn differ_maps(
-    old: Option<&Value>,
-    new: Option<&Value>,
-    schema: Schema<'_>,
-    path: &mut Vec<String>,
-    comparison: &mut Comparison,
-) {
+fn differ_maps(old: Option<&Value>, new: Option<&Value>, schema: Schema<'_>, here: &mut Difference) {
     let empty = Map::new();
     let old = old.and_then(Value::as_object).unwrap_or(&empty);
     let new = new.and_then(Value::as_object).unwrap_or(&empty);
@@ -157,9 +162,9 @@ fn differ_maps(
             continue;
         }
         let inner = schema.child(name).map_or(Schema::Deduced, |(inner, _)| inner);
-        path.push(format!("f:{name}"));
-        differ(before, after, inner, path, comparison);
-        path.pop();
+        let mut there = Difference::default();
+        differ(before, after, inner, &mut there);
+        here.hang(&format!("f:{name}"), there);
     }
 }
 
@@ -168,51 +173,38 @@ fn differ_lists(
     new: Option<&Value>,
     relation: &Relation,
     element: Schema<'_>,
-    path: &mut Vec<String>,
-    comparison: &mut Comparison,
+    here: &mut Difference,
 ) {
     let (old, new) = (grouped(old, relation), grouped(new, relation));
-    let only_new = new.iter().filter(|(step, _)| !old.iter().any(|(other, _)| other == step));
-    for (step, before) in &old {
-        let after = new.iter().find(|(other, _)| other == step).map(|(_, items)| items);
-        path.push(step.clone());
-        differ_items(before, after.map(Vec::as_slice).unwrap_or_default(), element, path, comparison);
-        path.pop();
-    }
-    for (step, after) in only_new {
-        path.push(step.clone());
-        differ_items(&[], after, element, path, comparison);
-        path.pop();
+    let only_new = new.keys().filter(|step| !old.contains_key(*step));
+    for step in old.keys().chain(only_new) {
+        let before = old.get(step).map(Vec::as_slice).unwrap_or_default();
+        let after = new.get(step).map(Vec::as_slice).unwrap_or_default();
+        let mut there = Difference::default();
+        differ_items(before, after, element, &mut there);
+        here.hang(step, there);
     }
 }
 
 /// Elements under one key: usually one on each side; several are compared as a whole.
-fn differ_items(
-    old: &[&Value],
-    new: &[&Value],
-    element: Schema<'_>,
-    path: &mut Vec<String>,
-    comparison: &mut Comparison,
-) {
+fn differ_items(old: &[&Value], new: &[&Value], element: Schema<'_>, here: &mut Difference) {
     if old.len() <= 1 && new.len() <= 1 {
-        return differ(old.first().copied(), new.first().copied(), element, path, comparison);
+        return differ(old.first().copied(), new.first().copied(), element, here);
     }
     match (old.is_empty(), new.is_empty()) {
-        (true, _) => comparison.added.insert(path),
-        (_, true) => comparison.removed.insert(path),
+        (true, _) => here.added.member = true,
+        (_, true) => here.removed.member = true,
         _ if old.len() == new.len() && old.iter().zip(new).all(|(a, b)| equal(a, b)) => {}
-        _ => comparison.modified.insert(path),
+        _ => here.modified.member = true,
     }
 }
 
-fn grouped<'v>(list: Option<&'v Value>, relation: &Relation) -> Vec<(String, Vec<&'v Value>)> {
-    let mut groups: Vec<(String, Vec<&Value>)> = Vec::new();
+/// Elements by the step that leads to them.
+fn grouped<'v>(list: Option<&'v Value>, relation: &Relation) -> BTreeMap<String, Vec<&'v Value>> {
+    let mut groups: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
     for item in list.and_then(Value::as_array).into_iter().flatten() {
         let Some(step) = element_step(relation, item) else { continue };
-        match groups.iter_mut().find(|(known, _)| *known == step) {
-            Some((_, items)) => items.push(item),
-            None => groups.push((step, vec![item])),
-        }
+        groups.entry(step).or_default().push(item);
     }
     groups
 }
