@@ -26,6 +26,7 @@ mod policy;
 mod price;
 mod rules;
 mod schema;
+mod sizes;
 mod text;
 mod time;
 mod types;
@@ -44,6 +45,11 @@ pub use value::{Host, Key, Val};
 
 /// Steps that one evaluation may take.
 pub const CALL_BUDGET: u64 = 1_000_000;
+
+/// Characters of an expression, at the most.
+const LONGEST: usize = 100_000;
+/// Errors of an expression that are shown.
+const MOST_SHOWN: usize = 100;
 
 /// Why an evaluation has no value.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -133,14 +139,18 @@ impl Program {
     /// # Errors
     /// In cel-go's words, for syntax and types.
     pub fn compile(text: &str, env: &Env) -> Result<Self, CompileError> {
+        let size = text.chars().count();
+        if size > LONGEST {
+            let why = format!("expression code point size exceeds limit: size: {size}, limit {LONGEST}");
+            return Err(CompileError(format!("ERROR: <input>:-1:0: {why}")));
+        }
         if depth::exceeds(text) {
             let why = format!("expression recursion limit exceeded: {}", depth::LIMIT);
             return Err(CompileError(located(text, (1, 1), &why)));
         }
         let parser = macros::parser(env.binds);
         let (expression, source) = parser.parse_with_source_info(text).map_err(|errors| {
-            let all = errors.errors.iter().map(|error| located(text, error.pos, &error.msg));
-            CompileError(all.collect::<Vec<_>>().join("\n"))
+            report(text, errors.errors.len(), errors.errors.iter().map(|error| (error.pos, error.msg.as_str())))
         })?;
         let mut checker = check::Checker::new(env, &source);
         let output = checker.check(&expression);
@@ -154,9 +164,8 @@ impl Program {
         if errors.is_empty() {
             return Ok(Self { expression, output, source });
         }
-        errors.sort_by_key(|(at, _)| *at);
-        let all = errors.iter().map(|(at, why)| located(text, position(text, *at as usize), why));
-        Err(CompileError(all.collect::<Vec<_>>().join("\n")))
+        let placed = errors.iter().map(|(at, why)| (position(text, *at as usize), why.as_str()));
+        Err(report(text, errors.len(), placed))
     }
 
     /// What the expression evaluates to.
@@ -194,6 +203,17 @@ fn position(text: &str, at: usize) -> (isize, isize) {
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     (line.cast_signed(), column.cast_signed())
+}
+
+/// The first errors of so many, sorted by their places.
+fn report<'e>(text: &str, count: usize, errors: impl Iterator<Item = ((isize, isize), &'e str)>) -> CompileError {
+    let mut first: Vec<_> = errors.take(MOST_SHOWN).collect();
+    first.sort_by_key(|(place, _)| *place);
+    let mut all: Vec<String> = first.iter().map(|(place, why)| located(text, *place, why)).collect();
+    if count > MOST_SHOWN {
+        all.push(format!("{} more errors were truncated", count - MOST_SHOWN));
+    }
+    CompileError(all.join("\n"))
 }
 
 fn located(text: &str, (line, column): (isize, isize), why: &str) -> String {

@@ -21,6 +21,7 @@ mod prune;
 mod rules;
 mod structure;
 mod validate;
+mod weight;
 
 pub use check::{Problems, check};
 pub use defaults::{apply_defaults, drop_null_fields};
@@ -31,6 +32,7 @@ pub use lists::list_errors;
 pub use prune::prune;
 pub(crate) use rules::rules_of;
 pub use validate::Validator;
+pub use weight::is_unwieldy;
 
 /// Whether a text has a format.
 pub(crate) fn fits_format(format: &str, text: &str) -> bool {
@@ -70,6 +72,7 @@ fn collect_patterns(schema: &Value, into: &mut HashMap<String, Regex>) {
     match schema {
         Value::Object(map) => {
             if let Some(Value::String(pattern)) = map.get("pattern")
+                && !into.contains_key(pattern)
                 && let Ok(regex) = pattern::compiled(pattern)
             {
                 into.insert(pattern.clone(), regex);

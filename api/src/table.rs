@@ -15,6 +15,7 @@ mod core;
 mod custom;
 mod network;
 mod other;
+mod path;
 mod pod;
 mod texts;
 mod workload;

@@ -116,7 +116,21 @@ impl<'e> Checker<'e> {
         if call.func_name == "_?._" {
             return self.optional_select(id, call, &arguments);
         }
+        if matches!(call.func_name.as_str(), "_&&_" | "_||_") {
+            return self.booleans(&call.args, &arguments);
+        }
         self.resolve(id, &call.func_name, target.as_ref(), &arguments)
+    }
+
+    /// What `&&` and `||` join: each part is judged by itself.
+    fn booleans(&mut self, parts: &[IdedExpr], types: &[Type]) -> Type {
+        let mut joined = Type::Bool;
+        for (part, found) in parts.iter().zip(types) {
+            if !fits(&Type::Bool, found, &mut HashMap::new()) {
+                joined = self.fail(part.id, format!("expected type 'bool' but found '{found}'"));
+            }
+        }
+        joined
     }
 
     fn optional_select(&mut self, id: u64, call: &CallExpr, arguments: &[Type]) -> Type {
@@ -158,10 +172,17 @@ impl<'e> Checker<'e> {
             .collect();
         match fitting.as_slice() {
             [] => {
+                let mut arguments = arguments.to_vec();
+                // What a macro has put together so far is a list of what it adds.
+                if let ("_?_:_", [_, added @ Type::List(_), before]) = (name, arguments.as_mut_slice())
+                    && *before == Type::list(Type::Dyn)
+                {
+                    *before = added.clone();
+                }
                 let shown = |types: &[Type]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 let applied = match target {
-                    Some(target) => format!("{target}.({})", shown(arguments)),
-                    None => format!("({})", shown(arguments)),
+                    Some(target) => format!("{target}.({})", shown(&arguments)),
+                    None => format!("({})", shown(&arguments)),
                 };
                 self.fail(id, format!("found no matching overload for '{name}' applied to '{applied}'"))
             }
@@ -230,7 +251,9 @@ impl<'e> Checker<'e> {
             self.differ(&mut value_kind, &value, entry.value.id);
             values = self.join(values, value, entry.value.id);
         }
-        Type::Map(Box::new(keys.unwrap_or(Type::Dyn)), Box::new(values.unwrap_or(Type::Dyn)))
+        // What consists of other values is no key. Were its type one, types could double with each map around them.
+        let key = keys.filter(|key| !matches!(key, Type::List(_) | Type::Map(..) | Type::Optional(_)));
+        Type::Map(Box::new(key.unwrap_or(Type::Dyn)), Box::new(values.unwrap_or(Type::Dyn)))
     }
 
     fn structure(&mut self, id: u64, made: &StructExpr) -> Type {

@@ -3,10 +3,9 @@
 use ::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, IdedExpr, LiteralValue};
 use serde_json::Value;
 
-use crate::schema::{additional, is_int_or_string, items, member, properties, text};
+use super::sizes::Sizes;
+use crate::schema::{additional, items, member, text};
 
-/// Bytes of the largest request, which bound what a schema leaves open.
-const REQUEST: f64 = 3_145_728.0;
 /// Cost of walking one character.
 const CHARACTER: f64 = 0.1;
 /// Cost of a call that makes a list.
@@ -51,39 +50,13 @@ pub(super) fn mentions(expr: &IdedExpr, name: &str) -> bool {
 /// The most that an expression about a value of a schema can cost.
 #[must_use]
 pub fn estimate(program: &super::Program, schema: &Value) -> f64 {
-    let mut estimator = Estimator { schema, locals: Vec::new() };
+    estimate_by(&Sizes::default(), program, schema)
+}
+
+/// The same with the sizes that were worked out for expressions before.
+pub(super) fn estimate_by<'v>(sizes: &'v Sizes, program: &super::Program, schema: &'v Value) -> f64 {
+    let mut estimator = Estimator { sizes, schema, locals: Vec::new() };
     estimator.cost(program.expression()).0
-}
-
-/// How many values of an element's schema a list or map can have; characters of a string.
-fn most_elements(schema: &Value) -> f64 {
-    let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
-    match text(schema, "type") {
-        "" if is_int_or_string(schema) => REQUEST - 2.0,
-        "string" => most_characters(schema),
-        "array" => bound("maxItems").unwrap_or_else(|| {
-            let least = items(schema).map_or(1.0, least_size);
-            ((REQUEST - 2.0) / (least + 1.0)).floor()
-        }),
-        "object" if additional(schema).is_some() => bound("maxProperties").unwrap_or_else(|| {
-            let least = additional(schema).map_or(1.0, least_size);
-            ((REQUEST - 2.0) / (least + 6.0)).floor()
-        }),
-        "object" => 1.0,
-        _ => 1.0,
-    }
-}
-
-/// A character may take four bytes, unless the string is one of known ones.
-fn most_characters(schema: &Value) -> f64 {
-    let each = if text(schema, "format") == "byte" { 1.0 } else { 4.0 };
-    if let Some(most) = schema.get("maxLength").and_then(Value::as_f64) {
-        return most.max(0.0) * each;
-    }
-    let options = schema.get("enum").and_then(Value::as_array).into_iter().flatten();
-    #[expect(clippy::cast_precision_loss, reason = "texts of a definition are short")]
-    let longest = options.filter_map(Value::as_str).map(|option| option.len() as f64).max_by(f64::total_cmp);
-    longest.unwrap_or(REQUEST - 2.0)
 }
 
 /// How often what is in a schema can occur for each time the schema does, if it says so.
@@ -97,32 +70,6 @@ pub(super) fn times_below(schema: &Value) -> Option<f64> {
     }
 }
 
-/// How often a value of the schema fits into the largest request.
-pub(super) fn most_occurrences(schema: &Value) -> f64 {
-    (REQUEST / (least_size(schema) + 1.0)).floor()
-}
-
-/// Bytes that a value of the schema takes at least.
-fn least_size(schema: &Value) -> f64 {
-    match text(schema, "type") {
-        "" if is_int_or_string(schema) => 1.0,
-        "boolean" => 4.0,
-        "integer" | "number" => 1.0,
-        "object" if additional(schema).is_none() => {
-            let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-            let sizes = required.filter_map(Value::as_str).filter_map(|name| {
-                let of = properties(schema)?.get(name)?;
-                let filled = of.get("default").is_some_and(|default| !default.is_null());
-                #[expect(clippy::cast_precision_loss, reason = "names are short")]
-                let size = name.len() as f64 + least_size(of) + 4.0;
-                (!filled).then_some(size)
-            });
-            2.0 + sizes.sum::<f64>()
-        }
-        _ => 2.0,
-    }
-}
-
 /// What is known of a value's size.
 #[derive(Clone, Copy)]
 enum Shape<'v> {
@@ -131,15 +78,16 @@ enum Shape<'v> {
 }
 
 impl Shape<'_> {
-    fn size(self) -> f64 {
+    fn size(self, sizes: &Sizes) -> f64 {
         match self {
-            Shape::Schema(schema) => most_elements(schema),
+            Shape::Schema(schema) => sizes.most(schema),
             Shape::Size(size) => size,
         }
     }
 }
 
 struct Estimator<'v> {
+    sizes: &'v Sizes,
     schema: &'v Value,
     locals: Vec<(String, Shape<'v>)>,
 }
@@ -194,7 +142,7 @@ impl<'v> Estimator<'v> {
     fn call(&mut self, call: &CallExpr) -> (f64, Shape<'v>) {
         let parts: Vec<(f64, Shape<'v>)> =
             call.target.iter().map(AsRef::as_ref).chain(&call.args).map(|part| self.cost(part)).collect();
-        let size = |index: usize| parts.get(index).map_or(1.0, |(_, shape)| shape.size());
+        let size = |index: usize| parts.get(index).map_or(1.0, |(_, shape)| shape.size(self.sizes));
         let all: f64 = parts.iter().map(|(cost, _)| cost).sum();
         if let Some((own, shape)) = self.list_call(call, &parts) {
             return (all + own, shape);
@@ -235,7 +183,7 @@ impl<'v> Estimator<'v> {
     /// Functions of lists and sets, which cost by how much they make or compare.
     fn list_call(&self, call: &CallExpr, parts: &[(f64, Shape<'v>)]) -> Option<(f64, Shape<'v>)> {
         let shape = |index: usize| parts.get(index).map(|(_, shape)| *shape);
-        let size = |index: usize| shape(index).map_or(1.0, Shape::size);
+        let size = |index: usize| shape(index).map_or(1.0, |shape| shape.size(self.sizes));
         let (factor, made) = match call.func_name.as_str() {
             "first" | "last" => return Some((1.0, self.element(shape(0)))),
             "value" | "or" | "orValue" => return Some((1.0, shape(0)?)),
@@ -277,7 +225,8 @@ impl<'v> Estimator<'v> {
         let each = self.cost(&loops.loop_cond).0 + self.cost(&loops.loop_step).0;
         let result = self.cost(&loops.result).0;
         self.locals.truncate(depth);
-        (range + start + shape.size() * each + result, Shape::Size(shape.size()))
+        let turns = shape.size(self.sizes);
+        (range + start + turns * each + result, Shape::Size(turns))
     }
 
     /// What the variables of a loop stand for. With two of them the first is an index or a key.

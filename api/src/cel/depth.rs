@@ -14,21 +14,23 @@ struct Level {
 /// Whether the tree of an expression may be deeper than [`LIMIT`]; a few that are not are taken for such.
 pub(super) fn exceeds(text: &str) -> bool {
     let bytes = text.as_bytes();
+    tree_exceeds(bytes).unwrap_or_else(|| is_crowded(bytes))
+}
+
+/// Told from the tokens; `None` if they are not regular: then nobody knows where the parser goes on reading.
+fn tree_exceeds(bytes: &[u8]) -> Option<bool> {
     let (mut levels, mut total) = (vec![Level::default()], 0);
     let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let Some(level) = levels.last_mut() else { return false };
+    while at < bytes.len() {
+        let (end, byte) = token(bytes, at)?;
+        at = end;
+        let level = levels.last_mut()?;
         let before = level.logic + level.operand;
         match byte {
-            b'"' | b'\'' => {
-                at = end_of_string(bytes, at);
-                continue;
-            }
             b'(' | b'[' | b'{' => {
                 level.operand += 1;
                 total += 1;
                 levels.push(Level::default());
-                at += 1;
                 continue;
             }
             b')' | b']' | b'}' => {
@@ -38,39 +40,102 @@ pub(super) fn exceeds(text: &str) -> bool {
                     levels.push(Level::default());
                     total = 0;
                 }
-                at += 1;
                 continue;
             }
             b',' => *level = Level::default(),
             b'&' | b'|' | b'?' | b':' => *level = Level { logic: level.logic + 1, operand: 0 },
-            b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'<' | b'>' | b'=' | b'!' => level.operand += 1,
+            byte if is_operator(byte) => level.operand += 1,
             _ => {}
         }
         total = total + level.logic + level.operand - before;
         if total > 2 * LIMIT {
-            return true;
+            return Some(true);
         }
-        at += 1;
     }
-    false
+    Some(false)
 }
 
-/// After the string that begins here, whose quotes may be three; an escape hides what follows it.
-fn end_of_string(bytes: &[u8], from: usize) -> usize {
-    let quote = bytes[from];
-    let three = bytes.get(from + 1) == Some(&quote) && bytes.get(from + 2) == Some(&quote);
-    let length = if three { 3 } else { 1 };
-    let mut at = from + length;
-    while at < bytes.len() {
-        if bytes[at] == b'\\' {
-            at += 2;
-        } else if bytes[at..].iter().take(length).filter(|byte| **byte == quote).count() == length {
-            return at + length;
-        } else {
-            at += 1;
+fn is_operator(byte: u8) -> bool {
+    matches!(byte, b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'<' | b'>' | b'=' | b'!')
+}
+
+/// Whether a text could make too deep a tree however it is read.
+fn is_crowded(bytes: &[u8]) -> bool {
+    let joins = |byte: u8| is_operator(byte) || matches!(byte, b'(' | b'[' | b'{' | b'&' | b'|' | b'?' | b':');
+    let signs = bytes.iter().filter(|byte| joins(**byte)).count();
+    let words = bytes.windows(2).filter(|pair| *pair == b"in").count();
+    signs + words > 2 * LIMIT as usize
+}
+
+/// Where the token that begins here ends, and the sign that it counts as; a space counts as nothing.
+fn token(bytes: &[u8], at: usize) -> Option<(usize, u8)> {
+    let rest = &bytes[at..];
+    match rest[0] {
+        b'"' | b'\'' => Some((end_of_string(bytes, at, false)?, b' ')),
+        b'/' if rest.starts_with(b"//") => {
+            Some((rest.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |length| at + length), b' '))
         }
+        b'`' => {
+            let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'/' | b' ');
+            let length = rest[1..].iter().take_while(|byte| is_inner(**byte)).count();
+            (length > 0 && rest.get(length + 1) == Some(&b'`')).then_some((at + length + 2, b' '))
+        }
+        byte if is_of_word(byte) => word(bytes, at),
+        byte => Some((at + 1, byte)),
     }
-    bytes.len()
+}
+
+fn is_of_word(byte: u8) -> bool {
+    byte == b'_' || byte.is_ascii_alphanumeric()
+}
+
+/// A name, a number, the operator `in`, or a string with what is said of it in front.
+fn word(bytes: &[u8], at: usize) -> Option<(usize, u8)> {
+    let end = at + bytes[at..].iter().take_while(|byte| is_of_word(**byte)).count();
+    let word = bytes[at..end].to_ascii_lowercase();
+    if matches!(bytes.get(end), Some(b'"' | b'\'')) {
+        return match word.as_slice() {
+            b"r" | b"br" => Some((end_of_string(bytes, end, true)?, b' ')),
+            // Such a word is not the parser's if a number is in front.
+            word if word.ends_with(b"r") => None,
+            _ => Some((end, b' ')),
+        };
+    }
+    let joins = word == b"in" || (word[0].is_ascii_digit() && word.ends_with(b"in"));
+    Some((end, if joins { b'<' } else { b' ' }))
+}
+
+/// After the string whose quotes, which may be three, begin here; `None` if it is none.
+fn end_of_string(bytes: &[u8], from: usize, raw: bool) -> Option<usize> {
+    let three = [bytes[from]; 3];
+    let is_long = bytes[from..].starts_with(&three);
+    let quotes = if is_long { &three[..] } else { &three[..1] };
+    let mut at = from + quotes.len();
+    loop {
+        let rest = bytes.get(at..)?;
+        if rest.starts_with(quotes) {
+            return Some(at + quotes.len());
+        }
+        at += match rest.first()? {
+            b'\\' if !raw => escape(rest)?,
+            b'\n' | b'\r' if !is_long => return None,
+            _ => 1,
+        };
+    }
+}
+
+/// The length of the escape that begins here.
+fn escape(bytes: &[u8]) -> Option<usize> {
+    let (digits, radix) = match bytes.get(1)? {
+        b'a' | b'b' | b'f' | b'n' | b'r' | b't' | b'v' | b'"' | b'\'' | b'\\' | b'?' | b'`' => (0, 16),
+        b'x' | b'X' => (2, 16),
+        b'u' => (4, 16),
+        b'U' => (8, 16),
+        b'0'..=b'3' => (2, 8),
+        _ => return None,
+    };
+    let found = bytes.get(2..2 + digits)?;
+    found.iter().all(|byte| char::from(*byte).is_digit(radix)).then_some(2 + digits)
 }
 
 #[cfg(test)]
@@ -99,13 +164,38 @@ mod tests {
             }
         }
         // The longest that are taken do not run out of stack either.
-        for (first, link) in [("1", " + 1"), ("x", ".a"), ("x", "[0]")] {
+        for (first, link) in [("1", " + 1"), ("x", ".a"), ("x", "[0]"), ("x", " in x")] {
             assert!(!exceeds(&chain(first, link, 480)));
             drop(run(&chain(first, link, 480), object.clone()));
         }
         for open in ["(", "[", "{", "!", "-", "x[", "has(", "true ? "] {
             drop(run(&open.repeat(5000), object.clone()));
         }
+    }
+
+    #[test]
+    fn nothing_hides_a_long_chain() {
+        for chain in [" + 1".repeat(20_000), " in x".repeat(20_000)] {
+            for before in [
+                r#"r"\" == x || 1"#,
+                r#"bR'\' == x || 1"#,
+                "1 // \"\n",
+                "x.`a//b`",
+                "'\n1",
+                r#""\q 1"#,
+                r#""\x" + 1"#,
+                r#"1r"\" + 1"#,
+                "\"\"\" 1",
+                "'",
+            ] {
+                let text = format!("{before}{chain}");
+                assert!(exceeds(&text), "{before}");
+                assert!(run(&text, json!({})).is_err());
+            }
+        }
+        assert!(!exceeds(&format!(r#"r"\" != '{}'"#, "a + ".repeat(900))));
+        assert!(!exceeds(&format!("true // {}", "a + ".repeat(900))));
+        assert!(!exceeds(r#"self.matches("\d+")"#));
     }
 
     #[test]

@@ -1,12 +1,51 @@
 //! What a call costs when it runs, above the one step that every call costs.
 
-use super::Val;
+use super::{CALL_BUDGET, Val};
 
 /// What the making of a list costs.
 const LIST: u64 = 10;
+/// Parts of values that are looked at for what one step costs.
+const PARTS: u64 = 10;
 
 /// The price of a call with these values, which is paid before it is made: nothing is done that cannot be paid for.
 pub(super) fn of(name: &str, values: &[Val]) -> u64 {
+    let own = own(name, values);
+    if looks_deep(name, values) { own.max(parts(values) / PARTS) } else { own }
+}
+
+/// Whether a function looks at all that is in its values. Lists that hold the same list twice are made for little, and
+/// with each of them around the other that doubles.
+fn looks_deep(name: &str, values: &[Val]) -> bool {
+    match name {
+        "_==_" | "_!=_" | "format" | "distinct" | "indexOf" | "lastIndexOf" | "sets.contains" | "sets.intersects"
+        | "sets.equivalent" => true,
+        "@in" => matches!(values, [_, Val::List(_)]),
+        _ => false,
+    }
+}
+
+/// How many parts values have; no more are counted than can be paid for.
+fn parts(values: &[Val]) -> u64 {
+    let most = CALL_BUDGET.saturating_add(1).saturating_mul(PARTS);
+    let mut left = most;
+    values.iter().for_each(|value| count(value, &mut left));
+    most - left
+}
+
+fn count(value: &Val, left: &mut u64) {
+    *left = left.saturating_sub(1);
+    if *left == 0 {
+        return;
+    }
+    match value {
+        Val::List(list) => list.iter().for_each(|value| count(value, left)),
+        Val::Map(map) => map.values().for_each(|value| count(value, left)),
+        Val::Optional(Some(value)) => count(value, left),
+        _ => {}
+    }
+}
+
+fn own(name: &str, values: &[Val]) -> u64 {
     match (name, values) {
         ("first" | "last", [Val::List(_)]) => 0,
         ("slice", [Val::List(list), Val::Int(from), Val::Int(to)]) => {
@@ -101,5 +140,16 @@ mod tests {
             assert_eq!(run(text, json!(long)).unwrap_err(), over, "{text}");
         }
         assert!(run("lists.range(900000).size() == 900000", json!(0)).is_ok());
+    }
+
+    #[test]
+    fn what_is_compared_is_paid_for_with_all_that_is_in_it() {
+        let pair = |value: &Val| Val::list([value.clone(), value.clone()]);
+        let doubled = |times: usize| (0..times).fold(Val::Int(1), |value, _| pair(&value));
+        assert_eq!(of("_==_", &[doubled(4), doubled(4)]), 2 * 31 / 10);
+        assert!(of("_==_", &[doubled(60), doubled(60)]) > CALL_BUDGET);
+        assert!(of("size", &[doubled(60)]) < 10);
+        let text = format!("[[1]]{}.all(v, v == v)", ".map(a, [a, a])".repeat(60));
+        assert_eq!(run(&text, json!(null)).unwrap_err(), "operation cancelled: actual cost limit exceeded");
     }
 }

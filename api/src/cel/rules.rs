@@ -19,10 +19,10 @@ const OBJECT_BUDGET: u64 = 20_000_000;
 /// Characters of a message that an expression makes, at the most.
 const LONGEST_MESSAGE: usize = 5 << 10;
 
-fn environment(schema: &Value, root: bool, optional_old: bool) -> Option<Env> {
-    let own = type_of_schema(schema, root)?;
+/// What rules about values of a type see.
+fn environment(own: &Type, optional_old: bool) -> Env {
     let old = if optional_old { Type::Optional(Box::new(own.clone())) } else { own.clone() };
-    Some(Env::new([("self".to_owned(), own), ("oldSelf".to_owned(), old)]))
+    Env::new([("self".to_owned(), own.clone()), ("oldSelf".to_owned(), old)])
 }
 
 /// A compiled rule.
@@ -55,7 +55,9 @@ impl RuleSet {
     }
 
     fn node(schema: &Value, root: bool) -> Option<Self> {
-        let rules: Vec<Rule> = rules_of(schema).iter().filter_map(|rule| compiled(rule, schema, root)).collect();
+        let own = Some(schema).filter(|of| !rules_of(of).is_empty()).and_then(|of| type_of_schema(of, root));
+        let all = own.iter().flat_map(|own| rules_of(schema).iter().map(move |rule| (rule, own)));
+        let rules: Vec<Rule> = all.filter_map(|(rule, own)| compiled(rule, schema, own)).collect();
         let below = properties(schema).into_iter().flatten();
         let properties: BTreeMap<String, RuleSet> =
             below.filter_map(|(name, of)| Some((name.clone(), Self::node(of, false)?))).collect();
@@ -89,9 +91,9 @@ impl RuleSet {
     }
 }
 
-fn compiled(rule: &Value, schema: &Value, root: bool) -> Option<Rule> {
+fn compiled(rule: &Value, schema: &Value, own: &Type) -> Option<Rule> {
     let optional_old = rule.get("optionalOldSelf").and_then(Value::as_bool).unwrap_or_default();
-    let env = environment(schema, root, optional_old)?;
+    let env = environment(own, optional_old);
     let program = Program::compile(text(rule, "rule"), &env).ok()?;
     let message = Some(text(rule, "messageExpression")).filter(|text| !text.is_empty());
     let field = Some(text(rule, "fieldPath")).filter(|field| !field.is_empty());
@@ -157,12 +159,15 @@ impl<'v> Node<'v> {
 struct Selves {
     own: Val,
     old: Option<Val>,
+    /// There always is an `oldSelf`, which may have no value.
+    optional: bool,
 }
 
 impl Scope for Selves {
     fn variable(&self, name: &str) -> Option<Val> {
         match name {
             "self" => Some(self.own.clone()),
+            "oldSelf" if self.optional => Some(Val::Optional(self.old.clone().map(Arc::new))),
             "oldSelf" => self.old.clone(),
             _ => None,
         }
@@ -204,15 +209,15 @@ impl Checking {
             return;
         }
         let own = value_of_schema(node.value, node.schema, node.root);
-        let old = node.old.filter(|old| !old.is_null());
+        let sees_old = set.rules.iter().any(|rule| rule.transition);
+        let old = node.old.filter(|old| sees_old && !old.is_null());
         let before = old.map(|old| value_of_schema(old, node.schema, node.root));
         for rule in &set.rules {
             if self.over || (rule.transition && !rule.optional_old && before.is_none()) {
                 continue;
             }
-            let seen =
-                if rule.optional_old { Some(Val::Optional(before.clone().map(Arc::new))) } else { before.clone() };
-            self.rule(rule, &Selves { own: own.clone(), old: seen }, node, path);
+            let selves = Selves { own: own.clone(), old: before.clone(), optional: rule.optional_old };
+            self.rule(rule, &selves, node, path);
         }
     }
 
@@ -247,9 +252,11 @@ impl Checking {
         self.errors.push(Error::invalid(path, text(node.schema, "type"), why));
     }
 
+    /// To a message, `oldSelf` is never optional, as in Kubernetes: one that reads it so fails, and another is taken.
     fn message(&mut self, rule: &Rule, selves: &Selves) -> String {
+        let selves = Selves { own: selves.own.clone(), old: selves.old.clone(), optional: false };
         if let Some(program) = &rule.message
-            && let Ok(Val::Text(made)) = program.eval(selves, &mut self.budget)
+            && let Ok(Val::Text(made)) = program.eval(&selves, &mut self.budget)
         {
             let made = made.trim();
             if !made.is_empty() && !made.contains('\n') && made.len() <= LONGEST_MESSAGE {

@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::builtin::object_meta;
 use super::identifier::escaped;
 use super::{Key, Type, Val};
-use crate::schema::{additional, is_embedded, is_int_or_string, is_type_field, items, preserves, properties, text};
+use crate::schema::{additional, is_embedded, is_int_or_string, is_type_field, items, properties, text};
 
-/// The type of values of a schema; `None` if rules cannot see them.
+/// The type of values of a schema; `None` if rules cannot see them, as nothing says what they are.
 #[must_use]
 pub fn type_of_schema(schema: &Value, root: bool) -> Option<Type> {
     let names = ["name", "generateName"].map(|name| (name.to_owned(), Type::Text));
@@ -38,7 +38,6 @@ fn typed(schema: &Value, root: bool, metadata: &Type) -> Option<Type> {
         ("string", _) => Type::Text,
         ("array", _) => Type::list(typed(items(schema)?, false, metadata)?),
         ("object", _) => object_type(schema, root, metadata)?,
-        ("", _) if preserves(schema) => Type::Dyn,
         _ => return None,
     })
 }

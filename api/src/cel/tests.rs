@@ -191,3 +191,61 @@ fn rules_of_definitions_are_looked_at_where_the_schema_is_sound() {
     let found = default_errors(&default, &Path::new("r"));
     assert_eq!(found[0].to_string(), "r.properties[n].default: Invalid value: -1: failed rule: self > 0");
 }
+
+#[test]
+fn what_has_no_type_is_not_seen_by_rules() {
+    let of = |open: Value, rules: Value| json!({"type": "object", "properties": {"p": open}, "x-kubernetes-validations": rules});
+    let texts = |schema: &Value| -> Vec<String> {
+        rule_errors(schema, &Path::new("s"), &Vec::new()).iter().map(ToString::to_string).collect()
+    };
+    let open = json!({"x-kubernetes-preserve-unknown-fields": true});
+    let seen = texts(&of(open, json!([{"rule": "self.p == 1"}])));
+    assert!(seen[0].contains("undefined field 'p'"), "{seen:?}");
+    let own = json!({"x-kubernetes-preserve-unknown-fields": true, "x-kubernetes-validations": [{"rule": "true"}]});
+    assert_eq!(
+        texts(&of(own, json!([]))),
+        [
+            "s.properties[p].x-kubernetes-validations: Internal error: internal error: failed to retrieve type information for x-kubernetes-validations"
+        ]
+    );
+}
+
+#[test]
+fn each_part_of_a_conjunction_is_a_boolean() {
+    let schema = json!({"type": "object", "properties": {"i": {"type": "integer"}},
+        "x-kubernetes-validations": [{"rule": "self.i || true"}]});
+    let errors = rule_errors(&schema, &Path::new("s"), &Vec::new());
+    assert!(errors[0].detail.contains("ERROR: <input>:1:5: expected type 'bool' but found 'int'"), "{errors:?}");
+}
+
+#[test]
+fn a_message_sees_no_optional_old_value() {
+    let rule = json!({"rule": "!oldSelf.hasValue() || self > oldSelf.value()", "optionalOldSelf": true,
+        "message": "it grows", "messageExpression": "'was ' + string(oldSelf.value())"});
+    let schema =
+        json!({"type": "object", "properties": {"n": {"type": "integer", "x-kubernetes-validations": [rule]}}});
+    let rules = RuleSet::compile(&schema).unwrap();
+    let errors = rules.errors(&json!({"n": 1}), Some(&json!({"n": 2})), &schema);
+    assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), ["n: Invalid value: 1: it grows"]);
+}
+
+#[test]
+fn types_of_nested_maps_do_not_double() {
+    let mut text = "[1]".to_owned();
+    for _ in 0..60 {
+        text = format!("[{text}].map(a, {{a: a}})");
+    }
+    drop(run(&text, json!(null)));
+}
+
+#[test]
+fn of_many_errors_the_first_are_told() {
+    let text = format!("[{}]", vec!["y"; 150].join(","));
+    let told = run(&text, json!(null)).unwrap_err();
+    assert_eq!(told.matches("ERROR").count(), 100);
+    assert!(told.ends_with("\n50 more errors were truncated"), "{told}");
+    assert_eq!(
+        run(&"x".repeat(100_001), json!(null)).unwrap_err(),
+        "ERROR: <input>:-1:0: expression code point size exceeds limit: size: 100001, limit 100000"
+    );
+}

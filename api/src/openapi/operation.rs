@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{META, is_builtin, kind_name, root, schema_name};
-use crate::resource::Resource;
+use crate::resource::{DeleteReturns, Resource};
 
 /// Which OpenAPI a document is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,6 +169,7 @@ impl<'a> Operation<'a> {
         let body = match verb {
             "list" if row.type_name.is_empty() => format!("{}List", schema_name(row)),
             "list" => kind_name(row, &row.group, &row.version, &row.list_kind),
+            "delete" if returns_object(row) => kind_name(row, gvk[0], gvk[1], gvk[2]),
             "delete" | "deletecollection" => format!("{META}.Status"),
             _ => kind_name(row, gvk[0], gvk[1], gvk[2]),
         };
@@ -186,11 +187,24 @@ impl<'a> Operation<'a> {
         let scope = if self.row.namespaced && !self.everywhere { "Namespaced" } else { "" };
         let everywhere = if self.everywhere { "ForAllNamespaces" } else { "" };
         let group = group_word(self.row) + &capital(&self.row.version);
-        format!("{verb}{group}{collection}{scope}{}{}{everywhere}", self.row.kind, capital(self.sub))
+        let (verb, method) =
+            if self.connects() { ("connect", capital(method(self.verb))) } else { (verb, String::new()) };
+        format!("{verb}{group}{method}{collection}{scope}{}{}{everywhere}", self.row.kind, capital(self.sub))
+    }
+
+    /// Whether the client is connected with something else, which answers as it likes.
+    fn connects(&self) -> bool {
+        is_builtin(self.row) && matches!(self.sub, "attach" | "exec" | "portforward" | "proxy")
+    }
+
+    /// Whether the answer is no object.
+    fn is_text(&self) -> bool {
+        self.connects() || is_builtin(self.row) && self.sub == "log"
     }
 
     fn action(&self) -> &str {
         match self.verb {
+            _ if self.connects() => "connect",
             "create" => "post",
             "update" => "put",
             other => other,
@@ -234,6 +248,7 @@ impl<'a> Operation<'a> {
 
     fn parameters(&self) -> Vec<(&'static str, &'static str)> {
         match self.verb {
+            _ if self.connects() => Vec::new(),
             "create" | "update" => WRITES.to_vec(),
             "patch" => WRITES.iter().copied().chain([("force", "boolean")]).collect(),
             "list" => LISTS.to_vec(),
@@ -245,6 +260,7 @@ impl<'a> Operation<'a> {
 
     fn request(&self) -> Option<String> {
         match self.verb {
+            _ if self.connects() => None,
             "create" | "update" => Some(self.body.clone()),
             "patch" => Some(format!("{META}.Patch")),
             "delete" | "deletecollection" => Some(format!("{META}.DeleteOptions")),
@@ -265,7 +281,8 @@ impl<'a> Operation<'a> {
             }
             _ => vec!["*/*"],
         };
-        let mut out = json!({"content": content(&media, schema)});
+        let link = json!({"$ref": Edition::V3.reference(schema)});
+        let mut out = json!({"content": content(&media, &link)});
         if !self.verb.starts_with("delete") {
             out["required"] = true.into();
         }
@@ -273,7 +290,13 @@ impl<'a> Operation<'a> {
     }
 
     fn produces(&self) -> Vec<&'static str> {
+        if self.connects() {
+            return vec!["*/*"];
+        }
         let mut media = vec!["application/json", "application/yaml"];
+        if self.is_text() {
+            media.insert(0, "text/plain");
+        }
         if is_builtin(self.row) {
             media.push("application/vnd.kubernetes.protobuf");
         }
@@ -284,8 +307,13 @@ impl<'a> Operation<'a> {
         media
     }
 
+    fn answered(&self, edition: Edition) -> Value {
+        if self.is_text() { json!({"type": "string"}) } else { json!({"$ref": edition.reference(&self.body)}) }
+    }
+
     fn responses(&self, edition: Edition) -> Value {
         let codes: &[(&str, &str)] = match self.verb {
+            _ if self.connects() => &[("200", "OK")],
             "create" => &[("200", "OK"), ("201", "Created"), ("202", "Accepted")],
             "update" | "patch" => &[("200", "OK"), ("201", "Created")],
             "delete" => &[("200", "OK"), ("202", "Accepted")],
@@ -295,8 +323,8 @@ impl<'a> Operation<'a> {
         for (code, words) in codes {
             let mut answer = json!({"description": words});
             match edition {
-                Edition::V3 => answer["content"] = content(&self.produces(), &self.body),
-                Edition::V2 => answer["schema"] = json!({"$ref": edition.reference(&self.body)}),
+                Edition::V3 => answer["content"] = content(&self.produces(), &self.answered(edition)),
+                Edition::V2 => answer["schema"] = self.answered(edition),
             }
             out.insert((*code).to_owned(), answer);
         }
@@ -305,7 +333,11 @@ impl<'a> Operation<'a> {
     }
 }
 
-fn content(media: &[&str], schema: &str) -> Value {
-    let link = json!({"schema": {"$ref": Edition::V3.reference(schema)}});
-    media.iter().map(|m| ((*m).to_owned(), link.clone())).collect::<Map<_, _>>().into()
+fn content(media: &[&str], schema: &Value) -> Value {
+    media.iter().map(|m| ((*m).to_owned(), json!({"schema": schema}))).collect::<Map<_, _>>().into()
+}
+
+/// Whether what is deleted is said to come back; of namespaces it is not, though they do.
+fn returns_object(row: &Resource) -> bool {
+    row.delete_returns == DeleteReturns::Object && row.resource != "namespaces"
 }

@@ -45,6 +45,26 @@ fn clients_find_the_parameters_and_extensions_they_look_for() {
 }
 
 #[test]
+fn operations_that_connect_and_those_that_tell_text() {
+    let core = v3_group_version(resource::builtin(), "api/v1").unwrap();
+    let pod = |sub: &str| &core["paths"][format!("/api/v1/namespaces/{{namespace}}/pods/{{name}}{sub}")];
+    let exec = &pod("/exec")["post"];
+    assert_eq!(exec["operationId"], "connectCoreV1PostNamespacedPodExec");
+    assert_eq!(exec["x-kubernetes-action"], "connect");
+    assert_eq!(exec["responses"]["200"]["content"], serde_json::json!({"*/*": {"schema": {"type": "string"}}}));
+    assert!(exec["requestBody"].is_null() && exec["responses"]["201"].is_null());
+    let log = &pod("/log")["get"];
+    assert_eq!(log["operationId"], "readCoreV1NamespacedPodLog");
+    assert_eq!(log["responses"]["200"]["content"]["text/plain"]["schema"]["type"], "string");
+    let answer = |item: &serde_json::Value| {
+        item["delete"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].clone()
+    };
+    assert_eq!(answer(pod("")), "#/components/schemas/io.k8s.api.core.v1.Pod");
+    let namespace = &core["paths"]["/api/v1/namespaces/{name}"];
+    assert_eq!(answer(namespace), "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.Status");
+}
+
+#[test]
 fn schemas_are_put_together_as_kubernetes_does() {
     let apps = v3_group_version(resource::builtin(), "apis/apps/v1").unwrap();
     let schemas = &apps["components"]["schemas"];

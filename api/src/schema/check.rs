@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Structural, Validator, embedded, is_embedded, items, keywords, properties, structure};
+use super::{Structural, Validator, embedded, is_embedded, items, keywords, properties, structure, weight};
 use crate::field::{Error, ErrorList, Path};
 
 /// What is wrong with a schema.
@@ -19,16 +19,24 @@ pub struct Problems {
 /// Checks the root of a schema that stands at `path`.
 #[must_use]
 pub fn check(schema: &Value, path: &Path) -> Problems {
+    if weight::path_bytes(schema, 0) > weight::MOST_OF_SCHEMA {
+        let why = "must not have so much below such long names";
+        return Problems { errors: vec![Error::invalid(path, "", why)], ..Problems::default() };
+    }
     let mut errors = ErrorList::new();
     let supported = !has_unsupported(schema);
     if supported {
         errors.extend(structure::errors(schema, path));
-        if errors.is_empty() {
-            default_errors(schema, path, true, &mut errors);
+        if errors.is_empty() && has_defaults(schema) {
+            default_errors(schema, &Structural::new(schema.clone()), path, true, &mut errors);
         }
     }
     let sound = supported && errors.is_empty();
     keywords::errors(schema, path, &mut errors);
+    if !supported && errors.is_empty() {
+        // The one keyword that nothing else tells of.
+        errors.push(Error::invalid(path, "", "OpenAPIV3Schema 'schema' is not supported"));
+    }
     Problems { errors, defaults: has_defaults(schema), sound }
 }
 
@@ -49,8 +57,10 @@ fn has_unsupported(schema: &Value) -> bool {
     const UNSUPPORTED: [&str; 7] =
         ["$ref", "$schema", "id", "additionalItems", "definitions", "dependencies", "patternProperties"];
     let here = UNSUPPORTED.iter().any(|key| schema.get(key).is_some_and(|value| !value.is_null()));
+    let prunes = schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(false));
     let none = Path::nil();
-    here || schema.get("items").is_some_and(Value::is_array)
+    here || prunes
+        || schema.get("items").is_some_and(Value::is_array)
         || children(schema, &none).iter().chain(&keywords::junctors(schema, &none)).any(|(of, _)| has_unsupported(of))
 }
 
@@ -59,16 +69,21 @@ fn has_defaults(schema: &Value) -> bool {
         || children(schema, &Path::nil()).iter().any(|(of, _)| has_defaults(of))
 }
 
-fn default_errors(schema: &Value, path: &Path, root: bool, errors: &mut ErrorList) {
+/// `whole` is the schema that this one is a part of.
+fn default_errors(schema: &Value, whole: &Structural, path: &Path, root: bool, errors: &mut ErrorList) {
     if let Some(default) = schema.get("default").filter(|default| !default.is_null()) {
-        one_default(schema, default, &path.child("default"), root, errors);
+        errors.extend(one_default(schema, whole, default, &path.child("default"), root));
     }
-    for (of, path) in children(schema, path) {
-        default_errors(of, &path, false, errors);
+    // Kubernetes does not look at those of a map's values.
+    let below = properties(schema).into_iter().flatten();
+    let below = below.map(|(name, of)| (of, path.child("properties").key(name)));
+    for (of, path) in items(schema).map(|of| (of, path.child("items"))).into_iter().chain(below) {
+        default_errors(of, whole, &path, false, errors);
     }
 }
 
-fn one_default(schema: &Value, default: &Value, path: &Path, root: bool, errors: &mut ErrorList) {
+fn one_default(schema: &Value, whole: &Structural, default: &Value, path: &Path, root: bool) -> ErrorList {
+    let mut errors = ErrorList::new();
     let mut pruned = serde_json::json!({ "default": default });
     let holder = serde_json::json!({"properties": {"default": schema}});
     super::prune(&mut pruned, &holder);
@@ -80,11 +95,11 @@ fn one_default(schema: &Value, default: &Value, path: &Path, root: bool, errors:
         embedded::type_errors(default, path, &mut found);
     }
     if found.is_empty() {
-        let whole = Structural::new(schema.clone());
-        found = Validator::new(&whole).at(&path.to_string()).errors(default, schema, None);
+        found = Validator::new(whole).at(&path.to_string()).errors(default, schema, None);
     }
     if found.is_empty() {
         found = super::list_errors(default, schema, path);
     }
     errors.extend(found);
+    errors
 }

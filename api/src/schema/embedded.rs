@@ -147,7 +147,7 @@ fn coerced(found: &Value) -> Result<(Value, Vec<String>), (String, String)> {
     }
     let decoded = decode::strict(of, found);
     if let Some(why) = decoded.errors.first() {
-        return Err((shown, why.clone()));
+        return Err((shown, why.to_owned()));
     }
     let field = |text: &String| {
         let text = text.trim_start_matches("unknown field ").trim_matches('"');

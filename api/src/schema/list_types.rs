@@ -8,6 +8,8 @@ use crate::field::{Error, ErrorList, Path};
 const LIST: &str = "x-kubernetes-list-type";
 const KEYS: &str = "x-kubernetes-list-map-keys";
 const MAP: &str = "x-kubernetes-map-type";
+/// Keys of a list that are looked at; each is compared with all others, and what is wrong with one shows them all.
+const MOST_KEYS: usize = 32;
 
 /// What is wrong with these keywords of one node.
 pub(super) fn errors(schema: &Value, path: &Path, errors: &mut ErrorList) {
@@ -28,6 +30,10 @@ pub(super) fn errors(schema: &Value, path: &Path, errors: &mut ErrorList) {
         }
     }
     let keys: Vec<&str> = list_keys(schema).collect();
+    if keys.len() > MOST_KEYS {
+        let (found, most) = (keys.len() as i64, MOST_KEYS as i64);
+        return errors.push(Error::too_many(&path.child(KEYS), found, most));
+    }
     let why = "must be map if x-kubernetes-list-map-keys is non-empty";
     match list.filter(|list| *list != "map") {
         Some(list) if !keys.is_empty() => errors.push(Error::invalid(&path.child(LIST), list, why)),
@@ -170,6 +176,14 @@ mod tests {
                 "s.items: Required value: must have a schema if x-kubernetes-list-type is map",
             ]
         );
+    }
+
+    #[test]
+    fn there_are_not_endlessly_many_keys() {
+        let keys: Vec<String> = (0..100_000).map(|_| "k".to_owned()).collect();
+        let schema = json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys,
+            "items": {"type": "object"}});
+        assert_eq!(texts(&schema), ["s.x-kubernetes-list-map-keys: Too many: 100000: must have at most 32 items"]);
     }
 
     #[test]

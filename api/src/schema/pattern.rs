@@ -2,23 +2,36 @@
 
 use regex::Regex;
 
-/// The most that Go repeats something.
-const MOST_REPEATED: u32 = 1000;
+mod fault;
+
+/// Bytes of a pattern: a parsed one takes a hundred times as many.
+const LONGEST: usize = 512 << 10;
+/// Sets by name, such as `\p{Greek}`, in a pattern: each takes kilobytes.
+const MOST_SETS: usize = 1_000;
 
 /// Compiles a pattern as Go reads it.
 ///
 /// # Errors
-/// It is none in Go either, but for what Go alone refuses.
+/// It is none in Go either, but for what Go alone refuses, and for patterns that are far too large.
 pub(crate) fn compiled(pattern: &str) -> Result<Regex, regex::Error> {
+    if is_large(pattern) {
+        return Err(regex::Error::CompiledTooBig(LONGEST));
+    }
     Regex::new(&translated(pattern))
+}
+
+fn is_large(pattern: &str) -> bool {
+    let sets = |escape: &str| pattern.matches(escape).count();
+    pattern.len() > LONGEST || sets("\\p") + sets("\\P") > MOST_SETS
 }
 
 /// Why a pattern does not compile; `None` if it does.
 pub(crate) fn error(pattern: &str) -> Option<String> {
-    let reason = match compiled(pattern) {
-        Ok(_) => repetition(pattern)?,
-        Err(error) => reason(pattern, &error.to_string()),
-    };
+    if is_large(pattern) {
+        return Some(format!("error parsing regexp: expression too large: `{pattern}`"));
+    }
+    let unread = || compiled(pattern).is_err().then(|| format!("invalid regexp: `{pattern}`"));
+    let reason = fault::first(pattern).or_else(unread)?;
     Some(format!("error parsing regexp: {reason}"))
 }
 
@@ -27,10 +40,12 @@ fn translated(pattern: &str) -> String {
     let (mut out, mut rest) = (String::with_capacity(pattern.len()), pattern);
     while !rest.is_empty() {
         let (part, after) = rest.split_at(item(rest));
-        if part == "{" && operator(rest).is_none() {
+        if part == "{" && fault::times(rest).is_none() {
             out.push_str("\\{");
         } else if part.starts_with('[') {
             class_into(part, &mut out);
+        } else if let Some(plain) = part.strip_prefix("\\Q") {
+            out.push_str(&regex::escape(plain.strip_suffix("\\E").unwrap_or(plain)));
         } else if part == "\\b" {
             out.push_str("(?-u:\\b)");
         } else {
@@ -85,120 +100,11 @@ fn class_into(class: &str, out: &mut String) {
     }
 }
 
-fn reason(pattern: &str, error: &str) -> String {
-    let says = |words: &str| error.contains(words);
-    let translated = translated(pattern);
-    let at = marked(&translated, error).unwrap_or(pattern);
-    if says("unclosed character class") {
-        return format!("missing closing ]: `{}`", &pattern[unclosed_class(pattern)..]);
-    }
-    if says("unclosed group") {
-        return format!("missing closing ): `{pattern}`");
-    }
-    if says("unopened group") {
-        return format!("unexpected ): `{pattern}`");
-    }
-    if says("repetition operator missing expression") {
-        let from = pattern.find(['*', '+', '?', '{']).unwrap_or_default();
-        return format!("missing argument to repetition operator: `{}`", first(&pattern[from..], 1));
-    }
-    if says("look-around") {
-        let from = pattern.find("(?").unwrap_or_default();
-        if pattern[from..].starts_with("(?<") && !pattern[from..].contains('>') {
-            return format!("invalid named capture: `{}`", &pattern[from..]);
-        }
-        return format!("invalid or unsupported Perl syntax: `{}`", first(&pattern[from..], 3));
-    }
-    if says("unrecognized escape sequence") || says("backreferences are not supported") {
-        return format!("invalid escape sequence: `{}`", first(at, 2));
-    }
-    if says("incomplete escape sequence") {
-        return "trailing backslash at end of expression: ``".to_owned();
-    }
-    if says("invalid character class range") {
-        return format!("invalid character class range: `{at}`");
-    }
-    if says("invalid repetition count range") {
-        return format!("invalid repeat count: `{at}`");
-    }
-    format!("invalid regexp: `{pattern}`")
-}
-
-fn first(text: &str, count: usize) -> String {
-    text.chars().take(count).collect()
-}
-
-/// The part of a pattern that an error underlines.
-fn marked<'p>(pattern: &'p str, error: &str) -> Option<&'p str> {
-    const MARGIN: usize = 4;
-    let line = error.lines().find(|line| line.contains('^') && line.chars().all(|c| matches!(c, ' ' | '^')))?;
-    let from = line.find('^')?.checked_sub(MARGIN)?;
-    let offset = |count: usize| pattern.char_indices().nth(count).map_or(pattern.len(), |(offset, _)| offset);
-    let count = line.matches('^').count();
-    pattern.get(offset(from)..offset(from + count))
-}
-
-/// Where a class begins that does not end.
-fn unclosed_class(pattern: &str) -> usize {
-    let bytes = pattern.as_bytes();
-    let mut at = 0;
-    let mut open = None;
-    while at < bytes.len() {
-        match (bytes[at], open) {
-            (b'\\', _) => at += 1,
-            (b'[', None) => open = Some(at),
-            (b']', Some(start)) if at > start + 1 => open = None,
-            _ => {}
-        }
-        at += 1;
-    }
-    open.unwrap_or_default()
-}
-
-/// What is wrong with the repetitions of a pattern for Go alone, which neither stacks them nor goes on for long.
-fn repetition(pattern: &str) -> Option<String> {
-    let (mut rest, mut last) = (pattern, None::<&str>);
-    while !rest.is_empty() {
-        let Some((length, most)) = operator(rest) else {
-            last = None;
-            rest = &rest[item(rest)..];
-            continue;
-        };
-        if most > MOST_REPEATED {
-            return Some(format!("invalid repeat count: `{}`", &rest[..length]));
-        }
-        let begin = last.unwrap_or(rest);
-        let after = &rest[length..];
-        let after = after.strip_prefix('?').unwrap_or(after);
-        if last.is_some() {
-            return Some(format!("invalid nested repetition operator: `{}`", &begin[..begin.len() - after.len()]));
-        }
-        (last, rest) = (Some(rest), after);
-    }
-    None
-}
-
-/// The length of a repetition that begins here, and how often it repeats at the most.
-fn operator(text: &str) -> Option<(usize, u32)> {
-    if text.starts_with(['*', '+', '?']) {
-        return Some((1, 0));
-    }
-    let (least, rest) = digits(text.strip_prefix('{')?);
-    let (most, rest) = rest.strip_prefix(',').map_or((least, rest), digits);
-    if least.is_empty() || !rest.starts_with('}') {
-        return None;
-    }
-    let number = |digits: &str| if digits.is_empty() { 0 } else { digits.parse().unwrap_or(u32::MAX) };
-    Some((text.len() - rest.len() + 1, number(least).max(number(most))))
-}
-
-/// The digits that a text begins with, and what follows them.
-fn digits(text: &str) -> (&str, &str) {
-    text.split_at(text.bytes().take_while(u8::is_ascii_digit).count())
-}
-
-/// The length of a character, an escape or a class.
+/// The length of a character, an escape, a class, or of what is quoted from `\Q` to `\E`.
 fn item(text: &str) -> usize {
+    if text.starts_with("\\Q") {
+        return text.find("\\E").map_or(text.len(), |end| end + 2);
+    }
     let mut chars = text.char_indices();
     match chars.next() {
         Some((_, '\\')) => chars.next().map_or(1, |(at, c)| at + c.len_utf8() + braces(c, chars.as_str())),
@@ -287,6 +193,16 @@ mod tests {
     }
 
     #[test]
+    fn patterns_that_are_too_large_are_not_compiled() {
+        for pattern in [r"\pL".repeat(1_001), "a".repeat(600 << 10)] {
+            assert!(compiled(&pattern).is_err());
+            assert!(
+                error(&pattern).is_some_and(|why| why.starts_with("error parsing regexp: expression too large: `"))
+            );
+        }
+    }
+
+    #[test]
     fn what_means_nothing_in_go_stands_for_itself() {
         for (pattern, text) in [
             ("^{a}$", "{a}"),
@@ -300,6 +216,8 @@ mod tests {
             (r"^\x{2014}$", "\u{2014}"),
             (r"^[\w-.]+\b$", "a-.b"),
             (r"^\d{2}[^\d\s]$", "12x"),
+            (r"^\Qa.(\E+$", "a.(("),
+            (r"^\Q[a\", "[a\\"),
         ] {
             assert_eq!(error(pattern), None, "{pattern}");
             assert!(compiled(pattern).unwrap().is_match(text), "{pattern}");

@@ -19,7 +19,8 @@ pub(super) fn word_errors(schema: &Value, path: &Path, errors: &mut ErrorList) {
         words(rule, &path, errors);
         let expression = text(rule, "messageExpression");
         if !expression.is_empty() && expression.trim().is_empty() {
-            errors.push(Error::required(&path.child("messageExpression"), "must be non-empty if specified"));
+            let why = "messageExpression must be non-empty if specified";
+            errors.push(Error::required(&path.child("messageExpression"), why));
         }
         if let Some(reason) = rule.get("reason").and_then(Value::as_str).filter(|reason| !REASONS.contains(reason)) {
             errors.push(Error::not_supported(&path.child("reason"), reason, &REASONS));

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::keywords::junctors;
 use super::{flag, is_embedded, is_int_or_string, items, preserves, properties, text};
 use crate::field::{Error, ErrorList, Path};
 
@@ -16,6 +17,9 @@ enum Level {
 pub(super) fn errors(schema: &Value, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     invariants(schema, Level::Root, path, &mut errors);
+    for (of, at) in junctors(schema, path) {
+        completeness(of, schema, &at, path, &mut errors);
+    }
     errors.sort_by_cached_key(ToString::to_string);
     errors
 }
@@ -40,7 +44,9 @@ fn invariants(schema: &Value, level: Level, path: &Path, errors: &mut ErrorList)
         }
     }
     extensions(schema, path, errors);
-    value_validation(schema, path, errors);
+    let list = schema.get("allOf").and_then(Value::as_array);
+    let unions = (is_union(schema), list.and_then(|list| list.first()).is_some_and(is_union));
+    value_validation(schema, unions, path, errors);
     types(schema, level, path, errors);
     type_fields(schema, level, path, errors);
 }
@@ -111,25 +117,25 @@ fn is_plain_metadata(of: &Value) -> bool {
     names && map.keys().all(|key| matches!(key.as_str(), "type" | "properties" | "default"))
 }
 
-/// Whether a list of schemas is exactly an integer or a string.
-fn is_union(list: Option<&Value>) -> bool {
-    list == Some(&serde_json::json!([{"type": "integer"}, {"type": "string"}]))
+/// Whether any of two types will do: exactly an integer or a string. That alone may be said of types in a junctor.
+fn is_union(schema: &Value) -> bool {
+    schema.get("anyOf") == Some(&serde_json::json!([{"type": "integer"}, {"type": "string"}]))
 }
 
-fn value_validation(schema: &Value, path: &Path, errors: &mut ErrorList) {
-    let union = is_int_or_string(schema);
+/// `unions`: whether `anyOf` is the union of an integer and a string, and whether that of the first of `allOf` is.
+fn value_validation(schema: &Value, unions: (bool, bool), path: &Path, errors: &mut ErrorList) {
     for key in ["anyOf", "allOf", "oneOf"] {
-        if key == "anyOf" && union && is_union(schema.get(key)) {
+        if key == "anyOf" && unions.0 {
             continue;
         }
         let list = schema.get(key).and_then(Value::as_array).into_iter().flatten();
         for (index, of) in list.enumerate() {
-            let skip = key == "allOf" && index == 0 && union && is_union(of.get("anyOf"));
-            nested(of, schema, skip, &path.child(key).index(index), path, errors);
+            let union = key == "allOf" && index == 0 && unions.1;
+            nested(of, union, &path.child(key).index(index), errors);
         }
     }
     if let Some(of) = schema.get("not").filter(|of| of.is_object()) {
-        nested(of, schema, false, &path.child("not"), path, errors);
+        nested(of, false, &path.child("not"), errors);
     }
     if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
         && let Some(why) = super::pattern::error(pattern)
@@ -139,26 +145,32 @@ fn value_validation(schema: &Value, path: &Path, errors: &mut ErrorList) {
     }
 }
 
+/// Items and properties that a junctor of the root tells of are in the schema itself; `whole` is the part of that.
+fn completeness(of: &Value, whole: &Value, path: &Path, whole_path: &Path, errors: &mut ErrorList) {
+    for (of, at) in junctors(of, path) {
+        completeness(of, whole, &at, whole_path, errors);
+    }
+    let mut part = |of: &Value, whole: Option<&Value>, path: Path, whole_path: Path| match whole {
+        Some(whole) => completeness(of, whole, &path, &whole_path, errors),
+        None => errors.push(Error::required(&whole_path, format!("because it is defined in {path}"))),
+    };
+    if let Some(of) = items(of) {
+        part(of, items(whole), path.child("items"), whole_path.child("items"));
+    }
+    for (name, of) in properties(of).into_iter().flatten() {
+        let below = |path: &Path| path.child("properties").key(name);
+        part(of, properties(whole).and_then(|all| all.get(name)), below(path), below(whole_path));
+    }
+}
+
 /// A schema inside of a junctor validates values and says nothing of structure.
-fn nested(of: &Value, outer: &Value, skip_union: bool, path: &Path, outer_path: &Path, errors: &mut ErrorList) {
-    if !skip_union {
-        value_validation(of, path, errors);
+fn nested(of: &Value, union: bool, path: &Path, errors: &mut ErrorList) {
+    value_validation(of, (union, false), path, errors);
+    if let Some(of) = items(of) {
+        nested(of, false, &path.child("items"), errors);
     }
-    if let Some(inner) = items(of) {
-        let at = path.child("items");
-        match items(outer) {
-            Some(outer) => nested(inner, outer, false, &at, &outer_path.child("items"), errors),
-            None => {
-                let why = format!("because it is defined in {at}");
-                errors.push(Error::required(&outer_path.child("items"), why));
-            }
-        }
-    }
-    let nothing = Value::Object(serde_json::Map::new());
-    for (name, inner) in properties(of).into_iter().flatten() {
-        let outer = properties(outer).and_then(|all| all.get(name)).unwrap_or(&nothing);
-        let at = path.child("properties").key(name);
-        nested(inner, outer, false, &at, &outer_path.child("properties").key(name), errors);
+    for (name, of) in properties(of).into_iter().flatten() {
+        nested(of, false, &path.child("properties").key(name), errors);
     }
     for (key, why) in FORBIDDEN {
         let set = of.get(key).is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)));
@@ -188,3 +200,42 @@ const FORBIDDEN: [(&str, &str); 14] = [
     ("x-kubernetes-map-type", "undefined"),
     ("x-kubernetes-validations", "empty"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn texts(schema: &Value) -> Vec<String> {
+        errors(schema, &Path::new("s")).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn junctors_of_the_root_tell_of_what_is_in_it() {
+        let own = json!({"a": {"type": "object"}});
+        let any = json!([{"properties": {"a": {"properties": {"b": {}}}, "c": {}}}]);
+        assert_eq!(
+            texts(&json!({"type": "object", "properties": own, "anyOf": any})),
+            [
+                "s.properties[a].properties[b]: Required value: because it is defined in s.anyOf[0].properties[a].properties[b]",
+                "s.properties[c]: Required value: because it is defined in s.anyOf[0].properties[c]",
+            ]
+        );
+        let below = json!({"type": "object", "properties": own, "anyOf": any});
+        assert!(texts(&json!({"type": "object", "properties": {"x": below}})).is_empty());
+    }
+
+    #[test]
+    fn an_integer_or_a_string_may_be_said_of_any_field() {
+        let union = json!([{"type": "integer"}, {"type": "string"}]);
+        let of = |of: Value| texts(&json!({"type": "object", "properties": {"a": of}}));
+        assert!(of(json!({"type": "string", "anyOf": union})).is_empty());
+        assert!(of(json!({"type": "string", "allOf": [{"anyOf": union}]})).is_empty());
+        assert_eq!(
+            of(json!({"anyOf": union})),
+            ["s.properties[a].type: Required value: must not be empty for specified object fields"]
+        );
+        assert_eq!(of(json!({"type": "string", "allOf": [{}, {"anyOf": union}]})).len(), 2);
+    }
+}

@@ -166,3 +166,10 @@ fn elements_are_found_by_their_keys() {
     assert_eq!(super::Elements::of(&json!({}), Some(&old)).like(&json!({"a": 1})), None);
     assert_eq!(super::Elements::of(&schema, None).like(&json!({"a": 1})), None);
 }
+
+#[test]
+fn of_endless_errors_some_are_told() {
+    let schema =
+        json!({"type": "object", "properties": {"l": {"type": "array", "items": {"type": "string", "enum": ["a"]}}}});
+    assert_eq!(texts(schema, &json!({"l": vec!["b"; 20_000]}), None).len(), 10_000);
+}

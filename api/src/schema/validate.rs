@@ -6,7 +6,10 @@ use super::{
     Elements, Structural, additional, any_additional, flag, formats, is_embedded, is_int_or_string, is_type_field,
     items, properties, text,
 };
-use crate::field::{Error, ErrorList, Path, Shown, go_value};
+use crate::field::{Error, ErrorList, Path, Shown, go_json, go_value};
+
+/// Errors of one value after which no more are looked for: each may show as much as the schema has.
+const MOST_ERRORS: usize = 10_000;
 
 /// Checks values against a schema.
 pub struct Validator<'s> {
@@ -47,7 +50,7 @@ impl<'s> Validator<'s> {
 
 impl Walk<'_> {
     fn value(&mut self, value: &Value, of: &Value, name: &str, old: Option<&Value>, root: bool) {
-        if old == Some(value) {
+        if old == Some(value) || self.errors.len() >= MOST_ERRORS {
             return;
         }
         self.kind(value, of, name);
@@ -81,9 +84,9 @@ impl Walk<'_> {
         self.errors.push(error);
     }
 
-    /// An error that Kubernetes does not tie to a field.
+    /// An error that Kubernetes ties to no field, but to the whole value.
     fn plain(&mut self, why: String) {
-        self.errors.push(Error::invalid(&Path::nil(), "", why));
+        self.errors.push(Error::invalid(&self.path(""), "", why));
     }
 
     fn kind(&mut self, value: &Value, of: &Value, name: &str) {
@@ -122,8 +125,7 @@ impl Walk<'_> {
         let format = super::text(of, "format");
         let kind = super::text(of, "type");
         if !kind.is_empty() && formats::is_known(kind, format) && !formats::in_range(format, value) {
-            let place = if self.prefix.is_empty() { name.to_owned() } else { self.path(name).to_string() };
-            self.plain(format!("Checked value must be of type {kind} with format {format} in {place}"));
+            self.plain(format!("Checked value must be of type {kind} with format {format} in {name}"));
         }
         let limit = |key: &str| of.get(key).and_then(Value::as_f64).zip(of.get(key));
         if let Some((factor, shown)) = limit("multipleOf")
@@ -181,7 +183,8 @@ impl Walk<'_> {
         if options.iter().any(|option| equal(&option)) || value.is_null() && flag(of, "nullable") {
             return;
         }
-        let supported: Vec<String> = options.iter().map(go_value).collect();
+        let shown = |option: &Value| option.as_str().map_or_else(|| go_json(option), str::to_owned);
+        let supported: Vec<String> = options.iter().map(shown).collect();
         let error = Error::not_supported(&self.path(name), value.clone(), &supported);
         self.errors.push(match value {
             Value::Object(_) | Value::Array(_) => Error { value: Shown::Value(value.clone()), ..error },
@@ -225,7 +228,6 @@ impl Walk<'_> {
     }
 
     fn junctors(&mut self, value: &Value, of: &Value, name: &str, old: Option<&Value>) {
-        let place = if self.prefix.is_empty() { name.to_owned() } else { self.path(name).to_string() };
         let each = |key: &str| -> Vec<ErrorList> {
             let list = of.get(key).and_then(Value::as_array).into_iter().flatten();
             list.map(|schema| self.alone(value, schema, name, old)).collect()
@@ -233,27 +235,26 @@ impl Walk<'_> {
         let (any, one, all) = (each("anyOf"), each("oneOf"), each("allOf"));
         let negated = of.get("not").map(|schema| self.alone(value, schema, name, old));
         if !any.is_empty() && any.iter().all(|errors| !errors.is_empty()) {
-            self.plain(format!("\"{place}\" must validate at least one schema (anyOf)"));
+            self.plain(format!("\"{name}\" must validate at least one schema (anyOf)"));
             self.errors.extend(best(value, of, "anyOf", any));
         }
         let fitting = one.iter().filter(|errors| errors.is_empty()).count();
         if !one.is_empty() && fitting == 0 {
-            self.plain(format!("\"{place}\" must validate one and only one schema (oneOf). Found none valid"));
+            self.plain(format!("\"{name}\" must validate one and only one schema (oneOf). Found none valid"));
             self.errors.extend(best(value, of, "oneOf", one));
         } else if fitting > 1 {
-            let why = format!(
-                "\"{place}\" must validate one and only one schema (oneOf). Found {fitting} valid alternatives"
-            );
+            let why =
+                format!("\"{name}\" must validate one and only one schema (oneOf). Found {fitting} valid alternatives");
             self.plain(why);
         }
         let failed = all.iter().filter(|errors| !errors.is_empty()).count();
         if failed > 0 {
             let none = if failed == all.len() { ". None validated" } else { "" };
             self.errors.extend(all.into_iter().flatten());
-            self.plain(format!("\"{place}\" must validate all the schemas (allOf){none}"));
+            self.plain(format!("\"{name}\" must validate all the schemas (allOf){none}"));
         }
         if negated.is_some_and(|errors| errors.is_empty()) {
-            self.plain(format!("\"{place}\" must not validate the schema (not)"));
+            self.plain(format!("\"{name}\" must not validate the schema (not)"));
         }
     }
 }

@@ -94,9 +94,8 @@ pub(super) fn selector(object: &Value, pointer: &str) -> String {
 /// The first `limit` texts, and how many more there are.
 pub(super) fn more(items: &[String], limit: usize) -> String {
     match items.len() {
-        0 => UNSET.to_owned(),
         total if total > limit => format!("{} + {} more...", items[..limit].join(","), total - limit),
-        _ => items.join(","),
+        _ => or(items.join(","), UNSET),
     }
 }
 

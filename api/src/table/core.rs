@@ -110,10 +110,10 @@ fn endpoints(object: &Value) -> String {
 fn event(event: &Value, now: Timestamp) -> Vec<Value> {
     let either = |core: &str, new: &str| at(event, core).or_else(|| at(event, new)).cloned();
     let first = either("/firstTimestamp", "/deprecatedFirstTimestamp").or_else(|| at(event, "/eventTime").cloned());
-    let last = at(event, "/series/lastObservedTime")
-        .cloned()
-        .or_else(|| either("/lastTimestamp", "/deprecatedLastTimestamp"))
-        .or_else(|| first.clone());
+    let last = match at(event, "/series") {
+        Some(series) => at(series, "/lastObservedTime").cloned(),
+        None => either("/lastTimestamp", "/deprecatedLastTimestamp").or_else(|| first.clone()),
+    };
     let about = at(event, "/involvedObject").or_else(|| at(event, "/regarding")).cloned().unwrap_or_default();
     let mut object = text(&about, "/kind").to_lowercase();
     if !text(&about, "/name").is_empty() {

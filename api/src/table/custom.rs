@@ -4,11 +4,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::cell::text;
+use super::path::JsonPath;
 use super::{Rendered, definition, described, duration};
 use crate::meta;
 
 /// Prints custom resources. `printer` is `additionalPrinterColumns` of the version served; without any, there is a
-/// column for the age.
+/// column for the age. From one whose path cannot be read there are no more, as in Kubernetes.
 #[must_use]
 pub fn render(printer: &[Value], objects: &[Value], now: Timestamp) -> Rendered {
     let age = [json!({
@@ -17,10 +18,12 @@ pub fn render(printer: &[Value], objects: &[Value], now: Timestamp) -> Rendered 
     })];
     let printer = if printer.is_empty() { &age } else { printer };
     let mut columns = vec![described("", &json!({"name": "Name", "type": "string", "format": "name"}))];
-    columns.extend(printer.iter().map(column));
+    let read = |column| Some((column, JsonPath::parse(text(column, "/jsonPath"))?));
+    let printer: Vec<(&Value, JsonPath)> = printer.iter().map_while(read).collect();
+    columns.extend(printer.iter().map(|(printer, _)| column(printer)));
     let row = |object: &Value| {
         let mut cells = vec![Value::from(meta::name(object))];
-        cells.extend(printer.iter().map(|column| cell(column, object, now)));
+        cells.extend(printer.iter().map(|(column, path)| cell(column, path.first(object), now)));
         json!({"cells": cells})
     };
     Rendered { columns: Value::Array(columns), rows: objects.iter().map(row).collect() }
@@ -36,10 +39,11 @@ fn column(printer: &Value) -> Value {
     column
 }
 
-fn cell(column: &Value, object: &Value, now: Timestamp) -> Value {
-    let Some(value) = find(object, text(column, "/jsonPath")) else { return Value::Null };
+fn cell(column: &Value, found: Option<&Value>, now: Timestamp) -> Value {
+    let Some(value) = found else { return Value::Null };
     match text(column, "/type") {
         "string" => match value {
+            Value::Null => "<no value>".into(),
             Value::Object(_) | Value::Array(_) => crate::field::go_json(value).into(),
             other => crate::field::go_value(other).into(),
         },
@@ -56,66 +60,4 @@ fn cell(column: &Value, object: &Value, now: Timestamp) -> Value {
         },
         _ => Value::Null,
     }
-}
-
-/// The first value at a JSON path of names, indexes, `[*]` and equality filters.
-fn find<'v>(object: &'v Value, path: &str) -> Option<&'v Value> {
-    let mut found = vec![object];
-    for step in steps(path) {
-        found = found.into_iter().flat_map(|value| take(value, &step)).collect();
-    }
-    found.into_iter().find(|value| !value.is_null())
-}
-
-/// The steps of a path, brackets taken off: `.a['b.c'][0]` is `a`, `b.c`, `0`.
-fn steps(path: &str) -> Vec<String> {
-    let mut steps = Vec::new();
-    let mut step = String::new();
-    let mut quote = None;
-    let mut chars = path.chars();
-    while let Some(c) = chars.next() {
-        if c == '\\' {
-            step.extend(chars.next());
-            continue;
-        }
-        match (c, quote) {
-            ('\'' | '"', None) => quote = Some(c),
-            (c, Some(open)) if c == open => quote = None,
-            ('.' | '[', None) if !step.starts_with('?') => steps.push(std::mem::take(&mut step)),
-            (']', None) => steps.push(std::mem::take(&mut step)),
-            (c, _) => step.push(c),
-        }
-    }
-    steps.push(step);
-    steps.retain(|step| !step.is_empty());
-    steps
-}
-
-fn take<'v>(value: &'v Value, step: &str) -> Vec<&'v Value> {
-    match value {
-        Value::Array(list) => {
-            if step == "*" {
-                return list.iter().collect();
-            }
-            if let Some((field, wanted)) = filter(step) {
-                return list.iter().filter(|item| matches(item, field, wanted)).collect();
-            }
-            let index = step.parse::<i64>().ok().map(|index| if index < 0 { index + list.len() as i64 } else { index });
-            index.and_then(|index| list.get(usize::try_from(index).ok()?)).into_iter().collect()
-        }
-        Value::Object(map) if step == "*" => map.values().collect(),
-        Value::Object(map) => map.get(step).into_iter().collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// `?(@.type=="Ready")`, quotes already taken off.
-fn filter(step: &str) -> Option<(&str, &str)> {
-    let inner = step.strip_prefix("?(@.")?.strip_suffix(')')?;
-    let (field, wanted) = inner.split_once("==")?;
-    Some((field.trim(), wanted.trim()))
-}
-
-fn matches(item: &Value, field: &str, wanted: &str) -> bool {
-    item.get(field).is_some_and(|value| crate::field::go_value(value) == wanted)
 }

@@ -106,6 +106,15 @@ fn custom_columns() {
 }
 
 #[test]
+fn there_are_no_columns_after_one_that_cannot_be_read() {
+    let printer =
+        [".spec.a", ".spec.b[", ".spec.c"].map(|path| json!({"name": "A", "type": "string", "jsonPath": path}));
+    let table = render_custom(&printer, &[json!({"metadata": {"name": "w"}, "spec": {"a": null}})], now());
+    assert_eq!(table.rows[0]["cells"], json!(["w", "<no value>"]));
+    assert_eq!(table.columns.as_array().map(Vec::len), Some(2));
+}
+
+#[test]
 fn what_is_left_over() {
     let ingress = |hosts: &[&str]| {
         let rules: Vec<Value> = hosts.iter().map(|host| json!({"host": host})).collect();
@@ -116,6 +125,8 @@ fn what_is_left_over() {
     assert_eq!(ingress(&[""]), "*");
     let slice = json!({"metadata": {"name": "s"}, "addressType": "IPv4", "ports": [{"name": ""}, {}]});
     assert_eq!(row("discovery.k8s.io", "endpointslices", slice)[2], ",*");
+    let nameless = json!({"metadata": {"name": "s"}, "addressType": "IPv4", "ports": [{"name": ""}]});
+    assert_eq!(row("discovery.k8s.io", "endpointslices", nameless)[2], "<unset>");
     let binding = json!({"metadata": {"name": "b"}, "spec": {"policyName": "p", "paramRef": {"selector": {
         "matchLabels": {"a": "b"}, "matchExpressions": [{"key": "k", "operator": "In", "values": ["x", "y"]}]}}}});
     assert_eq!(
@@ -133,4 +144,23 @@ fn restarts_of_init_containers_count_up_to_the_one_that_holds_the_pod_up() {
             init("j", json!({"terminated": {"exitCode": 1}})),
             init("k", json!({"waiting": {"reason": "PodInitializing"}}))]}});
     assert_eq!(row("", "pods", pod)[2..4], ["Init:ExitCode:1", "4"]);
+}
+
+#[test]
+fn metrics_of_an_autoscaler_that_lack_their_current_value() {
+    let scaler = |current: Value| {
+        let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "AverageValue", "averageValue": "1"}}});
+        let external = json!({"type": "External", "external": {"metric": {"name": "m"}, "target": {"type": "AverageValue", "averageValue": "2"}}});
+        row(
+            "autoscaling",
+            "horizontalpodautoscalers",
+            json!({"metadata": {"name": "a"}, "spec": {"metrics": [metric, external]},
+            "status": {"currentMetrics": current}}),
+        )[2]
+        .clone()
+    };
+    assert_eq!(scaler(json!([])), "cpu: <unknown>/1, <unknown>/2 (avg)");
+    let empty =
+        json!([{"type": "Resource", "resource": {"current": {}}}, {"type": "External", "external": {"current": {}}}]);
+    assert_eq!(scaler(empty), "cpu: <nil>/1, <unknown>/2 (avg)");
 }

@@ -170,10 +170,15 @@ fn target(metric: &Value, current: &Value) -> String {
     };
     let wanted = |field: &str| at(metric, &format!("/{part}/target/{field}"));
     let now = |field: &str| shown_or(current, &format!("/{part}/current/{field}"), "<unknown>");
+    // Not every value is looked for before it is shown, and Go shows one that is not there.
+    let told = |field: &str| match at(current, &format!("/{part}")) {
+        Some(_) => shown_or(current, &format!("/{part}/current/{field}"), "<nil>"),
+        None => now(field),
+    };
     if suffix.is_empty() && part != "pods" {
         let name = text(metric, &format!("/{part}/name")).to_owned();
         return match wanted("averageValue") {
-            Some(average) => format!("{name}: {}/{}", now("averageValue"), crate::field::go_value(average)),
+            Some(average) => format!("{name}: {}/{}", told("averageValue"), crate::field::go_value(average)),
             None => {
                 let used = now("averageUtilization");
                 let percent = if used == "<unknown>" { "" } else { "%" };
@@ -184,7 +189,8 @@ fn target(metric: &Value, current: &Value) -> String {
         };
     }
     match wanted("averageValue") {
+        Some(average) if part == "pods" => format!("{}/{}", told("averageValue"), crate::field::go_value(average)),
         Some(average) => format!("{}/{}{suffix}", now("averageValue"), crate::field::go_value(average)),
-        None => format!("{}/{}", now("value"), wanted("value").map(crate::field::go_value).unwrap_or_default()),
+        None => format!("{}/{}", told("value"), wanted("value").map(crate::field::go_value).unwrap_or_default()),
     }
 }

@@ -1,9 +1,9 @@
 //! Which names a definition gets: pure, from the definitions of its group.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use jiff::Timestamp;
-use mainstay_api::meta;
+use mainstay_api::{field, meta};
 use serde_json::{Value, json};
 
 use super::approval::{Approval, approval};
@@ -121,21 +121,12 @@ fn clash(asked: &Value, before: &Value, used: &BTreeSet<String>) -> Option<Strin
     if asked == before {
         return None;
     }
-    let old: Vec<&Value> = before.as_array().into_iter().flatten().collect();
+    let old: HashSet<&Value> = before.as_array().into_iter().flatten().collect();
     let names: Vec<&Value> = asked.as_array().map_or_else(|| vec![asked], |list| list.iter().collect());
     let fresh = names.into_iter().filter(|name| !old.contains(name)).filter_map(Value::as_str);
-    let mut texts: Vec<String> = Vec::new();
-    for name in fresh.filter(|name| used.contains(*name)) {
-        let text = format!("\"{name}\" is already in use");
-        if !texts.contains(&text) {
-            texts.push(text);
-        }
-    }
-    match texts.as_slice() {
-        [] => None,
-        [one] => Some(one.clone()),
-        all => Some(format!("[{}]", all.join(", "))),
-    }
+    let taken = fresh.filter(|name| used.contains(*name));
+    let texts: Vec<String> = taken.map(|name| format!("\"{name}\" is already in use")).collect();
+    (!texts.is_empty()).then(|| field::aggregate(&texts))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Objects of custom kinds as they come in and go out: pruned and defaulted by their schema.
 
-use mainstay_api::schema::{apply_defaults, coerce_metadata, drop_null_fields, prune};
+use mainstay_api::schema::{apply_defaults, coerce_metadata, drop_null_fields, is_unwieldy, prune};
 use serde_json::{Number, Value};
 
 use super::Served;
@@ -9,8 +9,11 @@ impl Served {
     /// Brings an object of a request into the form of its schema; unknown fields are returned, by path.
     ///
     /// # Errors
-    /// In the decoder's words, if metadata cannot be read.
+    /// In the decoder's words, if metadata cannot be read; if there is too much below long names.
     pub fn decode(&self, value: &mut Value) -> Result<Vec<String>, String> {
+        if is_unwieldy(value) {
+            return Err("the paths of the fields of the object are too long altogether".to_owned());
+        }
         whole_numbers(value);
         let schema = self.schema.root();
         let mut unknown = coerce_metadata(value, schema)?;

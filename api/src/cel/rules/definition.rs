@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::{RuleSet, environment};
-use crate::cel::cost::{Limits, estimate, most_occurrences, times_below};
-use crate::cel::{Env, Program, Type};
+use crate::cel::cost::{Limits, estimate_by, times_below};
+use crate::cel::sizes::Sizes;
+use crate::cel::{Env, Program, Type, type_of_schema};
 use crate::field::{Error, ErrorList, Path, go_json};
 use crate::schema::{additional, is_embedded, items, properties, rules_of, text};
 
@@ -15,7 +16,10 @@ const MOST_COSTLY: usize = 4;
 /// `found` tells, rules are not looked at.
 #[must_use]
 pub fn rule_errors(schema: &Value, path: &Path, found: &ErrorList) -> ErrorList {
-    let mut checker = RuleChecker { found, errors: ErrorList::new(), total: 0.0, costly: Vec::new() };
+    let sizes = Sizes::default();
+    let mut wrong: Vec<&str> = found.iter().map(|error| error.field.as_str()).collect();
+    wrong.sort_unstable();
+    let mut checker = RuleChecker { wrong, sizes: &sizes, errors: ErrorList::new(), total: 0.0, costly: Vec::new() };
     checker.node(schema, path, &Place { root: true, within: None, times: Some(1.0) });
     checker.finish(path)
 }
@@ -61,7 +65,9 @@ impl Place {
 }
 
 struct RuleChecker<'e> {
-    found: &'e ErrorList,
+    /// The fields that are wrong by themselves, sorted.
+    wrong: Vec<&'e str>,
+    sizes: &'e Sizes,
     errors: ErrorList,
     total: f64,
     costly: Vec<(f64, Path)>,
@@ -84,23 +90,31 @@ impl RuleChecker<'_> {
         if rules_of(schema).is_empty() || self.is_wrong(path) {
             return;
         }
+        let at = path.child("x-kubernetes-validations");
+        let Some(own) = type_of_schema(schema, place.root) else {
+            let why = "internal error: failed to retrieve type information for x-kubernetes-validations";
+            return self.errors.push(Error::internal(&at, why));
+        };
         for (index, rule) in rules_of(schema).iter().enumerate() {
-            self.rule(rule, schema, &path.child("x-kubernetes-validations").index(index), place);
+            self.rule(rule, (schema, &own), &at.index(index), place);
         }
     }
 
     /// Whether the schema at a path, or below it, is wrong by itself.
     fn is_wrong(&self, path: &Path) -> bool {
         let path = path.to_string();
-        self.found.iter().any(|error| {
-            error.field.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
+        let begins = |with: &str| {
+            let first = self.wrong.partition_point(|field| *field < with);
+            self.wrong.get(first).is_some_and(|field| field.starts_with(with))
+        };
+        self.wrong.binary_search(&path.as_str()).is_ok()
+            || [".", "["].iter().any(|sign| begins(&format!("{path}{sign}")))
     }
 
-    fn rule(&mut self, rule: &Value, schema: &Value, path: &Path, place: &Place) {
+    fn rule(&mut self, rule: &Value, (schema, own): (&Value, &Type), path: &Path, place: &Place) {
         let expression = text(rule, "rule");
         let optional = rule.get("optionalOldSelf").filter(|optional| !optional.is_null());
-        let Some(env) = environment(schema, place.root, optional == Some(&Value::Bool(true))) else { return };
+        let env = environment(own, optional == Some(&Value::Bool(true)));
         let at = path.child("rule");
         let compiled = Program::compile(expression, &env);
         match &compiled {
@@ -109,8 +123,8 @@ impl RuleChecker<'_> {
                 self.invalid_rule(rule, &at, "cel expression must evaluate to a bool".to_owned());
             }
             Ok(program) => {
-                let times = place.times.unwrap_or_else(|| most_occurrences(schema));
-                self.cost("estimated rule cost", estimate(program, schema) * times, &at);
+                let times = place.times.unwrap_or_else(|| self.sizes.occurrences(schema));
+                self.cost("estimated rule cost", estimate_by(self.sizes, program, schema) * times, &at);
                 self.message_expression(rule, schema, &env, path);
             }
         }
@@ -140,7 +154,10 @@ impl RuleChecker<'_> {
             Ok(program) if *program.output() != Type::Text => {
                 self.invalid_rule(rule, &at, "messageExpression must evaluate to a string".to_owned());
             }
-            Ok(program) => self.cost("estimated messageExpression cost", estimate(&program, schema), &at),
+            Ok(program) => {
+                let cost = estimate_by(self.sizes, &program, schema);
+                self.cost("estimated messageExpression cost", cost, &at);
+            }
         }
     }
 

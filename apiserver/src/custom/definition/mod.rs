@@ -7,6 +7,8 @@ mod names;
 mod root;
 mod version;
 
+use std::collections::HashSet;
+
 use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::{meta, names as rules};
 use serde_json::{Value, json};
@@ -201,8 +203,9 @@ fn stored_versions(obj: &Value, errors: &mut Errors) {
             errors.0.push(Error::invalid(&path, json!(stored), format!("must have the storage version {name}")));
         }
     }
+    let named: HashSet<&str> = versions(obj).iter().filter_map(|version| version["name"].as_str()).collect();
     for (index, name) in stored.iter().enumerate() {
-        if !versions(obj).iter().any(|version| version["name"] == name.as_str()) {
+        if !named.contains(name.as_str()) {
             let why = format!(
                 "missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {name} and removes {name} from status.storedVersions"
             );

@@ -16,7 +16,9 @@ pub(super) fn check(at: &At<'_>, errors: &mut Errors) {
 /// The form of names, as far as there are any.
 pub(super) fn forms(at: &At<'_>, errors: &mut Errors) {
     for field in ["plural", "singular"] {
-        label(&at.get(field), errors);
+        if !at.get(field).str().is_empty() {
+            label(&at.get(field), errors);
+        }
     }
     for field in ["kind", "listKind"] {
         kind(&at.get(field), errors);
@@ -31,7 +33,7 @@ pub(super) fn forms(at: &At<'_>, errors: &mut Errors) {
 
 fn label(at: &At<'_>, errors: &mut Errors) {
     let found = names::is_dns1035_label(at.str());
-    if !at.str().is_empty() && !found.is_empty() {
+    if !found.is_empty() {
         errors.invalid(at, found.join(","));
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! What all versions say alike, Kubernetes reports at the definition itself: `spec.validation`, `spec.subresources`.
 
-use mainstay_api::field::{Error, ErrorList, Path};
+use std::collections::HashSet;
+
+use mainstay_api::field::{Error, ErrorList, Path, is_printable};
 use mainstay_api::{cel, names, schema};
 use serde_json::{Value, json};
 
@@ -30,7 +32,10 @@ pub(super) fn need_schemas(spec: &At<'_>, errors: &mut Errors) {
 
 /// What is wrong with each version, and with all of them together.
 pub(super) fn all(spec: &At<'_>, errors: &mut Errors) {
+    const EXTRAS: [&str; 3] = ["subresources", "additionalPrinterColumns", "selectableFields"];
     let versions = spec.get("versions");
+    let own_schemas = alike(&versions, "schema").is_none();
+    let own_extras: Vec<&str> = EXTRAS.into_iter().filter(|field| alike(&versions, field).is_none()).collect();
     for version in versions.items() {
         let name = version.get("name");
         let found = names::is_dns1035_label(name.str());
@@ -39,13 +44,11 @@ pub(super) fn all(spec: &At<'_>, errors: &mut Errors) {
         }
         deprecation(&version, errors);
         let of = version.get("schema").get("openAPIV3Schema");
-        if !of.is_null() && alike(&versions, "schema").is_none() {
+        if !of.is_null() && own_schemas {
             schema_errors(&of, has_status(&version), errors);
         }
-        for field in ["subresources", "additionalPrinterColumns", "selectableFields"] {
-            if alike(&versions, field).is_none() {
-                extras(field, &version.get(field), &of, errors);
-            }
+        for field in &own_extras {
+            extras(field, &version.get(field), &of, errors);
         }
     }
     together(&versions, errors);
@@ -55,9 +58,9 @@ pub(super) fn all(spec: &At<'_>, errors: &mut Errors) {
 pub(super) fn shared(spec: &At<'_>, errors: &mut Errors) {
     let versions = spec.get("versions");
     let nothing = json!({});
-    let of = alike(&versions, "schema").and_then(|schema| schema.get("openAPIV3Schema")).unwrap_or(&nothing);
-    let at = At::new(of, spec.path.child("validation").child("openAPIV3Schema"));
-    if alike(&versions, "schema").is_some() && of != &nothing {
+    let of = alike(&versions, "schema").and_then(|schema| schema.get("openAPIV3Schema")).filter(|of| !of.is_null());
+    let at = At::new(of.unwrap_or(&nothing), spec.path.child("validation").child("openAPIV3Schema"));
+    if of.is_some() {
         schema_errors(&at, versions.items().any(|version| has_status(&version)), errors);
     }
     for field in ["subresources", "additionalPrinterColumns", "selectableFields"] {
@@ -90,7 +93,8 @@ fn schema_errors(at: &At<'_>, with_status: bool, errors: &mut Errors) {
 
 fn together(versions: &At<'_>, errors: &mut Errors) {
     let named: Vec<&str> = versions.items().map(|version| version.get("name").str()).collect();
-    if (1..named.len()).any(|index| named[..index].contains(&named[index])) {
+    let mut seen = HashSet::new();
+    if named.iter().any(|name| !seen.insert(name)) {
         errors.0.push(Error::invalid_text(&versions.path, shown(versions), "must contain unique version names"));
     }
     if versions.items().filter(|version| version.get("storage").bool()).count() != 1 {
@@ -107,11 +111,10 @@ fn together(versions: &At<'_>, errors: &mut Errors) {
 
 /// The versions as Kubernetes prints them: in its internal form, without what is alike in all.
 fn shown(versions: &At<'_>) -> String {
+    const MAYBE_ALIKE: [&str; 4] = ["schema", "subresources", "additionalPrinterColumns", "selectableFields"];
+    let shared: Vec<&str> = MAYBE_ALIKE.into_iter().filter(|field| alike(versions, field).is_some()).collect();
     let one = |version: At<'_>| {
-        let own = |field: &str| match alike(versions, field) {
-            Some(_) => Value::Null,
-            None => version.get(field).value.clone(),
-        };
+        let own = |field: &str| if shared.contains(&field) { Value::Null } else { version.get(field).value.clone() };
         let parts = [
             ("Name", version.get("name").value.clone()),
             ("Served", version.get("served").bool().into()),
@@ -142,8 +145,7 @@ fn deprecation(version: &At<'_>, errors: &mut Errors) {
     if text.is_empty() {
         errors.invalid(&at, "must not be an empty string");
     }
-    let printable = |c: char| !c.is_control() && (c == ' ' || !c.is_whitespace());
-    if let Some((index, _)) = text.char_indices().find(|(_, c)| !printable(*c)) {
+    if let Some((index, _)) = text.char_indices().find(|(_, c)| !is_printable(*c)) {
         let why =
             format!("must only contain printable UTF-8 characters; non-printable character found at index {index}");
         errors.invalid(&at, why);
