@@ -11,6 +11,17 @@ pub mod strategic;
 /// The most operations of a JSON patch.
 pub const MAX_OPERATIONS: usize = 10_000;
 
+/// Why an operation of a JSON patch does not apply, in the words of the library that Kubernetes uses.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatchRefused {
+    /// The value at this path is not the one that was tested for.
+    #[error("testing value {0} failed: test failed")]
+    Test(String),
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
 /// Applies a JSON patch (RFC 6902).
 ///
 /// # Errors
@@ -20,9 +31,23 @@ pub fn json_patch(object: &Value, patch: &Value) -> ApiResult<Value> {
     let operations = read_operations(patch)?;
     let (mut result, mut limits) = (object.clone(), operations::Limits::default());
     for operation in operations {
-        if !operation.is_some_and(|operation| operations::apply(&mut result, operation, &mut limits)) {
+        let done = operation.map(|operation| operations::apply(&mut result, operation, &mut limits));
+        if !matches!(done, Some(Ok(()))) {
             return Err(Status::unprocessable());
         }
+    }
+    Ok(result)
+}
+
+/// Applies a JSON patch that does not come from a client but from what changes the objects of clients; a client is told
+/// no more than that its patch does not apply.
+///
+/// # Errors
+/// The first operation that does not apply.
+pub fn amend(object: &Value, patch: &[Value]) -> Result<Value, PatchRefused> {
+    let (mut result, mut limits, nothing) = (object.clone(), operations::Limits::default(), Map::new());
+    for operation in patch {
+        operations::apply(&mut result, operation.as_object().unwrap_or(&nothing), &mut limits)?;
     }
     Ok(result)
 }

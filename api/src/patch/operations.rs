@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value};
 
+use super::PatchRefused;
+use crate::field::go_quote;
 use crate::json;
 
 /// Bytes of JSON that the copies of one patch take at the most. Source: `JSONPatchMaxCopyBytes` of the API server.
@@ -11,6 +13,8 @@ const COPIES: usize = 3 << 20;
 const LOOKS: usize = 20_000_000;
 
 static NOTHING: Value = Value::Null;
+/// What the library says of all that is not there.
+const MISSING: &str = "missing value";
 
 /// What the operations of one patch may still do: each is short, however much it makes of an object.
 pub(super) struct Limits {
@@ -25,36 +29,141 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Whether a value may be copied.
-    fn copies(&mut self, value: &Value) -> bool {
-        let left = self.copies.checked_sub(value.to_string().len());
-        self.copies = left.unwrap_or_default();
-        left.is_some()
+    /// Counts what is copied.
+    fn copy(&mut self, value: &Value) -> Result<(), PatchRefused> {
+        match self.copies.checked_sub(value.to_string().len()) {
+            Some(left) => self.copies = left,
+            None => return refuse("the copies of the patch are too large"),
+        }
+        Ok(())
     }
 
     /// Whether a value may be at a path.
-    fn takes(&mut self, path: &str, value: &Value) -> bool {
+    fn check(&mut self, path: &str, value: &Value) -> Result<(), PatchRefused> {
         let room = json::DEEPEST.checked_sub(path.matches('/').count());
-        room.is_some_and(|room| json::fits(value, room, &mut self.looks))
+        if room.is_some_and(|room| json::fits(value, room, &mut self.looks)) {
+            return Ok(());
+        }
+        refuse("the patch makes too much of the object")
     }
 }
 
-/// Applies one operation; false if it does not apply.
-pub(super) fn apply(document: &mut Value, operation: &Map<String, Value>, limits: &mut Limits) -> bool {
-    let text = |field: &str| operation.get(field).and_then(Value::as_str).unwrap_or_default();
+/// Applies one operation.
+pub(super) fn apply(
+    document: &mut Value,
+    operation: &Map<String, Value>,
+    limits: &mut Limits,
+) -> Result<(), PatchRefused> {
+    let kind = operation.get("op").and_then(Value::as_str).unwrap_or("unknown");
+    let asked = |field: &str| asked(operation, kind, field);
     let value = operation.get("value").unwrap_or(&NOTHING);
-    let path = text("path");
-    let new = match text("op") {
-        "remove" => return take(document, path).is_some(),
-        "test" => return get(document, path).is_some_and(|found| same(found, value)),
-        "add" | "replace" => Some(value.clone()),
-        "move" => take(document, text("from")),
-        "copy" => get(document, text("from")).filter(|found| limits.copies(found)).cloned(),
-        _ => None,
+    match kind {
+        "add" => add(document, limits, asked("path")?, value.clone()),
+        "remove" => remove(document, asked("path")?),
+        "replace" => replace(document, limits, asked("path")?, value.clone()),
+        "test" => test(document, asked("path")?, value),
+        "move" => displace(document, limits, asked("from")?, asked("path")?),
+        "copy" => copy(document, limits, asked("from")?, asked("path")?),
+        other => refuse(format!("Unexpected kind: {other}")),
+    }
+}
+
+fn refuse<T>(why: impl Into<String>) -> Result<T, PatchRefused> {
+    Err(PatchRefused::Failed(why.into()))
+}
+
+/// A path that an operation must have.
+fn asked<'o>(operation: &'o Map<String, Value>, kind: &str, field: &str) -> Result<&'o str, PatchRefused> {
+    if let Some(path) = operation.get(field).and_then(Value::as_str) {
+        return Ok(path);
+    }
+    refuse(match (kind, field) {
+        ("add" | "remove", _) | ("copy", "path") => format!("{kind} operation failed to decode {field}: {MISSING}"),
+        (_, "from") => format!("{kind} operation failed to decode from: operation, missing from field: {MISSING}"),
+        _ => format!("{kind} operation failed to decode path: operation missing path field: {MISSING}"),
+    })
+}
+
+fn add(document: &mut Value, limits: &mut Limits, path: &str, value: Value) -> Result<(), PatchRefused> {
+    limits.check(path, &value)?;
+    let Some((holder, step)) = container(document, path) else {
+        return refuse(format!("add operation does not apply: doc is missing path: \"{path}\": {MISSING}"));
     };
-    let Some(new) = new.filter(|new| limits.takes(path, new)) else { return false };
-    let done = if text("op") == "replace" { replace(document, path, new) } else { add(document, path, new) };
-    done.is_some()
+    put(holder, &step, value).or_else(|why| refuse(format!("error in add for path: '{path}': {why}")))
+}
+
+fn remove(document: &mut Value, path: &str) -> Result<(), PatchRefused> {
+    let Some((holder, step)) = container(document, path) else {
+        return refuse(format!("remove operation does not apply: doc is missing path: \"{path}\": {MISSING}"));
+    };
+    match take(holder, &step) {
+        Ok(_) => Ok(()),
+        Err(why) => refuse(format!("error in remove for path: '{path}': {why}")),
+    }
+}
+
+fn replace(document: &mut Value, limits: &mut Limits, path: &str, value: Value) -> Result<(), PatchRefused> {
+    limits.check(path, &value)?;
+    if path.is_empty() {
+        *document = value;
+        return Ok(());
+    }
+    let missing =
+        |what: &str| refuse(format!("replace operation does not apply: doc is missing {what}: {path}: {MISSING}"));
+    let Some((holder, step)) = container(document, path) else { return missing("path") };
+    match holder {
+        Value::Object(map) => drop(map.insert(step, value)),
+        Value::Array(list) => match index(&step, list.len()) {
+            Ok(index) => list[index] = value,
+            Err(_) => return missing("key"),
+        },
+        _ => return missing("path"),
+    }
+    Ok(())
+}
+
+fn test(document: &mut Value, path: &str, value: &Value) -> Result<(), PatchRefused> {
+    let found = if path.is_empty() {
+        &*document
+    } else {
+        let Some((holder, step)) = container(document, path) else {
+            return refuse(format!("test operation does not apply: is missing path: {path}: {MISSING}"));
+        };
+        match get(holder, &step) {
+            Ok(found) => found,
+            Err(why) => return refuse(format!("error in test for path: '{path}': {why}")),
+        }
+    };
+    if same(found, value) { Ok(()) } else { Err(PatchRefused::Test(path.to_owned())) }
+}
+
+fn displace(document: &mut Value, limits: &mut Limits, from: &str, path: &str) -> Result<(), PatchRefused> {
+    let missing = |what: &str, place: &str| {
+        refuse(format!("move operation does not apply: doc is missing {what} path: {place}: {MISSING}"))
+    };
+    let Some((holder, step)) = container(document, from) else { return missing("from", from) };
+    let value = match take(holder, &step) {
+        Ok(value) => value,
+        Err(why) => return refuse(format!("error in move for path: '{step}': {why}")),
+    };
+    limits.check(path, &value)?;
+    let Some((holder, step)) = container(document, path) else { return missing("destination", path) };
+    put(holder, &step, value).or_else(|why| refuse(format!("error in move for path: '{path}': {why}")))
+}
+
+fn copy(document: &mut Value, limits: &mut Limits, from: &str, path: &str) -> Result<(), PatchRefused> {
+    let missing = |what: &str, place: &str| {
+        refuse(format!("copy operation does not apply: doc is missing {what} path: {place}: {MISSING}"))
+    };
+    let Some((holder, step)) = container(document, from) else { return missing("from", from) };
+    let value = match get(holder, &step) {
+        Ok(value) => value.clone(),
+        Err(why) => return refuse(format!("error in copy for from: '{from}': {why}")),
+    };
+    limits.copy(&value)?;
+    limits.check(path, &value)?;
+    let Some((holder, step)) = container(document, path) else { return missing("destination", path) };
+    put(holder, &step, value).or_else(|why| refuse(format!("error while adding value during copy: {why}")))
 }
 
 /// Numbers are equal by value, however they are written.
@@ -78,7 +187,7 @@ fn container<'d>(document: &'d mut Value, path: &str) -> Option<(&'d mut Value, 
         at = match at {
             Value::Object(map) => map.get_mut(&step)?,
             Value::Array(list) => {
-                let index = index(&step, list.len())?;
+                let index = index(&step, list.len()).ok()?;
                 list.get_mut(index)?
             }
             _ => return None,
@@ -91,59 +200,49 @@ fn unescape(step: &str) -> String {
     step.replace("~1", "/").replace("~0", "~")
 }
 
-/// A position below `len`; negative ones count from the end.
-fn index(step: &str, len: usize) -> Option<usize> {
-    let number: i64 = step.parse().ok()?;
-    let len = i64::try_from(len).ok()?;
-    let number = if number < 0 { number + len } else { number };
-    usize::try_from(number).ok().filter(|_| number < len)
+/// A position below `len`; negative ones count from the end. An error says why it is none.
+fn index(step: &str, len: usize) -> Result<usize, String> {
+    let invalid = || format!("strconv.Atoi: parsing {}: invalid syntax", go_quote(step));
+    let number: i64 = step.parse().map_err(|_| invalid())?;
+    let outside = || format!("Unable to access invalid index: {number}: invalid index referenced");
+    let length = i64::try_from(len).map_err(|_| outside())?;
+    let counted = if number < 0 { number + length } else { number };
+    usize::try_from(counted).ok().filter(|_| counted < length).ok_or_else(outside)
 }
 
-fn get<'d>(document: &'d mut Value, path: &str) -> Option<&'d Value> {
-    if path.is_empty() {
-        return Some(document);
-    }
-    match container(document, path)? {
-        (Value::Object(map), step) => Some(map.get(&step).unwrap_or(&NOTHING)),
-        (Value::Array(list), step) => list.get(index(&step, list.len())?),
-        _ => None,
+/// What is at the last step; a missing member is null.
+fn get<'h>(holder: &'h Value, step: &str) -> Result<&'h Value, String> {
+    match holder {
+        Value::Array(list) => Ok(&list[index(step, list.len())?]),
+        other => Ok(other.get(step).unwrap_or(&NOTHING)),
     }
 }
 
-fn add(document: &mut Value, path: &str, value: Value) -> Option<()> {
-    match container(document, path)? {
-        (Value::Object(map), step) => drop(map.insert(step, value)),
-        (Value::Array(list), step) if step == "-" => list.push(value),
-        (Value::Array(list), step) => list.insert(index(&step, list.len() + 1)?, value),
-        _ => return None,
-    }
-    Some(())
-}
-
-fn replace(document: &mut Value, path: &str, value: Value) -> Option<()> {
-    if path.is_empty() {
-        *document = value;
-        return Some(());
-    }
-    match container(document, path)? {
-        (Value::Object(map), step) => drop(map.insert(step, value)),
-        (Value::Array(list), step) => {
-            let index = index(&step, list.len())?;
-            *list.get_mut(index)? = value;
+fn put(holder: &mut Value, step: &str, value: Value) -> Result<(), String> {
+    match holder {
+        Value::Array(list) if step == "-" => list.push(value),
+        Value::Array(list) => {
+            let improper = |why: String| match step.parse::<i64>() {
+                Ok(_) => why,
+                Err(_) => format!("value was not a proper array index: '{step}': {why}"),
+            };
+            list.insert(index(step, list.len() + 1).map_err(improper)?, value);
         }
-        _ => return None,
+        other => other[step] = value,
     }
-    Some(())
+    Ok(())
 }
 
-fn take(document: &mut Value, path: &str) -> Option<Value> {
-    match container(document, path)? {
-        (Value::Object(map), step) => map.remove(&step),
-        (Value::Array(list), step) => {
-            let index = index(&step, list.len())?;
-            Some(list.remove(index))
+fn take(holder: &mut Value, step: &str) -> Result<Value, String> {
+    match holder {
+        Value::Array(list) => {
+            let index = index(step, list.len())?;
+            Ok(list.remove(index))
         }
-        _ => None,
+        other => {
+            let member = other.as_object_mut().and_then(|map| map.remove(step));
+            member.ok_or_else(|| format!("Unable to remove nonexistent key: {step}: {MISSING}"))
+        }
     }
 }
 
@@ -154,7 +253,7 @@ mod tests {
     use super::*;
 
     fn applied(mut document: Value, operation: Value) -> Option<Value> {
-        apply(&mut document, operation.as_object().unwrap(), &mut Limits::default()).then_some(document)
+        apply(&mut document, operation.as_object().unwrap(), &mut Limits::default()).ok().map(|()| document)
     }
 
     #[test]

@@ -18,6 +18,52 @@ fn json_patches() {
 }
 
 #[test]
+fn what_does_not_apply_is_told_in_the_words_of_the_library() {
+    let refused = |operation: Value| amend(&json!({"a": {"b": "1"}, "l": [1]}), &[operation]).unwrap_err();
+    let words = |operation: Value| refused(operation).to_string();
+    let test = json!({"op": "test", "path": "/a/b", "value": "2"});
+    assert_eq!(refused(test.clone()), PatchRefused::Test("/a/b".to_owned()));
+    for (operation, said) in [
+        (test, "testing value /a/b failed: test failed"),
+        (json!({"op": "test", "path": "/x/b"}), "test operation does not apply: is missing path: /x/b: missing value"),
+        (json!({"op": "add", "value": 1}), "add operation failed to decode path: missing value"),
+        (
+            json!({"op": "add", "path": "/x/y", "value": 1}),
+            "add operation does not apply: doc is missing path: \"/x/y\": missing value",
+        ),
+        (
+            json!({"op": "add", "path": "/l/5", "value": 1}),
+            "error in add for path: '/l/5': Unable to access invalid index: 5: invalid index referenced",
+        ),
+        (
+            json!({"op": "add", "path": "/l/x", "value": 1}),
+            "error in add for path: '/l/x': value was not a proper array index: 'x': \
+             strconv.Atoi: parsing \"x\": invalid syntax",
+        ),
+        (
+            json!({"op": "remove", "path": "/a/c"}),
+            "error in remove for path: '/a/c': Unable to remove nonexistent key: c: missing value",
+        ),
+        (
+            json!({"op": "replace", "path": "/l/1", "value": 1}),
+            "replace operation does not apply: doc is missing key: /l/1: missing value",
+        ),
+        (
+            json!({"op": "move", "path": "/a/c"}),
+            "move operation failed to decode from: operation, missing from field: missing value",
+        ),
+        (
+            json!({"op": "copy", "from": "/x/y", "path": "/a/c"}),
+            "copy operation does not apply: doc is missing from path: /x/y: missing value",
+        ),
+        (json!({"op": "explode", "path": "/a"}), "Unexpected kind: explode"),
+        (json!({"path": "/a"}), "Unexpected kind: unknown"),
+    ] {
+        assert_eq!(words(operation), said);
+    }
+}
+
+#[test]
 fn patches_do_not_grow_without_end() {
     let double = json!({"op": "copy", "from": "/a", "path": "/a/-"});
     let twice = json_patch(&json!({"a": [1]}), &json!([double, double])).unwrap();

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mainstay_api::meta;
 use mainstay_api::quantity::Quantity;
 use mainstay_api::status::ApiResult;
+use mainstay_api::{field, meta};
 use serde_json::{Map, Value};
 
 use super::usage::{self, Amounts};
@@ -30,14 +30,11 @@ impl Plugin for LimitRanger {
         }
         let ranges = ranges(request);
         let Some(pod) = request.object.as_mut() else { return Ok(()) };
-        let mut set = Vec::new();
         for range in &ranges {
-            for item in At::spec(range).get("limits").items().filter(|item| item.get("type").str() == "Container") {
-                fill(pod, &item, &mut set);
+            let set = fill(pod, &defaults(range, "defaultRequest"), &defaults(range, "default"));
+            if !set.is_empty() {
+                meta::set_annotation(pod, ANNOTATION, &format!("LimitRanger plugin set: {}", set.join("; ")));
             }
-        }
-        if !set.is_empty() {
-            meta::set_annotation(pod, ANNOTATION, &format!("LimitRanger plugin set: {}", set.join("; ")));
         }
         Ok(())
     }
@@ -54,10 +51,8 @@ impl Plugin for LimitRanger {
         for range in ranges(request) {
             let errors: Vec<String> =
                 At::spec(&range).get("limits").items().flat_map(|item| judge(&item, object, pods)).collect();
-            match errors.as_slice() {
-                [] => {}
-                [one] => return Err(request.forbidden(one)),
-                many => return Err(request.forbidden(format!("[{}]", many.join(", ")))),
+            if !errors.is_empty() {
+                return Err(request.forbidden(field::aggregate(&errors)));
             }
         }
         Ok(())
@@ -68,20 +63,28 @@ fn ranges(request: &Attributes<'_>) -> Vec<Arc<Value>> {
     request.reader.list("", "limitranges", Some(request.namespace))
 }
 
-/// Fills in what containers lack, and notes it.
-fn fill(pod: &mut Value, item: &At<'_>, set: &mut Vec<String>) {
+/// What a range gives to containers; later items of it count before earlier ones.
+fn defaults(range: &Value, field: &str) -> Map<String, Value> {
+    let items = At::spec(range).get("limits").items().filter(|item| item.get("type").str() == "Container");
+    items.flat_map(|item| item.get(field).map().clone()).collect()
+}
+
+/// Fills in what containers lack; what that is.
+fn fill(pod: &mut Value, requests: &Map<String, Value>, limits: &Map<String, Value>) -> Vec<String> {
+    let mut set = Vec::new();
     for (kind, words) in [("containers", "container"), ("initContainers", "init container")] {
         let containers = pod.pointer_mut(&format!("/spec/{kind}")).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {
             let name = container["name"].as_str().unwrap_or_default().to_owned();
-            for (list, default, word) in [("requests", "defaultRequest", "request"), ("limits", "default", "limit")] {
-                let added = fill_list(container, list, item.get(default).map());
+            for (list, defaults, word) in [("requests", requests, "request"), ("limits", limits, "limit")] {
+                let added = fill_list(container, list, defaults);
                 if !added.is_empty() {
                     set.push(format!("{} {word} for {words} {name}", added.join(", ")));
                 }
             }
         }
     }
+    set
 }
 
 fn fill_list(container: &mut Value, list: &str, defaults: &Map<String, Value>) -> Vec<String> {

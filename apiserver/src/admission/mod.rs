@@ -11,6 +11,7 @@ use mainstay_api::resource::Resource;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 
+pub use self::rounds::Rounds;
 use crate::authz::Authorizer;
 use crate::strategy::{Reader, SideWrite};
 use crate::user::UserInfo;
@@ -19,12 +20,15 @@ mod certificates;
 mod claim_resize;
 mod defaults;
 mod limit_ranger;
+mod mountable_secrets;
 mod namespace_lifecycle;
 mod node_restriction;
 mod pod_resize;
 mod pod_security;
 mod priority;
+mod quota_scopes;
 mod resource_quota;
+mod rounds;
 mod runtime_class;
 mod service_account;
 mod tolerations;
@@ -69,6 +73,8 @@ pub struct Attributes<'a> {
     pub side: Vec<SideWrite>,
     /// Texts for Warning headers, in order.
     pub warnings: Vec<String>,
+    /// Where the mutating phase is.
+    pub rounds: Rounds,
     /// The other objects, from the watch caches.
     pub reader: &'a dyn Reader,
     /// The time of the request.
@@ -148,12 +154,8 @@ impl Chain {
         Self { plugins }
     }
 
-    /// The plugins that Kubernetes runs by default and NodeRestriction, in its order, without those that users configure.
-    pub fn default_plugins(config: &Config, authorizer: &Arc<Authorizer>) -> Self {
-        Self::with_extensions(config, authorizer, Vec::new())
-    }
-
-    /// The default plugins with others that run last but for the quota, which counts what is really made.
+    /// The plugins that Kubernetes runs by default and NodeRestriction, in its order, with others that run last but for
+    /// the quota, which counts what is really made.
     pub fn with_extensions(config: &Config, authorizer: &Arc<Authorizer>, extensions: Vec<Box<dyn Plugin>>) -> Self {
         let mut plugins: Vec<Box<dyn Plugin>> = vec![
             Box::new(namespace_lifecycle::NamespaceLifecycle),
@@ -180,11 +182,17 @@ impl Chain {
         Self::new(plugins)
     }
 
-    /// The mutating phase.
+    /// The mutating phase: a second round follows if what users configured has changed the object, so that what they
+    /// added gets its defaults too.
     ///
     /// # Errors
     /// The first refusal.
     pub async fn mutate(&self, request: &mut Attributes<'_>) -> ApiResult<()> {
+        self.round(request).await?;
+        if request.rounds.repeat() { self.round(request).await } else { Ok(()) }
+    }
+
+    async fn round(&self, request: &mut Attributes<'_>) -> ApiResult<()> {
         for plugin in &self.plugins {
             plugin.mutate(request).await?;
         }

@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 use super::{Attributes, Operation, Plugin};
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
+/// Members of a pod's spec that say which secrets it uses.
+pub(super) const SECRETS: &[&str] =
+    &["secretKeyRef", "secretRef", "secret", "imagePullSecrets", "nodePublishSecretRef", "azureFile"];
 /// Labels below these domains belong to Kubernetes.
 const RESERVED: [&str; 2] = ["kubernetes.io", "k8s.io"];
 /// Of these an agent may set its own.
@@ -128,7 +131,7 @@ fn mirror(request: &Attributes<'_>, pod: &Value, node: &str) -> Verdict {
     })?;
     let spec = pod.get("spec").unwrap_or(&Value::Null);
     for (what, keys) in [
-        ("secrets", &["secretKeyRef", "secretRef", "secret", "imagePullSecrets"][..]),
+        ("secrets", SECRETS),
         ("configmaps", &["configMapKeyRef", "configMapRef", "configMap"][..]),
         ("persistentvolumeclaims", &["persistentVolumeClaim", "ephemeral"][..]),
         ("serviceaccounts", &["serviceAccountToken"][..]),
@@ -140,7 +143,7 @@ fn mirror(request: &Attributes<'_>, pod: &Value, node: &str) -> Verdict {
 }
 
 /// Whether one of these members occurs anywhere with something in it.
-fn mentions(value: &Value, keys: &[&str]) -> bool {
+pub(super) fn mentions(value: &Value, keys: &[&str]) -> bool {
     match value {
         Value::Object(map) => map.iter().any(|(key, inner)| {
             let something = !inner.is_null() && inner.as_array().is_none_or(|list| !list.is_empty());

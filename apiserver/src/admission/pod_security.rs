@@ -6,6 +6,8 @@ mod policy;
 mod restricted;
 mod subject;
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::meta;
@@ -16,6 +18,10 @@ use self::policy::{Level, Policy};
 use self::subject::{Pod, join};
 use super::{Attributes, Operation, Plugin};
 use crate::strategy::validate::At;
+
+/// Annotations of old that say the profile of a pod, and those of its containers by name.
+const SECCOMP: &str = "seccomp.security.alpha.kubernetes.io/pod";
+const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
 
 /// PodSecurity.
 pub(crate) struct PodSecurity;
@@ -76,12 +82,21 @@ fn described(pod: &Value, version: u32) -> Pod<'_> {
 /// Whether an update of a pod changes what runs in it.
 fn matters(request: &Attributes<'_>) -> bool {
     let (Some(new), Some(old)) = (&request.object, &request.old_object) else { return true };
-    let images = |pod: &Value| -> Vec<String> {
-        let spec = At::spec(pod);
-        let all = ["containers", "initContainers", "ephemeralContainers"].map(|list| spec.get(list));
-        all.iter().flat_map(At::items).map(|container| container.get("image").str().to_owned()).collect()
+    let profile = |pod: &Value, key: &str| meta::annotation(pod, key).unwrap_or_default().to_owned();
+    let differs = |key: &str| profile(new, key) != profile(old, key);
+    let changes = |own: &At<'_>, before: &At<'_>| {
+        let name = own.get("name");
+        own.get("image").str() != before.get("image").str() || differs(&format!("{SECCOMP_CONTAINER}{}", name.str()))
     };
-    images(new) != images(old)
+    let lists = |list: &str| (At::spec(new).get(list), At::spec(old).get(list));
+    let fixed = ["containers", "initContainers"].into_iter().any(|list| {
+        let (own, before) = lists(list);
+        own.len() != before.len() || own.items().zip(before.items()).any(|(own, before)| changes(&own, &before))
+    });
+    let (own, before) = lists("ephemeralContainers");
+    let before: HashMap<&str, At<'_>> = before.items().map(|before| (before.get("name").str(), before)).collect();
+    let added = |own: At<'_>| before.get(own.get("name").str()).is_none_or(|before| changes(&own, before));
+    differs(SECCOMP) || fixed || own.items().any(added)
 }
 
 /// Where a workload's template is.
@@ -110,8 +125,7 @@ fn template(request: &mut Attributes<'_>) {
 fn namespace(request: &mut Attributes<'_>) -> ApiResult<()> {
     let Some(object) = request.object.as_ref().filter(|_| request.subresource.is_empty()) else { return Ok(()) };
     let errors = label_errors(object);
-    let before = request.old_object.as_ref().map(label_errors).unwrap_or_default();
-    if errors.len() > before.len() || errors.iter().any(|error| !before.contains(error)) {
+    if !errors.is_empty() && request.old_object.as_ref().is_none_or(|old| label_errors(old) != errors) {
         return Err(Status::invalid("", "Namespace", meta::name(object), errors));
     }
     let policy = Policy::of(object);
@@ -162,22 +176,22 @@ fn existing(request: &Attributes<'_>, namespace: &str, policy: &Policy) -> Vec<S
     std::iter::once(head).chain(lines).collect()
 }
 
+/// What is wrong with the labels of a namespace, mode by mode.
 fn label_errors(namespace: &Value) -> ErrorList {
     let path = Path::new("metadata").child("labels");
     let mut errors = ErrorList::new();
-    for (key, value) in meta::labels(namespace).into_iter().flatten() {
-        let Some(mode) = key.strip_prefix("pod-security.kubernetes.io/") else { continue };
-        let text = value.as_str().unwrap_or_default();
-        let error = match mode {
-            "enforce" | "audit" | "warn" if Level::parse(text).is_none() => {
-                Some("must be one of privileged, baseline, restricted")
-            }
-            "enforce-version" | "audit-version" | "warn-version" if !policy::is_version(text) => {
-                Some("must be \"latest\" or \"v1.x\"")
-            }
-            _ => None,
-        };
-        errors.extend(error.map(|why| Error::invalid(&path.key(key), text, why)));
+    for mode in ["enforce", "audit", "warn"] {
+        let level = format!("pod-security.kubernetes.io/{mode}");
+        let version = format!("{level}-version");
+        let bad_level = meta::label(namespace, &level).filter(|text| Level::parse(text).is_none());
+        errors
+            .extend(bad_level.map(|text| {
+                Error::invalid(&path.key(&level), text, "must be one of privileged, baseline, restricted")
+            }));
+        let bad_version = meta::label(namespace, &version).filter(|text| !policy::is_version(text));
+        errors.extend(
+            bad_version.map(|text| Error::invalid(&path.key(&version), text, "must be \"latest\" or \"v1.x\"")),
+        );
     }
     errors
 }

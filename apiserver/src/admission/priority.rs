@@ -39,12 +39,11 @@ impl Plugin for Priority {
             return Ok(());
         }
         if request.operation == Operation::Delete {
-            return match request.name {
-                name if name.starts_with("system-") => {
-                    Err(request.forbidden("this is a system priority class and cannot be deleted"))
-                }
-                _ => Ok(()),
-            };
+            let name = request.old_object.as_ref().map_or(request.name, |class| meta::name(class));
+            if name.starts_with("system-") {
+                return Err(request.forbidden("this is a system priority class and cannot be deleted"));
+            }
+            return Ok(());
         }
         one_default(request)
     }
@@ -57,7 +56,9 @@ fn is_default(class: &Value) -> bool {
 fn one_default(request: &Attributes<'_>) -> ApiResult<()> {
     let Some(object) = request.object.as_ref().filter(|class| is_default(class)) else { return Ok(()) };
     let classes = request.reader.list(GROUP, CLASSES, None);
-    let other = classes.iter().find(|class| is_default(class) && meta::name(class) != meta::name(object));
+    // Who makes a class anew has not looked whether it is there.
+    let is_other = |class: &Value| request.operation == Operation::Create || meta::name(class) != meta::name(object);
+    let other = classes.iter().find(|class| is_default(class) && is_other(class));
     match other {
         Some(other) => Err(request.forbidden(format!(
             "PriorityClass {} is already marked as default. Only one default can exist",

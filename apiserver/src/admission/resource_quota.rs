@@ -9,10 +9,11 @@ use mainstay_api::status::ApiResult;
 use mainstay_api::{devices, meta};
 use serde_json::Value;
 
+use super::quota_scopes::{in_scope, is_terminating};
 use super::usage::{self, Amounts};
 use super::{Attributes, Operation, Plugin};
+use crate::strategy::SideWrite;
 use crate::strategy::validate::At;
-use crate::strategy::{SideWrite, qos_class};
 
 /// Kinds that no quota counts.
 const FREE: &[&str] = &[
@@ -48,71 +49,147 @@ impl Plugin for ResourceQuota {
     }
 
     async fn validate(&self, request: &mut Attributes<'_>) -> ApiResult<()> {
-        let writes = matches!(request.operation, Operation::Create | Operation::Update);
-        if !writes
-            || request.namespace.is_empty()
-            || FREE.contains(&&*request.resource.resource)
-            || request.is("", "namespaces")
-        {
+        let free = FREE.contains(&&*request.resource.resource) || request.is("", "namespaces");
+        let Some(object) = request.object.as_ref().filter(|_| !request.namespace.is_empty() && !free) else {
+            return Ok(());
+        };
+        if !is_counted(request, object) {
             return Ok(());
         }
-        let resize = request.is("", "pods") && request.subresource == "resize";
-        // A pod takes all that it ever will when it is made, unless it is resized.
-        let changed = request.operation == Operation::Update && request.is("", "pods");
-        if (!request.subresource.is_empty() || changed) && !resize {
-            return Ok(());
-        }
-        let Some(object) = request.object.as_ref() else { return Ok(()) };
         let quotas = request.reader.list("", "resourcequotas", Some(request.namespace));
+        if quotas.is_empty() {
+            return Ok(());
+        }
+        let wanted = cost(request, object);
+        let mut held = Vec::new();
+        for quota in &quotas {
+            held.extend(Held::of(request, quota, object, &wanted)?);
+        }
+        let old = request.old_object.as_ref().filter(|_| request.operation == Operation::Update);
+        let before = old.map(|old| (old, cost(request, old)));
         let mut side = Vec::new();
-        for quota in quotas.iter().filter(|quota| in_scope(quota, request, object)) {
-            side.extend(judge(request, quota, object)?);
+        for held in &held {
+            // Who was not in scope before takes everything now.
+            let before = before.as_ref().filter(|(old, _)| in_scope(held.quota, request, old));
+            side.extend(held.judge(request, &growth(&wanted, before.map(|(_, cost)| cost)))?);
         }
         request.side.extend(side);
         Ok(())
     }
 }
 
-/// The quota with what the write takes of it, if it takes anything.
-fn judge(request: &Attributes<'_>, quota: &Arc<Value>, object: &Value) -> ApiResult<Option<SideWrite>> {
-    let status = At::root(quota).get("status");
-    let (hard, used) = (usage::amounts(&status.get("hard")), usage::amounts(&status.get("used")));
-    if hard.is_empty() {
-        return Ok(None);
+/// Whether a write can take anything of a quota.
+fn is_counted(request: &Attributes<'_>, object: &Value) -> bool {
+    match (request.operation, request.subresource) {
+        (Operation::Create, "") => true,
+        (Operation::Update, "resize") => request.is("", "pods"),
+        // A pod takes all that it ever will when it is made, unless it is resized or comes under other quotas.
+        (Operation::Update, "") if request.is("", "pods") => {
+            request.old_object.as_ref().is_some_and(|old| is_terminating(old) != is_terminating(object))
+        }
+        (Operation::Update, "") => {
+            request.is("", "services")
+                || request.is("", "persistentvolumeclaims")
+                || request.is("resource.k8s.io", "resourceclaims")
+        }
+        _ => false,
     }
-    let name = meta::name(quota);
-    if request.is("", "pods") {
-        need_values(request, name, &hard, object)?;
+}
+
+/// What a write takes that was not taken before; what it gives back shows when everything is counted again.
+fn growth(wanted: &Amounts, before: Option<&Amounts>) -> Amounts {
+    let less = |key: &String| before.and_then(|before| before.get(key)).copied().unwrap_or_else(Quantity::zero);
+    let all = wanted.iter().map(|(key, value)| (key.clone(), value.sub(less(key))));
+    all.filter(|(_, grown)| !grown.is_zero() && !grown.is_negative()).collect()
+}
+
+/// A quota that a write is about.
+struct Held<'q> {
+    quota: &'q Arc<Value>,
+    hard: Amounts,
+    used: Amounts,
+}
+
+impl<'q> Held<'q> {
+    /// The quota, if it limits anything that the object may take.
+    fn of(
+        request: &Attributes<'_>,
+        quota: &'q Arc<Value>,
+        object: &Value,
+        wanted: &Amounts,
+    ) -> ApiResult<Option<Self>> {
+        let (name, status) = (meta::name(quota), At::root(quota).get("status"));
+        let (hard, used) = (usage::amounts(&status.get("hard")), usage::amounts(&status.get("used")));
+        let limits = |key: &&str| wanted.contains_key(*key) || may_take(request, key);
+        let limited: Vec<&str> = hard.keys().map(String::as_str).filter(limits).collect();
+        if limited.is_empty() || !in_scope(quota, request, object) {
+            return Ok(None);
+        }
+        if request.is("", "pods") {
+            need_values(request, name, &hard, object)?;
+        }
+        if limited.iter().any(|key| !used.contains_key(*key)) {
+            let why = format!("status unknown for quota: {name}, resources: {}", limited.join(","));
+            return Err(request.forbidden(why));
+        }
+        Ok(Some(Self { quota, hard, used }))
     }
-    let mut wanted = cost(request, object);
-    if let Some(old) = request.old_object.as_ref().filter(|_| request.operation == Operation::Update) {
-        let before = cost(request, old);
-        wanted = wanted
-            .into_iter()
-            .map(|(key, value)| {
-                let less = before.get(&key).cloned().unwrap_or_else(Quantity::zero);
-                (key, value.sub(less))
-            })
-            .collect();
+
+    /// The quota with what the write takes of it, if it takes anything.
+    fn judge(&self, request: &Attributes<'_>, grown: &Amounts) -> ApiResult<Option<SideWrite>> {
+        let Self { quota, hard, used } = self;
+        let limited = grown.iter().filter(|(key, _)| hard.contains_key(*key));
+        let wanted: Amounts = limited.map(|(key, value)| (key.clone(), *value)).collect();
+        let over: Vec<&String> = wanted.keys().filter(|key| used[*key].add(wanted[*key]) > hard[*key]).collect();
+        if over.is_empty() {
+            return Ok(charge(quota, used, &wanted));
+        }
+        let list =
+            |amounts: &Amounts| over.iter().map(|key| format!("{key}={}", amounts[*key])).collect::<Vec<_>>().join(",");
+        Err(request.forbidden(format!(
+            "exceeded quota: {}, requested: {}, used: {}, limited: {}",
+            meta::name(quota),
+            list(&wanted),
+            list(used),
+            list(hard)
+        )))
     }
-    wanted.retain(|key, value| hard.contains_key(key) && !value.is_zero());
-    let unknown: Vec<&str> = wanted.keys().filter(|key| !used.contains_key(*key)).map(String::as_str).collect();
-    if !unknown.is_empty() {
-        return Err(request.forbidden(format!("status unknown for quota: {name}, resources: {}", unknown.join(","))));
+}
+
+/// The name that objects of a resource are counted by.
+fn count_name(request: &Attributes<'_>) -> String {
+    match (&*request.resource.group, &*request.resource.resource) {
+        ("", resource) => format!("count/{resource}"),
+        (group, resource) => format!("count/{resource}.{group}"),
     }
-    let over: Vec<&String> =
-        wanted.keys().filter(|key| !wanted[*key].is_negative() && used[*key].add(wanted[*key]) > hard[*key]).collect();
-    if over.is_empty() {
-        return Ok(charge(quota, &used, &wanted));
-    }
-    let list =
-        |amounts: &Amounts| over.iter().map(|key| format!("{key}={}", amounts[*key])).collect::<Vec<_>>().join(",");
-    Err(request.forbidden(format!(
-        "exceeded quota: {name}, requested: {}, used: {}, limited: {}",
-        list(&wanted),
-        list(&used),
-        list(&hard)
-    )))
+}
+
+/// Whether objects of a resource may take what a quota limits by this name.
+fn may_take(request: &Attributes<'_>, name: &str) -> bool {
+    let (group, resource) = (&*request.resource.group, &*request.resource.resource);
+    let counts = name == count_name(request) || (group.is_empty() && LEGACY.contains(&resource) && name == resource);
+    counts
+        || match (group, resource) {
+            ("", "pods") => pods_may_take(name),
+            ("", "services") => matches!(name, "services.nodeports" | "services.loadbalancers"),
+            ("", "persistentvolumeclaims") => {
+                let of_class = name.split_once(".storageclass.storage.k8s.io/").map(|(_, what)| what);
+                name == "requests.storage" || matches!(of_class, Some("persistentvolumeclaims" | "requests.storage"))
+            }
+            ("resource.k8s.io", "resourceclaims") => name.ends_with(".deviceclass.resource.k8s.io/devices"),
+            _ => false,
+        }
+}
+
+fn pods_may_take(name: &str) -> bool {
+    let (list, resource) = match name.split_once('.') {
+        Some((list @ ("requests" | "limits"), resource)) => (list, resource),
+        _ => ("", name),
+    };
+    let is_extended = list == "requests" && resource.contains('/') && !resource.contains("kubernetes.io/");
+    matches!(resource, "cpu" | "memory" | "ephemeral-storage")
+        || (resource.starts_with("hugepages-") && list != "limits")
+        || is_extended
 }
 
 fn charge(quota: &Arc<Value>, used: &Amounts, wanted: &Amounts) -> Option<SideWrite> {
@@ -160,8 +237,7 @@ fn one() -> Quantity {
 /// What an object takes of everything that quotas count.
 fn cost(request: &Attributes<'_>, object: &Value) -> Amounts {
     let (group, resource) = (&*request.resource.group, &*request.resource.resource);
-    let counted = if group.is_empty() { format!("count/{resource}") } else { format!("count/{resource}.{group}") };
-    let mut cost = Amounts::from([(counted, one())]);
+    let mut cost = Amounts::from([(count_name(request), one())]);
     if group.is_empty() && LEGACY.contains(&resource) {
         cost.insert(resource.to_owned(), one());
     }
@@ -238,73 +314,6 @@ fn device_cost(request: &Attributes<'_>, claim: &Value, cost: &mut Amounts) {
     cost.extend(devices::cost(&claim, extended).into_iter().map(|(name, number)| (name, count(number))));
 }
 
-/// A quota with scopes is about the pods and claims that match all of them.
-fn in_scope(quota: &Value, request: &Attributes<'_>, object: &Value) -> bool {
-    let spec = At::spec(quota);
-    let mut scopes: Vec<(String, String, Vec<String>)> =
-        spec.get("scopes").strings().map(|scope| (scope.to_owned(), "Exists".to_owned(), Vec::new())).collect();
-    for at in spec.get("scopeSelector").get("matchExpressions").items() {
-        let values = at.get("values").strings().map(str::to_owned).collect();
-        scopes.push((at.get("scopeName").str().to_owned(), at.get("operator").str().to_owned(), values));
-    }
-    scopes.iter().all(|(scope, operator, values)| match scope.as_str() {
-        "VolumeAttributesClass" => {
-            request.is("", "persistentvolumeclaims") && matches_class(&attributes_classes(object), operator, values)
-        }
-        scope => request.is("", "pods") && matches_scope(object, scope, operator, values),
-    })
-}
-
-fn matches_scope(pod: &Value, scope: &str, operator: &str, values: &[String]) -> bool {
-    let spec = At::spec(pod);
-    let class = spec.get("priorityClassName").str();
-    match scope {
-        "Terminating" => spec.opt("activeDeadlineSeconds").is_some(),
-        "NotTerminating" => spec.opt("activeDeadlineSeconds").is_none(),
-        "BestEffort" => qos_class(pod) == "BestEffort",
-        "NotBestEffort" => qos_class(pod) != "BestEffort",
-        "PriorityClass" => {
-            let classes: Vec<&str> = if class.is_empty() { Vec::new() } else { vec![class] };
-            matches_class(&classes, operator, values)
-        }
-        "CrossNamespacePodAffinity" => looks_at_other_namespaces(&spec),
-        _ => false,
-    }
-}
-
-/// Whether any of the classes that an object is of is one of those that are counted.
-fn matches_class(classes: &[&str], operator: &str, values: &[String]) -> bool {
-    let named = |class: &&str| values.iter().any(|value| value == class);
-    match operator {
-        "In" => classes.iter().any(named),
-        "NotIn" => classes.is_empty() || !classes.iter().all(named),
-        "DoesNotExist" => classes.is_empty(),
-        _ => !classes.is_empty(),
-    }
-}
-
-/// The classes of attributes that a claim has, and will have.
-fn attributes_classes(claim: &Value) -> Vec<&str> {
-    let status = At::root(claim).get("status");
-    let all = [
-        At::spec(claim).get("volumeAttributesClassName"),
-        status.get("currentVolumeAttributesClassName"),
-        status.get("modifyVolumeStatus").get("targetVolumeAttributesClassName"),
-    ];
-    all.iter().map(At::str).filter(|class| !class.is_empty()).collect()
-}
-
-/// Whether a pod wants to be near pods of other namespaces, or far from them.
-fn looks_at_other_namespaces(spec: &At<'_>) -> bool {
-    let crosses = |term: &At<'_>| !term.get("namespaces").is_empty() || term.opt("namespaceSelector").is_some();
-    ["podAffinity", "podAntiAffinity"].into_iter().any(|kind| {
-        let affinity = spec.get("affinity").get(kind);
-        let mut required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution").items();
-        let mut preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution").items();
-        required.any(|term| crosses(&term)) || preferred.any(|at| crosses(&at.get("podAffinityTerm")))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -312,16 +321,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_tell_pods_and_claims_apart() {
-        let near = json!({"spec": {"affinity": {"podAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": [{"namespaces": ["x"]}],
-        }}}});
-        assert!(matches_scope(&near, "CrossNamespacePodAffinity", "Exists", &[]));
-        assert!(!matches_scope(&json!({}), "CrossNamespacePodAffinity", "Exists", &[]));
-        let claim = json!({"spec": {"volumeAttributesClassName": "gold"}});
-        let gold = ["gold".to_owned()];
-        assert!(matches_class(&attributes_classes(&claim), "In", &gold));
-        assert!(!matches_class(&attributes_classes(&claim), "NotIn", &gold));
-        assert!(matches_class(&[], "NotIn", &gold));
+    fn only_growth_is_taken() {
+        let amounts = |value: Value| usage::amounts(&At::root(&value));
+        let wanted = amounts(json!({"services": "1", "services.nodeports": "1", "services.loadbalancers": "1"}));
+        let before = amounts(json!({"services": "1", "services.nodeports": "3"}));
+        assert_eq!(growth(&wanted, Some(&before)).into_keys().collect::<Vec<_>>(), ["services.loadbalancers"]);
+        assert_eq!(growth(&wanted, None).len(), 3);
+    }
+
+    #[test]
+    fn what_pods_may_take_is_known_by_name() {
+        for name in ["cpu", "limits.memory", "hugepages-2Mi", "requests.hugepages-2Mi", "requests.example.com/gpu"] {
+            assert!(pods_may_take(name), "{name}");
+        }
+        for name in ["requests.storage", "limits.hugepages-2Mi", "services.nodeports", "limits.example.com/gpu"] {
+            assert!(!pods_may_take(name), "{name}");
+        }
     }
 }

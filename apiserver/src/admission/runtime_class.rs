@@ -29,20 +29,17 @@ impl Plugin for RuntimeClass {
             return Ok(());
         }
         let class = class_of(request)?;
-        let Some(given) =
-            request.object.as_ref().and_then(|pod| pod.pointer("/spec/overhead")).filter(|value| filled(value))
-        else {
-            return Ok(());
-        };
-        match class.as_ref().and_then(|class| class.pointer("/overhead/podFixed")) {
-            Some(fixed) if fixed == given => Ok(()),
-            Some(_) => {
+        let given = request.object.as_ref().and_then(|pod| pod.pointer("/spec/overhead")).filter(|value| filled(value));
+        match (class.as_ref().and_then(|class| class.pointer("/overhead/podFixed")), given) {
+            (Some(fixed), given) if given == Some(fixed) || (given.is_none() && !filled(fixed)) => Ok(()),
+            (Some(_), _) => {
                 Err(request.forbidden("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead"))
             }
-            None => {
+            (None, Some(_)) => {
                 Err(request
                     .forbidden("pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"))
             }
+            (None, None) => Ok(()),
         }
     }
 }
@@ -94,13 +91,53 @@ fn scheduling(request: &mut Attributes<'_>, class: &Value) -> ApiResult<()> {
     let Some(list) = request.object.as_mut().and_then(|pod| list_mut(pod, "/spec", "tolerations")) else {
         return Ok(());
     };
-    for toleration in tolerations.into_iter().flatten() {
-        if !list.contains(toleration) {
-            list.push(toleration.clone());
-        }
+    if class.get("scheduling").is_some() {
+        list.extend(tolerations.into_iter().flatten().cloned());
+        *list = without_covered(list);
     }
     super::drop_if_empty(request.object.as_mut(), "/spec", "tolerations");
     Ok(())
+}
+
+/// The tolerations without those that another one covers; of equal ones the first stays.
+fn without_covered(all: &[Value]) -> Vec<Value> {
+    let mut kept: Vec<Value> = Vec::new();
+    for (index, toleration) in all.iter().enumerate() {
+        let covered_later = || all[index + 1..].iter().any(|later| later != toleration && covers(later, toleration));
+        if !kept.iter().any(|earlier| covers(earlier, toleration)) && !covered_later() {
+            kept.push(toleration.clone());
+        }
+    }
+    kept
+}
+
+/// Whether whoever has the toleration `wide` needs not `narrow`.
+fn covers(wide: &Value, narrow: &Value) -> bool {
+    if wide == narrow {
+        return true;
+    }
+    let same = |field: &str| text(wide, field) == text(narrow, field);
+    let exists = text(wide, "operator") == "Exists";
+    let any_key = text(wide, "key").is_empty() && exists;
+    if !(same("key") || any_key) || !(same("effect") || text(wide, "effect").is_empty()) {
+        return false;
+    }
+    let seconds = |of: &Value| of.get("tolerationSeconds").and_then(Value::as_i64);
+    if text(wide, "effect") == "NoExecute"
+        && let Some(most) = seconds(wide)
+        && seconds(narrow).is_none_or(|own| own > most)
+    {
+        return false;
+    }
+    match text(wide, "operator") {
+        "Exists" => true,
+        "" | "Equal" => text(narrow, "operator") == "Equal" && same("value"),
+        _ => false,
+    }
+}
+
+fn text<'a>(of: &'a Value, field: &str) -> &'a str {
+    of.get(field).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn add_label(pod: &mut Value, key: &str, value: &str) {
@@ -109,5 +146,26 @@ fn add_label(pod: &mut Value, key: &str, value: &str) {
     }
     if let Some(map) = pod.pointer_mut("/spec/nodeSelector").and_then(Value::as_object_mut) {
         map.insert(key.to_owned(), value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_wider_toleration_covers_others() {
+        let ready = json!({"key": "r", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
+        let gone = json!({"key": "g", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
+        let other = json!({"key": "x", "operator": "Equal", "value": "1", "effect": "NoSchedule"});
+        let kept = |more: Value| without_covered(&[ready.clone(), gone.clone(), other.clone(), more]);
+        assert_eq!(kept(json!({"operator": "Exists"})), [json!({"operator": "Exists"})]);
+        let longer = json!({"key": "r", "operator": "Exists", "effect": "NoExecute"});
+        assert_eq!(kept(longer.clone()), [gone.clone(), other.clone(), longer]);
+        let shorter = json!({"key": "r", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60});
+        assert_eq!(kept(shorter), [ready.clone(), gone.clone(), other.clone()]);
+        assert_eq!(kept(other.clone()).len(), 3);
     }
 }

@@ -8,7 +8,7 @@ use mainstay_api::status::ApiResult;
 use rand::Rng as _;
 use serde_json::{Value, json};
 
-use super::{Attributes, Operation, Plugin, list_mut};
+use super::{Attributes, Operation, Plugin, list_mut, mountable_secrets, node_restriction};
 use crate::strategy::base::set;
 
 const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -48,7 +48,26 @@ impl Plugin for ServiceAccount {
         if let (true, Some(secrets)) = (no_secrets, account.get("imagePullSecrets").filter(|list| !list.is_null())) {
             set(pod, "/spec/imagePullSecrets", secrets.clone());
         }
-        Ok(())
+        mountable_secrets::check(&account, pod).map_err(|why| request.forbidden(why))
+    }
+
+    async fn validate(&self, request: &mut Attributes<'_>) -> ApiResult<()> {
+        let adds = request.operation == Operation::Update && request.subresource == "ephemeralcontainers";
+        if !request.is("", "pods") || !(adds || request.creates("", "pods")) {
+            return Ok(());
+        }
+        let Some(pod) = request.object.as_ref() else { return Ok(()) };
+        if !adds && meta::annotation(pod, MIRROR).is_some() {
+            return mirror(request);
+        }
+        let name = text(pod, "/spec/serviceAccountName");
+        if name.is_empty() {
+            let (namespace, name) = (request.namespace, meta::name(pod));
+            return Err(request.forbidden(format!("no service account specified for pod {namespace}/{name}")));
+        }
+        let account = find(request, name).await?;
+        let check = if adds { mountable_secrets::check_ephemeral } else { mountable_secrets::check };
+        check(&account, pod).map_err(|why| request.forbidden(why))
     }
 }
 
@@ -62,15 +81,17 @@ fn mirror(request: &Attributes<'_>) -> ApiResult<()> {
     if !text(pod, "/spec/serviceAccountName").is_empty() {
         return Err(request.forbidden("a mirror pod may not reference service accounts"));
     }
-    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
-    if volumes.into_iter().any(|volume| volume.get("secret").is_some_and(|secret| !secret.is_null())) {
+    let spec = pod.get("spec").unwrap_or(&Value::Null);
+    if node_restriction::mentions(spec, node_restriction::SECRETS) {
         return Err(request.forbidden("a mirror pod may not reference secrets"));
+    }
+    if node_restriction::mentions(spec, &["serviceAccountToken"]) {
+        return Err(request.forbidden("a mirror pod may not use ServiceAccountToken volume projections"));
     }
     Ok(())
 }
 
 async fn find(request: &Attributes<'_>, name: &str) -> ApiResult<Arc<Value>> {
-    debug_assert!(request.operation == Operation::Create);
     let tries = if name == "default" { TRIES } else { 1 };
     for attempt in 0..tries {
         if let Some(account) = request.reader.get("", "serviceaccounts", request.namespace, name) {

@@ -4,6 +4,17 @@ use super::*;
 use crate::strategy::testing::Objects;
 
 async fn admit(objects: Objects, group: &str, resource: &str, object: Value) -> Result<Value, String> {
+    admit_with(Vec::new(), &objects, group, resource, object).await
+}
+
+/// The same with what users configured.
+async fn admit_with(
+    extensions: Vec<Box<dyn Plugin>>,
+    objects: &Objects,
+    group: &str,
+    resource: &str,
+    object: Value,
+) -> Result<Value, String> {
     let row = Resource { group: group.into(), resource: resource.into(), namespaced: true, ..Resource::default() };
     let user = UserInfo { name: "u".into(), uid: String::new(), groups: Vec::new(), extra: Default::default() };
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -20,11 +31,13 @@ async fn admit(objects: Objects, group: &str, resource: &str, object: Value) -> 
         dry_run: false,
         side: Vec::new(),
         warnings: Vec::new(),
-        reader: &objects,
+        rounds: Rounds::default(),
+        reader: objects,
         now: Timestamp::UNIX_EPOCH,
     };
     let authorizer = Arc::new(Authorizer::new(Arc::new(Objects::default())));
-    let chain = Chain::default_plugins(&Config { default_toleration_seconds: 300 }, &authorizer);
+    let config = Config { default_toleration_seconds: 300 };
+    let chain = Chain::with_extensions(&config, &authorizer, extensions);
     chain.mutate(&mut request).await.map_err(|status| status.message.into_owned())?;
     chain.validate(&mut request).await.map_err(|status| status.message.into_owned())?;
     Ok(request.object.unwrap_or_default())
@@ -124,5 +137,79 @@ async fn pod_security_says_what_is_wrong() {
         refused,
         Err("pods \"a\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)"
             .to_owned())
+    );
+}
+
+/// Everything that fills in something of a pod or a claim.
+fn generous() -> Objects {
+    let limits = json!([{"type": "Container", "default": {"cpu": "1"}, "defaultRequest": {"cpu": "100m"}}]);
+    let toleration = json!({"key": "gpu", "operator": "Exists", "effect": "NoSchedule"});
+    let mut objects = world(vec![
+        ("", "limitranges", json!({"metadata": {"name": "l", "namespace": "n"}, "spec": {"limits": limits}})),
+        (
+            "scheduling.k8s.io",
+            "priorityclasses",
+            json!({"metadata": {"name": "high"}, "value": 7, "globalDefault": true, "preemptionPolicy": "Never"}),
+        ),
+        (
+            "node.k8s.io",
+            "runtimeclasses",
+            json!({
+                "metadata": {"name": "r"}, "overhead": {"podFixed": {"cpu": "10m"}},
+                "scheduling": {"nodeSelector": {"a": "b"}, "tolerations": [toleration]},
+            }),
+        ),
+        (
+            "storage.k8s.io",
+            "storageclasses",
+            json!({"metadata": {"name": "fast", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}}),
+        ),
+    ]);
+    objects.0[1].2["imagePullSecrets"] = json!([{"name": "pull"}]);
+    objects
+}
+
+#[tokio::test]
+async fn what_is_filled_in_stays_when_it_is_filled_in_again() {
+    let mut pod = pod();
+    pod["spec"]["runtimeClassName"] = "r".into();
+    let claim = json!({"metadata": {"name": "a", "namespace": "n"}, "spec": {}});
+    for (resource, object) in [("pods", pod), ("persistentvolumeclaims", claim)] {
+        let once = admit(generous(), "", resource, object.clone()).await.unwrap();
+        assert_ne!(once, object);
+        assert_eq!(admit(generous(), "", resource, once.clone()).await, Ok(once));
+    }
+}
+
+/// Adds a container, as a webhook may.
+struct Sidecar;
+
+#[async_trait]
+impl Plugin for Sidecar {
+    fn name(&self) -> &'static str {
+        "Sidecar"
+    }
+
+    async fn mutate(&self, request: &mut Attributes<'_>) -> ApiResult<()> {
+        let pod = request.object.as_mut().unwrap();
+        let containers = pod["spec"]["containers"].as_array_mut().unwrap();
+        if containers.len() == 1 {
+            containers.push(json!({"name": "s", "image": "i"}));
+            request.rounds.changed("Sidecar");
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_users_add_gets_its_defaults_too() {
+    let pod = admit_with(vec![Box::new(Sidecar)], &generous(), "", "pods", pod()).await.unwrap();
+    let containers = &pod["spec"]["containers"];
+    assert_eq!(containers[1]["volumeMounts"], containers[0]["volumeMounts"]);
+    assert_eq!(containers[1]["resources"], json!({"limits": {"cpu": "1"}, "requests": {"cpu": "100m"}}));
+    assert_eq!(pod["spec"]["volumes"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        pod["metadata"]["annotations"]["kubernetes.io/limit-ranger"],
+        "LimitRanger plugin set: cpu request for container s; cpu limit for container s"
     );
 }

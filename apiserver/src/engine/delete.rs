@@ -107,7 +107,11 @@ fn outcome(target: &Target, answer: Answer, removed: bool, options: &DeleteOptio
     Answer { bytes: value.to_string().into(), created: false, accepted, kind: Some("Status".into()) }
 }
 
-fn check_preconditions(target: &Target, object: &Value, options: &DeleteOptions) -> ApiResult<()> {
+/// Whether the object is the one that is to go.
+///
+/// # Errors
+/// 409 if it is not.
+pub(super) fn check_preconditions(target: &Target, object: &Value, options: &DeleteOptions) -> ApiResult<()> {
     let conflict = |why: String| Err(Status::conflict_because(target.group(), target.kind(), &target.name, why));
     if let Some(uid) = options.uid.as_deref()
         && uid != meta::uid(object)

@@ -4,7 +4,8 @@ use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 use mainstay_api::status::ApiResult;
 
-use super::{Call, DeleteOptions, Engine, ListOptions, Listing, Target};
+use super::{Call, DeleteOptions, Engine, ListOptions, Listing, Target, Told};
+use crate::strategy::Reader as _;
 
 /// Deletions under way at once: the store writes together what comes together. One collection must not take the place of
 /// everybody else's calls.
@@ -24,11 +25,13 @@ impl Engine {
         options: &DeleteOptions,
     ) -> ApiResult<Listing> {
         let listing = self.list(target, list).await?;
+        let at_once = if self.asks_outside() { 1 } else { AT_ONCE };
+        let options = &DeleteOptions { told: Told::Unnamed, ..options.clone() };
         let mut items = listing.items.iter();
         let mut under_way = FuturesOrdered::new();
         let mut failure = None;
         loop {
-            let room = if failure.is_none() { AT_ONCE - under_way.len() } else { 0 };
+            let room = if failure.is_none() { at_once - under_way.len() } else { 0 };
             for item in items.by_ref().take(room) {
                 let one = Target { namespace: item.namespace.clone(), name: item.name.clone(), ..target.clone() };
                 under_way.push_back(self.delete_if_there(call.clone(), one, options));
@@ -40,6 +43,12 @@ impl Engine {
             }
         }
         failure.map_or(Ok(listing), Err)
+    }
+
+    /// Whether admission may ask somebody else about each deletion, who then sees them in order.
+    fn asks_outside(&self) -> bool {
+        let configured = |resource| !self.reader.list("admissionregistration.k8s.io", resource, None).is_empty();
+        configured("mutatingwebhookconfigurations") || configured("validatingwebhookconfigurations")
     }
 
     /// Deletes one of them, unless somebody else has; its warnings.

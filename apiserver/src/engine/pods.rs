@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use super::commit::Answer;
 use super::decode::Body;
+use super::delete::check_preconditions;
 use super::patch::Change;
 use super::read::not_found;
-use super::{Call, DeleteOptions, Engine, Target, WriteOptions};
+use super::{Call, DeleteOptions, Engine, Target, Told, WriteOptions};
 use crate::strategy;
 
 /// The success that bindings and evictions answer with.
@@ -62,9 +63,9 @@ impl Engine {
     ) -> ApiResult<Answer> {
         let eviction = self.read_body(call, target, body, options)?;
         check_url_name(target, &eviction, "Eviction")?;
+        let eviction = self.admit_asked(call, target, eviction, options).await?;
         let mut delete = DeleteOptions::parse(eviction.get("deleteOptions").cloned().unwrap_or_else(|| json!({})))?;
         delete.dry_run |= options.dry_run;
-        self.admit_asked(call, target, eviction.clone(), options).await?;
         let pod = target.whole();
         let live = self.live(&pod).await?.ok_or_else(|| not_found(&pod))?;
         if !needs_no_budget(&live.value)
@@ -73,9 +74,9 @@ impl Engine {
             self.spend(call, &pod, &live.value, &budget, &delete).await?;
         }
         if !meta::is_deleting(&live.value) {
-            self.mark_disrupted(call, &pod, &delete).await?;
+            self.mark_disrupted(call, &pod, &mut delete).await?;
         }
-        self.delete(call, &pod, &delete).await?;
+        self.delete(call, &pod, &DeleteOptions { told: Told::Nothing, ..delete }).await?;
         Ok(success())
     }
 
@@ -112,16 +113,23 @@ impl Engine {
         self.modify(call, &target, &edit, &options).await.map(drop)
     }
 
-    async fn mark_disrupted(&self, call: &mut Call, pod: &Target, delete: &DeleteOptions) -> ApiResult<()> {
+    /// Says of the pod why it goes. A revision that it must have is from then on the one that this gives it.
+    async fn mark_disrupted(&self, call: &mut Call, pod: &Target, delete: &mut DeleteOptions) -> ApiResult<()> {
         let now = mainstay_api::time::seconds(call.now);
-        let edit = Change::Edit(Arc::new(move |pod| {
+        let (place, asked) = (pod.clone(), delete.clone());
+        let edit = Change::Edit(Arc::new(move |pod: &mut Value| {
+            check_preconditions(&place, pod, &asked)?;
             let condition = json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": now});
             strategy::set_condition(pod, condition);
             Ok(())
         }));
         let target = Target { subresource: "status".into(), ..pod.clone() };
         let options = WriteOptions { dry_run: delete.dry_run, ..WriteOptions::default() };
-        self.modify(call, &target, &edit, &options).await.map(drop)
+        let marked = self.modify(call, &target, &edit, &options).await?;
+        if let Some(revision) = &mut delete.resource_version {
+            meta::resource_version(&crate::codec::decode(&marked.bytes)).clone_into(revision);
+        }
+        Ok(())
     }
 }
 

@@ -4,8 +4,9 @@ use mainstay_api::field::ErrorList;
 use mainstay_api::status::ApiResult;
 use serde_json::{Value, json};
 
-use super::{Call, DeleteOptions, Engine, Target, WriteOptions};
-use crate::admission::{Attributes, Operation};
+use super::modify::carry;
+use super::{Call, DeleteOptions, Engine, Target, Told, WriteOptions, managed};
+use crate::admission::{Attributes, Operation, Rounds};
 use crate::authz::claim_status::{self, StatusWrite};
 use crate::authz::escalation::{self, Write};
 use crate::strategy::{Context, SideWrite};
@@ -46,6 +47,7 @@ impl Engine {
             dry_run,
             side: Vec::new(),
             warnings: Vec::new(),
+            rounds: Rounds::default(),
             reader: &self.reader,
             now: call.now,
         }
@@ -86,7 +88,7 @@ impl Engine {
         outcome
     }
 
-    /// Nobody grants by roles and bindings what he does not have.
+    /// Nobody grants by roles and bindings what he does not have; who changes only what holds an object grants nothing.
     pub(crate) fn check_escalation(
         &self,
         call: &Call,
@@ -94,11 +96,11 @@ impl Engine {
         object: &Value,
         old: Option<&Value>,
     ) -> ApiResult<()> {
-        if target.group() != "rbac.authorization.k8s.io" {
+        if target.group() != "rbac.authorization.k8s.io" || old.is_some_and(|old| held_alike(object, old)) {
             return Ok(());
         }
-        let write = Write { user: &call.user, resource: target.resource(), namespace: &target.namespace, object, old };
-        escalation::check(&self.authorizer, &write)
+        let (resource, namespace, named) = (target.resource(), target.namespace.as_str(), target.name.as_str());
+        escalation::check(&self.authorizer, &Write { user: &call.user, resource, namespace, named, object, old })
     }
 
     /// What of a status not everybody may write who may write the status; `verb` is the request's.
@@ -171,7 +173,13 @@ impl Engine {
         old: &Value,
         options: &DeleteOptions,
     ) -> ApiResult<()> {
+        if options.told == Told::Nothing {
+            return Ok(());
+        }
         let mut attributes = self.attributes(call, target, Operation::Delete, options.raw.clone(), options.dry_run);
+        if options.told == Told::Unnamed {
+            attributes.name = "";
+        }
         attributes.old_object = Some(old.clone());
         let (outcome, warnings) = self.admit_both(attributes).await;
         warnings.into_iter().for_each(|warning| call.warn(warning));
@@ -195,6 +203,15 @@ impl Engine {
         let object = attributes.object.take().unwrap_or_default();
         (outcome.map(|()| object), std::mem::take(&mut attributes.warnings))
     }
+}
+
+/// Whether an object changes in nothing but what holds it.
+fn held_alike(new: &Value, old: &Value) -> bool {
+    let mut new = new.clone();
+    for field in ["ownerReferences", "finalizers"] {
+        carry(&mut new, old, field);
+    }
+    managed::same_but_for_times(&new, old)
 }
 
 fn options_value(kind: &str, options: &WriteOptions) -> Value {

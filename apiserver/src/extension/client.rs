@@ -161,13 +161,19 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Value, String> {
         return serde_json::from_slice(body)
             .map_err(|error| format!("couldn't get version/kind; json parse error: {error}"));
     }
+    if let Some(said) = said_by_status(body) {
+        return Err(said);
+    }
     Err(match status {
         StatusCode::NOT_FOUND => "the server could not find the requested resource".to_owned(),
         StatusCode::UNAUTHORIZED => "the server has asked for the client to provide credentials".to_owned(),
         StatusCode::FORBIDDEN => "unknown".to_owned(),
         StatusCode::BAD_REQUEST => "the server rejected our request for an unknown reason".to_owned(),
         StatusCode::METHOD_NOT_ALLOWED => "the server does not allow this method on the requested resource".to_owned(),
-        StatusCode::NOT_ACCEPTABLE | StatusCode::UNSUPPORTED_MEDIA_TYPE => "unknown".to_owned(),
+        StatusCode::NOT_ACCEPTABLE => {
+            "the server was unable to respond with a content type that the client supports".to_owned()
+        }
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unknown".to_owned(),
         StatusCode::CONFLICT => "the server reported a conflict".to_owned(),
         StatusCode::UNPROCESSABLE_ENTITY => "the server rejected our request due to an error in our request".to_owned(),
         StatusCode::TOO_MANY_REQUESTS => {
@@ -185,6 +191,13 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Value, String> {
             format!("the server responded with the status code {} but did not return more information", status.as_u16())
         }
     })
+}
+
+/// The message of an error that is told with a Status.
+fn said_by_status(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let is_status = matches!(text(&body, "/kind"), "" | "Status") && matches!(text(&body, "/apiVersion"), "" | "v1");
+    (is_status && text(&body, "/status") == "Failure").then(|| text(&body, "/message").to_owned())
 }
 
 /// A failed handshake in Go's words, as far as it is about the certificate.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use mainstay_api::field::{Path, aggregate};
 use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{client, list, text};
 use crate::custom::Served;
@@ -41,23 +42,36 @@ pub(crate) async fn convert(
     let config = served.conversion.pointer("/webhook/clientConfig").cloned().unwrap_or_default();
     let answer = client::call(&config, &body, TIMEOUT, reader).await;
     let answer = answer.map_err(|why| refused(format!("failed: {why}")))?;
-    let converted = answered(&answer, &uid).map_err(&refused)?;
+    let converted = answered(&answer, version, &uid).map_err(&refused)?;
     let mut converted = checked(converted, &object, api_version).map_err(&refused)?;
-    restore(&mut converted, &object);
+    restore(&mut converted, &object).map_err(|why| refused(format!("returned invalid metadata: {why}")))?;
     Ok(converted)
 }
 
-/// The one object of an answer.
-fn answered(answer: &Value, uid: &str) -> Result<Value, String> {
+/// The one object of an answer to the review of this version; in the older one nobody looks at whose answer it is.
+fn answered(answer: &Value, version: &str, uid: &str) -> Result<Value, String> {
+    const KIND: &str = "ConversionReview";
+    let (found, kind) = (text(answer, "/apiVersion"), text(answer, "/kind"));
+    let wanted = format!("apiextensions.k8s.io/{version}");
+    if !matches!(kind, KIND | "") || (found != wanted && !found.is_empty()) {
+        let found = found.rsplit('/').next().unwrap_or_default();
+        return Err(format!("failed: converting ({found}.{kind}) to ({version}.{KIND}): unknown conversion"));
+    }
+    if version == "v1" && (found.is_empty() || kind.is_empty()) {
+        let found = if found.is_empty() { "/" } else { found };
+        return Err(format!("failed: expected webhook response of {wanted}, Kind={KIND}, got {found}, Kind={kind}"));
+    }
     let Some(response) = answer.get("response").filter(|response| response.is_object()) else {
         return Err("failed: no response provided".to_owned());
     };
     let own = text(response, "/uid");
-    if own != uid {
+    if version == "v1" && own != uid {
         return Err(format!("failed: expected response.uid=\"{uid}\", got \"{own}\""));
     }
-    if text(response, "/result/status") != "Success" {
-        return Err(format!("failed: {}", text(response, "/result/message")));
+    match (text(response, "/result/status"), text(response, "/result/message")) {
+        ("Success", _) => {}
+        (status, "") => return Err(format!("failed: response.result.status was '{status}', not 'Success'")),
+        (_, message) => return Err(format!("failed: {message}")),
     }
     match list(response, "/convertedObjects") {
         [only] => Ok(only.clone()),
@@ -71,14 +85,12 @@ fn checked(converted: Value, object: &Value, api_version: &str) -> Result<Value,
     if meta::api_version(&converted) != api_version {
         let found = meta::api_version(&converted);
         return Err(format!(
-            "returned invalid converted object at index 0: invalid groupVersion (expected {api_version}, received {found})"
+            "returned invalid object at index 0: invalid groupVersion (expected {api_version}, received {found})"
         ));
     }
     if meta::kind(&converted) != meta::kind(object) {
         let (wanted, found) = (meta::kind(object), meta::kind(&converted));
-        return Err(format!(
-            "returned invalid converted object at index 0: invalid kind (expected {wanted}, received {found})"
-        ));
+        return Err(format!("returned invalid object at index 0: invalid kind (expected {wanted}, received {found})"));
     }
     for (what, wanted, found) in [
         ("name", meta::name(object), meta::name(&converted)),
@@ -93,15 +105,58 @@ fn checked(converted: Value, object: &Value, api_version: &str) -> Result<Value,
 }
 
 /// Of the metadata only labels and annotations may be converted.
-fn restore(converted: &mut Value, object: &Value) {
+fn restore(converted: &mut Value, object: &Value) -> Result<(), String> {
     let mut metadata = object.get("metadata").cloned().unwrap_or_else(|| json!({}));
     for field in ["labels", "annotations"] {
         match meta::metadata(converted).and_then(|own| own.get(field)).filter(|value| !value.is_null()) {
-            Some(value) => metadata[field] = value.clone(),
+            Some(value) => {
+                let texts = texts(value, field)?;
+                if metadata.get(field).and_then(Value::as_object) != Some(texts) {
+                    check_texts(texts, field)?;
+                }
+                metadata[field] = value.clone();
+            }
             None => drop(metadata.as_object_mut().and_then(|map| map.remove(field))),
         }
     }
     converted["metadata"] = metadata;
+    Ok(())
+}
+
+/// Labels or annotations are texts by name.
+fn texts<'v>(value: &'v Value, field: &str) -> Result<&'v Map<String, Value>, String> {
+    let Some(map) = value.as_object() else {
+        return Err(format!("invalid metadata.{field} of type {} in converted object", go_type(value)));
+    };
+    match map.iter().find(|(_, value)| !value.is_string()) {
+        Some((key, value)) => {
+            let of = go_type(value);
+            Err(format!("metadata.{field}[{key}] must be a string, but is {of} in converted object"))
+        }
+        None => Ok(map),
+    }
+}
+
+fn check_texts(texts: &Map<String, Value>, field: &str) -> Result<(), String> {
+    let path = Path::new("metadata");
+    let errors = match field {
+        "labels" => meta::validate_labels(Some(texts), &path.child("labels")),
+        _ => meta::validate_annotations(Some(texts), &path.child("annotation")),
+    };
+    if errors.is_empty() { Ok(()) } else { Err(aggregate(&errors)) }
+}
+
+/// The Go type that a value of JSON is read as.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
 }
 
 #[cfg(test)]
@@ -121,10 +176,36 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_says_that_it_went_well() {
+        let said = |version: &str, response: Value| {
+            let review = format!("apiextensions.k8s.io/{version}");
+            let answer = json!({"kind": "ConversionReview", "apiVersion": review, "response": response});
+            answered(&answer, "v1", "u").unwrap_err()
+        };
+        let failed = |status: &str| json!({"uid": "u", "result": {"status": status}});
+        assert_eq!(said("v1", failed("Failed")), "failed: response.result.status was 'Failed', not 'Success'");
+        assert_eq!(said("v1", failed("Success")), "returned 0 objects, expected 1");
+        let why = "failed: converting (v1beta1.ConversionReview) to (v1.ConversionReview): unknown conversion";
+        assert_eq!(said("v1beta1", failed("Success")), why);
+    }
+
+    #[test]
     fn of_the_metadata_only_labels_and_annotations_change() {
         let mut converted =
             json!({"apiVersion": "g/v2", "kind": "A", "metadata": {"name": "own", "annotations": {"x": "y"}}});
-        restore(&mut converted, &object("g/v1", "own"));
+        assert_eq!(restore(&mut converted, &object("g/v1", "own")), Ok(()));
         assert_eq!(converted["metadata"], json!({"name": "own", "uid": "1", "annotations": {"x": "y"}}));
+        let refused = |metadata: Value| {
+            restore(&mut json!({"kind": "A", "metadata": metadata}), &object("g/v1", "own")).unwrap_err()
+        };
+        assert_eq!(
+            refused(json!({"labels": {"a": 1}})),
+            "metadata.labels[a] must be a string, but is int64 in converted object"
+        );
+        assert_eq!(
+            refused(json!({"annotations": "x"})),
+            "invalid metadata.annotations of type string in converted object"
+        );
+        assert!(refused(json!({"labels": {"a b": "c"}})).starts_with("metadata.labels: Invalid value: \"a b\""));
     }
 }

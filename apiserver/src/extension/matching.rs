@@ -27,24 +27,36 @@ pub(super) fn find(constraint: &Value, rules: &str, request: &Attributes<'_>, re
     if !namespace_fits(constraint, request) || !object_fits(constraint, request) {
         return None;
     }
-    let excluded = list(constraint, "/excludeResourceRules").iter().any(|rule| rule_fits(rule, &own.resource, request));
-    if excluded {
+    let found = |rules: &[Value]| fitting(rules, constraint, &own, request, registry);
+    if found(list(constraint, "/excludeResourceRules")).is_some() {
         return None;
     }
-    let Some(rules) = constraint.get(rules).and_then(Value::as_array) else {
+    match list(constraint, &format!("/{rules}")) {
         // A binding without rules is about all that its policy is about.
-        return (rules == "resourceRules").then_some(own);
-    };
-    if rules.iter().any(|rule| rule_fits(rule, &own.resource, request)) {
-        return Some(own);
+        [] => (rules == "resourceRules").then(|| own.clone()),
+        rules => found(rules),
     }
-    if constraint.get("matchPolicy").and_then(Value::as_str) == Some("Exact") {
+}
+
+/// The version of the resource that any of the rules is about: the request's own before others.
+fn fitting(
+    rules: &[Value],
+    constraint: &Value,
+    own: &Arc<Row>,
+    request: &Attributes<'_>,
+    registry: &Registry,
+) -> Option<Arc<Row>> {
+    if rules.iter().any(|rule| rule_fits(rule, &own.resource, request)) {
+        return Some(own.clone());
+    }
+    if rules.is_empty() || constraint.get("matchPolicy").and_then(Value::as_str) == Some("Exact") {
         return None;
     }
     let mut others: Vec<Arc<Row>> = registry.all();
-    others.retain(|row| is_equivalent(row, &own));
+    others.retain(|row| is_equivalent(row, own));
     others.sort_by(|a, b| a.resource.version.cmp(&b.resource.version));
-    others.into_iter().find(|row| rules.iter().any(|rule| rule_fits(rule, &row.resource, request)))
+    // The first rule that fits any of them decides.
+    rules.iter().find_map(|rule| others.iter().find(|row| rule_fits(rule, &row.resource, request)).cloned())
 }
 
 fn is_equivalent(row: &Row, own: &Row) -> bool {
@@ -87,7 +99,7 @@ fn scope_fits(rule: &Value, request: &Attributes<'_>) -> bool {
 
 fn names_fit(rule: &Value, request: &Attributes<'_>) -> bool {
     let names = list(rule, "/resourceNames");
-    names.is_empty() || names.iter().any(|name| name.as_str() == Some(request.name))
+    names.is_empty() || names.iter().any(|own| own.as_str() == Some(name(request)))
 }
 
 fn selector(constraint: &Value, field: &str) -> Option<LabelSelector> {
@@ -97,8 +109,12 @@ fn selector(constraint: &Value, field: &str) -> Option<LabelSelector> {
 
 fn object_fits(constraint: &Value, request: &Attributes<'_>) -> bool {
     let Some(selector) = selector(constraint, "objectSelector") else { return true };
+    // A `Scale` has no labels, whatever it scales.
+    let seen = |object| if request.subresource == "scale" { &Value::Null } else { object };
     let both = [request.object.as_ref(), request.old_object.as_ref()];
-    both.into_iter().flatten().any(|object| selector.matches_object(object))
+    // What is asked of a stream has no metadata.
+    request.operation != Operation::Connect
+        && both.into_iter().flatten().any(|object| selector.matches_object(seen(object)))
 }
 
 fn namespace_fits(constraint: &Value, request: &Attributes<'_>) -> bool {
@@ -119,6 +135,16 @@ pub(super) fn namespace(request: &Attributes<'_>) -> Option<Arc<Value>> {
         return None;
     }
     request.reader.get("", "namespaces", "", request.namespace)
+}
+
+/// The namespace that a request says it is in; that of a namespace is itself, once it has a name.
+pub(super) fn stated_namespace<'r>(request: &'r Attributes<'_>) -> &'r str {
+    if !request.is("", "namespaces") {
+        return request.namespace;
+    }
+    let generated = request.operation == Operation::Create
+        && request.object.as_ref().is_some_and(|object| !meta::generate_name(object).is_empty());
+    if generated { "" } else { name(request) }
 }
 
 /// The name that a request is about, empty while it is to be generated.

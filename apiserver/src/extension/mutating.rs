@@ -5,14 +5,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mainstay_api::cel::Val;
 use mainstay_api::meta;
+use mainstay_api::patch::PatchRefused;
 use mainstay_api::ssa::{self, FieldSet, Schema, Write};
-use mainstay_api::status::{ApiResult, Cause};
+use mainstay_api::status::{ApiResult, Cause, Status};
 use serde_json::Value;
 
-use super::policy::{Applicable, applicable, parameters};
-use super::scope::Review;
-use super::{Shared, is_exempt, patching, review, text};
+use super::patching::{self, Unknown};
+use super::policy::{Applicable, applicable, parameter_row, parameters};
+use super::scope::{Fault, Review};
+use super::{Shared, is_beyond_policies, review, text};
 use crate::admission::{Attributes, Operation, Plugin};
+
+const NAME: &str = "MutatingAdmissionPolicy";
 
 /// `MutatingAdmissionPolicy`.
 pub(super) struct MutatingPolicies(pub Arc<Shared>);
@@ -20,36 +24,45 @@ pub(super) struct MutatingPolicies(pub Arc<Shared>);
 #[async_trait]
 impl Plugin for MutatingPolicies {
     fn name(&self) -> &'static str {
-        "MutatingAdmissionPolicy"
+        NAME
     }
 
     async fn mutate(&self, request: &mut Attributes<'_>) -> ApiResult<()> {
-        if is_exempt(request) || request.operation == Operation::Delete || request.subresource == "scale" {
+        if is_beyond_policies(request) || request.operation == Operation::Delete || request.subresource == "scale" {
             return Ok(());
         }
         let all = applicable(&self.0, request, "mutatingadmissionpolicies", "mutatingadmissionpolicybindings");
-        let mut again: Vec<(usize, Option<Value>)> = Vec::new();
+        if all.is_empty() {
+            return Ok(());
+        }
+        request.rounds.begin(NAME, request.object.as_ref());
         let mut failures = Failures::default();
-        for (index, found) in all.iter().enumerate() {
-            self.policy(request, found, &mut failures);
-            if text(&found.policy, "/spec/reinvocationPolicy") == "IfNeeded" {
-                again.push((index, request.object.clone()));
-            }
+        for found in &all {
+            self.policy(request, found, &mut failures)?;
         }
-        failures.refuse(request)?;
-        for (index, seen) in again {
-            if seen != request.object {
-                self.policy(request, &all[index], &mut failures);
-            }
-        }
+        request.rounds.end(NAME, request.object.as_ref());
         failures.refuse(request)
+    }
+}
+
+/// Why a mutation has not changed the object.
+enum Unchanged {
+    /// The policy is at fault.
+    Fault(String),
+    /// What it makes is no such object, whatever the policy says of failures.
+    Refused(Status),
+}
+
+impl From<Fault> for Unchanged {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault.to_string())
     }
 }
 
 /// What went wrong with policies that do not ignore that.
 #[derive(Default)]
 struct Failures {
-    /// With bindings.
+    /// With policies and bindings.
     configuration: Vec<String>,
     /// With expressions and what they gave.
     evaluation: Vec<String>,
@@ -72,43 +85,69 @@ impl Failures {
     }
 }
 
+/// What is said of a failure, unless the policy ignores it.
+fn told(found: &Applicable, why: String) -> Option<String> {
+    if found.ignores_failure() {
+        tracing::warn!(why, "a policy failed and is ignored");
+        return None;
+    }
+    Some(why)
+}
+
 impl MutatingPolicies {
-    fn policy(&self, request: &mut Attributes<'_>, found: &Applicable, failures: &mut Failures) {
+    fn policy(&self, request: &mut Attributes<'_>, found: &Applicable, failures: &mut Failures) -> ApiResult<()> {
+        let policy = found.name();
+        let row = match parameter_row(&self.0, &found.policy) {
+            Ok(row) => row,
+            Err(why) => {
+                let why = format!("policy \"{policy}\" denied request: {why}");
+                failures.configuration.extend(told(found, why));
+                return Ok(());
+            }
+        };
         for binding in &found.bindings {
-            let failed = |why: String| {
-                let (policy, bound) = (found.name(), meta::name(binding));
-                let why = format!("policy '{policy}' with binding '{bound}' denied request: {why}");
-                if found.ignores_failure() {
-                    tracing::warn!(why, "a policy failed and is ignored");
-                    return None;
-                }
-                Some(why)
-            };
-            match parameters(&self.0, request, &found.policy, binding) {
-                Err(why) => failures.configuration.extend(failed(why)),
+            let bound = meta::name(binding);
+            let failed = |why: String| format!("policy '{policy}' with binding '{bound}' denied request: {why}");
+            match parameters(request, row.as_deref(), binding) {
+                Err(why) => failures.configuration.extend(told(found, failed(why))),
                 Ok(all) => {
-                    let whys = all.into_iter().flat_map(|parameter| self.invoke(request, found, parameter.as_deref()));
-                    failures.evaluation.extend(whys.filter_map(failed));
+                    for parameter in all {
+                        let whys = self.invoke(request, found, bound, parameter.as_deref())?;
+                        failures.evaluation.extend(whys.into_iter().filter_map(|why| told(found, failed(why))));
+                    }
                 }
             }
         }
+        Ok(())
     }
 
     /// Lets the policy change the object; gives why it could not.
-    fn invoke(&self, request: &mut Attributes<'_>, found: &Applicable, parameter: Option<&Value>) -> Vec<String> {
-        let (changed, failures) = {
-            let mut scope =
-                Review::new(&self.0, request, &found.wanted, &found.own, parameter, found.list("variables"));
-            match scope.conditions(found.list("matchConditions")) {
-                Ok(true) => {}
-                Ok(false) => return Vec::new(),
-                Err(why) => return vec![why],
-            }
-            let Some(object) = request.object.clone() else { return Vec::new() };
-            mutated(&mut scope, request, found, object)
-        };
+    fn invoke(
+        &self,
+        request: &mut Attributes<'_>,
+        found: &Applicable,
+        binding: &str,
+        parameter: Option<&Value>,
+    ) -> ApiResult<Vec<String>> {
+        let Some(object) = request.object.clone() else { return Ok(Vec::new()) };
+        let of = parameter.map(|of| format!("{}/{}", meta::namespace(of), meta::name(of))).unwrap_or_default();
+        let key = format!("{}/{binding}/{of}", found.name());
+        let mut scope = Review::new(&self.0, request, &found.wanted, &found.own, parameter, found.list("variables"));
+        match scope.conditions(found.list("matchConditions")) {
+            Ok(true) if request.rounds.calls(NAME, &key) => {}
+            Ok(_) => return Ok(Vec::new()),
+            Err(why) => return Ok(vec![why.to_string()]),
+        }
+        let (changed, failures) = mutated(&mut scope, request, found, object)?;
+        drop(scope);
+        let is_changed = request.object.as_ref() != Some(&changed);
         request.object = Some(changed);
-        failures
+        request.rounds.called(NAME, key, is_changed, text(&found.policy, "/spec/reinvocationPolicy") == "IfNeeded");
+        if failures.len() < found.list("mutations").len() {
+            // Kubernetes looks at everything again even if what was made is what was there.
+            request.rounds.changed(NAME);
+        }
+        Ok(failures)
     }
 }
 
@@ -118,18 +157,20 @@ fn mutated(
     request: &Attributes<'_>,
     found: &Applicable,
     object: Value,
-) -> (Value, Vec<String>) {
+) -> ApiResult<(Value, Vec<String>)> {
     let (mut object, mut failures) = (object, Vec::new());
     for mutation in found.list("mutations") {
+        scope.renew_budget();
         match changed(scope, request, found, mutation, &object) {
-            Err(why) => failures.push(why),
+            Err(Unchanged::Fault(why)) => failures.push(why),
+            Err(Unchanged::Refused(status)) => return Err(status),
             Ok(changed) => {
                 object = changed;
                 scope.set_object(&review::in_version(&object, &found.wanted));
             }
         }
     }
-    (object, failures)
+    Ok((object, failures))
 }
 
 /// The object after one mutation.
@@ -139,23 +180,25 @@ fn changed(
     found: &Applicable,
     mutation: &Value,
     object: &Value,
-) -> Result<Value, String> {
+) -> Result<Value, Unchanged> {
     let seen = review::in_version(object, &found.wanted);
     let changed = if text(mutation, "/patchType") == "JSONPatch" {
-        let patch = scope.outcome(text(mutation, "/jsonPatch/expression"))?.to_json();
-        patched(&seen, &patch).map_err(|why| format!("JSONPath: {why}"))?
+        let operations = scope.outcome(text(mutation, "/jsonPatch/expression"))?.to_json();
+        patched(&seen, &operations)?
     } else {
         let config = scope.outcome(text(mutation, "/applyConfiguration/expression"))?;
-        applied(request, found, &seen, &config).map_err(|why| format!("error applying patch: {why}"))?
+        let failed = |why: String| Unchanged::Fault(format!("error applying patch: {why}"));
+        applied(request, found, &seen, &config).map_err(failed)?
     };
-    patching::settle(changed, object, &found.own).map_err(|status| status.message.to_string())
+    patching::settle(changed, object, &found.own, Unknown::Refused).map_err(Unchanged::Refused)
 }
 
 /// A patch of which a test does not hold changes nothing.
-fn patched(object: &Value, patch: &Value) -> Result<Value, String> {
-    match patching::apply(object, patch) {
-        Err(why) if why.starts_with("testing value") => Ok(object.clone()),
-        outcome => outcome,
+fn patched(object: &Value, operations: &Value) -> Result<Value, Unchanged> {
+    match patching::patched(object, operations.as_array().map(Vec::as_slice).unwrap_or_default()) {
+        Ok(changed) => Ok(changed),
+        Err(PatchRefused::Test(_)) => Ok(object.clone()),
+        Err(why) => Err(Unchanged::Fault(format!("JSONPath: {why}"))),
     }
 }
 

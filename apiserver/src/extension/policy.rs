@@ -15,7 +15,7 @@ pub(super) struct Applicable {
     pub policy: Arc<Value>,
     pub wanted: Arc<Row>,
     pub own: Arc<Row>,
-    /// The bindings, by name, that are about the request.
+    /// The bindings, by name, that are about the request; none if there are only others.
     pub bindings: Vec<Arc<Value>>,
 }
 
@@ -36,7 +36,7 @@ impl Applicable {
     }
 }
 
-/// The policies of a resource that have a binding for the request.
+/// The policies of a resource that are about the request and bound by anything.
 pub(super) fn applicable(shared: &Shared, request: &Attributes<'_>, policies: &str, bindings: &str) -> Vec<Applicable> {
     let policies = configurations(request, policies);
     if policies.is_empty() {
@@ -48,56 +48,66 @@ pub(super) fn applicable(shared: &Shared, request: &Attributes<'_>, policies: &s
         return Vec::new();
     };
     let found = policies.into_iter().filter_map(|policy| {
-        let constraints = policy.pointer("/spec/matchConstraints")?;
+        let is_bound = |binding: &&Arc<Value>| text(binding, "/spec/policyName") == meta::name(&policy);
+        let bound: Vec<&Arc<Value>> = bindings.iter().filter(is_bound).collect();
+        let constraints = policy.pointer("/spec/matchConstraints").filter(|_| !bound.is_empty())?;
         let wanted = matching::find(constraints, "resourceRules", request, &shared.registry)?;
-        let bound = bindings.iter().filter(|binding| text(binding, "/spec/policyName") == meta::name(&policy));
         let fits = |binding: &&Arc<Value>| match binding.pointer("/spec/matchResources") {
             Some(constraint) if !constraint.is_null() => {
                 matching::find(constraint, "resourceRules", request, &shared.registry).is_some()
             }
             _ => true,
         };
-        let bindings: Vec<Arc<Value>> = bound.filter(fits).cloned().collect();
-        (!bindings.is_empty()).then(|| Applicable { wanted, own: own.clone(), bindings, policy: policy.clone() })
+        let bindings: Vec<Arc<Value>> = bound.into_iter().filter(fits).cloned().collect();
+        Some(Applicable { wanted, own: own.clone(), bindings, policy: policy.clone() })
     });
     found.collect()
 }
 
-/// The parameters of a binding, each of which the policy runs with; `None` stands for none.
+/// What parameters of a policy are; `None` if it takes none.
+///
+/// # Errors
+/// In Kubernetes' words, if there is no such resource; then the policy is at fault under every binding.
+pub(super) fn parameter_row(shared: &Shared, policy: &Value) -> Result<Option<Arc<Row>>, String> {
+    let Some(kind) = policy.pointer("/spec/paramKind").filter(|kind| kind.is_object()) else { return Ok(None) };
+    let (api_version, name) = (text(kind, "/apiVersion"), text(kind, "/kind"));
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let missing = || {
+        let kind = format!("{group}/{version}, Kind={name}");
+        format!("failed to configure policy: failed to find resource referenced by paramKind: '{kind}'")
+    };
+    shared.registry.by_kind(group, version, name).ok_or_else(missing).map(Some)
+}
+
+/// The parameters of a binding, with each of which the policy runs; `None` stands for none.
 ///
 /// # Errors
 /// In Kubernetes' words, if they are not there and must be.
 pub(super) fn parameters(
-    shared: &Shared,
     request: &Attributes<'_>,
-    policy: &Value,
+    row: Option<&Row>,
     binding: &Value,
 ) -> Result<Vec<Option<Arc<Value>>>, String> {
-    let Some(kind) = policy.pointer("/spec/paramKind").filter(|kind| kind.is_object()) else { return Ok(vec![None]) };
-    let Some(reference) = binding.pointer("/spec/paramRef").filter(|reference| reference.is_object()) else {
-        return Ok(vec![None]);
+    let reference = binding.pointer("/spec/paramRef").filter(|reference| reference.is_object());
+    let (Some(row), Some(reference)) = (row, reference) else { return Ok(vec![None]) };
+    let failed = |why: &str| Err(format!("failed to configure binding: {why}"));
+    let own = text(reference, "/namespace");
+    let namespace = match (row.resource.namespaced, own, matching::stated_namespace(request)) {
+        (false, "", _) => "",
+        (false, ..) => return failed("paramRef.namespace must not be provided for a cluster-scoped `paramKind`"),
+        (true, "", "") => {
+            return failed("cannot use namespaced paramRef in policy binding that matches cluster-scoped resources");
+        }
+        (true, "", of_request) => of_request,
+        (true, own, _) => own,
     };
-    let (api_version, name) = (text(kind, "/apiVersion"), text(kind, "/kind"));
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let row = shared.registry.by_kind(group, version, name);
-    let row = row.ok_or_else(|| {
-        format!(
-            "failed to configure policy: failed to find resource referenced by paramKind: '{api_version}, Kind={name}'"
-        )
-    })?;
-    let namespace = match (row.resource.namespaced, text(reference, "/namespace")) {
-        (false, _) => "",
-        (true, "") => request.namespace,
-        (true, own) => own,
-    };
-    let found = read(request, &row, namespace, reference);
+    let found = read(request, row, namespace, reference);
     if !found.is_empty() {
         return Ok(found.into_iter().map(Some).collect());
     }
     match text(reference, "/parameterNotFoundAction") {
         "Allow" => Ok(Vec::new()),
-        _ => Err("failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction"
-            .to_owned()),
+        _ => failed("no params found for policy binding with `Deny` parameterNotFoundAction"),
     }
 }
 

@@ -105,7 +105,7 @@ pub(super) fn request(request: &Attributes<'_>, wanted: &Row, own: &Row) -> Valu
     });
     for (field, value) in [
         ("name", matching::name(request)),
-        ("namespace", request.namespace),
+        ("namespace", matching::stated_namespace(request)),
         ("subResource", request.subresource),
         ("requestSubResource", request.subresource),
     ] {

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use mainstay_api::resource::Resource;
 use mainstay_api::status::Status;
 use serde_json::{Value, json};
 
 use super::{GROUP, plugins};
-use crate::admission::{Attributes, Operation};
+use crate::admission::{Attributes, Chain, Operation, Rounds};
 use crate::authz::Authorizer;
 use crate::registry::Registry;
 use crate::strategy::testing::Objects;
@@ -17,13 +18,25 @@ async fn admit(configurations: Vec<(&'static str, Value)>) -> Result<Value, Stat
     let row = registry.find("", "v1", "configmaps").unwrap();
     let objects = Objects(configurations.into_iter().map(|(resource, object)| (GROUP, resource, object)).collect());
     let user = UserInfo { name: "u".into(), ..UserInfo::default() };
-    let mut request = Attributes {
+    let mut request = creation(&row.resource, &user, &objects);
+    let chain = chain(&registry);
+    chain.mutate(&mut request).await?;
+    chain.validate(&mut request).await?;
+    Ok(request.object.unwrap_or_default())
+}
+
+fn chain(registry: &Arc<Registry>) -> Chain {
+    Chain::new(plugins(registry.clone(), Arc::new(Authorizer::new(Arc::new(Objects::default())))))
+}
+
+fn creation<'a>(resource: &'a Resource, user: &'a UserInfo, objects: &'a Objects) -> Attributes<'a> {
+    Attributes {
         operation: Operation::Create,
-        resource: &row.resource,
+        resource,
         subresource: "",
         namespace: "n",
         name: "c",
-        user: &user,
+        user,
         object: Some(json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}, "data": {"a": "b"}
         })),
@@ -32,17 +45,10 @@ async fn admit(configurations: Vec<(&'static str, Value)>) -> Result<Value, Stat
         dry_run: false,
         side: Vec::new(),
         warnings: Vec::new(),
-        reader: &objects,
+        rounds: Rounds::default(),
+        reader: objects,
         now: Timestamp::UNIX_EPOCH,
-    };
-    let plugins = plugins(registry.clone(), Arc::new(Authorizer::new(Arc::new(Objects::default()))));
-    for plugin in &plugins {
-        plugin.mutate(&mut request).await?;
     }
-    for plugin in &plugins {
-        plugin.validate(&mut request).await?;
-    }
-    Ok(request.object.unwrap_or_default())
 }
 
 fn rule() -> Value {
@@ -138,4 +144,75 @@ async fn a_configuration_that_does_not_fit_is_told_as_it_is() {
     assert_eq!(said(&refusal), (403, "Invalid", format!("{by}{why}").as_str()));
     let changed = refused("Object{data: {'y': 'z'}}").await.unwrap();
     assert_eq!(changed["data"], json!({"a": "b", "y": "z"}));
+}
+
+/// A policy that sets a member of an object's data, with its binding.
+fn setting(name: &str, path: &str, value: &str, again: &str) -> [(&'static str, Value); 2] {
+    let expression = format!("[JSONPatch{{op: 'add', path: '{path}', value: {value}}}]");
+    let mutation = json!({"patchType": "JSONPatch", "jsonPatch": {"expression": expression}});
+    let mut made = policy(json!({"mutations": [mutation], "reinvocationPolicy": again}));
+    made["metadata"]["name"] = name.into();
+    let bound = json!({"metadata": {"name": name}, "spec": {"policyName": name}});
+    [("mutatingadmissionpolicies", made), ("mutatingadmissionpolicybindings", bound)]
+}
+
+#[tokio::test]
+async fn who_wants_to_sees_what_came_later() {
+    let counts = |again: &str| {
+        let policies = [
+            setting("a", "/data/seen", "string(size(object.data))", again),
+            setting("b", "/data/late", "'x'", "Never"),
+        ];
+        admit(policies.into_iter().flatten().collect())
+    };
+    assert_eq!(counts("IfNeeded").await.unwrap()["data"]["seen"], "3");
+    assert_eq!(counts("Never").await.unwrap()["data"]["seen"], "1");
+}
+
+#[tokio::test]
+async fn what_is_no_object_any_more_is_a_fault_whatever_the_policy_says() {
+    let refused = |path: &'static str, value: &'static str| async move {
+        let [mut policy, binding] = setting("a", path, value, "Never");
+        policy.1["spec"]["failurePolicy"] = "Ignore".into();
+        admit(vec![policy, binding]).await.unwrap_err()
+    };
+    let status = refused("/data/x", "1").await;
+    assert_eq!((status.code, &*status.reason), (500, "InternalError"));
+    let status = refused("/nope", "'x'").await;
+    assert_eq!(status.message, "Internal error occurred: strict decoding error: unknown field \"nope\"");
+}
+
+#[tokio::test]
+async fn parameters_of_no_kind_refuse_everything() {
+    let kind = json!({"apiVersion": "v1", "kind": "Nope"});
+    let why = "failed to configure policy: failed to find resource referenced by paramKind: '/v1, Kind=Nope'";
+    let validating = policy(json!({"paramKind": kind, "validations": [{"expression": "true"}]}));
+    let all =
+        vec![("validatingadmissionpolicies", validating), ("validatingadmissionpolicybindings", binding(&["Warn"]))];
+    let refused = admit(all).await.unwrap_err();
+    let message = format!("configmaps \"c\" is forbidden: ValidatingAdmissionPolicy 'p' denied request: {why}");
+    assert_eq!(said(&refused), (422, "Invalid", message.as_str()));
+    let [mut policy, binding] = setting("a", "/data/x", "'y'", "Never");
+    policy.1["spec"]["paramKind"] = kind;
+    let refused = admit(vec![policy, binding]).await.unwrap_err();
+    assert_eq!(said(&refused), (403, "Forbidden", format!("policy \"a\" denied request: {why}").as_str()));
+}
+
+#[tokio::test]
+async fn mutating_webhooks_see_a_deletion_once() {
+    let mut rule = rule();
+    rule["operations"] = json!(["DELETE"]);
+    // It is refused wherever it is seen.
+    let condition = json!({"name": "c", "expression": "object.x == 1"});
+    let hook = json!({"name": "w.example.com", "rules": [rule], "matchConditions": [condition]});
+    let configuration = json!({"metadata": {"name": "w"}, "webhooks": [hook]});
+    let objects = Objects(vec![(GROUP, "mutatingwebhookconfigurations", configuration)]);
+    let registry = Arc::new(Registry::builtin());
+    let row = registry.find("", "v1", "configmaps").unwrap();
+    let user = UserInfo { name: "u".into(), ..UserInfo::default() };
+    let mut request = creation(&row.resource, &user, &objects);
+    (request.operation, request.old_object) = (Operation::Delete, request.object.take());
+    let chain = chain(&registry);
+    assert_eq!(chain.mutate(&mut request).await.unwrap_err().code, 403);
+    assert_eq!(chain.validate(&mut request).await, Ok(()));
 }

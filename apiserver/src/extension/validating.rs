@@ -8,10 +8,11 @@ use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Cause, Status};
 use serde_json::Value;
 
-use super::policy::{Applicable, applicable, parameters};
-use super::scope::Review;
-use super::{Shared, is_exempt, list, text};
+use super::policy::{Applicable, applicable, parameter_row, parameters};
+use super::scope::{Fault, Review};
+use super::{Shared, is_beyond_policies, list, text};
 use crate::admission::{Attributes, Plugin};
+use crate::registry::Row;
 
 const LONGEST_MESSAGE: usize = 5 << 10;
 
@@ -40,14 +41,22 @@ impl Plugin for ValidatingPolicies {
     }
 
     async fn validate(&self, request: &mut Attributes<'_>) -> ApiResult<()> {
-        if is_exempt(request) {
+        if is_beyond_policies(request) {
             return Ok(());
         }
         let mut denied = None;
         for found in applicable(&self.0, request, "validatingadmissionpolicies", "validatingadmissionpolicybindings") {
-            for binding in &found.bindings {
-                for refusal in refusals(&self.0, request, &found, binding) {
-                    act(request, &found, binding, refusal, &mut denied);
+            match parameter_row(&self.0, &found.policy) {
+                Ok(row) => {
+                    for binding in &found.bindings {
+                        for refusal in refusals(&self.0, request, &found, row.as_deref(), binding) {
+                            act(request, &found, binding, refusal, &mut denied);
+                        }
+                    }
+                }
+                Err(_) if found.ignores_failure() => {}
+                Err(why) => {
+                    denied.get_or_insert_with(|| denial(request, &found, None, &Refusal::fault(why, true)));
                 }
             }
         }
@@ -65,14 +74,12 @@ fn act(
 ) {
     let (policy, bound) = (found.name(), meta::name(binding));
     if refusal.denies {
-        if denied.is_none() {
-            *denied = Some(denial(request, policy, bound, &refusal));
-        }
+        denied.get_or_insert_with(|| denial(request, found, Some(bound), &refusal));
         return;
     }
     for action in list(binding, "/spec/validationActions").iter().filter_map(Value::as_str) {
         match action {
-            "Deny" if denied.is_none() => *denied = Some(denial(request, policy, bound, &refusal)),
+            "Deny" if denied.is_none() => *denied = Some(denial(request, found, Some(bound), &refusal)),
             "Warn" => request.warnings.push(format!(
                 "Validation failed for ValidatingAdmissionPolicy '{policy}' with binding '{bound}': {}",
                 refusal.message
@@ -83,14 +90,10 @@ fn act(
     }
 }
 
-fn denial(request: &Attributes<'_>, policy: &str, binding: &str, refusal: &Refusal) -> Status {
-    // A policy that cannot be set up is so under every binding.
-    let under = if refusal.message.starts_with("failed to configure policy") {
-        String::new()
-    } else {
-        format!(" with binding '{binding}'")
-    };
-    let message = format!("ValidatingAdmissionPolicy '{policy}'{under} denied request: {}", refusal.message);
+/// The answer to who is refused; a policy that cannot be set up is so under every binding.
+fn denial(request: &Attributes<'_>, found: &Applicable, binding: Option<&str>, refusal: &Refusal) -> Status {
+    let under = binding.map(|binding| format!(" with binding '{binding}'")).unwrap_or_default();
+    let message = format!("ValidatingAdmissionPolicy '{}'{under} denied request: {}", found.name(), refusal.message);
     let mut status = request.forbidden(&message);
     status.code = match refusal.reason.as_str() {
         "Unauthorized" => 401,
@@ -105,45 +108,70 @@ fn denial(request: &Attributes<'_>, policy: &str, binding: &str, refusal: &Refus
     status
 }
 
-fn refusals(shared: &Shared, request: &Attributes<'_>, found: &Applicable, binding: &Value) -> Vec<Refusal> {
-    let parameters = match parameters(shared, request, &found.policy, binding) {
-        Ok(parameters) => parameters,
-        Err(_) if found.ignores_failure() => return Vec::new(),
-        Err(why) => return vec![Refusal::fault(why, true)],
-    };
-    let mut out = Vec::new();
-    for parameter in parameters {
-        let variables = found.list("variables");
-        let scope = Review::new(shared, request, &found.wanted, &found.own, parameter.as_deref(), variables);
-        match scope.conditions(found.list("matchConditions")) {
-            Ok(false) => continue,
-            Ok(true) => {}
-            Err(_) if found.ignores_failure() => continue,
-            Err(why) => {
-                out.push(Refusal::fault(why, false));
-                continue;
-            }
+fn refusals(
+    shared: &Shared,
+    request: &Attributes<'_>,
+    found: &Applicable,
+    row: Option<&Row>,
+    binding: &Value,
+) -> Vec<Refusal> {
+    match parameters(request, row, binding) {
+        Ok(parameters) => {
+            let all = parameters.into_iter();
+            all.flat_map(|parameter| refusals_with(shared, request, found, parameter.as_deref())).collect()
         }
-        out.extend(found.list("validations").iter().filter_map(|validation| judge(&scope, found, validation)));
-        if !found.ignores_failure() {
-            let values = found.list("auditAnnotations").iter().map(|audit| text(audit, "/valueExpression"));
-            let failures = values.filter_map(|expression| scope.outcome(expression).err());
-            out.extend(failures.map(|why| Refusal::fault(why, true)));
+        Err(_) if found.ignores_failure() => Vec::new(),
+        Err(why) => vec![Refusal::fault(why, true)],
+    }
+}
+
+fn refusals_with(
+    shared: &Shared,
+    request: &Attributes<'_>,
+    found: &Applicable,
+    parameter: Option<&Value>,
+) -> Vec<Refusal> {
+    let fault = |why: &Fault, denies: bool| {
+        if found.ignores_failure() { Vec::new() } else { vec![Refusal::fault(why.to_string(), denies)] }
+    };
+    let scope = Review::new(shared, request, &found.wanted, &found.own, parameter, found.list("variables"));
+    match scope.conditions(found.list("matchConditions")) {
+        Ok(true) => {}
+        Ok(false) => return Vec::new(),
+        Err(why) => return fault(&why, false),
+    }
+    let validations = found.list("validations");
+    let judged: Result<Vec<_>, Fault> = validations.iter().map(|validation| judge(&scope, found, validation)).collect();
+    let mut out: Vec<Refusal> = match judged {
+        Ok(all) => all.into_iter().flatten().collect(),
+        Err(why) => return fault(&why, false),
+    };
+    scope.renew_budget();
+    for audit in found.list("auditAnnotations") {
+        match scope.outcome(text(audit, "/valueExpression")) {
+            Ok(_) => {}
+            Err(Fault::Exhausted) => return fault(&Fault::Exhausted, false),
+            Err(why) => out.extend(fault(&why, true)),
         }
     }
     out
 }
 
-fn judge(scope: &Review<'_>, found: &Applicable, validation: &Value) -> Option<Refusal> {
+/// Whether a validation refuses.
+///
+/// # Errors
+/// That what all validations may cost is used up.
+fn judge(scope: &Review<'_>, found: &Applicable, validation: &Value) -> Result<Option<Refusal>, Fault> {
     let expression = text(validation, "/expression");
     let reason = Some(text(validation, "/reason")).filter(|reason| !reason.is_empty()).unwrap_or("Invalid");
     let message = match scope.outcome(expression) {
-        Ok(Val::Bool(true)) => return None,
+        Ok(Val::Bool(true)) => return Ok(None),
         Ok(_) => message(scope, validation),
-        Err(_) if found.ignores_failure() => return None,
-        Err(why) => return Some(Refusal::fault(why, false)),
+        Err(Fault::Exhausted) => return Err(Fault::Exhausted),
+        Err(_) if found.ignores_failure() => return Ok(None),
+        Err(why) => return Ok(Some(Refusal::fault(why.to_string(), false))),
     };
-    Some(Refusal { message, reason: reason.to_owned(), denies: false })
+    Ok(Some(Refusal { message, reason: reason.to_owned(), denies: false }))
 }
 
 fn message(scope: &Review<'_>, validation: &Value) -> String {

@@ -3,11 +3,10 @@
 use mainstay_api::field::go_quote;
 
 use super::subject::{Pod, Violation, context, has_own_users, named, plural, quoted, set, setters, violation, who};
+use super::{SECCOMP, SECCOMP_CONTAINER};
 use crate::strategy::validate::{At, containers};
 
 const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
-const SECCOMP: &str = "seccomp.security.alpha.kubernetes.io/pod";
-const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
 
 /// The pod with its containers.
 fn all<'a>(spec: &At<'a>) -> impl Iterator<Item = At<'a>> + use<'a> {
