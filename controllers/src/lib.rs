@@ -5,6 +5,7 @@
 
 mod certificates;
 mod claim;
+mod cluster_roles;
 mod cron_job;
 mod daemon_set;
 mod deployment;
@@ -142,6 +143,7 @@ fn enlist(
     crew.add(4, |world, queue| device_claims::ClaimReleaser::new(world, informers, queue));
     crew.add(1, |world, queue| device_claims::DeviceEviction::new(world, informers, queue));
     crew.add(2, |world, queue| policy_status::PolicyStatus::new(world, informers, queue));
+    crew.add(1, |world, queue| cluster_roles::ClusterRoles::new(world, informers, queue));
     crew.add(4, |world, queue| namespace::Namespaces::new(world, informers, queue));
     crew.add(2, |world, queue| {
         service_account::NamespaceDefaults::new(world, informers, queue, config.ca_pem.clone(), tasks, stop)

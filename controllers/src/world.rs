@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::api::resource::v1::{DeviceClass, ResourceClaim, ResourceClaimTemplate, ResourceSlice};
 use mainstay_client::{Api, Client, EventRecorder, EventSource, Informer, Object, Store};
 use tokio::task::JoinSet;
@@ -86,6 +87,7 @@ informers! {
     service_accounts: ServiceAccount = owned,
     certificate_requests: CertificateSigningRequest = owned,
     admission_policies: ValidatingAdmissionPolicy = owned,
+    cluster_roles: ClusterRole = owned,
     device_claims: ResourceClaim = device_claims,
     device_slices: ResourceSlice = device_slices,
     device_classes: DeviceClass = owned,

@@ -18,6 +18,7 @@ use crate::pki::{self, MasterPki};
 use crate::strategy::Reader;
 use crate::user::UserInfo;
 use http::request::Parts;
+use impersonation::Impersonation;
 use jiff::Timestamp;
 use mainstay_api::status::Status;
 use std::collections::BTreeMap;
@@ -43,6 +44,7 @@ pub struct Authenticator {
     reader: Arc<dyn Reader>,
     authorizer: Arc<Authorizer>,
     oidc: oidc::Issuers,
+    impersonation: Impersonation,
 }
 
 impl Authenticator {
@@ -60,7 +62,8 @@ impl Authenticator {
             .map_err(|e| pki::PkiError::Damaged { what: "the cluster CA's certificate".into(), why: e.to_string() })?;
         let admin_token = pki.admin_token();
         let oidc = oidc::Issuers::new(oidc)?;
-        Ok(Self { pki, ca_der: block.contents, admin_token, reader, authorizer, oidc })
+        let impersonation = Impersonation::default();
+        Ok(Self { pki, ca_der: block.contents, admin_token, reader, authorizer, oidc, impersonation })
     }
 
     /// Keeps what is fetched from elsewhere current until `stop`.
@@ -100,8 +103,7 @@ impl Authenticator {
         request: &RequestInfo,
     ) -> Result<Option<UserInfo>, Status> {
         let Some(wanted) = impersonation::wanted(&parts.headers)? else { return Ok(None) };
-        impersonation::check(&self.authorizer, user, &wanted, request)?;
-        Ok(Some(wanted.into_user()))
+        self.impersonation.act(&self.authorizer, user, &wanted, request).map(Some)
     }
 
     /// Who holds a bearer token for the API itself.

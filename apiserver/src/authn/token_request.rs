@@ -31,6 +31,7 @@ pub fn create(
     let account = reader
         .get("", "serviceaccounts", namespace, name)
         .ok_or_else(|| Status::not_found("", "serviceaccounts", name))?;
+    check_uid(name, body, &account)?;
     let spec = Spec::read(&body["spec"]);
     spec.validate()?;
     let bound = bound_object(reader, namespace, name, &spec.bound)?;
@@ -40,12 +41,7 @@ pub fn create(
     Ok(json!({
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "uid": uuid::Uuid::new_v4().to_string(),
-            "creationTimestamp": time(now.as_second()),
-        },
+        "metadata": metadata(body, &account, time(now.as_second())),
         "spec": {"audiences": spec.audiences, "expirationSeconds": spec.seconds, "boundObjectRef": spec.bound},
         "status": {"token": token, "expirationTimestamp": time(expires)},
     }))
@@ -60,6 +56,26 @@ fn check_name(name: &str, body: &Value) -> ApiResult<()> {
     let path = Path::new("metadata").child("name");
     let error = Error::invalid(&path, named, "must match the service account name if specified");
     Err(Status::invalid(GROUP, "TokenRequest", name, vec![error]))
+}
+
+/// A request need not say the account's uid, but must not say another.
+fn check_uid(name: &str, body: &Value, account: &Value) -> ApiResult<()> {
+    let (asked, found) = (mainstay_api::meta::uid(body), mainstay_api::meta::uid(account));
+    if asked.is_empty() || asked == found {
+        return Ok(());
+    }
+    let why = format!("the UID in the token request ({asked}) does not match the UID of the service account ({found})");
+    Err(Status::conflict_because(GROUP, "TokenRequest", name, why))
+}
+
+/// What the request says of itself, and whose it is.
+fn metadata(body: &Value, account: &Value, created: String) -> Value {
+    let mut metadata = body["metadata"].as_object().cloned().unwrap_or_default();
+    for field in ["name", "namespace", "uid"] {
+        metadata.insert(field.to_owned(), account["metadata"][field].clone());
+    }
+    metadata.insert("creationTimestamp".to_owned(), created.into());
+    Value::Object(metadata)
 }
 
 struct Spec {
@@ -130,55 +146,63 @@ fn bound_object(
         return Ok(claims);
     }
     let text = |field: &str| reference[field].as_str().unwrap_or_default();
-    let (api_version, kind) = (text("apiVersion"), text("kind"));
-    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-    match (group, version, kind) {
-        ("", "v1", "Pod") => {
-            let pod = fetch(reader, "pods", namespace, reference)?;
-            let runs_as = pod["spec"]["serviceAccountName"].as_str().unwrap_or_default();
-            if runs_as != account {
-                let words = format!(
-                    "cannot bind token for serviceaccount {account:?} to pod running with different serviceaccount name."
-                );
-                return Err(Status::bad_request(words));
-            }
-            claims.insert("pod".into(), name_and_uid(&pod));
-            if let Some(node) = node_of(reader, &pod) {
-                claims.insert("node".into(), node);
-            }
-        }
-        ("", "v1", "Secret") => {
-            claims.insert("secret".into(), name_and_uid(&*fetch(reader, "secrets", namespace, reference)?));
-        }
-        ("", "v1", "Node") => {
-            claims.insert("node".into(), name_and_uid(&*fetch(reader, "nodes", "", reference)?));
-        }
+    let kind = text("kind");
+    let (group, version) = group_and_version(text("apiVersion"));
+    let object = match (group, kind) {
+        ("", "Pod") => fetch(reader, "pods", namespace, reference)?,
+        ("", "Secret") => fetch(reader, "secrets", namespace, reference)?,
+        ("", "Node") => fetch(reader, "nodes", "", reference)?,
         _ => {
-            return Err(Status::bad_request(format!(
-                "cannot bind token to object of type {group}/{version}, Kind={kind}"
-            )));
+            let why = format!("cannot bind token to object of type {group}/{version}, Kind={kind}");
+            return Err(Status::bad_request(why));
         }
+    };
+    if kind == "Pod" {
+        check_runs_as(&object, account)?;
+        claims.extend(node_of(reader, &object).map(|node| ("node".to_owned(), node)));
     }
+    check_same(reference, group, &object)?;
+    claims.insert(kind.to_ascii_lowercase(), name_and_uid(&object));
     Ok(claims)
+}
+
+/// Of what has more parts than two, nothing is known.
+fn group_and_version(api_version: &str) -> (&str, &str) {
+    match api_version.split_once('/') {
+        None => ("", api_version),
+        Some((_, version)) if version.contains('/') => ("", ""),
+        Some(both) => both,
+    }
+}
+
+fn check_runs_as(pod: &Value, account: &str) -> ApiResult<()> {
+    if pod["spec"]["serviceAccountName"].as_str().unwrap_or_default() == account {
+        return Ok(());
+    }
+    let why =
+        format!("cannot bind token for serviceaccount {account:?} to pod running with different serviceaccount name.");
+    Err(Status::bad_request(why))
 }
 
 fn fetch(reader: &dyn Reader, resource: &str, namespace: &str, reference: &Value) -> ApiResult<Arc<Value>> {
     let name = reference["name"].as_str().unwrap_or_default();
-    if name.is_empty() {
-        return Err(Status::bad_request("Name parameter required."));
+    if let Some(why) = mainstay_api::names::key_error(name) {
+        return Err(Status::bad_request(why));
     }
-    let object = reader.get("", resource, namespace, name).ok_or_else(|| Status::not_found("", resource, name))?;
-    let wanted = reference["uid"].as_str().unwrap_or_default();
-    let found = object["metadata"]["uid"].as_str().unwrap_or_default();
-    if wanted.is_empty() || wanted == found {
-        return Ok(object);
+    reader.get("", resource, namespace, name).ok_or_else(|| Status::not_found("", resource, name))
+}
+
+fn check_same(reference: &Value, group: &str, object: &Value) -> ApiResult<()> {
+    let text = |field: &str| reference[field].as_str().unwrap_or_default();
+    let wanted = text("uid");
+    if wanted.is_empty() || wanted == mainstay_api::meta::uid(object) {
+        return Ok(());
     }
-    let kind = reference["kind"].as_str().unwrap_or_default();
     let why = format!(
         "the UID in the bound object reference ({wanted}) does not match the UID in record. \
          The object might have been deleted and then recreated"
     );
-    Err(Status::conflict_because("", kind, name, why))
+    Err(Status::conflict_because(group, text("kind"), text("name"), why))
 }
 
 fn node_of(reader: &dyn Reader, pod: &Value) -> Option<Value> {
@@ -203,5 +227,28 @@ mod tests {
         let why = check(json!({"metadata": {"name": "b"}})).unwrap_err();
         let end = "metadata.name: Invalid value: \"b\": must match the service account name if specified";
         assert!(why.ends_with(end), "{why}");
+    }
+
+    #[test]
+    fn a_request_says_the_uid_of_its_account_or_none() {
+        let account = json!({"metadata": {"name": "a", "namespace": "ns", "uid": "1"}});
+        assert_eq!(check_uid("a", &json!({"metadata": {"uid": "1"}}), &account), Ok(()));
+        let refused = check_uid("a", &json!({"metadata": {"uid": "2"}}), &account).unwrap_err();
+        assert_eq!(
+            refused.message,
+            "Operation cannot be fulfilled on TokenRequest.authentication.k8s.io \"a\": the UID in the token request (2) \
+             does not match the UID of the service account (1)"
+        );
+        let kept = metadata(&json!({"metadata": {"labels": {"x": "y"}}}), &account, "now".to_owned());
+        let whole =
+            json!({"labels": {"x": "y"}, "name": "a", "namespace": "ns", "uid": "1", "creationTimestamp": "now"});
+        assert_eq!(kept, whole);
+    }
+
+    #[test]
+    fn the_group_of_a_reference_counts_and_not_its_version() {
+        assert_eq!(group_and_version("v2"), ("", "v2"));
+        assert_eq!(group_and_version("apps/v1"), ("apps", "v1"));
+        assert_eq!(group_and_version("a/b/c"), ("", ""));
     }
 }

@@ -4,6 +4,7 @@ use crate::pki::ServiceAccountKey;
 use crate::strategy::Reader;
 use crate::user::UserInfo;
 use jiff::Timestamp;
+use mainstay_api::field::go_quote;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -42,11 +43,11 @@ pub(super) fn verify(
     let bound = &claims["kubernetes.io"];
     let namespace = text(&bound["namespace"]);
     let account = &bound["serviceaccount"];
-    check_live(reader, "serviceaccounts", namespace, account, now)?;
-    check_live(reader, "pods", namespace, &bound["pod"], now)?;
-    check_live(reader, "secrets", namespace, &bound["secret"], now)?;
+    check_account(reader, namespace, account, now)?;
+    check_live(reader, "secret", namespace, &bound["secret"], now)?;
+    check_live(reader, "pod", namespace, &bound["pod"], now)?;
     if bound["pod"].is_null() {
-        check_live(reader, "nodes", "", &bound["node"], now)?;
+        check_live(reader, "node", "", &bound["node"], now)?;
     }
     Ok((user(&claims, namespace, account), granted))
 }
@@ -58,9 +59,16 @@ fn audience(claims: &Value, audiences: &[&str]) -> Result<Vec<String>, TokenErro
     };
     let granted: Vec<String> = audiences.iter().filter(|a| own.contains(a)).map(ToString::to_string).collect();
     if granted.is_empty() {
-        return Err(refused(format!("token audiences {own:?} is invalid for the target audiences {audiences:?}")));
+        let (own, wanted) = (listed(&own), listed(audiences));
+        return Err(refused(format!("token audiences {own} is invalid for the target audiences {wanted}")));
     }
     Ok(granted)
+}
+
+/// A list of strings as Go prints it.
+pub(super) fn listed<T: AsRef<str>>(texts: &[T]) -> String {
+    let quoted: Vec<String> = texts.iter().map(|text| go_quote(text.as_ref())).collect();
+    format!("[{}]", quoted.join(" "))
 }
 
 fn check_times(claims: &Value, now: Timestamp) -> Result<(), TokenError> {
@@ -74,10 +82,26 @@ fn check_times(claims: &Value, now: Timestamp) -> Result<(), TokenError> {
     Ok(())
 }
 
-/// What the token is bound to exists, is the same, and is not long deleted.
+/// The account exists, is the same, and is not long deleted.
+fn check_account(reader: &dyn Reader, namespace: &str, claimed: &Value, now: Timestamp) -> Result<(), TokenError> {
+    let name = text(&claimed["name"]);
+    let account = reader
+        .get("", "serviceaccounts", namespace, name)
+        .ok_or_else(|| refused(format!("serviceaccounts {name:?} not found")))?;
+    let (found, wanted) = (text(&account["metadata"]["uid"]), text(&claimed["uid"]));
+    if found != wanted {
+        return Err(refused(format!("service account UID ({found}) does not match claim ({wanted})")));
+    }
+    if long_deleted(&account, now) {
+        return Err(refused(format!("service account {namespace}/{name} has been deleted")));
+    }
+    Ok(())
+}
+
+/// What else the token is bound to exists, is the same, and is not long deleted.
 fn check_live(
     reader: &dyn Reader,
-    resource: &str,
+    kind: &str,
     namespace: &str,
     bound: &Value,
     now: Timestamp,
@@ -86,10 +110,18 @@ fn check_live(
         return Ok(());
     }
     let gone = || refused("service account token has been invalidated");
-    let object = reader.get("", resource, namespace, text(&bound["name"])).ok_or_else(gone)?;
+    let object = reader.get("", &format!("{kind}s"), namespace, text(&bound["name"])).ok_or_else(gone)?;
+    let (found, wanted) = (text(&object["metadata"]["uid"]), text(&bound["uid"]));
+    if found != wanted {
+        let why = format!("{kind} UID ({found}) does not match service account {kind} ref claim ({wanted})");
+        return Err(refused(why));
+    }
+    if long_deleted(&object, now) { Err(gone()) } else { Ok(()) }
+}
+
+fn long_deleted(object: &Value, now: Timestamp) -> bool {
     let deleted = object["metadata"]["deletionTimestamp"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
-    let over = deleted.is_some_and(|at| now.as_second() > at.as_second() + LEEWAY_AFTER_DELETION);
-    if object["metadata"]["uid"] != bound["uid"] || over { Err(gone()) } else { Ok(()) }
+    deleted.is_some_and(|at| now.as_second() > at.as_second() + LEEWAY_AFTER_DELETION)
 }
 
 fn user(claims: &Value, namespace: &str, account: &Value) -> UserInfo {
@@ -117,4 +149,21 @@ fn user(claims: &Value, namespace: &str, account: &Value) -> UserInfo {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn audiences_are_told_as_go_lists_them() {
+        let claims = json!({"aud": ["vault", "x"]});
+        assert_eq!(audience(&claims, &["y", "x"]), Ok(vec!["x".to_owned()]));
+        let refused = audience(&claims, &["a", "b"]).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "[invalid bearer token, token audiences [\"vault\" \"x\"] is invalid for the target audiences [\"a\" \"b\"]]"
+        );
+    }
 }

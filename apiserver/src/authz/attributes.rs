@@ -5,6 +5,7 @@ use crate::rest::path::RequestInfo as Routed;
 use crate::rest::query::Query;
 use crate::user::UserInfo;
 use http::{Method, Uri};
+use mainstay_api::field::go_quote;
 use mainstay_api::selector::FieldSelector;
 
 /// A request to be decided.
@@ -110,16 +111,17 @@ impl<'a> AuthzAttributes<'a> {
     /// `User "x" cannot …`, as in refusals.
     #[must_use]
     pub fn sentence(&self) -> String {
-        let (user, verb) = (&self.user.name, self.verb);
+        let (user, verb) = (go_quote(&self.user.name), self.verb);
         if !self.is_resource {
-            return format!("User {user:?} cannot {verb} path {:?}", self.path);
+            return format!("User {user} cannot {verb} path {}", go_quote(self.path));
         }
         let place = if self.namespace.is_empty() {
             "at the cluster scope".to_owned()
         } else {
-            format!("in the namespace {:?}", self.namespace)
+            format!("in the namespace {}", go_quote(self.namespace))
         };
-        format!("User {user:?} cannot {verb} resource {:?} in API group {:?} {place}", self.full_resource(), self.group)
+        let (resource, group) = (go_quote(&self.full_resource()), go_quote(self.group));
+        format!("User {user} cannot {verb} resource {resource} in API group {group} {place}")
     }
 }
 
@@ -128,9 +130,9 @@ impl RequestInfo {
     #[must_use]
     pub fn of(method: &Method, uri: &Uri) -> Self {
         let verb = method.as_str().to_ascii_lowercase();
-        let plain = Self { verb, path: uri.path().to_owned(), ..Self::default() };
         // Escapes are undone first, as they are where requests are answered.
         let path = unescape(uri.path());
+        let plain = Self { verb, path: path.clone(), ..Self::default() };
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let (group, rest) = match parts.as_slice() {
             ["api", rest @ ..] if rest.len() >= 2 => ("", rest),

@@ -1,11 +1,16 @@
 //! Nobody grants what he does not have: checks on writes of roles and bindings.
 
 use super::rbac::{GROUP, role_rules};
-use super::rule::missing;
+use super::rule::{count, missing};
 use super::{Authorizer, AuthzAttributes, Decision, Rule, is_superuser};
 use crate::user::UserInfo;
+use mainstay_api::field::aggregate;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
+
+/// How many permissions, of one verb on one thing each, are compared with those of a user: lists of a thousand verbs, groups and
+/// resources come to more than memory holds.
+const MOST_COMPARED: usize = 100_000;
 
 /// A write of an RBAC object.
 pub struct Write<'a> {
@@ -15,13 +20,15 @@ pub struct Write<'a> {
     pub resource: &'a str,
     /// Namespace, empty for cluster-wide objects.
     pub namespace: &'a str,
+    /// The name in the request's path: nobody may escalate by name what he makes in a collection.
+    pub named: &'a str,
     /// The object as it will be.
     pub object: &'a Value,
     /// The object as it is, on update.
     pub old: Option<&'a Value>,
 }
 
-/// Checks one write; called after validation, before storing.
+/// Checks one write; called after mutating admission, before validation.
 ///
 /// # Errors
 /// Forbidden with the rules that the user lacks; not found when a bound role is missing.
@@ -37,19 +44,20 @@ pub fn check(authorizer: &Authorizer, write: &Write<'_>) -> ApiResult<()> {
 }
 
 fn check_role(authorizer: &Authorizer, write: &Write<'_>) -> ApiResult<()> {
-    let unchanged = |field: &str| write.old.is_some_and(|old| old[field] == write.object[field]);
-    if unchanged("rules") && unchanged("aggregationRule") {
+    let escalate =
+        AuthzAttributes::resource(write.user, "escalate", GROUP, write.resource, write.namespace, write.named);
+    if authorizer.authorize(&escalate) == Decision::Allow {
         return Ok(());
-    }
-    let name = write.object["metadata"]["name"].as_str().unwrap_or_default();
-    if may(authorizer, write.user, "escalate", write.resource, write.namespace, name) {
-        return Ok(());
-    }
-    if !write.object["aggregationRule"].is_null() && !unchanged("aggregationRule") {
-        check_aggregation(authorizer, write)?;
     }
     let rules = write.object["rules"].as_array().map(|list| list.iter().map(Rule::parse).collect()).unwrap_or_default();
-    check_rules(authorizer, write, rules)
+    check_rules(authorizer, write, rules)?;
+    let aggregates = |role: &Value| {
+        role["aggregationRule"]["clusterRoleSelectors"].as_array().is_some_and(|selectors| !selectors.is_empty())
+    };
+    if aggregates(write.object) || write.old.is_some_and(aggregates) {
+        check_aggregation(authorizer, write)?;
+    }
+    Ok(())
 }
 
 /// An aggregation may gather anything, so whoever writes one must have everything.
@@ -59,22 +67,25 @@ fn check_aggregation(authorizer: &Authorizer, write: &Write<'_>) -> ApiResult<()
         Rule { groups: all.clone(), resources: all.clone(), verbs: all.clone(), ..Rule::default() },
         Rule { urls: all.clone(), verbs: all, ..Rule::default() },
     ];
-    let (owned, _) = authorizer.rules_for(write.user, "");
+    let (owned, _) = authorizer.rules_for(write.user, write.namespace);
     if missing(&owned, &everything).is_empty() {
         return Ok(());
     }
-    Err(refuse(write, "must have cluster-admin privileges to use an aggregationRule"))
+    Err(refuse(write, "must have cluster-admin privileges to use the aggregationRule"))
 }
 
 fn check_binding(authorizer: &Authorizer, write: &Write<'_>) -> ApiResult<()> {
-    let unchanged = |field: &str| write.old.is_some_and(|old| old[field] == write.object[field]);
-    if unchanged("roleRef") && unchanged("subjects") {
-        return Ok(());
-    }
     let role = &write.object["roleRef"];
-    let name = role["name"].as_str().unwrap_or_default();
-    let (resource, namespace) = if role["kind"] == "Role" { ("roles", write.namespace) } else { ("clusterroles", "") };
-    if may(authorizer, write.user, "bind", resource, namespace, name) {
+    let text = |field: &str| role[field].as_str().unwrap_or_default();
+    let (kind, group, name) = (text("kind"), text("apiGroup"), text("name"));
+    let resource = match kind {
+        "Role" => "roles",
+        "ClusterRole" => "clusterroles",
+        _ => return Err(Status::plain(format!("unsupported role reference kind: {kind:?}"))),
+    };
+    // Who may bind a ClusterRole in a namespace need not be allowed to everywhere.
+    let bind = AuthzAttributes::resource(write.user, "bind", group, resource, write.namespace, name);
+    if authorizer.authorize(&bind) == Decision::Allow {
         return Ok(());
     }
     let rules = role_rules(authorizer.reader(), role, write.namespace)
@@ -84,6 +95,10 @@ fn check_binding(authorizer: &Authorizer, write: &Write<'_>) -> ApiResult<()> {
 }
 
 fn check_rules(authorizer: &Authorizer, write: &Write<'_>, wanted: Vec<Rule>) -> ApiResult<()> {
+    if count(&wanted) > MOST_COMPARED {
+        let why = format!("more than {MOST_COMPARED} permissions cannot be compared with those currently held");
+        return Err(refuse(write, &why));
+    }
     let (owned, problems) = authorizer.rules_for(write.user, write.namespace);
     let lacking = missing(&owned, &wanted);
     if lacking.is_empty() {
@@ -98,7 +113,7 @@ fn check_rules(authorizer: &Authorizer, write: &Write<'_>, wanted: Vec<Rule>) ->
         lines.join("\n"),
     );
     if !problems.is_empty() {
-        why.push_str(&format!("; resolution errors: [{}]", problems.join(", ")));
+        why.push_str(&format!("; resolution errors: [{}]", aggregate(&problems)));
     }
     Err(refuse(write, &why))
 }
@@ -106,9 +121,4 @@ fn check_rules(authorizer: &Authorizer, write: &Write<'_>, wanted: Vec<Rule>) ->
 fn refuse(write: &Write<'_>, why: &str) -> Status {
     let name = write.object["metadata"]["name"].as_str().unwrap_or_default();
     Status::forbidden(GROUP, write.resource, name, why)
-}
-
-fn may(authorizer: &Authorizer, user: &UserInfo, verb: &str, resource: &str, namespace: &str, name: &str) -> bool {
-    let attributes = AuthzAttributes::resource(user, verb, GROUP, resource, namespace, name);
-    authorizer.authorize(&attributes) == Decision::Allow
 }

@@ -70,7 +70,7 @@ impl Authorizer {
             return by_role;
         }
         let reasons: Vec<String> = [by_node.reason, by_role.reason].into_iter().filter(|r| !r.is_empty()).collect();
-        Verdict { allowed: false, reason: reasons.join(", ") }
+        Verdict { allowed: false, reason: reasons.join("\n") }
     }
 
     /// `Ok`, or the 403 as Kubernetes words it.
@@ -92,7 +92,12 @@ impl Authorizer {
 /// Members of these groups may do everything.
 #[must_use]
 pub fn is_superuser(user: &UserInfo) -> bool {
-    user.groups.iter().any(|group| group == "system:masters" || group == "system:mainstay:masters")
+    user.groups.iter().any(|group| is_superusers(group))
+}
+
+/// Whether a group's members may do everything.
+pub(crate) fn is_superusers(group: &str) -> bool {
+    matches!(group, "system:masters" | "system:mainstay:masters")
 }
 
 /// The refusal of a request.

@@ -4,6 +4,7 @@ use super::matching::{describe, rule_allows, subject_is};
 use super::{AuthzAttributes, Verdict};
 use crate::strategy::Reader;
 use crate::user::UserInfo;
+use mainstay_api::field::aggregate;
 use mainstay_api::selector::LabelSelector;
 use serde_json::Value;
 use std::ops::ControlFlow;
@@ -32,11 +33,7 @@ pub(super) fn authorize(reader: &dyn Reader, attributes: &AuthzAttributes<'_>) -
     if let Some(reason) = found {
         return Verdict { allowed: true, reason };
     }
-    let reason = match missing.as_slice() {
-        [] => String::new(),
-        [one] => format!("RBAC: {one}"),
-        several => format!("RBAC: [{}]", several.join(", ")),
-    };
+    let reason = if missing.is_empty() { String::new() } else { format!("RBAC: {}", aggregate(&missing)) };
     Verdict { allowed: false, reason }
 }
 
@@ -70,55 +67,62 @@ pub(super) fn visit(
     missing
 }
 
-/// The rules of a role, together with those that it aggregates.
+/// The rules of a role.
 pub(super) struct RoleRules {
     roles: Vec<Arc<Value>>,
 }
 
 impl RoleRules {
-    /// All rules in order.
+    /// All of them, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Value> {
-        self.roles.iter().flat_map(|role| role["rules"].as_array().map(Vec::as_slice).unwrap_or_default())
+        self.roles.iter().flat_map(|role| written(role))
     }
 }
 
-/// The rules that a role reference names.
+/// The rules of the role that a reference names.
 ///
 /// # Errors
 /// Kubernetes' text about the missing role.
 pub(super) fn role_rules(reader: &dyn Reader, role_ref: &Value, namespace: &str) -> Result<RoleRules, String> {
     let name = role_ref["name"].as_str().unwrap_or_default();
-    if role_ref["kind"] == "Role" {
-        let role = reader.get(GROUP, "roles", namespace, name);
-        return role
-            .map(|role| RoleRules { roles: vec![role] })
-            .ok_or_else(|| format!("role.{GROUP} {name:?} not found"));
-    }
-    let role =
-        reader.get(GROUP, "clusterroles", "", name).ok_or_else(|| format!("clusterrole.{GROUP} {name:?} not found"))?;
-    let mut roles = aggregated(reader, &role);
-    roles.insert(0, role);
-    Ok(RoleRules { roles })
+    let (resource, place, kind) =
+        if role_ref["kind"] == "Role" { ("roles", namespace, "role") } else { ("clusterroles", "", "clusterrole") };
+    let role = reader.get(GROUP, resource, place, name);
+    let role = role.ok_or_else(|| format!("{kind}.{GROUP} {name:?} not found"))?;
+    Ok(RoleRules { roles: with_gathered(reader, role) })
 }
 
-/// The roles that an aggregating role gathers. Its own `rules` may not show them yet.
-fn aggregated(reader: &dyn Reader, role: &Value) -> Vec<Arc<Value>> {
-    let mut found = Vec::new();
-    gather(reader, role, &mut found);
+fn written(role: &Value) -> &[Value] {
+    role["rules"].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// A role, and what it gathers as long as no controller has written that into it: in a cluster that is new, or while not all
+/// masters have a controller for it, nobody loses by that, and nobody binds a role because it looks empty.
+fn with_gathered(reader: &dyn Reader, role: Arc<Value>) -> Vec<Arc<Value>> {
+    let mut wanted = unwritten(&role);
+    if wanted.is_empty() {
+        return vec![role];
+    }
+    let mut others = reader.list(GROUP, "clusterroles", None);
+    others.retain(|other| other["metadata"]["name"] != role["metadata"]["name"]);
+    let mut found = vec![role];
+    while !wanted.is_empty() {
+        let selects = |other: &Arc<Value>| {
+            let labels = other["metadata"]["labels"].as_object();
+            wanted.iter().any(|selector| selector.matches(&labels))
+        };
+        let (more, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(selects);
+        wanted = more.iter().flat_map(|role| unwritten(role)).collect();
+        found.extend(more);
+        others = rest;
+    }
     found
 }
 
-fn gather(reader: &dyn Reader, role: &Value, found: &mut Vec<Arc<Value>>) {
-    let Some(selectors) = role["aggregationRule"]["clusterRoleSelectors"].as_array() else { return };
-    let selectors: Vec<_> = selectors.iter().filter_map(|s| LabelSelector::from_object(s).ok()).collect();
-    for candidate in reader.list(GROUP, "clusterroles", None) {
-        let known = candidate["metadata"]["name"] == role["metadata"]["name"]
-            || found.iter().any(|seen| seen["metadata"]["name"] == candidate["metadata"]["name"]);
-        if !known && selectors.iter().any(|selector| selector.matches(&candidate["metadata"]["labels"].as_object())) {
-            found.push(candidate.clone());
-            gather(reader, &candidate, found);
-        }
-    }
+/// What a role selects that has no rules yet.
+fn unwritten(role: &Value) -> Vec<LabelSelector> {
+    let selectors = role["aggregationRule"]["clusterRoleSelectors"].as_array().filter(|_| written(role).is_empty());
+    selectors.into_iter().flatten().filter_map(|selector| LabelSelector::from_object(selector).ok()).collect()
 }
 
 impl Grant<'_> {

@@ -2,7 +2,8 @@
 
 use super::matching::path_matches;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 /// One rule of a role.
@@ -68,6 +69,12 @@ impl Rule {
         atoms
     }
 
+    fn count(&self) -> usize {
+        let resources = [self.groups.len(), self.resources.len(), self.names.len().max(1)];
+        let things = resources.into_iter().fold(1, usize::saturating_mul).saturating_add(self.urls.len());
+        things.saturating_mul(self.verbs.len())
+    }
+
     /// Whether having this rule means having that atom.
     #[must_use]
     pub fn covers(&self, atom: &Rule) -> bool {
@@ -93,6 +100,11 @@ fn covers_resource(owned: &str, wanted: &str) -> bool {
     owned == "*" || owned == wanted || sub_star()
 }
 
+/// How many atoms rules have.
+pub(super) fn count(rules: &[Rule]) -> usize {
+    rules.iter().map(Rule::count).fold(0, usize::saturating_add)
+}
+
 /// Those atoms of `wanted` that no rule of `owned` covers, merged by resource again.
 #[must_use]
 pub fn missing(owned: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
@@ -101,24 +113,34 @@ pub fn missing(owned: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
     compact(lacking)
 }
 
-/// Merges atoms that differ in their verbs only, and sorts.
+/// Merges atoms that differ in their verbs only, unless they name objects or paths, and sorts.
 fn compact(atoms: Vec<Rule>) -> Vec<Rule> {
     let mut merged: Vec<Rule> = Vec::new();
+    let mut places = HashMap::new();
     for atom in atoms {
-        let same = |rule: &&mut Rule| {
-            rule.groups == atom.groups
-                && rule.resources == atom.resources
-                && rule.names == atom.names
-                && rule.urls == atom.urls
-        };
-        match merged.iter_mut().find(same) {
-            Some(rule) if rule.verbs.contains(&atom.verbs[0]) => {}
-            Some(rule) => rule.verbs.extend(atom.verbs),
-            None => merged.push(atom),
+        if !is_simple(&atom) {
+            merged.push(atom);
+            continue;
+        }
+        match places.entry((atom.groups.clone(), atom.resources.clone())) {
+            Entry::Occupied(place) => {
+                let place: usize = *place.get();
+                merged[place].verbs.extend(atom.verbs);
+            }
+            Entry::Vacant(place) => {
+                place.insert(merged.len());
+                merged.push(atom);
+            }
         }
     }
-    let lines: BTreeSet<(String, usize)> = merged.iter().enumerate().map(|(at, rule)| (rule.to_string(), at)).collect();
-    lines.into_iter().map(|(_, at)| merged[at].clone()).collect()
+    merged.sort_by_cached_key(Rule::to_string);
+    merged.dedup();
+    merged
+}
+
+/// Whether a rule is of whole resources.
+fn is_simple(rule: &Rule) -> bool {
+    rule.names.is_empty() && rule.urls.is_empty()
 }
 
 impl fmt::Display for Rule {

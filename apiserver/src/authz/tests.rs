@@ -90,6 +90,7 @@ fn refusals_are_worded_as_kubernetes_words_them() {
         refusal(Method::GET, "/apis/apps/v1/deployments?watch=1"),
         "deployments.apps is forbidden: User \"alice\" cannot watch resource \"deployments\" in API group \"apps\" at the cluster scope",
     );
+    assert_eq!(refusal(Method::GET, "/a%20b%22"), "forbidden: User \"alice\" cannot get path \"/a b\\\"\"");
     assert_eq!(refusal(Method::OPTIONS, "/metrics"), "forbidden: User \"alice\" cannot options path \"/metrics\"");
     assert_eq!(
         refusal(Method::PUT, "/api/v1/namespaces/ns/finalize"),
@@ -102,29 +103,69 @@ fn refusals_are_worded_as_kubernetes_words_them() {
 }
 
 #[test]
-fn aggregated_roles_hold_the_rules_of_what_they_select() {
-    let state = State::default()
-        .with(
-            RBAC,
-            "clusterroles",
-            json!({"metadata": {"name": "view"},
-            "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"to-view": "true"}}]}}),
-        )
-        .with(
-            RBAC,
-            "clusterroles",
-            json!({"metadata": {"name": "part", "labels": {"to-view": "true"}},
-            "rules": [{"apiGroups": ["apps"], "resources": ["*"], "verbs": ["list"]}]}),
-        )
-        .with(
-            RBAC,
-            "clusterrolebindings",
-            json!({"metadata": {"name": "v"},
-            "roleRef": {"kind": "ClusterRole", "name": "view"}, "subjects": [{"kind": "Group", "name": "devs"}]}),
-        );
+fn a_role_that_gathers_has_what_was_written_into_it() {
+    let gathering = json!({"aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"to-view": "true"}}]},
+        "metadata": {"name": "view"}, "rules": [{"apiGroups": ["apps"], "resources": ["*"], "verbs": ["list"]}]});
+    let part = json!({"metadata": {"name": "part", "labels": {"to-view": "true"}},
+        "rules": [{"apiGroups": ["batch"], "resources": ["*"], "verbs": ["list"]}]});
+    let binding = json!({"metadata": {"name": "v"},
+        "roleRef": {"kind": "ClusterRole", "name": "view"}, "subjects": [{"kind": "Group", "name": "devs"}]});
+    let state = State::default().with(RBAC, "clusterroles", gathering).with(RBAC, "clusterroles", part).with(
+        RBAC,
+        "clusterrolebindings",
+        binding,
+    );
     let authorizer = Authorizer::new(Arc::new(state));
-    assert!(decide(&authorizer, &user("x", &["devs"]), Method::GET, "/apis/apps/v1/deployments").allowed);
-    assert!(!decide(&authorizer, &user("x", &[]), Method::GET, "/apis/apps/v1/deployments").allowed);
+    let may = |uri| decide(&authorizer, &user("x", &["devs"]), Method::GET, uri).allowed;
+    assert!(may("/apis/apps/v1/deployments"));
+    assert!(!may("/apis/batch/v1/jobs"));
+}
+
+fn gathering(name: &str, label: &str, rules: Value) -> Value {
+    json!({"metadata": {"name": name, "labels": {"part-of": name}}, "rules": rules,
+        "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"part-of": label}}]}})
+}
+
+#[test]
+fn a_role_that_nothing_is_written_into_yet_has_what_it_gathers() {
+    let leaf = json!({"metadata": {"name": "leaf", "labels": {"part-of": "edit"}},
+        "rules": [{"apiGroups": ["batch"], "resources": ["*"], "verbs": ["list"]}]});
+    let binding = json!({"metadata": {"name": "a"},
+        "roleRef": {"kind": "ClusterRole", "name": "admin"}, "subjects": [{"kind": "Group", "name": "devs"}]});
+    // The last two gather each other.
+    let state = State::default()
+        .with(RBAC, "clusterroles", gathering("admin", "edit", Value::Null))
+        .with(RBAC, "clusterroles", gathering("edit", "other", json!([])))
+        .with(RBAC, "clusterroles", gathering("other", "edit", Value::Null))
+        .with(RBAC, "clusterroles", leaf)
+        .with(RBAC, "clusterrolebindings", binding);
+    let authorizer = Authorizer::new(Arc::new(state));
+    let may = |group, uri| decide(&authorizer, &user("x", &[group]), Method::GET, uri).allowed;
+    assert!(may("devs", "/apis/batch/v1/jobs"));
+    assert!(!may("devs", "/apis/apps/v1/deployments") && !may("others", "/apis/batch/v1/jobs"));
+    let bound =
+        json!({"metadata": {"name": "x"}, "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "other"}});
+    let bind = |user: &UserInfo| {
+        let (resource, namespace) = ("rolebindings", "ns");
+        check(&authorizer, &Write { user, resource, namespace, named: "", object: &bound, old: None })
+    };
+    assert_eq!(bind(&user("x", &["devs"])), Ok(()));
+    assert_eq!(bind(&user("x", &["others"])).unwrap_err().code(), 403);
+}
+
+#[test]
+fn lists_that_multiply_are_not_compared() {
+    let authorizer = Authorizer::new(Arc::new(State::default()));
+    let eve = user("eve", &[]);
+    let many: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
+    let object = json!({"metadata": {"name": "new"},
+        "rules": [{"apiGroups": many, "resources": many, "resourceNames": many, "verbs": many}]});
+    let write = Write { user: &eve, resource: "roles", namespace: "ns", named: "", object: &object, old: None };
+    assert_eq!(
+        check(&authorizer, &write).unwrap_err().message,
+        "roles.rbac.authorization.k8s.io \"new\" is forbidden: more than 100000 permissions cannot be compared with \
+         those currently held"
+    );
 }
 
 #[test]
@@ -133,7 +174,8 @@ fn nobody_grants_what_he_lacks() {
     let alice = user("alice", &["system:authenticated"]);
     let grant = |rules: Value| {
         let object = json!({"metadata": {"name": "new"}, "rules": rules});
-        check(&authorizer, &Write { user: &alice, resource: "roles", namespace: "ns", object: &object, old: None })
+        let (user, resource, namespace) = (&alice, "roles", "ns");
+        check(&authorizer, &Write { user, resource, namespace, named: "", object: &object, old: None })
     };
     assert!(grant(json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}])).is_ok());
     let error =
@@ -150,12 +192,71 @@ fn nobody_grants_what_he_lacks() {
                 user: &user("root", &["system:masters"]),
                 resource: "clusterroles",
                 namespace: "",
+                named: "",
                 object: &json!({"rules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]}),
                 old: None,
             }
         )
         .is_ok()
     );
+}
+
+#[test]
+fn what_names_objects_is_not_merged_when_it_is_told() {
+    let authorizer = Authorizer::new(Arc::new(State::default()));
+    let eve = user("eve", &[]);
+    let rules = json!([
+        {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["x"], "verbs": ["get", "list", "get"]},
+        {"nonResourceURLs": ["/a"], "verbs": ["get", "put"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "get"]},
+    ]);
+    let object = json!({"metadata": {"name": "new"}, "rules": rules});
+    let write = Write { user: &eve, resource: "clusterroles", namespace: "", named: "", object: &object, old: None };
+    let told = check(&authorizer, &write).unwrap_err().message.into_owned();
+    assert_eq!(
+        told.lines().skip(1).collect::<Vec<_>>(),
+        [
+            "{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"get\" \"get\"]}",
+            "{APIGroups:[\"apps\"], Resources:[\"deployments\"], ResourceNames:[\"x\"], Verbs:[\"get\"]}",
+            "{APIGroups:[\"apps\"], Resources:[\"deployments\"], ResourceNames:[\"x\"], Verbs:[\"list\"]}",
+            "{NonResourceURLs:[\"/a\"], Verbs:[\"get\"]}",
+            "{NonResourceURLs:[\"/a\"], Verbs:[\"put\"]}",
+        ]
+    );
+}
+
+#[test]
+fn a_cluster_role_is_bound_where_binding_it_is_allowed() {
+    let state = State::default()
+        .with(
+            RBAC,
+            "clusterroles",
+            json!({"metadata": {"name": "edit"},
+            "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["*"]}]}),
+        )
+        .with(
+            RBAC,
+            "roles",
+            json!({"metadata": {"name": "binder", "namespace": "ns"}, "rules": [
+            {"apiGroups": [RBAC], "resources": ["clusterroles"], "verbs": ["bind"], "resourceNames": ["edit"]}]}),
+        )
+        .with(
+            RBAC,
+            "rolebindings",
+            json!({"metadata": {"name": "b", "namespace": "ns"},
+            "roleRef": {"kind": "Role", "name": "binder"}, "subjects": [{"kind": "User", "name": "eve"}]}),
+        );
+    let authorizer = Authorizer::new(Arc::new(state));
+    let eve = user("eve", &[]);
+    let bind = |resource, namespace, kind: &str| {
+        let object = json!({"metadata": {"name": "x"}, "roleRef": {"apiGroup": RBAC, "kind": kind, "name": "edit"}});
+        check(&authorizer, &Write { user: &eve, resource, namespace, named: "", object: &object, old: None })
+    };
+    assert_eq!(bind("rolebindings", "ns", "ClusterRole"), Ok(()));
+    assert_eq!(bind("rolebindings", "other", "ClusterRole").unwrap_err().code(), 403);
+    assert_eq!(bind("clusterrolebindings", "", "ClusterRole").unwrap_err().code(), 403);
+    let odd = bind("rolebindings", "ns", "Roll").unwrap_err();
+    assert_eq!(odd.message, "unsupported role reference kind: \"Roll\"");
 }
 
 #[test]
@@ -178,6 +279,8 @@ fn a_node_reads_the_secrets_of_its_own_pods() {
     );
     assert!(!decide(&authorizer, &node("n1"), Method::GET, "/api/v1/nodes").allowed);
     assert!(decide(&authorizer, &node("n1"), Method::GET, "/api/v1/nodes/n1").allowed);
+    assert!(decide(&authorizer, &node("n1"), Method::PATCH, "/api/v1/nodes/n1/status").allowed);
+    assert!(!decide(&authorizer, &node("n1"), Method::GET, "/api/v1/nodes/n1/proxy").allowed);
 }
 
 #[test]

@@ -29,6 +29,12 @@ pub(crate) fn target(rest: &Rest, reference: Option<ResourceRef>) -> ApiResult<T
     Ok(Target { row, namespace, name, subresource })
 }
 
+/// The collection that a list, its deletion or a creation is about. It is answered without a name, so a name that comes with it
+/// must not count when it is judged.
+pub(crate) fn collection(target: Target) -> Target {
+    if target.subresource.is_empty() { Target { name: String::new(), ..target } } else { target }
+}
+
 /// What a call is about.
 pub(crate) fn attributes<'a>(
     user: &'a UserInfo,

@@ -14,7 +14,7 @@ use serde_json::json;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Streaming};
 
-use super::access::{options, respond, target};
+use super::access::{collection, options, respond, target};
 use super::asking::{Asking, Way};
 use crate::engine::{
     Answer, Body, Call, Change, DeleteOptions, ListOptions, Listing, Operation, PatchKind, Target, stored_to_request,
@@ -70,7 +70,7 @@ impl ObjectsService {
             resource_version_match: message.resource_version_match,
             send_initial_events: None,
         };
-        Ok((target(&self.rest, message.r#ref)?, options))
+        Ok((collection(target(&self.rest, message.r#ref)?), options))
     }
 
     async fn create_object(
@@ -79,7 +79,7 @@ impl ObjectsService {
         metadata: &MetadataMap,
         message: CreateRequest,
     ) -> ApiResult<Response<ObjectResponse>> {
-        let target = target(&self.rest, message.r#ref)?;
+        let target = collection(target(&self.rest, message.r#ref)?);
         asking.authorize("create", &target, "").await?;
         asking.sent(&message.object);
         let mut call = asking.call(metadata, message.options.as_ref());
@@ -196,6 +196,7 @@ impl ObjectsService {
             WireOperation::Delete(one) => ("delete", one.r#ref.clone(), &one.delete_options),
         };
         let target = target(&self.rest, reference)?;
+        let target = if verb == "create" { collection(target) } else { target };
         asking.authorize(verb, &target, "").await?;
         asking.sent(body);
         let operation = match operation {

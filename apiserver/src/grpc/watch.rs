@@ -134,6 +134,7 @@ async fn open(rest: &Rest, asking: &Asking, start: WatchStart) -> ApiResult<(Tar
         field_selector,
         resource_version: start.resource_version,
         resource_version_match: if start.send_initial_events { "NotOlderThan".into() } else { String::new() },
+        continuation: String::new(),
         send_initial_events: start.send_initial_events.then_some(true),
         bookmarks: start.bookmarks || start.send_initial_events,
     };

@@ -4,9 +4,11 @@
 mod aggregated;
 mod audit;
 mod encryption;
+mod evictions;
 mod flow;
 mod health;
 mod https;
+mod quotas;
 mod refused_grpc;
 mod refused_rest;
 mod support;

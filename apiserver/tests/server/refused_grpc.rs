@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use http::Method;
 use mainstay_api::resource::{self, Resource};
 use mainstay_apiserver::InProcess;
 use mainstay_apiserver::user::UserInfo;
@@ -13,9 +14,10 @@ use mainstay_proto::v1::txn_operation::Operation;
 use mainstay_proto::v1::watch_command::Command;
 use mainstay_proto::v1::watch_update::Update;
 use mainstay_proto::v1::{self as wire, ResourceRef};
+use serde_json::json;
 use tonic::{Code, Status};
 
-use crate::support::cluster;
+use crate::support::{cluster, send};
 use crate::{OWN_QUESTIONS, member};
 
 /// The definitions of the services that masters offer on the API port.
@@ -185,5 +187,47 @@ async fn what_needs_no_rights_needs_a_join_token() {
         let mut other = ClusterClient::new(cluster.server.in_process(other));
         assert_eq!(other.enroll(renewal).await.unwrap_err().code(), Code::Unauthenticated);
     }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_about_a_collection_is_not_allowed_by_a_name() {
+    let (cluster, _dir) = cluster().await;
+    let (mut admin, group) = (cluster.admin(), "rbac.authorization.k8s.io");
+    let role = json!({"metadata": {"name": "one"}, "rules": [
+        {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["mine"], "verbs": ["*"]}]});
+    let binding = json!({"metadata": {"name": "one"}, "subjects": [{"kind": "User", "name": "nobody", "apiGroup": group}],
+        "roleRef": {"kind": "ClusterRole", "name": "one", "apiGroup": group}});
+    for (resource, object) in [("clusterroles", role), ("clusterrolebindings", binding)] {
+        let (code, _) = send(&mut admin, Method::POST, &format!("/apis/{group}/v1/{resource}"), &object).await;
+        assert_eq!(code, 201);
+    }
+    let mut nobody = ObjectsClient::new(cluster.server.in_process(member()));
+    let mine = ResourceRef {
+        version: "v1".into(),
+        resource: "configmaps".into(),
+        namespace: "default".into(),
+        name: "mine".into(),
+        ..ResourceRef::default()
+    };
+    let at = || Some(mine.clone());
+    let get = wire::GetRequest { r#ref: at(), ..Default::default() };
+    assert_eq!(nobody.get(get).await.unwrap_err().code(), Code::NotFound, "it may be read by its name");
+    let list = wire::ListRequest { r#ref: at(), ..Default::default() };
+    let collection = wire::DeleteCollectionRequest { list: Some(list.clone()), ..Default::default() };
+    let other = json!({"metadata": {"name": "other"}}).to_string();
+    let create = wire::CreateRequest { r#ref: at(), object: other.into(), options: None };
+    let operations = vec![wire::TxnOperation { operation: Some(Operation::Create(create.clone())) }];
+    let txn = wire::TxnRequest { operations, options: None };
+    let refused = [
+        nobody.list(list).await.err(),
+        nobody.delete_collection(collection).await.err(),
+        nobody.create(create).await.err(),
+        nobody.txn(txn).await.err(),
+    ];
+    assert!(
+        refused.iter().all(|why| why.as_ref().is_some_and(|why| why.code() == Code::PermissionDenied)),
+        "{refused:?}"
+    );
     cluster.stop().await;
 }

@@ -11,7 +11,7 @@ use mainstay_apiserver::pki::{self, MasterNames, MasterPki};
 use mainstay_apiserver::user::UserInfo;
 use mainstay_apiserver::{ApiServer, InProcess, SecurityConfig, ServerConfig, ServerError, admission};
 use mainstay_store::{PeerTls, Start, Store, StoreConfig, StoreError, Tuning};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tower::Service;
@@ -163,4 +163,16 @@ pub(crate) async fn send_bytes(
     let response = face.call(request).await.unwrap();
     let code = response.status().as_u16();
     (code, response.into_body().collect().await.unwrap().to_bytes())
+}
+
+/// Makes the account that pods of the namespace `default` run as.
+pub(crate) async fn with_account(face: &mut InProcess) {
+    let account = json!({"metadata": {"name": "default"}});
+    let (code, said) = send(face, Method::POST, "/api/v1/namespaces/default/serviceaccounts", &account).await;
+    assert!(matches!(code, 201 | 409), "{said}");
+}
+
+/// A pod that asks for nothing.
+pub(crate) fn pod(name: &str) -> Value {
+    json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}]}})
 }

@@ -17,6 +17,7 @@ use jsonwebtoken::{Algorithm, Validation};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::tokens::listed;
 use super::{TokenError, UserInfo};
 use keys::Keys;
 
@@ -168,7 +169,8 @@ impl Issuers {
         let granted: Vec<String> =
             audiences.iter().filter(|asked| **asked == super::ISSUER).map(ToString::to_string).collect();
         if granted.is_empty() {
-            return Err(refused(format!("token audiences {own:?} is invalid for the target audiences {audiences:?}")));
+            let (own, wanted) = (listed(own), listed(audiences));
+            return Err(refused(format!("token audiences {own} is invalid for the target audiences {wanted}")));
         }
         Ok((user, granted))
     }

@@ -1,6 +1,6 @@
 //! May somebody do something?
 
-use super::{Review, answer};
+use super::{Review, answer, selectors};
 use crate::authz::AuthzAttributes;
 use crate::user::UserInfo;
 use mainstay_api::field::{Error, ErrorList, Path};
@@ -186,17 +186,24 @@ fn decide(spec: &Value, user: &UserInfo, review: &Review<'_>) -> Value {
     let (sub, namespace, name) =
         (field(resource, "subresource"), field(resource, "namespace"), field(resource, "name"));
     let (path_verb, url) = (field(path, "verb"), field(path, "path"));
-    let selector = field(&resource["fieldSelector"], "rawSelector");
+    let (fields, labels) =
+        (selectors::fields(&resource["fieldSelector"]), selectors::labels(&resource["labelSelector"]));
     let asked = if resource.is_object() {
         let plain = AuthzAttributes::resource(user, &verb, &group, &plural, &namespace, &name).with_subresource(&sub);
-        AuthzAttributes { field_selector: &selector, ..plain }
+        AuthzAttributes { field_selector: &fields.understood, ..plain }
     } else {
         AuthzAttributes::path(user, &path_verb, &url)
     };
     let verdict = review.authorizer.explain(&asked);
     let mut status = Map::from_iter([("allowed".to_owned(), Value::Bool(verdict.allowed))]);
-    if !verdict.reason.is_empty() {
-        status.insert("reason".to_owned(), Value::String(verdict.reason));
+    let faults: Vec<String> = [("fieldSelector", &fields), ("labelSelector", &labels)]
+        .into_iter()
+        .filter_map(|(field, read)| read.fault(field))
+        .collect();
+    for (field, text) in [("reason", verdict.reason), ("evaluationError", faults.join("; "))] {
+        if !text.is_empty() {
+            status.insert(field.to_owned(), Value::String(text));
+        }
     }
     Value::Object(status)
 }

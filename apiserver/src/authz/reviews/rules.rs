@@ -2,6 +2,8 @@
 
 use super::{Review, answer};
 use crate::authz::Rule;
+use crate::authz::node::node_name;
+use mainstay_api::field::aggregate;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::{Map, Value, json};
 
@@ -10,12 +12,17 @@ pub(super) fn own(object: Value, review: &Review<'_>) -> ApiResult<Value> {
     if namespace.is_empty() {
         return Err(Status::bad_request("no namespace on request"));
     }
-    let (rules, problems) = review.authorizer.rules_for(review.user, namespace);
+    let (rules, mut problems) = review.authorizer.rules_for(review.user, namespace);
+    // What a node may do follows from its pods, which no rules tell.
+    let of_node = node_name(review.user).is_some();
+    if of_node {
+        problems.insert(0, "node authorizer does not support user rule resolution".to_owned());
+    }
     let resources: Vec<Value> = rules.iter().filter(|rule| rule.urls.is_empty()).map(resource_rule).collect();
     let urls: Vec<Value> = rules.iter().filter(|rule| !rule.urls.is_empty()).map(url_rule).collect();
-    let mut status = json!({"resourceRules": resources, "nonResourceRules": urls, "incomplete": !problems.is_empty()});
+    let mut status = json!({"resourceRules": resources, "nonResourceRules": urls, "incomplete": of_node});
     if !problems.is_empty() {
-        status["evaluationError"] = Value::String(problems.join(", "));
+        status["evaluationError"] = Value::String(aggregate(&problems));
     }
     Ok(answer(&object, json!({}), json!({}), status))
 }

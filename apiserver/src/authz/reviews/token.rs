@@ -18,5 +18,6 @@ pub(super) fn review(object: Value, review: &Review<'_>) -> ApiResult<Value> {
         Ok((user, granted)) => json!({"authenticated": true, "user": user_info(&user), "audiences": granted}),
         Err(error) => json!({"user": {}, "error": error.to_string()}),
     };
-    Ok(answer(&object, json!({}), object["spec"].clone(), status))
+    let metadata = object.get("metadata").filter(|metadata| metadata.is_object()).cloned().unwrap_or_else(|| json!({}));
+    Ok(answer(&object, metadata, object["spec"].clone(), status))
 }
