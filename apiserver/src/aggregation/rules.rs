@@ -1,8 +1,8 @@
 //! What makes an APIService valid.
 
 use base64::Engine as _;
-use mainstay_api::field::Error;
-use mainstay_api::{meta, names};
+use mainstay_api::field::{Error, go_quote};
+use mainstay_api::{names, time};
 use serde_json::Value;
 
 use crate::strategy::validate::{At, Errors};
@@ -19,9 +19,11 @@ pub(crate) const API_SERVICE: Rules = Rules {
             }
         }
     },
-    tidy: |_, obj| {
+    tidy: |cx, obj| {
         if obj.get("status").is_none() {
-            base::set(obj, "/status", serde_json::json!({}));
+            // What this server serves itself is there from the beginning.
+            let status = super::local::status(obj, &time::seconds(cx.now)).unwrap_or_else(|| serde_json::json!({}));
+            base::set(obj, "/status", status);
         }
         if let Some(service) = obj.pointer_mut("/spec/service").and_then(Value::as_object_mut) {
             service.entry("port").or_insert(443.into());
@@ -37,9 +39,12 @@ fn check(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     let (group, version) = (spec.get("group"), spec.get("version"));
     let wanted = format!("{}.{}", version.str(), group.str());
-    if meta::name(obj) != wanted {
-        let at = At::root(obj).get("metadata").get("name");
-        errors.invalid(&at, format!("must be `spec.version+\".\"+spec.group`: \"{wanted}\""));
+    for field in ["generateName", "name"] {
+        let at = At::root(obj).get("metadata").get(field);
+        // One that is missing, or none at all, is told of elsewhere.
+        if !at.str().is_empty() && at.str() != wanted && names::is_path_segment(at.str(), false).is_empty() {
+            errors.invalid(&at, format!("must be `spec.version+\".\"+spec.group`: {}", go_quote(&wanted)));
+        }
     }
     if group.str().is_empty() {
         if version.str() != "v1" {
@@ -83,5 +88,39 @@ fn service(spec: &At<'_>, errors: &mut Errors) {
     }
     if insecure.bool() && !bundle.is_empty() {
         errors.invalid(&insecure, "may not be true if caBundle is present");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_served_here_is_available_at_once() {
+        let status = |mut service: Value| {
+            crate::strategy::testing::context("apiregistration.k8s.io", "apiservices", |cx| {
+                (API_SERVICE.tidy)(cx, &mut service);
+            });
+            service["status"].clone()
+        };
+        assert_eq!(status(json!({"spec": {}}))["conditions"][0]["reason"], "Local");
+        assert_eq!(status(json!({"spec": {"service": {"name": "s"}}})), json!({}));
+    }
+
+    #[test]
+    fn a_name_is_the_version_and_the_group() {
+        let judge = |metadata: Value| {
+            let mut errors = Errors::default();
+            let spec = json!({"group": "g", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1});
+            check(&json!({"metadata": metadata, "spec": spec}), &mut errors);
+            errors.0.iter().map(|error| error.field.clone()).collect::<Vec<_>>()
+        };
+        assert!(judge(json!({"name": "v1.g"})).is_empty());
+        assert!(judge(json!({})).is_empty(), "that there is none is told elsewhere");
+        assert!(judge(json!({"name": "a/b"})).is_empty(), "as is what no name may have");
+        assert_eq!(judge(json!({"name": "v1.h"})), ["metadata.name"]);
+        assert_eq!(judge(json!({"generateName": "v", "name": "vx"})), ["metadata.generateName", "metadata.name"]);
     }
 }

@@ -1,8 +1,8 @@
 //! What every kind does with a write, by the facts of its row: who owns the status, and when the generation moves.
 
 use mainstay_api::field::{Error, ErrorList, Path};
+use mainstay_api::meta;
 use mainstay_api::resource::Resource;
-use mainstay_api::{meta, names};
 use serde_json::Value;
 
 use super::{Context, features};
@@ -141,10 +141,24 @@ pub(super) fn object_meta_update_errors(new: &Value, old: &Value) -> ErrorList {
 pub(crate) fn finalizer_errors(obj: &Value) -> ErrorList {
     const KNOWN: [&str; 3] = ["kubernetes", meta::ORPHAN_FINALIZER, meta::FOREGROUND_FINALIZER];
     let path = Path::new("metadata").child("finalizers");
-    let bad = |name: &str| names::is_qualified_name(name).is_empty() && !name.contains('/') && !KNOWN.contains(&name);
+    let bad = |name: &str| !name.contains('/') && !KNOWN.contains(&name);
     let all = meta::finalizers(obj).enumerate().filter(|(_, name)| bad(name));
     all.map(|(index, name)| {
         Error::invalid(&path.index(index), name, "name is neither a standard finalizer name nor is it fully qualified")
     })
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::finalizer_errors;
+
+    #[test]
+    fn a_finalizer_that_is_no_name_is_not_qualified_either() {
+        let obj = json!({"metadata": {"finalizers": ["a b", "", "a b/c", "orphan", "kubernetes", "nope"]}});
+        let fields: Vec<String> = finalizer_errors(&obj).iter().map(|error| error.field.clone()).collect();
+        assert_eq!(fields, ["metadata.finalizers[0]", "metadata.finalizers[1]", "metadata.finalizers[5]"]);
+    }
 }

@@ -18,17 +18,15 @@ fn pod_spec(resource: &str) -> Option<&'static str> {
 
 /// Drops such fields of a written object, unless the old one has them.
 pub(super) fn drop_disabled(group: &str, resource: &str, new: &mut Value, old: Option<&Value>) {
+    if (group, resource) == ("storage.k8s.io", "csidrivers") {
+        drop_unless_there(new, old, "/spec", "preventPodSchedulingIfMissing");
+    }
     if !matches!(group, "" | "apps" | "batch") {
         return;
     }
     let Some(pointer) = pod_spec(resource) else { return };
     if resource == "statefulsets" {
-        const UNAVAILABLE: &str = "/spec/updateStrategy/rollingUpdate/maxUnavailable";
-        if old.is_none_or(|old| old.pointer(UNAVAILABLE).is_none())
-            && let Some(rolling) = new.pointer_mut("/spec/updateStrategy/rollingUpdate")
-        {
-            remove(rolling, "maxUnavailable");
-        }
+        drop_unless_there(new, old, "/spec/updateStrategy/rollingUpdate", "maxUnavailable");
     }
     let had = |used: fn(&Value) -> bool| old.and_then(|old| old.pointer(pointer)).is_some_and(used);
     let (signals, bundles, groups) = (had(has_signal), had(has_bundle), had(has_group));
@@ -41,6 +39,16 @@ pub(super) fn drop_disabled(group: &str, resource: &str, new: &mut Value, old: O
     }
     if !groups {
         remove(spec, "schedulingGroup");
+    }
+}
+
+/// Drops a field of the map at `pointer`, unless the old object has it.
+fn drop_unless_there(new: &mut Value, old: Option<&Value>, pointer: &str, field: &str) {
+    if old.and_then(|old| old.pointer(pointer)?.get(field)).is_some() {
+        return;
+    }
+    if let Some(map) = new.pointer_mut(pointer) {
+        remove(map, field);
     }
 }
 
@@ -103,6 +111,16 @@ mod tests {
         let mut kept = pod.clone();
         drop_disabled("", "pods", &mut kept, Some(&pod));
         assert_eq!(kept, pod);
+    }
+
+    #[test]
+    fn no_driver_keeps_pods_from_nodes_that_lack_it() {
+        let mut driver = json!({"spec": {"preventPodSchedulingIfMissing": true, "podInfoOnMount": true}});
+        let old = driver.clone();
+        drop_disabled("storage.k8s.io", "csidrivers", &mut driver, Some(&old));
+        assert_eq!(driver, old);
+        drop_disabled("storage.k8s.io", "csidrivers", &mut driver, None);
+        assert_eq!(driver, json!({"spec": {"podInfoOnMount": true}}));
     }
 
     #[test]

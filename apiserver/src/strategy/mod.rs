@@ -161,6 +161,11 @@ pub trait Strategy: Send + Sync {
         names::is_dns1123_subdomain(&name)
     }
 
+    /// Whether a name of which only the beginning is given is made unlike all others; if not, the beginning is the name.
+    fn draws_names(&self) -> bool {
+        true
+    }
+
     /// Seconds that a deletion leaves the object, or `None` if the kind knows no graceful deletion.
     /// `requested` is what the client asked for.
     fn delete_grace(&self, _cx: &Context<'_>, _obj: &Value, _requested: Option<i64>) -> Option<i64> {

@@ -22,6 +22,8 @@ pub(crate) struct Rules {
     pub status: Compare,
     /// What a name looks like.
     pub names: fn(&str, bool) -> Vec<String>,
+    /// Whether a name of which only the beginning is given is made unlike all others.
+    pub draws_names: bool,
     /// What the server itself fills in or tidies up in a written object.
     pub tidy: fn(&Context<'_>, &mut Value),
     /// What the server keeps in a written object beside its old state; the last step of the preparation.
@@ -60,6 +62,7 @@ impl Rules {
         change: |_, _, _, _| {},
         status: |_, _, _, _| {},
         names: subdomain,
+        draws_names: true,
         tidy: |_, _| {},
         settle: |_, _| {},
         warn: |_, _| Vec::new(),
@@ -149,6 +152,10 @@ impl Strategy for Rules {
 
     fn name_errors(&self, name: &str, prefix: bool) -> Vec<String> {
         (self.names)(name, prefix)
+    }
+
+    fn draws_names(&self) -> bool {
+        self.draws_names
     }
 }
 

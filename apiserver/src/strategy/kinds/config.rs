@@ -37,8 +37,20 @@ pub(crate) const SECRET: Rules = Rules {
 };
 
 /// ServiceAccounts.
-pub(crate) const SERVICE_ACCOUNT: Rules =
-    Rules { warn: objects::service_account, parts: rules::CHANGE_FIRST, ..Rules::PLAIN };
+pub(crate) const SERVICE_ACCOUNT: Rules = Rules {
+    tidy: |_, obj| name_secrets(obj),
+    warn: objects::service_account,
+    parts: rules::CHANGE_FIRST,
+    ..Rules::PLAIN
+};
+
+/// Of the secrets of an account only the names are kept.
+fn name_secrets(account: &mut Value) {
+    let secrets = account.get_mut("secrets").and_then(Value::as_array_mut);
+    for secret in secrets.into_iter().flatten().filter_map(Value::as_object_mut) {
+        secret.retain(|field, _| field == "name");
+    }
+}
 
 /// What a server would complain of that was given this certificate and key.
 fn tls_warning(secret: &Value) -> Option<String> {
@@ -196,5 +208,22 @@ fn docker_json(data: &At<'_>, key: &str, errors: &mut Errors) {
     let bytes = base64::engine::general_purpose::STANDARD.decode(encoded.str()).unwrap_or_default();
     if let Err(why) = mainstay_api::json::parse(&bytes) {
         errors.0.push(Error::invalid(&path, "<secret contents redacted>", why));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn accounts_name_their_secrets_and_no_more() {
+        let mut account = json!({"secrets": [{"name": "s", "kind": "Secret", "uid": "u"}, {"kind": "Secret"}]});
+        name_secrets(&mut account);
+        assert_eq!(account, json!({"secrets": [{"name": "s"}, {}]}));
+        let mut none = json!({"secrets": null});
+        name_secrets(&mut none);
+        assert_eq!(none, json!({"secrets": null}));
     }
 }

@@ -30,7 +30,7 @@ pub(crate) const SLICE: Rules = Rules {
     },
     change: |_, new, old, errors| {
         slice(new, Some(old), errors);
-        errors.immutable(&At::root(new).get("addressType"), &At::root(old).get("addressType"));
+        errors.immutable_plain(&At::root(new).get("addressType"), &At::root(old).get("addressType"));
     },
     ..Rules::PLAIN
 };

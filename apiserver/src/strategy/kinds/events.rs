@@ -36,7 +36,9 @@ pub(crate) const NEW: Rules = Rules {
                 "involvedObject" | "related" => {
                     errors.immutable_struct(&at, &old.get(field), "io.k8s.api.core.v1.ObjectReference");
                 }
-                _ => errors.immutable(&at, &old.get(field)),
+                "source" => errors.immutable_struct(&at, &old.get(field), "io.k8s.api.core.v1.EventSource"),
+                "firstTimestamp" | "lastTimestamp" | "eventTime" => errors.immutable(&at, &old.get(field)),
+                _ => errors.immutable_plain(&at, &old.get(field)),
             }
         }
     },

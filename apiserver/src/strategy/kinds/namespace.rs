@@ -62,8 +62,9 @@ impl Strategy for Namespace {
         base::set(obj, "/status/phase", "Terminating".into());
     }
 
+    /// The first request to delete a namespace never does more than to begin it.
     fn holds_deletion(&self, obj: &Value) -> bool {
-        !finalizers(obj).is_empty()
+        !meta::is_deleting(obj) || !finalizers(obj).is_empty()
     }
 }
 
@@ -128,5 +129,16 @@ mod tests {
         assert_eq!(told(&config::CONFIG_MAP, "configmaps"), 2);
         assert_eq!(told(&config::SERVICE_ACCOUNT, "serviceaccounts"), 2);
         assert_eq!(told(&rules::Rules::PLAIN, "endpoints"), 1);
+    }
+
+    #[test]
+    fn the_first_deletion_only_begins_it() {
+        let empty = |metadata: Value| json!({"metadata": metadata, "spec": {}});
+        assert!(Namespace.holds_deletion(&empty(json!({}))));
+        let begun = json!({"deletionTimestamp": "2024-01-01T00:00:00Z"});
+        assert!(!Namespace.holds_deletion(&empty(begun.clone())));
+        let mut held = empty(begun);
+        held["spec"] = json!({"finalizers": ["kubernetes"]});
+        assert!(Namespace.holds_deletion(&held));
     }
 }

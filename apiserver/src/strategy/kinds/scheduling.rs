@@ -30,7 +30,9 @@ pub(crate) const PRIORITY_CLASS: Rules = Rules {
 pub(crate) const RUNTIME_CLASS: Rules = Rules {
     check: |_, obj, errors| runtime_class(obj, errors),
     warn: |new, _| objects::runtime_class(new),
-    change: |_, new, old, errors| errors.immutable(&At::root(new).get("handler"), &At::root(old).get("handler")),
+    change: |_, new, old, errors| {
+        errors.immutable_plain(&At::root(new).get("handler"), &At::root(old).get("handler"));
+    },
     ..Rules::PLAIN
 };
 

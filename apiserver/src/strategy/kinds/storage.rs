@@ -19,7 +19,9 @@ pub(crate) const CLASS: Rules = Rules {
     warn: |new, _| objects::storage_class(new),
     change: |_, new, old, errors| {
         let (new, old) = (At::root(new), At::root(old));
-        for field in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
+        errors.immutable(&new.get("parameters"), &old.get("parameters"));
+        errors.immutable_plain(&new.get("provisioner"), &old.get("provisioner"));
+        for field in ["reclaimPolicy", "volumeBindingMode"] {
             errors.immutable(&new.get(field), &old.get(field));
         }
     },
@@ -122,9 +124,9 @@ pub(crate) const CAPACITY: Rules = Rules {
         quantities::non_negative(&root.get("capacity"), errors);
     },
     change: |_, new, old, errors| {
-        for field in ["nodeTopology", "storageClassName"] {
-            errors.immutable(&At::root(new).get(field), &At::root(old).get(field));
-        }
+        let (new, old) = (At::root(new), At::root(old));
+        errors.immutable(&new.get("nodeTopology"), &old.get("nodeTopology"));
+        errors.immutable_plain(&new.get("storageClassName"), &old.get("storageClassName"));
     },
     parts: rules::CHECK_FIRST,
     ..Rules::PLAIN

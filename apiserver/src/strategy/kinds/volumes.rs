@@ -42,6 +42,20 @@ const SOURCES: &[&str] = &[
 /// PersistentVolumes.
 pub(crate) struct Volume;
 
+/// Notes when the phase changed last, unless the client says so itself.
+fn stamp_phase(new: &mut Value, old: &Value, now: String) {
+    const TIME: &str = "/status/lastPhaseTransitionTime";
+    let at = |obj: &Value, pointer: &str| obj.pointer(pointer).cloned().unwrap_or_default();
+    let said = at(new, TIME);
+    if at(new, "/status/phase") == at(old, "/status/phase") {
+        if said.is_null() {
+            base::keep(new, old, ".status.lastPhaseTransitionTime");
+        }
+    } else if said.is_null() || said == at(old, TIME) {
+        base::set(new, TIME, now.into());
+    }
+}
+
 impl Strategy for Volume {
     fn prepare_create(&self, cx: &Context<'_>, obj: &mut Value) {
         base::prepare_create(cx, obj);
@@ -55,14 +69,7 @@ impl Strategy for Volume {
     fn prepare_update(&self, cx: &Context<'_>, new: &mut Value, old: &Value) {
         base::prepare_update(cx, new, old);
         if cx.subresource == "status" {
-            let at = |obj: &Value, field: &str| obj.pointer(&format!("/status/{field}")).cloned().unwrap_or_default();
-            let (moved, kept) = (
-                at(new, "phase") != at(old, "phase"),
-                at(new, "lastPhaseTransitionTime") == at(old, "lastPhaseTransitionTime"),
-            );
-            if moved && kept {
-                base::set(new, "/status/lastPhaseTransitionTime", time::seconds(cx.now).into());
-            }
+            stamp_phase(new, old, time::seconds(cx.now));
         }
     }
 
@@ -354,6 +361,21 @@ mod tests {
                 "metadata.annotations.volume.beta.kubernetes.io/mount-options: Forbidden: may not specify mount options for this volume type"
             ]
         );
+    }
+
+    #[test]
+    fn a_phase_has_the_time_of_its_beginning() {
+        const OLD: &str = "2024-01-01T00:00:00Z";
+        let time = |status: Value| {
+            let old = json!({"status": {"phase": "Pending", "lastPhaseTransitionTime": OLD}});
+            let mut new = json!({"status": status});
+            stamp_phase(&mut new, &old, "now".to_owned());
+            new["status"]["lastPhaseTransitionTime"].clone()
+        };
+        assert_eq!(time(json!({"phase": "Pending"})), OLD);
+        assert_eq!(time(json!({"phase": "Bound"})), "now");
+        assert_eq!(time(json!({"phase": "Bound", "lastPhaseTransitionTime": OLD})), "now");
+        assert_eq!(time(json!({"phase": "Bound", "lastPhaseTransitionTime": "later"})), "later");
     }
 
     #[test]

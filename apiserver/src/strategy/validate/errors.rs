@@ -122,10 +122,46 @@ impl Errors {
         }
     }
 
+    /// Has not changed. Go has no way to leave out such a text, number or flag: one that is missing is shown as zero.
+    pub fn immutable_plain(&mut self, new: &At<'_>, old: &At<'_>) {
+        let zero = match old.value {
+            Value::String(_) => Value::from(""),
+            Value::Number(_) => Value::from(0),
+            Value::Bool(_) => Value::from(false),
+            _ => Value::Null,
+        };
+        if new.is_null() && !zero.is_null() {
+            self.0.push(Error::invalid(&new.path, zero, "field is immutable"));
+        } else {
+            self.immutable(new, old);
+        }
+    }
+
     /// Has not changed.
     pub fn immutable(&mut self, new: &At<'_>, old: &At<'_>) {
         if new.value != old.value {
             self.invalid(new, "field is immutable");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_left_out_is_shown_as_zero() {
+        let told = |new: Value, old: Value| {
+            let mut errors = Errors::default();
+            errors.immutable_plain(&At::root(&new).get("a"), &At::root(&old).get("a"));
+            errors.0.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(told(json!({}), json!({"a": "x"})), [r#"a: Invalid value: "": field is immutable"#]);
+        assert_eq!(told(json!({}), json!({"a": 3})), ["a: Invalid value: 0: field is immutable"]);
+        assert_eq!(told(json!({"a": "y"}), json!({"a": "x"})), [r#"a: Invalid value: "y": field is immutable"#]);
+        assert_eq!(told(json!({"a": "x"}), json!({"a": "x"})), Vec::<String>::new());
+        assert_eq!(told(json!({}), json!({})), Vec::<String>::new());
     }
 }

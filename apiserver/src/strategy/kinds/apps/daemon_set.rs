@@ -50,12 +50,12 @@ fn daemon_set(obj: &Value, errors: &mut Errors) {
 /// How often the template has changed, which an annotation tells for the sake of old clients.
 fn count_templates(new: &mut Value, old: Option<&Value>) {
     const COUNT: &str = "deprecated.daemonset.template.generation";
+    let told = |obj: &Value| meta::annotation(obj, COUNT).and_then(|text| text.parse::<i64>().ok());
     let count = match old {
-        None => 1,
+        None => told(new).unwrap_or_default().max(1),
         Some(old) => {
-            let before = meta::annotation(old, COUNT).and_then(|text| text.parse::<i64>().ok()).unwrap_or_default();
             let template = |obj: &Value| obj.pointer("/spec/template").cloned();
-            before + i64::from(template(new) != template(old))
+            told(old).unwrap_or_default().saturating_add(i64::from(template(new) != template(old)))
         }
     };
     meta::set_annotation(new, COUNT, &count.to_string());
@@ -99,5 +99,32 @@ fn daemon_set_status(new: &Value, errors: &mut Errors) {
         "collisionCount",
     ] {
         errors.non_negative(&status.get(field));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn templates_are_counted_from_where_the_client_begins() {
+        let count = |new: Value, old: Option<Value>| {
+            let mut new = new;
+            count_templates(&mut new, old.as_ref());
+            meta::annotation(&new, "deprecated.daemonset.template.generation").map(str::to_owned)
+        };
+        let set = |count: &str, image: &str| {
+            json!({"metadata": {"annotations": {"deprecated.daemonset.template.generation": count}},
+                "spec": {"template": {"spec": {"containers": [{"image": image}]}}}})
+        };
+        assert_eq!(count(json!({"metadata": {}, "spec": {}}), None).as_deref(), Some("1"));
+        assert_eq!(count(set("-3", "a"), None).as_deref(), Some("1"));
+        assert_eq!(count(set("7", "a"), None).as_deref(), Some("7"));
+        assert_eq!(count(set("9", "a"), Some(set("7", "a"))).as_deref(), Some("7"));
+        assert_eq!(count(set("9", "b"), Some(set("7", "a"))).as_deref(), Some("8"));
+        let most = i64::MAX.to_string();
+        assert_eq!(count(set("9", "b"), Some(set(&most, "a"))), Some(most));
     }
 }

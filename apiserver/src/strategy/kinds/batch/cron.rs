@@ -41,7 +41,7 @@ fn parse(text: &str) -> Result<(), String> {
         return match text.strip_prefix("@every ") {
             Some(often) => {
                 let failed = |why| format!("failed to parse duration {text}: {why}");
-                crate::rest::query::go_duration(often).map(drop).map_err(failed)
+                mainstay_api::numbers::go_duration(often).map(drop).map_err(failed)
             }
             None if DESCRIPTORS.contains(&text) => Ok(()),
             None => Err(format!("unrecognized descriptor: {text}")),

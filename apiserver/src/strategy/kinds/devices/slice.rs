@@ -29,8 +29,8 @@ pub(super) const RULES: Rules = Rules {
     check: |_, obj, errors| slice(&At::spec(obj), errors),
     change: |_, new, old, errors| {
         let (new, old) = (At::spec(new), At::spec(old));
-        errors.immutable(&new.get("pool").get("name"), &old.get("pool").get("name"));
-        errors.immutable(&new.get("driver"), &old.get("driver"));
+        errors.immutable_plain(&new.get("pool").get("name"), &old.get("pool").get("name"));
+        errors.immutable_plain(&new.get("driver"), &old.get("driver"));
         errors.immutable(&new.get("nodeName"), &old.get("nodeName"));
     },
     tidy,

@@ -57,6 +57,7 @@ pub(crate) const IP_ADDRESS: Rules = Rules {
     },
     parts: CHECK_FIRST,
     names: |name, _| ip::canonical(name),
+    draws_names: false,
     ..Rules::PLAIN
 };
 
@@ -94,5 +95,11 @@ mod tests {
             cidrs(&["FD00::/64"]),
             ["spec.cidrs[0]: Invalid value: \"FD00::/64\": must be in canonical form (\"fd00::/64\")"]
         );
+    }
+
+    #[test]
+    fn an_address_is_not_made_up() {
+        use crate::strategy::Strategy;
+        assert!(SERVICE_CIDR.draws_names() && !IP_ADDRESS.draws_names());
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::strategy::kinds::batch::prefixed_path;
 use crate::strategy::kinds::service::validate::load_balancer;
-use crate::strategy::rules::{CHANGE_FIRST, Rules, frozen_spec};
+use crate::strategy::rules::{CHANGE_FIRST, Rules};
 use crate::strategy::validate::{At, Errors, ip, shown};
 
 /// Where the class of an ingress was said before there was a field for it.
@@ -33,7 +33,9 @@ pub(crate) const INGRESS: Rules = Rules {
 /// IngressClasses.
 pub(crate) const INGRESS_CLASS: Rules = Rules {
     check: |_, obj, errors| ingress_class(obj, errors),
-    change: |_, new, old, errors| frozen_spec(new, old, &["controller"], errors),
+    change: |_, new, old, errors| {
+        errors.immutable_plain(&At::spec(new).get("controller"), &At::spec(old).get("controller"));
+    },
     parts: CHANGE_FIRST,
     ..Rules::PLAIN
 };
