@@ -8,10 +8,11 @@ mod run;
 use std::path::Path;
 
 use http::{Method, Uri};
+use mainstay_api::numbers::go_duration;
 
 use crate::authz;
 use crate::rest::path::RequestInfo;
-use crate::rest::query::{Query, go_duration};
+use crate::rest::query::Query;
 
 fn fuzz(name: &'static str, seeds: &'static [&'static [u8]], target: fn(&[u8])) {
     run::fuzz(name, &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crashes"), seeds, target);

@@ -1,6 +1,8 @@
 //! Creates that store nothing: reviews and tokens.
 
+use mainstay_api::meta;
 use mainstay_api::status::ApiResult;
+use serde_json::Value;
 
 use super::commit::Answer;
 use super::decode::Body;
@@ -18,6 +20,7 @@ impl Engine {
         options: &WriteOptions,
     ) -> ApiResult<Answer> {
         let mut object = self.read_body(call, target, body, options)?;
+        wipe(&mut object, target);
         managed::track(call, target, None, &mut object, options);
         let object = self.admit_asked(call, target, object, options).await?;
         let review = Review {
@@ -49,5 +52,15 @@ impl Engine {
             accepted: false,
             kind: Some("TokenRequest".into()),
         })
+    }
+}
+
+/// Takes away what only the server says of an object.
+fn wipe(object: &mut Value, target: &Target) {
+    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
+        meta::remove_field(object, field);
+    }
+    if !target.row.resource.namespaced {
+        meta::remove_field(object, "namespace");
     }
 }

@@ -93,6 +93,7 @@ impl Engine {
     ) -> ApiResult<Plan> {
         let versioned =
             !options.dry_run && meta::resource_version(&object).parse::<u64>().is_ok_and(|found| found != 0);
+        let asked = target;
         let mut object = clean_new(present::to_stored(&target.row, object)?, target);
         let target = target.named(meta::name(&object));
         // What admission changes belongs to nobody.
@@ -101,8 +102,14 @@ impl Engine {
         }
         object = self.admit_mutating(call, &target, AdmissionOperation::Create, object, options).await?;
         owners::name_once(call, &mut object, true);
+        self.check_escalation(call, asked, &object, None)?;
         if meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty() {
-            let generated = meta::generated_name(meta::generate_name(&object), rand::random());
+            let prefix = meta::generate_name(&object);
+            let generated = if target.row.strategy.draws_names() {
+                meta::generated_name(prefix, rand::random())
+            } else {
+                prefix.to_owned()
+            };
             meta::set(&mut object, "name", generated);
         }
         let mut target = target.named(meta::name(&object));
@@ -111,7 +118,6 @@ impl Engine {
         meta::name(&object).clone_into(&mut target.name);
         target.name.clone_into(name);
         let side = self.validate_new(call, &target, &mut object, options)?;
-        self.check_escalation(call, &target, &object, None)?;
         let charged =
             self.admit_validating(call, &target, AdmissionOperation::Create, Some(&object), None, options).await?;
         if versioned && !options.owned {
@@ -125,11 +131,10 @@ impl Engine {
         let uid = uuid::Uuid::new_v4().to_string();
         meta::set(object, "uid", uid);
         meta::set(object, "creationTimestamp", mainstay_api::time::seconds(call.now));
-        if let Some(generation) = target.row.resource.generation.as_ref() {
-            meta::remove_field(object, "generation");
-            if generation.initial > 0 {
-                meta::set(object, "generation", generation.initial);
-            }
+        let first = target.row.resource.generation.as_ref().map_or(0, |generation| generation.initial);
+        // What is not counted from the beginning stays as the client says.
+        if first > 0 {
+            meta::set(object, "generation", first);
         }
         let cx = self.context(call, target, options.dry_run);
         target.row.strategy.prepare_create(&cx, object);

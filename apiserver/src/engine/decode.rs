@@ -46,12 +46,7 @@ impl Engine {
         let text = if let Body::Json(text) = body { text } else { Bytes::new() };
         let mut value = self.check(call, target, value, &duplicates, options, &Said::Body(text))?;
         identity::check_version(&expected, &value)?;
-        check_namespace(target, &value)?;
-        if !target.row.resource.namespaced {
-            meta::remove_field(&mut value, "namespace");
-        } else if !target.namespace.is_empty() {
-            meta::set(&mut value, "namespace", target.namespace.clone());
-        }
+        place(target, &mut value)?;
         Ok(value)
     }
 
@@ -63,7 +58,7 @@ impl Engine {
         value: Value,
         odd: &[String],
         options: &WriteOptions,
-        said: &Said,
+        said: &Said<'_>,
     ) -> ApiResult<Value> {
         let expected = Expected::of(target);
         let value = identity::identify(&expected, value, target.row.custom)
@@ -72,11 +67,8 @@ impl Engine {
         if target.row.custom {
             identity::check_version(&expected, &value)?;
         }
+        place(target, &mut value)?;
         check_patched_name(target, &value)?;
-        check_namespace(target, &value)?;
-        if !target.row.resource.namespaced {
-            meta::remove_field(&mut value, "namespace");
-        }
         Ok(value)
     }
 
@@ -87,7 +79,7 @@ impl Engine {
         value: Value,
         duplicates: &[String],
         options: &WriteOptions,
-        said: &Said,
+        said: &Said<'_>,
     ) -> ApiResult<Value> {
         let expected = &Expected::of(target);
         if let Some(served) = target.row.served.as_ref().filter(|_| target.subresource != "scale") {
@@ -105,7 +97,10 @@ impl Engine {
         call.empties = Empties::of(&value);
         let decoded = mainstay_api::decode::strict(object_type, &value);
         if let Some(error) = said.first_error(&decoded) {
-            return Err(said.refuse(expected, &value, error));
+            return Err(said.refuse(expected, &value, &error));
+        }
+        if let Some(why) = mainstay_api::convert::unreadable(&expected.group, &expected.kind, &decoded.value) {
+            return Err(said.refuse(expected, &value, &why));
         }
         let mut problems: Vec<String> = duplicates.to_vec();
         problems.extend(decoded.unknown.iter().cloned());
@@ -115,33 +110,38 @@ impl Engine {
         complain(call, problems, options).map_err(|why| said.refuse(expected, &value, &why))?;
         let mut value = decoded.value;
         mainstay_api::defaults::apply(&expected.group, &expected.version, &expected.kind, &mut value);
+        mainstay_api::convert::drop_foreign(&expected.group, &expected.version, &expected.kind, &mut value);
         Ok(value)
     }
 }
 
 /// Where an object has come from, as errors about it tell.
-pub(crate) enum Said {
+pub(crate) enum Said<'a> {
     /// It is the body of the request: this text, if that is JSON.
     Body(Bytes),
     /// A JSON or merge patch has made it.
     Patched,
     /// A strategic merge patch has made it; the patch is shown.
-    Merged(String),
+    Merged(&'a Value),
+    /// This configuration was applied.
+    Applied(&'a Value),
 }
 
-impl Said {
-    fn first_error<'d>(&self, decoded: &'d mainstay_api::decode::Decoded) -> Option<&'d String> {
+impl Said<'_> {
+    fn first_error(&self, decoded: &mainstay_api::decode::Decoded) -> Option<String> {
         match self {
-            Self::Merged(_) => decoded.conversions.first(),
-            _ => decoded.errors.first(),
+            Self::Merged(_) | Self::Applied(_) => decoded.conversions.first().cloned(),
+            Self::Body(text) if !text.is_empty() => decoded.errors.first_in(text),
+            _ => decoded.errors.first().map(str::to_owned),
         }
     }
 
     fn refuse(&self, expected: &Expected, value: &Value, why: &str) -> Status {
         let shown = match self {
             Self::Body(_) => return unhandled(expected, value, why),
+            Self::Applied(config) => return mainstay_api::ssa::unconvertible(config, why),
             Self::Patched => value.to_string(),
-            Self::Merged(patch) => patch.clone(),
+            Self::Merged(patch) => mainstay_api::field::go_value(patch),
         };
         let path = mainstay_api::field::Path::new("patch");
         Status::invalid("", "", "", vec![mainstay_api::field::Error::invalid(&path, shown, why)])
@@ -264,6 +264,17 @@ fn typed(expected: &Expected, body: &Body, value: &Value) -> ApiResult<()> {
             let text = if matches!(body, Body::Json(_)) { text } else { value.to_string() };
             return Err(unrecognized(expected, &format!("Object '{name}' is missing in '{text}'"), bytes));
         }
+    }
+    Ok(())
+}
+
+/// Puts an object that does not say where it belongs into the namespace of the request.
+fn place(target: &Target, value: &mut Value) -> ApiResult<()> {
+    check_namespace(target, value)?;
+    if !target.row.resource.namespaced {
+        meta::remove_field(value, "namespace");
+    } else if !target.namespace.is_empty() {
+        meta::set(value, "namespace", target.namespace.clone());
     }
     Ok(())
 }

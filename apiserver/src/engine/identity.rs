@@ -13,6 +13,8 @@ const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
 /// Versions that Kubernetes still knows though it serves them no more.
 const RETIRED: &[(&str, &[&str])] = &[
     ("admissionregistration.k8s.io", &["v1beta1", "v1alpha1"]),
+    ("apiextensions.k8s.io", &["v1beta1"]),
+    ("apiregistration.k8s.io", &["v1beta1"]),
     ("apps", &["v1beta1", "v1beta2"]),
     ("authentication.k8s.io", &["v1beta1", "v1alpha1"]),
     ("authorization.k8s.io", &["v1beta1"]),
@@ -66,7 +68,9 @@ fn strange(expected: &Expected, value: &Value) -> Option<String> {
     if known.is_none() && !(retired && kind == expected.kind) {
         return Some(format!("no kind \"{kind}\" is registered for version \"{found}\" in scheme \"{SCHEME}\""));
     }
-    if let Some(error) = known.and_then(|known| mainstay_api::decode::strict(known, value).errors.into_iter().next()) {
+    if let Some(error) =
+        known.and_then(|known| mainstay_api::decode::strict(known, value).errors.first().map(str::to_owned))
+    {
         return Some(error);
     }
     if kind == expected.kind && (group == expected.group || retired || is_events(group, &expected.group)) {

@@ -39,7 +39,7 @@ use serde_json::Value;
 pub use commit::Answer;
 pub use decode::Body;
 pub use list::{ListOptions, Listing};
-pub use options::{DeleteOptions, FieldValidation, Propagation, RawOptions, WriteOptions};
+pub use options::{DeleteOptions, FieldValidation, Propagation, RawOptions, Told, WriteOptions};
 pub use patch::{Change, PatchKind};
 pub use target::{Call, Target};
 pub use transaction::Operation;

@@ -78,6 +78,10 @@ impl Engine {
         change: &Change,
         options: &WriteOptions,
     ) -> ApiResult<Plan> {
+        if let Change::Replace(object) = change {
+            // A uid is a precondition: nothing has none, and that is told before that there is nothing.
+            check_uid(target, object, &Value::Null)?;
+        }
         let row = &target.row.resource;
         let creates = match change {
             Change::Replace(_) => row.create_on_update && target.subresource.is_empty(),
@@ -131,13 +135,13 @@ impl Engine {
         }
         let mut new = self.admit_mutating_update(call, target, new, &live.value, options).await?;
         owners::name_once(call, &mut new, true);
+        self.check_escalation(call, target, &new, Some(&live.value))?;
         check_revision(target, &mut new, &live)?;
         carry_over(&mut new, &live.value);
         self.prepare_change(call, target, &mut new, &live.value, options);
         let verb = if matches!(change, Change::Replace(_)) { "update" } else { "patch" };
         let unauthorized = self.status_errors(call, target, verb, &new, &live.value);
         let side = self.validate_change(call, target, &mut new, &live.value, options, unauthorized)?;
-        self.check_escalation(call, target, &new, Some(&live.value))?;
         let charged = self
             .admit_validating(call, target, AdmissionOperation::Update, Some(&new), Some(&live.value), options)
             .await?;
@@ -253,7 +257,7 @@ fn check_revision(target: &Target, new: &mut Value, live: &Live) -> ApiResult<()
     match asked.parse::<u64>() {
         Ok(revision) if revision == live.revision.0 => Ok(()),
         Ok(_) => Err(Status::conflict(target.group(), target.resource(), &target.name)),
-        Err(_) => Err(Status::plain(crate::rest::query::parse_int_error("ParseUint", &asked))),
+        Err(_) => Err(Status::plain(mainstay_api::numbers::parse_int_error("ParseUint", &asked))),
     }
 }
 
@@ -275,7 +279,8 @@ fn carry_over(new: &mut Value, old: &Value) {
     meta::remove_field(new, "selfLink");
 }
 
-fn carry(new: &mut Value, old: &Value, field: &str) {
+/// Gives a field of the metadata the value that it had.
+pub(super) fn carry(new: &mut Value, old: &Value, field: &str) {
     match meta::metadata(old).and_then(|metadata| metadata.get(field)) {
         Some(value) => meta::set(new, field, value.clone()),
         None => {

@@ -140,6 +140,20 @@ pub struct DeleteOptions {
     pub not_orphaning: bool,
     /// As they came, for admission.
     pub raw: Value,
+    /// What admission is told of the deletion.
+    pub told: Told,
+}
+
+/// What admission is told of a deletion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Told {
+    /// Everything.
+    #[default]
+    Fully,
+    /// All but the name, which is not in the request: that is about a collection.
+    Unnamed,
+    /// Nothing: it has judged the eviction that the deletion is part of.
+    Nothing,
 }
 
 /// What happens to dependents.
@@ -189,6 +203,7 @@ impl DeleteOptions {
             resource_version: precondition("resourceVersion"),
             not_orphaning: orphan == Some(false),
             raw,
+            told: Told::Fully,
         })
     }
 }

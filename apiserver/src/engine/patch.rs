@@ -52,14 +52,9 @@ impl Engine {
             Change::Replace(object) => Ok(object.clone()),
             Change::Apply(object) => {
                 let applied = super::managed::apply(call, target, view, object, options)?;
-                self.decode_value(
-                    call,
-                    target,
-                    applied,
-                    &[],
-                    &WriteOptions { field_validation: FieldValidation::Ignore, ..options.clone() },
-                    &Said::Body(Bytes::new()),
-                )
+                let said = if target.row.custom { Said::Body(Bytes::new()) } else { Said::Applied(object) };
+                let options = WriteOptions { field_validation: FieldValidation::Ignore, ..options.clone() };
+                self.decode_value(call, target, applied, &[], &options, &said)
             }
             Change::Patch(kind, patch) => {
                 let view = view.ok_or_else(|| super::read::not_found(target))?;
@@ -111,10 +106,10 @@ impl Format {
     }
 
     /// How errors about the patched object tell of the patch.
-    fn said(&self, patch: &Value) -> Said {
+    fn said<'p>(&self, patch: &'p Value) -> Said<'p> {
         match self {
             Self::Json | Self::Merge => Said::Patched,
-            Self::Strategic(_) => Said::Merged(mainstay_api::field::go_value(patch)),
+            Self::Strategic(_) => Said::Merged(patch),
         }
     }
 

@@ -14,8 +14,9 @@ impl Engine {
     /// The object of a target; an empty `resource_version` reads consistently, `0` what the cache holds.
     ///
     /// # Errors
-    /// 404, 504 for revisions that are not reached, 500 for such that do not parse.
+    /// 400 for names that cannot be, 404, 504 for revisions that are not reached, 500 for such that do not parse.
     pub async fn get(&self, target: &Target, resource_version: &str) -> ApiResult<Answer> {
+        target.check_name()?;
         let bytes = self.read_bytes(target, resource_version).await?;
         let bytes = bytes.ok_or_else(|| not_found(target))?;
         self.answer(target, bytes, false).await
@@ -52,6 +53,7 @@ impl Engine {
 
     /// What a write begins from: the latest state.
     pub(crate) async fn live(&self, target: &Target) -> ApiResult<Option<Live>> {
+        target.check_name()?;
         let Some(object) = self.latest(target).await? else { return Ok(None) };
         let value = self.load(&target.row, crate::codec::decode(&object.value)).await?;
         Ok(Some(Live { value, bytes: object.value.clone(), revision: object.modified }))
@@ -72,6 +74,6 @@ pub(crate) fn parse_revision(text: &str) -> ApiResult<Revision> {
 
 /// What is wrong with a `resourceVersion` parameter.
 pub(crate) fn revision_error(text: &str) -> String {
-    let why = crate::rest::query::parse_int_error("ParseUint", text);
+    let why = mainstay_api::numbers::parse_int_error("ParseUint", text);
     format!("resourceVersion: Invalid value: {}: {why}", mainstay_api::field::go_quote(text))
 }

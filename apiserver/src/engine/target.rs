@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use mainstay_api::status::{ApiResult, Status};
 use mainstay_store::Term;
 
 use crate::key::ObjectKey;
@@ -38,6 +39,14 @@ impl Target {
             name: name.to_owned(),
         };
         key.encode()
+    }
+
+    /// Whether something can be stored under the name at all.
+    ///
+    /// # Errors
+    /// 400 without a name, and for one that cannot be a segment of a path.
+    pub(super) fn check_name(&self) -> ApiResult<()> {
+        mainstay_api::names::key_error(&self.name).map_or(Ok(()), |why| Err(Status::bad_request(why)))
     }
 
     /// The key that Kubernetes keeps the object under, which its errors name.

@@ -30,6 +30,8 @@ pub struct WatchOptions {
     pub resource_version: String,
     /// `resourceVersionMatch`.
     pub resource_version_match: String,
+    /// `continue`, which no watch heeds.
+    pub continuation: String,
     /// `sendInitialEvents`, if given.
     pub send_initial_events: Option<bool>,
     /// `allowWatchBookmarks`.
@@ -168,5 +170,27 @@ fn validate(options: &WatchOptions) -> ApiResult<()> {
     if !matches!(matching, "" | "NotOlderThan") {
         errors.push(Error::not_supported(&path, Value::from(matching), &["NotOlderThan"]));
     }
+    if !matching.is_empty() && !options.continuation.is_empty() {
+        errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
+    }
     super::options::finish("ListOptions", errors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_that_lists_first_has_no_pages() {
+        let listing = |continuation: &str| WatchOptions {
+            resource_version_match: "NotOlderThan".to_owned(),
+            send_initial_events: Some(true),
+            continuation: continuation.to_owned(),
+            ..WatchOptions::default()
+        };
+        assert!(validate(&listing("")).is_ok());
+        let refused = validate(&listing("abc")).unwrap_err().message.into_owned();
+        assert!(refused.ends_with("resourceVersionMatch is forbidden when continue is provided"), "{refused}");
+        assert!(validate(&WatchOptions { continuation: "abc".to_owned(), ..WatchOptions::default() }).is_ok());
+    }
 }

@@ -19,7 +19,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::body::Body;
 
-use super::filter::Admitted;
+use super::admitted::Admitted;
 use super::{Rest, respond};
 use crate::aggregation::backend::{self, Backend, Unavailable};
 use crate::aggregation::remote::Remote;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tonic::body::Body;
 
 use super::Rest;
-use super::filter::Admitted;
+use super::admitted::Admitted;
 use super::query::Query;
 use crate::authz::AuthzAttributes;
 use crate::engine::{Call, Target};
@@ -98,7 +98,7 @@ fn check_ports(query: &Query) -> ApiResult<()> {
     let lists = query.all("ports");
     match lists.iter().flat_map(|list| list.split(',')).find(|port| !is_port(port)) {
         Some(odd) => {
-            let why = super::query::parse_int_error("ParseUint", odd);
+            let why = mainstay_api::numbers::parse_int_error("ParseUint", odd);
             Err(Status::bad_request(format!("cannot convert to []int32: {why}")))
         }
         None => Ok(()),

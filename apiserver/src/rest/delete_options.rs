@@ -19,7 +19,7 @@ const OTHERS: [&str; 7] =
 
 /// The delete options of a body, or of the query if there is none.
 pub(super) async fn read(query: &Query, content_type: Option<&str>, body: Body) -> ApiResult<DeleteOptions> {
-    let bytes = super::objects::read(body).await?;
+    let bytes = super::body::read(body).await?;
     if bytes.is_empty() {
         return DeleteOptions::parse(options_from_query(query)?);
     }
@@ -60,7 +60,7 @@ fn interpret(value: Value) -> ApiResult<Value> {
         }));
     }
     let known = types::by_name("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions");
-    match known.and_then(|known| mainstay_api::decode::strict(known, &value).errors.into_iter().next()) {
+    match known.and_then(|known| mainstay_api::decode::strict(known, &value).errors.first().map(str::to_owned)) {
         Some(why) => Err(Status::plain(why)),
         None => Ok(value),
     }

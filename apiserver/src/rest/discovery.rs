@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use tonic::body::Body;
 
 use super::Rest;
-use super::filter::Admitted;
+use super::admitted::Admitted;
 use super::negotiate::{self, Form, Media, SERVED};
 use super::respond;
+use super::tagged::tagged;
 use crate::aggregation::remote::Remote;
 
 /// The Kubernetes version that is served.
@@ -24,7 +25,7 @@ pub(crate) async fn route(rest: &Rest, request: Admitted) -> Response<Body> {
     if let Some(remote) = remote(rest, &request) {
         return super::aggregated::proxy(rest, &remote, request).await;
     }
-    let form = super::filter::error_form(&request.parts);
+    let form = respond::error_form(&request.parts);
     match answer(rest, &request) {
         Ok(response) => response,
         Err(status) => respond::error(form, &status),
@@ -87,9 +88,9 @@ fn values(request: &Admitted, value: &Value) -> ApiResult<Response<Body>> {
 
 /// Values at paths that the router does not know.
 fn unrouted(request: &Admitted, value: &Value) -> ApiResult<Response<Body>> {
-    let form = negotiate::agree(request.header(header::ACCEPT), false)?;
+    let form = negotiate::shapeless(request.header(header::ACCEPT))?;
     let pretty = form.pretty || negotiate::wants_pretty(&request.query, request.user_agent());
-    let form = Form { pretty, shape: negotiate::Shape::Object, ..form };
+    let form = Form { pretty, ..form };
     let body = respond::encode(form, value)?;
     Ok(respond::sized(form.media.content_type(), body, request.header(header::ACCEPT_ENCODING)))
 }
@@ -107,21 +108,14 @@ fn rows(rest: &Rest) -> Vec<Resource> {
 
 /// `/api` and `/apis`: the groups, or all resources at once for clients that ask for the aggregated form.
 fn roots(rest: &Rest, request: &Admitted, which: &str) -> ApiResult<Response<Body>> {
-    let accept = request.header(header::ACCEPT).unwrap_or_default();
+    let accept = request.header(header::ACCEPT);
     let core = which == "api";
     if core {
         read_only(request)?;
+        negotiate::routed(accept, &SERVED)?;
     }
-    let aggregated = accept.split(',').next().is_some_and(|first| first.contains("as=APIGroupDiscoveryList"));
-    if aggregated
-        && accept.contains("v=v2")
-        && !accept.split(',').next().is_some_and(|first| first.contains("v=v2beta1"))
-    {
-        let value = discovery::aggregated(&rows(rest), core);
-        return aggregated_answer(request, &value);
-    }
-    if aggregated && !accept.contains(',') {
-        return Err(Status::not_acceptable(&SERVED));
+    if let Some(media) = negotiate::aggregated(accept) {
+        return aggregated_answer(request, media, &discovery::aggregated(&rows(rest), core));
     }
     if core {
         values(request, &discovery::api_versions(&server_address(request)))
@@ -130,43 +124,10 @@ fn roots(rest: &Rest, request: &Admitted, which: &str) -> ApiResult<Response<Bod
     }
 }
 
-fn aggregated_answer(request: &Admitted, value: &Value) -> ApiResult<Response<Body>> {
+fn aggregated_answer(request: &Admitted, media: Media, value: &Value) -> ApiResult<Response<Body>> {
     const FORM: &str = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-    let accept = request.header(header::ACCEPT).unwrap_or_default();
-    let first = accept.split([',', ';']).next().unwrap_or_default().trim();
-    let (media, body) = if first == Media::Protobuf.content_type() {
-        (Media::Protobuf, mainstay_api::protobuf::encode(value).map_err(Status::internal)?)
-    } else {
-        (Media::Json, value.to_string().into_bytes())
-    };
-    Ok(tagged(request, &format!("{};{FORM}", media.content_type()), body.into()))
-}
-
-/// A document with its `ETag`; 304 if the client has it already.
-pub(crate) fn tagged(request: &Admitted, content_type: &str, body: bytes::Bytes) -> Response<Body> {
-    let tag = etag(&body);
-    if request.header(header::IF_NONE_MATCH) == Some(tag.as_str()) {
-        let mut response = respond::bytes(304, content_type, bytes::Bytes::new());
-        set_tag(&mut response, &tag);
-        return response;
-    }
-    let mut response = respond::sized(content_type, body, request.header(header::ACCEPT_ENCODING));
-    set_tag(&mut response, &tag);
-    response.headers_mut().insert(header::VARY, header::HeaderValue::from_static("Accept"));
-    response
-}
-
-fn set_tag(response: &mut Response<Body>, tag: &str) {
-    if let Ok(value) = header::HeaderValue::from_str(tag) {
-        response.headers_mut().insert(header::ETAG, value);
-    }
-}
-
-fn etag(body: &[u8]) -> String {
-    use sha2::{Digest, Sha512};
-    let digest = Sha512::digest(body);
-    let hex: String = digest.iter().map(|byte| format!("{byte:02X}")).collect();
-    format!("\"{hex}\"")
+    let body = respond::encode(Form { media, ..Form::JSON }, value)?;
+    Ok(tagged(request, &format!("{};{FORM}", media.content_type()), body))
 }
 
 fn server_address(request: &Admitted) -> String {

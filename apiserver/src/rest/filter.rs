@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use mainstay_api::status::{ApiResult, Status};
 use tonic::body::Body;
 
+use super::admitted::Admitted;
 use super::negotiate::Form;
 use super::path::RequestInfo;
 use super::query::Query;
+use super::respond::error_form;
 use super::{Rest, respond};
 use crate::audit::{self, Content, Trail};
 use crate::authz::{self, AuthzAttributes};
@@ -24,27 +26,6 @@ use crate::user::UserInfo;
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 const FLOW_SCHEMA: HeaderName = HeaderName::from_static("x-kubernetes-pf-flowschema-uid");
 const PRIORITY_LEVEL: HeaderName = HeaderName::from_static("x-kubernetes-pf-prioritylevel-uid");
-
-/// A request that may be answered.
-pub(crate) struct Admitted {
-    pub parts: Parts,
-    pub body: Body,
-    pub info: RequestInfo,
-    pub query: Query,
-    pub user: UserInfo,
-}
-
-impl Admitted {
-    /// A header as text.
-    pub fn header(&self, name: http::HeaderName) -> Option<&str> {
-        self.parts.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    /// The `User-Agent`.
-    pub fn user_agent(&self) -> &str {
-        self.header(http::header::USER_AGENT).unwrap_or_default()
-    }
-}
 
 /// A request on its way through the filters.
 struct Passing {
@@ -94,7 +75,7 @@ async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response<Body> {
 /// Authenticates, and answers between the first and the last event of the audit trail.
 async fn audited(
     rest: Arc<Rest>,
-    passing: Passing,
+    mut passing: Passing,
     body: Body,
     arrival: &Arrival,
 ) -> (Option<(Trail, bool)>, Response<Body>) {
@@ -117,12 +98,24 @@ async fn audited(
         Err(status) => (Caller { user: real, real: None }, Some(status)),
     };
     let mut trail = begin(&caller);
+    if caller.real.is_some() {
+        forget_impersonation(&mut passing.parts.headers);
+    }
     let long = passing.long;
     let response = match refusal {
         Some(status) => respond::error(form, &status),
         None => admitted(rest.clone(), passing, body, caller.user, trail.as_mut()).await,
     };
     (trail.map(|trail| (trail, long)), response)
+}
+
+/// Whoever the request is passed on to would take him who acts already for somebody who wants to act as another.
+fn forget_impersonation(headers: &mut HeaderMap) {
+    let ours = |name: &&HeaderName| name.as_str().starts_with("impersonate-");
+    let names: Vec<HeaderName> = headers.keys().filter(ours).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
 }
 
 /// Waits for the request's turn, authorizes it and has it answered.
@@ -186,7 +179,7 @@ fn seats(rest: &Rest, passing: &Passing) -> u32 {
 /// Keeps the body for the audit trail, if that wants it.
 async fn kept(parts: &Parts, body: Body, long: bool, trail: Option<&mut Trail>) -> ApiResult<Body> {
     let Some(trail) = trail.filter(|trail| !long && trail.wants_request()) else { return Ok(body) };
-    let bytes = super::objects::read(body).await?;
+    let bytes = super::body::read(body).await?;
     if !bytes.is_empty() {
         let text = |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let zipped = text(header::CONTENT_ENCODING) == "gzip";
@@ -242,7 +235,7 @@ fn deadline(query: &Query, longest: Duration) -> ApiResult<Duration> {
     if text.is_empty() {
         return Ok(longest);
     }
-    let asked = super::query::go_duration(text)
+    let asked = mainstay_api::numbers::go_duration(text)
         .map_err(|why| Status::bad_request(format!("invalid timeout specified in the request URL - {why}")))?;
     Ok(if asked.is_zero() { longest } else { asked.min(longest) })
 }
@@ -266,9 +259,18 @@ fn is_stream(info: &RequestInfo) -> bool {
     info.verb == "watch" || connects
 }
 
-/// Errors are told in the media type that the client takes, or in JSON.
-pub(crate) fn error_form(parts: &Parts) -> Form {
-    let accept = parts.headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
-    let form = super::negotiate::negotiate(accept, &super::negotiate::SERVED, false).unwrap_or(Form::JSON);
-    Form { shape: super::negotiate::Shape::Object, ..form }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_acts_as_another_is_passed_on_as_that_one_alone() {
+        let mut headers = HeaderMap::new();
+        for name in ["impersonate-user", "impersonate-group", "impersonate-extra-a", "accept"] {
+            headers.append(name, HeaderValue::from_static("x"));
+            headers.append(name, HeaderValue::from_static("y"));
+        }
+        forget_impersonation(&mut headers);
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
+    }
 }

@@ -10,7 +10,7 @@ use mainstay_api::field::go_quote;
 use tonic::body::Body;
 
 use super::Rest;
-use super::filter::Admitted;
+use super::admitted::Admitted;
 use super::respond;
 
 pub(super) use log::LogWatch;

@@ -3,7 +3,9 @@
 //! A request passes the [`crate::gate`] once, here; then it is routed to the engine, to discovery, or to one of the few paths
 //! besides.
 
+mod admitted;
 mod aggregated;
+mod body;
 mod connect;
 mod delete_options;
 mod discovery;
@@ -18,6 +20,7 @@ mod pieces;
 mod process;
 pub(crate) mod query;
 mod respond;
+mod tagged;
 mod watching;
 
 use std::sync::Arc;

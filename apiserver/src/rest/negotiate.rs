@@ -95,7 +95,29 @@ fn clauses(accept: &str) -> Vec<Clause<'_>> {
     clauses
 }
 
-impl Clause<'_> {
+impl<'a> Clause<'a> {
+    fn param(&self, key: &str) -> Option<&'a str> {
+        self.params.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+    }
+
+    /// How it has bytes written; none if it asks for what is not served.
+    fn encoding(&self) -> Option<Media> {
+        if self.param("stream").is_some_and(|stream| !matches!(stream, "" | "watch")) {
+            return None;
+        }
+        match self.media {
+            "*" | "*/*" | "application/*" | JSON => Some(Media::Json),
+            YAML => Some(Media::Yaml),
+            PROTOBUF => Some(Media::Protobuf),
+            _ => None,
+        }
+    }
+
+    /// The kind that the answer is to become: its name, group and version.
+    fn kind(&self) -> (Option<&'a str>, Option<&'a str>, Option<&'a str>) {
+        (self.param("as"), self.param("g"), self.param("v"))
+    }
+
     fn goes_before(&self, other: &Self) -> bool {
         let wild_type = |clause: &Self| clause.media.starts_with('*');
         let wild = |clause: &Self| clause.media.ends_with('*');
@@ -133,11 +155,35 @@ pub fn routed(accept: Option<&str>, offered: &[&str]) -> ApiResult<()> {
     if clauses(given(accept)).iter().any(fits) { Ok(()) } else { Err(route_not_acceptable(offered)) }
 }
 
+/// As what the resources of all groups are to be written in one document, if a client asks for that before it accepts
+/// anything else.
+pub fn aggregated(accept: Option<&str>) -> Option<Media> {
+    let asked = |clause: &Clause| {
+        let media = clause.encoding()?;
+        match clause.kind() {
+            (None, None, None) => Some(None),
+            (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2")) => Some(Some(media)),
+            _ => None,
+        }
+    };
+    clauses(given(accept)).iter().find_map(asked).flatten()
+}
+
+/// Agrees on a form of what has no other shape than its own.
+///
+/// # Errors
+/// 406, worded by the encoder.
+pub fn shapeless(accept: Option<&str>) -> ApiResult<Form> {
+    let clauses = clauses(given(accept));
+    let mut forms = clauses.iter().filter_map(|clause| form(clause, false));
+    forms.find(|form| form.shape == Shape::Object).ok_or_else(|| Status::not_acceptable(&SERVED))
+}
+
 /// Agrees on a form without the router.
 ///
 /// # Errors
 /// 406, worded by the encoder.
-pub fn agree(accept: Option<&str>, custom: bool) -> ApiResult<Form> {
+fn agree(accept: Option<&str>, custom: bool) -> ApiResult<Form> {
     let clauses = clauses(given(accept));
     clauses.iter().find_map(|clause| form(clause, custom)).ok_or_else(|| Status::not_acceptable(&SERVED))
 }
@@ -154,14 +200,8 @@ fn route_not_acceptable(offered: &[&str]) -> Status {
 }
 
 fn form(clause: &Clause, custom: bool) -> Option<Form> {
-    let media = match clause.media {
-        "*" | "*/*" | "application/*" | JSON => Media::Json,
-        YAML => Media::Yaml,
-        PROTOBUF => Media::Protobuf,
-        _ => return None,
-    };
-    let param = |key: &str| clause.params.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
-    let (shape, beta) = match (param("as"), param("g"), param("v")) {
+    let media = clause.encoding()?;
+    let (shape, beta) = match clause.kind() {
         (None, None, None) => (Shape::Object, false),
         (Some(kind), Some("meta.k8s.io"), Some(version @ ("v1" | "v1beta1"))) => (shape(kind)?, version == "v1beta1"),
         _ => return None,
@@ -172,11 +212,11 @@ fn form(clause: &Clause, custom: bool) -> Option<Form> {
         Shape::Object => !custom,
         Shape::Table => false,
     };
-    if media == Media::Protobuf && !written || param("stream").is_some_and(|stream| !matches!(stream, "" | "watch")) {
+    if media == Media::Protobuf && !written {
         return None;
     }
-    let pretty = param("pretty") == Some("1");
-    Some(Form { media, shape, beta, pretty, stream: param("stream") == Some("watch") })
+    let pretty = clause.param("pretty") == Some("1");
+    Some(Form { media, shape, beta, pretty, stream: clause.param("stream") == Some("watch") })
 }
 
 fn shape(kind: &str) -> Option<Shape> {
@@ -267,5 +307,31 @@ mod tests {
     fn malformed_content_types_are_refused() {
         assert!(body_media(Some("application/json;a"), false).is_err());
         assert_eq!(body_media(Some("application/json; charset=utf-8"), false).unwrap(), Media::Json);
+    }
+
+    #[test]
+    fn discovery_is_aggregated_for_who_asks_for_that_first() {
+        const ALL: &str = "g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+        let asked = |accept: &str| aggregated(Some(&accept.replace("ALL", ALL)));
+        assert_eq!(asked("application/json;ALL,application/json"), Some(Media::Json));
+        assert_eq!(asked("application/json;q=0.1,application/json;ALL;q=0.9"), Some(Media::Json));
+        assert_eq!(asked("application/yaml;ALL"), Some(Media::Yaml));
+        assert_eq!(asked("text/html,application/vnd.kubernetes.protobuf;ALL"), Some(Media::Protobuf));
+        for other in [
+            "",
+            "application/json,application/json;ALL",
+            "application/cbor;ALL",
+            "application/json;as=APIGroupDiscoveryList;v=v2",
+            "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
+        ] {
+            assert_eq!(asked(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_has_one_shape_is_no_table() {
+        assert!(shapeless(Some("application/json;as=Table;v=v1;g=meta.k8s.io")).is_err());
+        let form = shapeless(Some("application/json;as=Table;v=v1;g=meta.k8s.io,application/yaml")).unwrap();
+        assert_eq!((form.media, form.shape), (Media::Yaml, Shape::Object));
     }
 }

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Response, header};
-use http_body_util::{BodyExt, Limited};
 use mainstay_api::status::{ApiResult, Status};
 use tonic::body::Body;
 
-use super::filter::Admitted;
+use super::Rest;
+use super::admitted::Admitted;
+use super::body::read;
 use super::negotiate::{self, Form, Media, Shape};
 use super::query::Query;
 use super::respond::{self, Include};
-use super::{BODY_LIMIT, Rest};
 use crate::aggregation::remote::Remote;
 use crate::engine::{Answer, Body as ObjectBody, Call, Change, ListOptions, PatchKind, RawOptions, Target};
 use crate::registry::Row;
@@ -22,7 +22,7 @@ pub(crate) async fn route(rest: Arc<Rest>, request: Admitted) -> Response<Body> 
     if !request.info.is_resource {
         return super::discovery::route(&rest, request).await;
     }
-    let form = super::filter::error_form(&request.parts);
+    let form = respond::error_form(&request.parts);
     let Some(row) = rest.engine.registry().find(&request.info.group, &request.info.version, &request.info.resource)
     else {
         return match Remote::find(&rest.engine.reader, &request.info.group, &request.info.version) {
@@ -89,7 +89,8 @@ fn check_place(request: &Admitted, row: &Row) -> ApiResult<()> {
     if row.resource.namespaced == info.in_namespace {
         return Ok(());
     }
-    if info.in_namespace || named && info.verb != "create" || !info.subresource.is_empty() {
+    // All namespaces are a place for lists alone, and only what can be listed has it.
+    if info.in_namespace || named || !info.subresource.is_empty() || !row.has_verb("list") {
         return Err(Status::path_not_found());
     }
     if matches!(info.verb, "list" | "watch") { Ok(()) } else { Err(Status::method_not_allowed()) }
@@ -138,14 +139,6 @@ fn check_verb(request: &Admitted, row: &Row) -> ApiResult<()> {
     if served && !unnamed { Ok(()) } else { Err(Status::method_not_allowed()) }
 }
 
-/// The form of an answer; collections may be streamed.
-pub(crate) fn form_of(request: &Admitted, row: &Row, collection: bool) -> ApiResult<Form> {
-    let offered: &[&str] = if collection { &negotiate::SERVED_LIST } else { &negotiate::SERVED };
-    let form = negotiate::negotiate(request.header(header::ACCEPT), offered, row.custom)?;
-    let pretty = form.pretty || negotiate::wants_pretty(&request.query, request.user_agent());
-    Ok(Form { pretty, ..form })
-}
-
 fn include(form: Form, query: &Query) -> ApiResult<Include> {
     if form.shape == Shape::Table { Include::parse(query.text("includeObject")) } else { Ok(Include::Metadata) }
 }
@@ -155,7 +148,7 @@ pub(crate) fn call_of(request: &Admitted) -> Call {
 }
 
 async fn get(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
-    let form = form_of(&request, &target.row, false)?;
+    let form = request.form(&target.row, false)?;
     let answer = rest.engine.get(&target, request.query.text("resourceVersion")).await?;
     respond::object(form, &target.row, &answer, 200, include(form, &request.query)?)
 }
@@ -181,7 +174,7 @@ fn comes_whole(target: &Target, options: &ListOptions) -> bool {
 }
 
 async fn list(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
-    let form = form_of(&request, &target.row, true)?;
+    let form = request.form(&target.row, true)?;
     request.query.int("timeoutSeconds")?;
     let mut options = list_options(&request.query)?;
     if comes_whole(&target, &options) {
@@ -192,18 +185,6 @@ async fn list(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Respo
     let listing = rest.engine.converted(&target.row, listing).await?;
     let include = include(form, &request.query)?;
     respond::list(form, &target.row, listing, include, request.header(header::ACCEPT_ENCODING))
-}
-
-/// The whole body, if it is not too large.
-pub(crate) async fn read(body: Body) -> ApiResult<Bytes> {
-    let collected = Limited::new(body, BODY_LIMIT).collect().await;
-    collected.map(http_body_util::Collected::to_bytes).map_err(|error| {
-        if error.downcast_ref::<http_body_util::LengthLimitError>().is_some() {
-            Status::request_too_large(format!("limit is {BODY_LIMIT}"))
-        } else {
-            Status::bad_request(format!("reading the request's body: {error}"))
-        }
-    })
 }
 
 pub(crate) fn raw_options(query: &Query) -> RawOptions {
@@ -248,7 +229,7 @@ fn written(form: Form, target: &Target, answer: &Answer, query: &Query) -> ApiRe
 }
 
 async fn create(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
-    let form = form_of(&request, &target.row, false)?;
+    let form = request.form(&target.row, false)?;
     let mut call = call_of(&request);
     let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
     let raw = raw_options(&request.query);
@@ -260,7 +241,7 @@ async fn create(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Res
 }
 
 async fn update(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
-    let form = form_of(&request, &target.row, false)?;
+    let form = request.form(&target.row, false)?;
     let mut call = call_of(&request);
     let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
     let raw = raw_options(&request.query);
@@ -273,7 +254,7 @@ async fn update(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Res
 
 async fn patch(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
     let kind = patch_kind(request.header(header::CONTENT_TYPE), target.row.custom)?;
-    let form = form_of(&request, &target.row, false)?;
+    let form = request.form(&target.row, false)?;
     let mut call = call_of(&request);
     let raw = raw_options(&request.query);
     let bytes = read(request.body).await?;
@@ -304,7 +285,7 @@ fn patch_kind(content_type: Option<&str>, custom: bool) -> ApiResult<Option<Patc
 }
 
 async fn delete(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
-    let form = form_of(&request, &target.row, false)?;
+    let form = request.form(&target.row, false)?;
     let mut call = call_of(&request);
     let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
     let options = super::delete_options::read(&request.query, content_type.as_deref(), request.body).await?;
@@ -313,7 +294,8 @@ async fn delete(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Res
 }
 
 async fn delete_collection(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
-    let form = form_of(&request, &target.row, false)?;
+    let form = request.form(&target.row, false)?;
+    request.query.int("timeoutSeconds")?;
     let list = list_options(&request.query)?;
     let mut call = call_of(&request);
     let target = Target { name: String::new(), ..target };
@@ -322,11 +304,6 @@ async fn delete_collection(rest: &Rest, request: Admitted, target: Target) -> Ap
     let listing = rest.engine.delete_collection(&mut call, &target, &list, &options).await?;
     let include = include(form, &request.query)?;
     finish(&call, respond::list(form, &target.row, listing, include, None), form)
-}
-
-/// Whether a method reads.
-pub(crate) fn is_read(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD)
 }
 
 #[cfg(test)]

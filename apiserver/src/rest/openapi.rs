@@ -7,8 +7,9 @@ use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 use tonic::body::Body;
 
-use super::filter::Admitted;
+use super::admitted::Admitted;
 use super::respond;
+use super::tagged::tagged;
 
 const JSON: &str = "application/json";
 
@@ -17,7 +18,7 @@ const JSON: &str = "application/json";
 /// # Errors
 /// 405 if it is not a read, 406 if the client takes no JSON.
 pub(crate) fn answer(request: &Admitted, rows: &[Resource], place: &[&str]) -> ApiResult<Response<Body>> {
-    if !super::objects::is_read(&request.parts.method) {
+    if !request.is_read() {
         return Err(Status::method_not_allowed());
     }
     match place {
@@ -37,7 +38,7 @@ pub(crate) fn answer(request: &Admitted, rows: &[Resource], place: &[&str]) -> A
 }
 
 fn document(request: &Admitted, content_type: &str, value: &Value) -> Response<Body> {
-    super::discovery::tagged(request, content_type, value.to_string().into())
+    tagged(request, content_type, value.to_string().into())
 }
 
 fn nothing() -> Response<Body> {
@@ -56,7 +57,7 @@ enum Form {
 fn answer_in(request: &Admitted, form: &Form, value: &Value, encode: fn(&Value) -> Vec<u8>) -> Response<Body> {
     match form {
         Form::Json => document(request, JSON, value),
-        Form::Protobuf(media) => super::discovery::tagged(request, media, encode(value).into()),
+        Form::Protobuf(media) => tagged(request, media, encode(value).into()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The query string, read as Kubernetes reads it: the first value of a key counts, bad numbers are refused in Go's words.
 
-use mainstay_api::field::go_quote;
+use mainstay_api::numbers::parse_int_error;
 use mainstay_api::status::{ApiResult, Status};
 
 /// The parameters of a request, in order.
@@ -55,56 +55,6 @@ impl Query {
     }
 }
 
-/// Go's words for a number that does not parse.
-pub fn parse_int_error(function: &str, text: &str) -> String {
-    let signed = if function == "ParseUint" { None } else { text.strip_prefix(['+', '-']) };
-    let digits = signed.unwrap_or(text);
-    let out_of_range = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let why = if out_of_range { "value out of range" } else { "invalid syntax" };
-    format!("strconv.{function}: parsing {}: {why}", go_quote(text))
-}
-
-/// A duration as Go writes it, `1m30s`; negative ones count as nothing.
-///
-/// # Errors
-/// Go's complaint.
-pub fn go_duration(text: &str) -> Result<std::time::Duration, String> {
-    let invalid = || format!("time: invalid duration {}", go_quote(text));
-    let (negative, mut rest) = match text.as_bytes().first() {
-        Some(b'-') => (true, &text[1..]),
-        Some(b'+') => (false, &text[1..]),
-        _ => (false, text),
-    };
-    if rest == "0" {
-        return Ok(std::time::Duration::ZERO);
-    }
-    if rest.is_empty() {
-        return Err(invalid());
-    }
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let number: f64 = rest[..digits].parse().map_err(|_| invalid())?;
-        rest = &rest[digits..];
-        let letters = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
-        let unit = &rest[..letters];
-        rest = &rest[letters..];
-        seconds += number
-            * match unit {
-                "" => return Err(format!("time: missing unit in duration {}", go_quote(text))),
-                "ns" => 1e-9,
-                "us" | "µs" | "μs" => 1e-6,
-                "ms" => 1e-3,
-                "s" => 1.0,
-                "m" => 60.0,
-                "h" => 3600.0,
-                _ => return Err(format!("time: unknown unit {} in duration {}", go_quote(unit), go_quote(text))),
-            };
-    }
-    let seconds = if negative { 0.0 } else { seconds };
-    std::time::Duration::try_from_secs_f64(seconds).map_err(|_| invalid())
-}
-
 /// Whether each percent sign begins an escape.
 fn escapes_are_whole(text: &str) -> bool {
     let is_escape = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
@@ -124,15 +74,6 @@ mod tests {
         let query = Query::parse(Some("a=1&a=2&b=x%20y+z&c"));
         assert_eq!((query.text("a"), query.text("b"), query.get("c"), query.get("d")), ("1", "x y z", Some(""), None));
         assert_eq!(query.all("a").len(), 2);
-    }
-
-    #[test]
-    fn durations_in_go_words() {
-        assert_eq!(go_duration("1m30s").unwrap().as_secs(), 90);
-        assert_eq!(go_duration("0").unwrap().as_secs(), 0);
-        assert_eq!(go_duration("x").unwrap_err(), "time: invalid duration \"x\"");
-        assert_eq!(go_duration("5").unwrap_err(), "time: missing unit in duration \"5\"");
-        assert_eq!(go_duration("5y").unwrap_err(), "time: unknown unit \"y\" in duration \"5y\"");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::io::Write;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use http::request::Parts;
 use http::{Response, StatusCode, header};
 use http_body_util::Full;
 use mainstay_api::meta;
@@ -15,7 +16,7 @@ use mainstay_api::types::{self, Type};
 use serde_json::{Value, json};
 use tonic::body::Body;
 
-use super::negotiate::{Form, Media, Shape};
+use super::negotiate::{Form, Media, SERVED, Shape, negotiate};
 use super::pieces::{Pieces, list_metadata};
 use crate::engine::{Answer, Listing, list_kind, stored_to_request};
 use crate::registry::Row;
@@ -87,6 +88,13 @@ pub(crate) fn error(form: Form, status: &Status) -> Response<Body> {
     response
 }
 
+/// Failures are told in the media type that the client takes, or in JSON.
+pub(crate) fn error_form(parts: &Parts) -> Form {
+    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let form = negotiate(accept, &SERVED, false).unwrap_or(Form::JSON);
+    Form { shape: Shape::Object, ..form }
+}
+
 /// A value in a form's media type.
 pub(crate) fn encode(form: Form, value: &Value) -> ApiResult<Bytes> {
     let bytes = match form.media {
@@ -131,9 +139,11 @@ pub(crate) fn shape(form: Form, row: &Row, value: Value, kind: Option<&str>, inc
         Shape::Partial => Ok(partial(form, value)),
         Shape::PartialList => {
             let kind = kind.unwrap_or(&row.resource.kind);
+            let (group, _) =
+                meta::split_api_version(meta::api_version(&value)).unwrap_or((row.resource.group.as_str(), ""));
             Err(not_acceptable(format!(
-                "you requested PartialObjectMetadataList, but the requested object is not a list (*{}.{kind})",
-                go_package(row)
+                "you requested PartialObjectMetadataList, but the requested object is not a list (*{})",
+                go_type(row, group, kind)
             )))
         }
     }
@@ -143,11 +153,15 @@ fn not_acceptable(message: String) -> Status {
     Status::failure(406, "NotAcceptable", message)
 }
 
-/// The package that Kubernetes keeps a group's internal types in, as some of its errors show it.
-fn go_package(row: &Row) -> &str {
-    match row.resource.group.split('.').next() {
-        Some("") | None => "core",
-        Some(first) => first,
+/// The internal type that Kubernetes keeps a kind in, as some of its errors show it.
+fn go_type(row: &Row, group: &str, kind: &str) -> String {
+    let own = group == row.resource.group;
+    match group.split('.').next() {
+        _ if row.custom && own && kind.ends_with("List") => "unstructured.UnstructuredList".to_owned(),
+        _ if row.custom && own => "unstructured.Unstructured".to_owned(),
+        // Events of both groups are one type.
+        Some("" | "events") | None => format!("core.{kind}"),
+        Some(package) => format!("{package}.{kind}"),
     }
 }
 
@@ -233,9 +247,8 @@ pub(crate) fn list(
 ) -> ApiResult<Response<Body>> {
     if form.shape == Shape::Partial {
         let message = format!(
-            "you requested PartialObjectMetadata, but the requested object is a list (*{}.{})",
-            go_package(row),
-            list_kind(row)
+            "you requested PartialObjectMetadata, but the requested object is a list (*{})",
+            go_type(row, &row.resource.group, &list_kind(row))
         );
         return Err(not_acceptable(message));
     }

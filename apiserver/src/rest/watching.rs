@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 
 use super::Rest;
-use super::filter::Admitted;
+use super::admitted::Admitted;
 use super::negotiate::{Form, Media, Shape};
 use super::respond::{self, Include};
 use crate::engine::{Engine, Target, WatchEventKind, WatchItem, WatchOptions, WatchStream, stored_to_request};
@@ -31,7 +31,7 @@ const BATCH: usize = 256;
 
 /// Answers a watch.
 pub(crate) async fn watch(rest: &Arc<Rest>, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
-    let form = super::objects::form_of(&request, &target.row, true)?;
+    let form = request.form(&target.row, true)?;
     if form.media == Media::Yaml {
         return Err(Status::not_acceptable(&STREAMED));
     }
@@ -41,8 +41,10 @@ pub(crate) async fn watch(rest: &Arc<Rest>, request: Admitted, target: Target) -
     } else {
         Include::Metadata
     };
-    let (target, options) = watch_options(&request, target)?;
     let timeout = timeout(request.query.int("timeoutSeconds")?);
+    // A watch has no pages, but it is asked for as a list is.
+    request.query.int("limit")?;
+    let (target, options) = watch_options(&request, target)?;
     let first = match rest.engine.watch(&target, &options).await {
         Ok(stream) => Ok(stream),
         // What revisions it cannot begin at, a watch tells itself.
@@ -91,6 +93,7 @@ fn watch_options(request: &Admitted, target: Target) -> ApiResult<(Target, Watch
         field_selector: query.text("fieldSelector").to_owned(),
         resource_version: query.text("resourceVersion").to_owned(),
         resource_version_match: query.text("resourceVersionMatch").to_owned(),
+        continuation: query.text("continue").to_owned(),
         send_initial_events: query.get("sendInitialEvents").is_some().then(|| query.flag("sendInitialEvents")),
         bookmarks: query.get("allowWatchBookmarks").is_some() && query.flag("allowWatchBookmarks"),
     };

@@ -12,7 +12,7 @@ use tonic::body::Body;
 use super::relay::{self, Answered};
 use crate::engine::Target;
 use crate::rest::Rest;
-use crate::rest::filter::Admitted;
+use crate::rest::admitted::Admitted;
 use crate::strategy::Reader;
 
 /// The port of a kubelet, for which the agent's own server stands in.
@@ -64,25 +64,25 @@ pub(super) async fn answer(rest: &Rest, request: Admitted, target: &Target) -> A
     })?;
     named_target.name = name.name.to_owned();
     let object = super::object(rest, &named_target).await?;
-    if name.scheme == "https" {
-        return Err(Status::failure(501, "NotImplemented", "the proxy speaks HTTP only"));
-    }
     let kind = match target.resource() {
         "nodes" => "NodeProxyOptions",
         "pods" => "PodProxyOptions",
         _ => "ServiceProxyOptions",
     };
     let place = Target { subresource: "proxy".into(), ..named_target };
-    super::admit(rest, super::caller(&request), &place, super::asked(kind, &request.query)).await?;
+    super::admit(rest, super::caller(&request), &place, asked(kind, &request, target)).await?;
     let place = match target.resource() {
         "nodes" => node_place(&object, name.port)?,
         "pods" => pod_place(&object, &name)?,
         _ => service_place(rest, &object, &name)?,
     };
+    if name.scheme == "https" {
+        return Err(Status::failure(501, "NotImplemented", "the proxy speaks HTTP only"));
+    }
     let Admitted { parts, body, .. } = request;
     let prefix = prefix(parts.uri.path(), target);
     let mut passed = Request::builder().method(parts.method.clone()).uri(rest_of(&parts.uri, &prefix)?);
-    let host = place.address.as_ref().map_or_else(|| place.node.clone(), |(host, port)| format!("{host}:{port}"));
+    let host = place.address.as_ref().map_or_else(|| place.node.clone(), |(host, port)| authority(host, *port));
     if let Some(headers) = passed.headers_mut() {
         *headers = passed_on(&parts.headers);
         headers.insert(header::HOST, HeaderValue::try_from(host).map_err(Status::internal)?);
@@ -99,6 +99,24 @@ pub(super) async fn answer(rest: &Rest, request: Admitted, target: &Target) -> A
         return Ok(relay::switch(rest, parts, answered));
     }
     Ok(passed_back(rest, answered, &prefix))
+}
+
+/// Host and port as the header has them.
+fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// What is asked of the proxy, as the object that it stands for.
+fn asked(kind: &str, request: &Admitted, target: &Target) -> Value {
+    let whole = request.parts.uri.path();
+    let below = whole.strip_prefix(&prefix(whole, target)).unwrap_or_default();
+    let mut asked = super::asked(kind, &request.query);
+    match (below, request.query.get("path")) {
+        ("", None) => {}
+        ("", Some(path)) => asked["path"] = path.into(),
+        (below, _) => asked["path"] = crate::percent::unescape(below).into(),
+    }
+    asked
 }
 
 /// All but what is about the connection; a wish to switch protocols is passed on.
@@ -153,7 +171,10 @@ fn node_place(node: &Value, port: &str) -> ApiResult<Place> {
     }
     let addresses = node["status"]["addresses"].as_array().into_iter().flatten();
     let internal = addresses.filter(|a| a["type"] == "InternalIP").find_map(|a| a["address"].as_str());
-    let internal = internal.ok_or_else(|| Status::bad_request(format!("no address of node {name} is known")))?;
+    let internal = internal.ok_or_else(|| {
+        let none = || Status::bad_request(format!("no address of node {name} is known"));
+        relay::unknown(&name, Some(node)).unwrap_or_else(none)
+    })?;
     Ok(Place { node: name, address: Some((internal.to_owned(), number(port)?)) })
 }
 
@@ -233,6 +254,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_address_of_colons_stands_in_brackets() {
+        assert_eq!(authority("10.0.0.1", 80), "10.0.0.1:80");
+        assert_eq!(authority("fd00::1", 80), "[fd00::1]:80");
+    }
 
     #[test]
     fn a_proxied_name_may_carry_scheme_and_port() {

@@ -169,7 +169,7 @@ pub(super) async fn send(rest: &Rest, node: &str, request: Request<Body>) -> Api
 }
 
 /// Why no agent is heard, if that is to be seen from its node.
-fn unknown(name: &str, node: Option<&Value>) -> Option<Status> {
+pub(super) fn unknown(name: &str, node: Option<&Value>) -> Option<Status> {
     let Some(node) = node else { return Some(Status::not_found("", "nodes", name)) };
     let addresses = node["status"]["addresses"].as_array();
     let none = addresses.is_none_or(Vec::is_empty);

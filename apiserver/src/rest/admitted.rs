@@ -1,0 +1,46 @@
+//! A request that has passed the filters.
+
+use http::request::Parts;
+use http::{HeaderName, Method, header};
+use mainstay_api::status::ApiResult;
+use tonic::body::Body;
+
+use super::negotiate::{self, Form};
+use super::path::RequestInfo;
+use super::query::Query;
+use crate::registry::Row;
+use crate::user::UserInfo;
+
+/// A request that may be answered.
+pub(crate) struct Admitted {
+    pub parts: Parts,
+    pub body: Body,
+    pub info: RequestInfo,
+    pub query: Query,
+    pub user: UserInfo,
+}
+
+impl Admitted {
+    /// A header as text.
+    pub fn header(&self, name: HeaderName) -> Option<&str> {
+        self.parts.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The `User-Agent`.
+    pub fn user_agent(&self) -> &str {
+        self.header(header::USER_AGENT).unwrap_or_default()
+    }
+
+    /// Whether its method reads.
+    pub fn is_read(&self) -> bool {
+        matches!(self.parts.method, Method::GET | Method::HEAD)
+    }
+
+    /// The form of the answer; collections may be streamed.
+    pub fn form(&self, row: &Row, collection: bool) -> ApiResult<Form> {
+        let offered: &[&str] = if collection { &negotiate::SERVED_LIST } else { &negotiate::SERVED };
+        let form = negotiate::negotiate(self.header(header::ACCEPT), offered, row.custom)?;
+        let pretty = form.pretty || negotiate::wants_pretty(&self.query, self.user_agent());
+        Ok(Form { pretty, ..form })
+    }
+}
