@@ -88,6 +88,20 @@ pub fn type_name(value: &Value) -> &'static str {
     }
 }
 
+/// The Go type that a value is read as where no other is told.
+#[must_use]
+pub fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
 /// Puts what is wrong with fields of a text (`unknown field "a.b"`) in the order in which it says them, and leaves out
 /// what comes after the first hundred.
 pub fn in_order(bytes: &[u8], problems: &mut Vec<String>) {

@@ -8,6 +8,7 @@ use super::schema::{Atom, Relation, Scalar, Schema};
 use super::set::FieldSet;
 use super::walk::element_step;
 use crate::field::{go_quote, go_value};
+use crate::json::go_type;
 
 /// Whether a configuration fits.
 ///
@@ -137,7 +138,7 @@ fn scalar_fault(kind: Scalar, value: &Value) -> Option<String> {
     }
     Some(match kind {
         Scalar::Text => format!("expected string, got &value.valueUnstructured{{Value:{}}}", literal(value)),
-        Scalar::Number => format!("expected numeric (int or float), got {}", type_of(value)),
+        Scalar::Number => format!("expected numeric (int or float), got {}", go_type(value)),
         Scalar::Bool => format!("expected boolean, got {}", boxed(value)),
         Scalar::Any => format!("expected any scalar, got {}", boxed(value)),
     })
@@ -146,18 +147,6 @@ fn scalar_fault(kind: Scalar, value: &Value) -> Option<String> {
 /// A value in its box, as Go prints a pointer to a struct.
 fn boxed(value: &Value) -> String {
     format!("&{{{}}}", go_value(value))
-}
-
-fn type_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
 }
 
 /// A value as Go source (`%#v`).

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mainstay_api::field::{Path, aggregate};
+use mainstay_api::json::go_type;
 use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::{Map, Value, json};
@@ -144,19 +145,6 @@ fn check_texts(texts: &Map<String, Value>, field: &str) -> Result<(), String> {
         _ => meta::validate_annotations(Some(texts), &path.child("annotation")),
     };
     if errors.is_empty() { Ok(()) } else { Err(aggregate(&errors)) }
-}
-
-/// The Go type that a value of JSON is read as.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::MergeError;
+use crate::json;
 
 /// Whether two elements are the same one: by key, or as scalars if the key is empty.
 pub(super) fn same(left: &Value, right: &Value, key: &str) -> bool {
@@ -64,15 +65,7 @@ fn bad_type(item: &Value) -> MergeError {
     MergeError::Other(format!("expected a map[string]interface {{}}, but received a {}", go_type(item)))
 }
 
-/// The Go type that a decoded JSON value has.
+/// The Go type that a decoded JSON value has, in the words of patches.
 pub(super) fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nil",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
+    if value.is_null() { "nil" } else { json::go_type(value) }
 }
