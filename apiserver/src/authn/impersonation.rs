@@ -3,14 +3,16 @@
 mod asking;
 mod mode;
 
+use std::collections::{BTreeMap, HashMap};
+
+use http::{HeaderMap, HeaderValue};
+use mainstay_api::status::Status;
+use parking_lot::Mutex;
+
 use crate::authz::{Authorizer, RequestInfo, is_superuser};
 use crate::user::UserInfo;
 use asking::Asking;
-use http::{HeaderMap, HeaderValue};
-use mainstay_api::status::Status;
 use mode::{MODES, Mode};
-use parking_lot::Mutex;
-use std::collections::{BTreeMap, HashMap};
 
 /// How many users are remembered with the way in which they have acted as others.
 const MOST_REMEMBERED: usize = 10_000;

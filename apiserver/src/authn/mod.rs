@@ -13,17 +13,19 @@ pub(crate) use peer::PeerCertificate;
 pub use token_request::create as create_token;
 pub use tokens::{ISSUER, TokenError};
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::request::Parts;
+use jiff::Timestamp;
+use mainstay_api::status::Status;
+use tokio_util::sync::CancellationToken;
+
 use crate::authz::{Authorizer, RequestInfo};
 use crate::pki::{self, MasterPki};
 use crate::strategy::Reader;
 use crate::user::UserInfo;
-use http::request::Parts;
 use impersonation::Impersonation;
-use jiff::Timestamp;
-use mainstay_api::status::Status;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use tokio_util::sync::CancellationToken;
 
 /// Why an authenticator cannot be made.
 #[derive(Debug, thiserror::Error)]

@@ -1,13 +1,15 @@
 //! `serviceaccounts/token`: a token for an account, bound to a pod, a secret or a node if asked for.
 
-use super::tokens::ISSUER;
-use crate::pki::ServiceAccountKey;
-use crate::strategy::Reader;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
+
+use super::tokens::ISSUER;
+use crate::pki::ServiceAccountKey;
+use crate::strategy::Reader;
 
 const GROUP: &str = "authentication.k8s.io";
 const DEFAULT_SECONDS: i64 = 3600;

@@ -1,12 +1,14 @@
 //! Service-account tokens: what their claims say, and whether what they are bound to is still there.
 
-use crate::pki::ServiceAccountKey;
-use crate::strategy::Reader;
-use crate::user::UserInfo;
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use mainstay_api::field::go_quote;
 use serde_json::Value;
-use std::collections::BTreeMap;
+
+use crate::pki::ServiceAccountKey;
+use crate::strategy::Reader;
+use crate::user::UserInfo;
 
 /// Issuer of the cluster's tokens, and the audience of its API.
 pub const ISSUER: &str = "https://kubernetes.default.svc";

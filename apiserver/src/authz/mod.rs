@@ -13,10 +13,12 @@ mod subject_rules;
 pub use attributes::{AuthzAttributes, RequestInfo};
 pub use rule::Rule;
 
+use std::sync::Arc;
+
+use mainstay_api::status::Status;
+
 use crate::strategy::Reader;
 use crate::user::UserInfo;
-use mainstay_api::status::Status;
-use std::sync::Arc;
 
 /// What becomes of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,14 +1,16 @@
 //! RBAC: bindings lead from a user to roles, roles to rules.
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use mainstay_api::field::aggregate;
+use mainstay_api::selector::LabelSelector;
+use serde_json::Value;
+
 use super::matching::{describe, rule_allows, subject_is};
 use super::{AuthzAttributes, Verdict};
 use crate::strategy::Reader;
 use crate::user::UserInfo;
-use mainstay_api::field::aggregate;
-use mainstay_api::selector::LabelSelector;
-use serde_json::Value;
-use std::ops::ControlFlow;
-use std::sync::Arc;
 
 pub(super) const GROUP: &str = "rbac.authorization.k8s.io";
 

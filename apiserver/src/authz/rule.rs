@@ -1,10 +1,12 @@
 //! RBAC rules as values that can be taken apart, compared and printed: for escalation checks and rule reviews.
 
-use super::matching::path_matches;
-use serde_json::Value;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
+
+use serde_json::Value;
+
+use super::matching::path_matches;
 
 /// One rule of a role.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

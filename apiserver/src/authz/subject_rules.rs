@@ -1,8 +1,9 @@
 //! All rules that a user has somewhere, for rule reviews and escalation checks.
 
+use std::ops::ControlFlow;
+
 use super::{Authorizer, Rule, rbac};
 use crate::user::UserInfo;
-use std::ops::ControlFlow;
 
 impl Authorizer {
     /// The user's rules in the namespace (empty: cluster-wide), and texts about roles that are bound but missing.

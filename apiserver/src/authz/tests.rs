@@ -1,10 +1,12 @@
 //! Decisions over a small state, without a server.
 
-use super::escalation::{Write, check};
-use super::*;
+use std::collections::BTreeMap;
+
 use http::{Method, Uri};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+
+use super::escalation::{Write, check};
+use super::*;
 
 #[derive(Default)]
 struct State(BTreeMap<(String, String, String), Vec<Arc<Value>>>);

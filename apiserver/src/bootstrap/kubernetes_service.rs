@@ -1,11 +1,13 @@
 //! `default/kubernetes`: how pods reach the masters.
 
-use super::{Target, create, stored};
-use crate::strategy::Reader;
-use mainstay_api::status::ApiResult;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+use mainstay_api::status::ApiResult;
+use serde_json::{Value, json};
+
+use super::{Target, create, stored};
+use crate::strategy::Reader;
 
 /// A master's API listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

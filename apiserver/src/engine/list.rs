@@ -1,5 +1,7 @@
 //! Listing: selectors, pages, and the meanings of `resourceVersion`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::selector::LabelSelector;
@@ -12,7 +14,6 @@ use super::fields::Fields;
 use super::read::parse_revision;
 use super::{Engine, Target, store_status};
 use crate::cache::{CachedObject, ResourceCache, Snapshot};
-use std::sync::Arc;
 
 /// What is asked of a list.
 #[derive(Clone, Debug, Default)]

@@ -1,8 +1,8 @@
 //! The certificate authority: which certificates there are, and what each of them says.
 
-use super::csr::Requested;
-use super::subject::with_subject;
-use super::{PkiError, PkiResult, crypto};
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,8 +10,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
-use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+
+use super::csr::Requested;
+use super::subject::with_subject;
+use super::{PkiError, PkiResult, crypto};
 
 /// The group of masters, whose certificates open the replicated store.
 const PEERS: &str = "system:mainstay:masters";

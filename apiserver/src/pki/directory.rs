@@ -1,14 +1,16 @@
 //! What a master keeps in its `pki` folder, made on first use and renewed in time.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+
 use super::ca::{ClusterCa, Issued, LEAF_LIFETIME, Profile};
 use super::check::renewal;
 use super::{PkiError, PkiResult, ServiceAccountKey, ServingCertificate};
 use crate::encryption::RootKeys;
-use arc_swap::ArcSwap;
-use jiff::Timestamp;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 /// The file of the root keys.
 const ENCRYPTION: &str = "encryption.key";

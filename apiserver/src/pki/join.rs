@@ -1,13 +1,15 @@
 //! Join tokens: `id.secret`, kept as bootstrap-token Secrets in kube-system, as kubeadm does.
 
-use super::{PkiError, PkiResult};
+use std::time::Duration;
+
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use rand::Rng;
 use serde_json::{Value, json};
-use std::time::Duration;
+
+use super::{PkiError, PkiResult};
 
 const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 

@@ -1,7 +1,8 @@
 //! TLS of the API port. Clients may show a certificate; whether it is good is the authenticator's business, so that
 //! a bad one is answered with 401 and a reason in the log, not with a broken handshake.
 
-use super::{Issued, PkiError, PkiResult};
+use std::sync::Arc;
+
 use arc_swap::ArcSwap;
 use rustls::DigitallySignedStruct;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -13,7 +14,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use std::sync::Arc;
+
+use super::{Issued, PkiError, PkiResult};
 
 /// The server side: HTTP/2 and HTTP/1.1 by ALPN, client certificates asked for and optional.
 ///

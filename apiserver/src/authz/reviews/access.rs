@@ -1,12 +1,14 @@
 //! May somebody do something?
 
-use super::{Review, answer, selectors};
-use crate::authz::AuthzAttributes;
-use crate::user::UserInfo;
+use std::collections::BTreeMap;
+
 use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+
+use super::{Review, answer, selectors};
+use crate::authz::AuthzAttributes;
+use crate::user::UserInfo;
 
 const GROUP: &str = "authorization.k8s.io";
 
