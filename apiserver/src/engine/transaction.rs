@@ -1,7 +1,9 @@
 //! Several writes as one: all or nothing, under one revision.
 
+use std::collections::HashSet;
+
 use mainstay_api::status::{ApiResult, Status};
-use mainstay_store::{Guard, Revision};
+use mainstay_store::{Guard, Op, Revision};
 
 use super::commit::{Answer, Plan};
 use super::decode::Body;
@@ -29,7 +31,8 @@ impl Engine {
     /// Does all operations or none.
     ///
     /// # Errors
-    /// The first operation's that is refused; nothing has been done then.
+    /// The first operation's that is refused, or 400 if two of them would write the same object, such as the usage of one
+    /// quota: each was planned without the other, so one write would be lost. Nothing has been done then.
     pub async fn transact(
         &self,
         call: &mut Call,
@@ -43,6 +46,7 @@ impl Engine {
             }
             let guards = plans.iter().flat_map(|plan| plan.guards.clone()).collect();
             let ops: Vec<_> = plans.iter().flat_map(|plan| plan.ops.clone()).collect();
+            each_once(&ops)?;
             let revision = if options.dry_run || ops.is_empty() {
                 Ok(self.store.applied())
             } else {
@@ -96,6 +100,20 @@ impl Engine {
     }
 }
 
+fn each_once(ops: &[Op]) -> ApiResult<()> {
+    let mut written = HashSet::new();
+    let mut keys = ops.iter().map(|op| match op {
+        Op::Put { key, .. } | Op::Delete { key, .. } => key,
+    });
+    let Some(twice) = keys.find(|key| !written.insert(*key)) else { return Ok(()) };
+    let (kind, namespace, name) = crate::key::split(twice).unwrap_or_default();
+    let resource = kind.trim_start_matches('/');
+    let place = if namespace.is_empty() { String::new() } else { format!(" in namespace \"{namespace}\"") };
+    Err(Status::bad_request(format!(
+        "two operations of the transaction write {resource} \"{name}\"{place}; do one of them on its own"
+    )))
+}
+
 /// The refusal of a creation whose name is taken, if it is that what the guard with this number stands for.
 fn taken(operations: &[(Target, Operation)], plans: &[Plan], guard: usize) -> Option<Status> {
     let mut before = 0;
@@ -109,4 +127,29 @@ fn taken(operations: &[(Target, Operation)], plans: &[Plan], guard: usize) -> Op
         before += plan.guards.len();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::key::ObjectKey;
+
+    fn put(name: &str) -> Op {
+        let (resource, namespace) = ("resourcequotas".into(), "ns".into());
+        let key = ObjectKey { group: String::new(), resource, namespace, name: name.into() }.encode();
+        Op::Put { key, value: Bytes::new(), splice: None }
+    }
+
+    #[test]
+    fn nothing_is_written_twice() {
+        assert_eq!(each_once(&[put("a"), put("b")]), Ok(()));
+        let refused = each_once(&[put("a"), put("b"), put("a")]).unwrap_err();
+        assert_eq!(refused.code(), 400);
+        assert_eq!(
+            refused.message,
+            "two operations of the transaction write resourcequotas \"a\" in namespace \"ns\"; do one of them on its own"
+        );
+    }
 }
