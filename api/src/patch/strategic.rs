@@ -30,8 +30,16 @@ pub fn apply(object: &Value, patch: &Value, of: &'static Type) -> ApiResult<Valu
             )));
         }
     };
-    let object = object.as_object().cloned().unwrap_or_default();
-    merge::map(object, patch.clone(), place::Place::Struct(of)).map(Value::Object).map_err(Status::from)
+    let live = object.as_object().cloned().unwrap_or_default();
+    let mut merged = merge::map(live, patch.clone(), place::Place::Struct(of))?;
+    // The type is known already: what the patch says of it is passed over.
+    for name in ["apiVersion", "kind"] {
+        if merged.get(name).is_none_or(Value::is_string) {
+            merged.remove(name);
+            merged.extend(object.get(name).map(|told| (name.to_owned(), told.clone())));
+        }
+    }
+    Ok(Value::Object(merged))
 }
 
 const DIRECTIVE: &str = "$patch";
@@ -59,6 +67,15 @@ impl MergeError {
         MergeError::Other(format!(
             "map: {} does not contain declared merge key: {key}",
             go_value(&Value::Object(item.clone()))
+        ))
+    }
+
+    fn order(patch: &[Value], order: &[Value]) -> MergeError {
+        let shown = |list: &[Value]| go_value(&Value::Array(list.to_vec()));
+        MergeError::Other(format!(
+            "The order in patch list:\n{}\n doesn't match {SET_ORDER} list:\n{}\n",
+            shown(patch),
+            shown(order)
         ))
     }
 

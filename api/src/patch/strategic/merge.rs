@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-use super::order::{arrange, go_type, same};
+use super::order::{arrange, go_type, key_of, same};
 use super::place::{Place, Strategy};
 use super::{DELETE_PRIMITIVES, DIRECTIVE, MergeError, RETAIN_KEYS, SET_ORDER};
 use crate::field::go_value;
@@ -37,17 +37,20 @@ fn field(original: &mut Object, name: &str, value: Value, place: Place) -> Resul
         original.remove(name);
         return Ok(());
     }
-    let strategy = place.field(name);
     let merged = match (original.remove(name), value) {
-        (Some(kept), _) if deletes && !kept.is_array() => Some(kept),
         (None, _) if deletes => None,
-        (Some(Value::Object(live)), Value::Object(patch)) if !strategy.replace => {
-            Some(Value::Object(map(live, patch, strategy.inside)?))
+        (Some(kept), value) if deletes && go_type(&kept) != go_type(&value) => Some(kept),
+        (Some(Value::Object(live)), Value::Object(patch)) => {
+            let strategy = place.declared(name)?;
+            // What replaces as a whole is taken as it stands.
+            Some(Value::Object(if strategy.replace { patch } else { map(live, patch, strategy.inside)? }))
         }
-        (Some(Value::Array(live)), Value::Array(patch)) if strategy.merge => {
-            Some(Value::Array(list(live, patch, strategy, deletes)?))
+        (Some(Value::Array(live)), Value::Array(patch)) => {
+            let strategy = place.declared(name)?;
+            let merges = strategy.merge || deletes;
+            Some(Value::Array(if merges { list(live, patch, strategy, deletes)? } else { patch }))
         }
-        (_, value) => without_directives(value),
+        (_, value) => without_nulls(value).and_then(without_directives),
     };
     if let Some(merged) = merged {
         original.insert(name.to_owned(), merged);
@@ -55,30 +58,34 @@ fn field(original: &mut Object, name: &str, value: Value, place: Place) -> Resul
     Ok(())
 }
 
-/// The value of a patch that meets nothing to merge with: directives, and nulls in maps, have done their work.
-fn without_directives(value: Value) -> Option<Value> {
+/// The value without the nulls in its maps: there is nothing that they could take away. None for null.
+fn without_nulls(value: Value) -> Option<Value> {
     match value {
-        Value::Object(patch) => match patch.get(DIRECTIVE) {
-            // Whatever the directive says, there was nothing to do it to: the whole map goes.
-            Some(_) => None,
-            None => Some(Value::Object(
-                patch
-                    .into_iter()
-                    .filter(|(name, value)| !value.is_null() && !is_directive(name))
-                    .filter_map(|(name, value)| Some((name, without_directives(value)?)))
-                    .collect(),
-            )),
-        },
+        Value::Null => None,
+        Value::Object(map) => {
+            let kept = map.into_iter().filter_map(|(name, value)| Some((name, without_nulls(value)?)));
+            Some(Value::Object(kept.collect()))
+        }
         Value::Array(list) => {
-            let items = list.into_iter().filter(|item| item.get(DIRECTIVE).is_none());
-            Some(Value::Array(items.filter_map(without_directives).collect()))
+            let items = list.into_iter().map(|item| without_nulls(item).unwrap_or_default());
+            Some(Value::Array(items.collect()))
         }
         other => Some(other),
     }
 }
 
-fn is_directive(name: &str) -> bool {
-    name == DIRECTIVE || name == RETAIN_KEYS || name.starts_with(DELETE_PRIMITIVES) || name.starts_with(SET_ORDER)
+/// The value of a patch that meets nothing to merge with. Whatever `$patch` says, there was nothing to do it to: its
+/// map goes. Other directives stay, as fields that nobody knows.
+fn without_directives(value: Value) -> Option<Value> {
+    match value {
+        Value::Object(map) if map.contains_key(DIRECTIVE) => None,
+        Value::Object(map) => {
+            let kept = map.into_iter().filter_map(|(name, value)| Some((name, without_directives(value)?)));
+            Some(Value::Object(kept.collect()))
+        }
+        Value::Array(list) => Some(Value::Array(list.into_iter().filter_map(without_directives).collect())),
+        other => Some(other),
+    }
 }
 
 /// `$retainKeys`: the keys that a union keeps.
@@ -106,8 +113,10 @@ fn ordered_lists(original: &mut Object, patch: &mut Object, place: Place) -> Res
         let order = take_list(patch.remove(&directive))?.unwrap_or_default();
         let live = take_list(original.get(name).cloned())?;
         let change = take_list(patch.get(name).cloned())?;
-        let strategy = place.field(name);
+        let strategy = place.declared(name)?;
         check_order(change.as_deref().unwrap_or_default(), &order, strategy.key)?;
+        let empty = |list: &Option<Vec<Value>>| list.as_ref().is_none_or(Vec::is_empty);
+        let nothing = empty(&live) && empty(&change);
         let merged = match (live.clone(), change) {
             (None, None) => continue,
             (Some(live), None) => live,
@@ -118,6 +127,10 @@ fn ordered_lists(original: &mut Object, patch: &mut Object, place: Place) -> Res
             (Some(live), Some(change)) if strategy.merge => list(live, change, strategy, false)?,
             (Some(_), Some(change)) => change,
         };
+        if nothing {
+            return Err(MergeError::Other("no elements in any of the given slices".to_owned()));
+        }
+        check_keys(&merged, &order, strategy.key)?;
         patch.remove(name);
         let arranged = arrange(merged, &order, &live.unwrap_or_default(), strategy.key)?;
         original.insert(name.to_owned(), Value::Array(arranged));
@@ -142,21 +155,32 @@ fn check_order(patch: &[Value], order: &[Value], key: &str) -> Result<(), MergeE
     }
     let mut ahead = order.iter();
     for item in patch.iter().filter(|item| item.get(DIRECTIVE).is_none()) {
-        if !key.is_empty()
-            && let Some(map) = item.as_object()
-            && !map.contains_key(key)
-        {
-            return Err(MergeError::no_merge_key(map, key));
-        }
-        if !ahead.any(|wanted| same(wanted, item, key)) {
-            return Err(MergeError::Other(format!(
-                "The order in patch list:\n{}\n doesn't match {SET_ORDER} list:\n{}\n",
-                go_value(&Value::Array(patch.to_vec())),
-                go_value(&Value::Array(order.to_vec()))
-            )));
+        loop {
+            let wanted = ahead.next().ok_or_else(|| MergeError::order(patch, order))?;
+            key_of(item, key)?;
+            key_of(wanted, key)?;
+            if same(wanted, item, key) {
+                break;
+            }
         }
     }
     Ok(())
+}
+
+/// The elements of an order must tell which elements they stand for.
+fn check_keys(merged: &[Value], order: &[Value], key: &str) -> Result<(), MergeError> {
+    if key.is_empty() {
+        return Ok(());
+    }
+    merged.iter().try_for_each(|item| key_of(item, key))?;
+    if let Some(at) = order.iter().position(|item| !item.is_object()) {
+        // Each element is looked for in the order, until it is found.
+        let passes = |item: &Value| !order[..at].iter().any(|wanted| same(wanted, item, key));
+        if merged.iter().any(passes) {
+            return Err(MergeError::Other(format!("value for key {at} is not a map")));
+        }
+    }
+    order.iter().try_for_each(|item| key_of(item, key))
 }
 
 /// Merges two lists: sets of scalars, or structs by key.
@@ -176,7 +200,7 @@ fn list(live: Vec<Value>, patch: Vec<Value>, strategy: Strategy, deletes: bool) 
         return arrange(merged, &patch, &live, strategy.key);
     }
     if strategy.key.is_empty() {
-        return Err(MergeError::Other("cannot merge lists without merge key for type struct".to_owned()));
+        return Err(MergeError::Other("cannot merge lists without merge key for struct".to_owned()));
     }
     let (live, patch) = special_elements(live, patch, strategy.key)?;
     let mut merged = live.clone();
@@ -191,7 +215,7 @@ fn list(live: Vec<Value>, patch: Vec<Value>, strategy: Strategy, deletes: bool) 
                 let found = if let Value::Object(found) = found { found } else { Object::new() };
                 *slot = Value::Object(map(found, change.clone(), strategy.elements)?);
             }
-            None => merged.extend(without_directives(item.clone())),
+            None => merged.push(item.clone()),
         }
     }
     arrange(merged, &patch, &live, strategy.key)

@@ -28,12 +28,7 @@ pub(super) fn arrange(
     let mut ours = Vec::new();
     let mut others = Vec::new();
     for item in merged {
-        if !key.is_empty() {
-            let map = item.as_object().ok_or_else(|| bad_type(&item))?;
-            if !map.contains_key(key) {
-                return Err(MergeError::no_merge_key(map, key));
-            }
-        }
+        key_of(&item, key)?;
         match index(patch, &item, key) {
             Some(at) => ours.push((at, item)),
             None => others.push((index(live, &item, key).unwrap_or(usize::MAX), item)),
@@ -61,8 +56,16 @@ fn interleave(others: Vec<(usize, Value)>, ours: Vec<Value>, live: &[Value], key
     out
 }
 
-fn bad_type(item: &Value) -> MergeError {
-    MergeError::Other(format!("expected a map[string]interface {{}}, but received a {}", go_type(item)))
+/// Refuses an element of a keyed list that has no such key.
+pub(super) fn key_of(item: &Value, key: &str) -> Result<(), MergeError> {
+    match item {
+        _ if key.is_empty() => Ok(()),
+        Value::Object(map) if map.contains_key(key) => Ok(()),
+        Value::Object(map) => Err(MergeError::no_merge_key(map, key)),
+        other => {
+            Err(MergeError::Other(format!("expected a map[string]interface {{}}, but received a {}", go_type(other))))
+        }
+    }
 }
 
 /// The Go type that a decoded JSON value has, in the words of patches.

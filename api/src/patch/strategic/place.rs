@@ -1,3 +1,5 @@
+use super::MergeError;
+use crate::field::go_quote;
 use crate::types::{Element, Field, Shape, Type};
 
 /// Where in a type the merge is.
@@ -63,6 +65,21 @@ impl Inner {
 }
 
 impl Place {
+    /// How the field `name` of this place is merged, which its type must declare.
+    pub(super) fn declared(self, name: &str) -> Result<Strategy, MergeError> {
+        match self {
+            Place::Struct(of) if of.field(name).is_none() => Err(MergeError::Other(format!(
+                "unable to find api field in struct {} for the json field {}",
+                of.name.rsplit('.').next().unwrap_or_default(),
+                go_quote(name)
+            ))),
+            Place::MapOf(_) => Err(MergeError::Other(
+                "merging an object in json but data type is not struct, instead is: map".to_owned(),
+            )),
+            _ => Ok(self.field(name)),
+        }
+    }
+
     /// How the field `name` of this place is merged.
     pub(super) fn field(self, name: &str) -> Strategy {
         let field = match self {

@@ -108,6 +108,57 @@ fn errors() {
     assert_eq!(error(json!([])).1, "json: cannot unmarshal array into Go value of type map[string]interface {}");
 }
 
+#[test]
+fn what_replaces_as_a_whole_is_taken_as_it_stands() {
+    let spec = pod_spec(json!({"tolerations": [{"$patch": "replace"}, {"key": "n"}]}));
+    assert_eq!(spec["tolerations"], json!([{"$patch": "replace"}, {"key": "n"}]));
+    // So is a new element of a keyed list, but not what was not there at all.
+    let spec = pod_spec(json!({"containers": [{"name": "n", "$setElementOrder/env": []}]}));
+    assert_eq!(spec["containers"][0], json!({"name": "n", "$setElementOrder/env": []}));
+    let volumes = json!([{"name": "v", "$retainKeys": ["name"], "csi": null}, {"name": "w", "$patch": "delete"}]);
+    assert_eq!(pod_spec(json!({"volumes": volumes}))["volumes"], json!([{"name": "v", "$retainKeys": ["name"]}]));
+}
+
+#[test]
+fn scalars_are_deleted_from_lists_that_replace_too() {
+    let spec = pod_spec(json!({"containers": [{"name": "c", "$deleteFromPrimitiveList/args": ["x"]}]}));
+    assert_eq!(spec["containers"][0]["args"], json!(["y"]));
+    let kept = patched(json!({"metadata": {"$deleteFromPrimitiveList/finalizers": "a/a"}}));
+    assert_eq!(kept["metadata"]["finalizers"], json!(["a/a", "a/b"]));
+}
+
+#[test]
+fn a_patch_does_not_change_the_type() {
+    let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}});
+    let patch = json!({"apiVersion": "apps/v2", "kind": null, "metadata": {"labels": {"x": "1"}}});
+    let patched = apply(&object, &patch, deployment()).unwrap();
+    assert_eq!((&patched["apiVersion"], &patched["kind"]), (&object["apiVersion"], &object["kind"]));
+    assert_eq!(patched["metadata"]["labels"], json!({"x": "1"}));
+}
+
+#[test]
+fn orders_that_do_not_fit() {
+    let refused = |patch: Value| error(json!({"spec": {"template": {"spec": patch}}}));
+    let told = |text: &str| (500, text.to_owned());
+    assert_eq!(refused(json!({"$setElementOrder/containers": ["c"]})), told("value for key 0 is not a map"));
+    assert_eq!(
+        refused(json!({"$setElementOrder/containers": [{"image": "c"}]})),
+        told("map: map[image:c] does not contain declared merge key: name")
+    );
+    assert_eq!(
+        refused(json!({"$setElementOrder/nope": [{"name": "c"}]})),
+        told("unable to find api field in struct PodSpec for the json field \"nope\"")
+    );
+    assert_eq!(
+        refused(json!({"$setElementOrder/volumes": [], "volumes": []})),
+        told("no elements in any of the given slices")
+    );
+    assert_eq!(
+        refused(json!({"$setElementOrder/volumes": [{"csi": {}}], "volumes": []})),
+        told("no elements in any of the given slices")
+    );
+}
+
 fn objects() -> impl Strategy<Value = Value> {
     let env = prop::collection::btree_map("[A-C]", "[0-9]", 0..3)
         .prop_map(|env| env.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect::<Vec<_>>());
