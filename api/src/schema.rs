@@ -14,6 +14,7 @@ mod embedded;
 mod field_path;
 mod formats;
 mod keywords;
+mod limits;
 mod list_types;
 mod lists;
 pub(crate) mod pattern;

@@ -48,16 +48,19 @@ pub fn is_printable(c: char) -> bool {
     !c.is_control() && !hidden && (c == ' ' || !c.is_whitespace())
 }
 
-/// A float as `%v` prints it.
+/// A float as `%v` prints it: with an exponent from a million on, however few its digits are.
 #[must_use]
 pub fn float(value: f64) -> String {
     if value == 0.0 {
         return if value.is_sign_negative() { "-0".to_owned() } else { "0".to_owned() };
     }
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() };
+    }
     let scientific = format!("{value:e}");
     let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
     let exponent: i32 = exponent.parse().unwrap_or_default();
-    if (-4..21).contains(&exponent) {
+    if (-4..6).contains(&exponent) {
         return format!("{value}");
     }
     let sign = if exponent < 0 { '-' } else { '+' };

@@ -56,5 +56,9 @@ fn go_forms() {
     assert_eq!(go_quote("a\"\n\u{1}ü\u{200b}"), "\"a\\\"\\n\\x01ü\\u200b\"");
     assert_eq!(go_float(1e21), "1e+21");
     assert_eq!(go_float(5.0), "5");
+    assert_eq!(go_float(999_999.5), "999999.5");
+    assert_eq!(go_float(1_234_567.5), "1.2345675e+06");
+    assert_eq!(go_float(-1e6), "-1e+06");
+    assert_eq!(go_float(f64::INFINITY), "+Inf");
     assert_eq!(go_float(0.00001), "1e-05");
 }

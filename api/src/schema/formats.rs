@@ -70,12 +70,12 @@ pub fn is_known(kind: &str, format: &str) -> bool {
     }
 }
 
-/// Whether a number lies in the range of its format.
+/// Whether a number lies in the range of its format. One without a fraction is whole, whatever was written.
 pub(super) fn in_range(format: &str, value: &Value) -> bool {
-    let whole = value.as_i64();
+    let whole = || value.as_i64().or_else(|| value.as_f64()?.to_string().parse().ok());
     match format {
-        "int32" => whole.is_some_and(|n| i32::try_from(n).is_ok()),
-        "int64" => whole.is_some(),
+        "int32" => whole().is_some_and(|n: i64| i32::try_from(n).is_ok()),
+        "int64" => whole().is_some(),
         #[expect(clippy::cast_possible_truncation, reason = "whether it would overflow is the question")]
         "float" => value.as_f64().is_some_and(|n| (n as f32).is_finite()),
         _ => true,

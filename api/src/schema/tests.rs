@@ -27,6 +27,20 @@ fn types_and_bounds_speak_of_the_body() {
 }
 
 #[test]
+fn limits_out_of_the_range_of_the_format_are_told_of_no_field() {
+    let schema = json!({"type": "object", "properties": {
+        "n": {"type": "integer", "format": "int32", "maximum": 4_294_967_295_u32}}});
+    assert_eq!(
+        texts(schema.clone(), &json!({"n": 1}), None),
+        ["<nil>: Invalid value: \"\": Maximum boundary value must be of type integer with format int32 in n"]
+    );
+    assert_eq!(
+        texts(schema, &json!({"n": 5_000_000_000_i64}), None)[2],
+        "n: Invalid value: 5e+09: n in body should be less than or equal to 4.294967295e+09"
+    );
+}
+
+#[test]
 fn unchanged_values_pass() {
     let schema =
         json!({"type": "object", "properties": {"a": {"type": "string", "maxLength": 2}, "b": {"type": "string"}}});

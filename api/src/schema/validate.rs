@@ -4,9 +4,11 @@ use serde_json::{Map, Value};
 
 use super::{
     Elements, Structural, additional, any_additional, flag, formats, is_embedded, is_int_or_string, is_type_field,
-    items, properties, text,
+    items,
+    limits::{self, Fault},
+    properties, text,
 };
-use crate::field::{Error, ErrorList, Path, Shown, go_json, go_value};
+use crate::field::{Error, ErrorList, Path, Shown, go_json};
 
 /// Errors of one value after which no more are looked for: each may show as much as the schema has.
 const MOST_ERRORS: usize = 10_000;
@@ -121,39 +123,13 @@ impl Walk<'_> {
     }
 
     fn number(&mut self, value: &Value, of: &Value, name: &str) {
-        let number = value.as_f64().unwrap_or_default();
-        let format = super::text(of, "format");
-        let kind = super::text(of, "type");
-        if !kind.is_empty() && formats::is_known(kind, format) && !formats::in_range(format, value) {
-            self.plain(format!("Checked value must be of type {kind} with format {format} in {name}"));
-        }
-        let limit = |key: &str| of.get(key).and_then(Value::as_f64).zip(of.get(key));
-        if let Some((factor, shown)) = limit("multipleOf")
-            && factor > 0.0
-            && (number / factor).fract() != 0.0
-        {
-            self.invalid(name, value.clone(), &format!("should be a multiple of {}", go_value(shown)));
-        }
-        if let Some((most, shown)) = limit("maximum") {
-            let shown = go_value(shown);
-            match flag(of, "exclusiveMaximum") {
-                true if number >= most => self.invalid(name, value.clone(), &format!("should be less than {shown}")),
-                false if number > most => {
-                    self.invalid(name, value.clone(), &format!("should be less than or equal to {shown}"));
+        for fault in limits::faults(value, of) {
+            match fault {
+                Fault::Number(number, why) => self.invalid(name, number, &why),
+                Fault::Format(what) => {
+                    let (kind, format) = (super::text(of, "type"), super::text(of, "format"));
+                    self.plain(format!("{what} value must be of type {kind} with format {format} in {name}"));
                 }
-                _ => {}
-            }
-        }
-        if let Some((least, shown)) = limit("minimum") {
-            let shown = go_value(shown);
-            match flag(of, "exclusiveMinimum") {
-                true if number <= least => {
-                    self.invalid(name, value.clone(), &format!("should be greater than {shown}"))
-                }
-                false if number < least => {
-                    self.invalid(name, value.clone(), &format!("should be greater than or equal to {shown}"));
-                }
-                _ => {}
             }
         }
     }
