@@ -145,8 +145,10 @@ impl Parser {
                     if values.is_empty() || matches!(ahead, Token::Close | Token::Comma) {
                         values.insert(String::new());
                     }
-                    if ahead == Token::Close {
-                        return Ok(values);
+                    match ahead {
+                        Token::Close => return Ok(values),
+                        Token::Comma => self.position += 1,
+                        _ => {}
                     }
                 }
                 _ => return Err(format!("found '{text}', expected: ',', or identifier")),

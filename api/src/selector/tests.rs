@@ -51,6 +51,7 @@ fn label_selector_errors_are_kubernetes_own() {
         ("in (a)", "unable to parse requirement: found '(', expected: in, notin, =, ==, !=, gt, lt"),
         ("env in", "unable to parse requirement: found '' expected: '('"),
         ("env in (a", "unable to parse requirement: found '', expected: ',' or ')'"),
+        ("env in (a,,)", "unable to parse requirement: found ')', expected: ',', or identifier"),
         ("!", "unable to parse requirement: found '', expected: identifier"),
         ("env=a b", "found 'b', expected: ',' or 'end of string'"),
         ("(env=prod)", "found '(', expected: !, identifier, or 'end of string'"),
