@@ -87,6 +87,28 @@ pub enum Shown {
     Absent(String),
     /// Printed as it is: for values whose Go form has no JSON counterpart (field order, internal types).
     Text(String),
+    /// Printed piece by piece: such a text, in which some places are absent.
+    Pieces(Vec<Piece>),
+}
+
+/// A piece of a shown value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Piece {
+    /// Printed as it is.
+    Text(String),
+    /// Nothing is at this path, as in [`Shown::Absent`].
+    Absent(String),
+}
+
+impl Piece {
+    /// What is printed.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Piece::Text(text) => text,
+            Piece::Absent(_) => "null",
+        }
+    }
 }
 
 /// One error about one field.
@@ -214,6 +236,7 @@ impl Shown {
             Shown::Omitted => None,
             Shown::Absent(_) => Some("null".to_owned()),
             Shown::Text(text) => Some(text.clone()),
+            Shown::Pieces(pieces) => Some(pieces.iter().map(Piece::text).collect()),
             Shown::Value(Value::String(text)) => Some(go_quote(text)),
             Shown::Value(Value::Number(number)) => Some(match number.as_f64() {
                 Some(float) if number.is_f64() => go_float(float),

@@ -1,6 +1,7 @@
 //! Values as Kubernetes prints its internal structs in errors: Go's field names in the order of the struct, nothing left
 //! out.
 
+use mainstay_api::field::Piece;
 use mainstay_api::types::{Element, Field, Shape, Special, Type};
 use serde_json::Value;
 
@@ -76,27 +77,34 @@ const SECURITY_CONTEXT: &[&str] = &[
 /// What is printed: names and values in order.
 enum Node {
     Leaf(String),
+    /// A list or map that is not there; the path says where it would be.
+    Absent(String),
     List(Vec<Node>),
     Map(Vec<(String, Node)>),
 }
 
 /// A value of a type on one line.
 pub(crate) fn line(of: &Type, value: &Value) -> String {
-    let mut out = String::new();
-    node(of, value).line(&mut out);
+    pieces(of, value, "").iter().map(Piece::text).collect()
+}
+
+/// The same of a value that stands at a path of its object, with the places where a list or map is absent.
+pub(crate) fn pieces(of: &Type, value: &Value, at: &str) -> Vec<Piece> {
+    let mut out = Vec::new();
+    node(of, value, at).line(&mut out);
     out
 }
 
 /// A value of a type, indented by one space a level, as the lines of a difference.
 pub(crate) fn lines(of: &Type, value: &Value) -> Vec<String> {
     let mut out = String::new();
-    node(of, value).indented(0, &mut out);
+    node(of, value, "").indented(0, &mut out);
     out.lines().map(str::to_owned).collect()
 }
 
-fn node(of: &Type, value: &Value) -> Node {
+fn node(of: &Type, value: &Value, at: &str) -> Node {
     match of.special {
-        None => Node::Map(members(of, value)),
+        None => Node::Map(members(of, value, at)),
         Some(Special::Quantity | Special::Duration) if value.is_null() => leaf(&Value::from("0")),
         Some(Special::IntOrString) if value.is_null() => leaf(&Value::from(0)),
         Some(_) => leaf(value),
@@ -107,17 +115,18 @@ fn leaf(value: &Value) -> Node {
     Node::Leaf(mainstay_api::field::go_json(value))
 }
 
-fn members(of: &Type, value: &Value) -> Vec<(String, Node)> {
+fn members(of: &Type, value: &Value, at: &str) -> Vec<(String, Node)> {
     let name = of.short_name();
     let mut out = Vec::new();
     for field in ordered(of) {
         if field.inlined {
-            out.extend(field.object().into_iter().flat_map(|inner| members(inner, value)));
+            out.extend(field.object().into_iter().flat_map(|inner| members(inner, value, at)));
         } else if field.json == "metadata" && field.object().is_some_and(|inner| inner.short_name() == "ObjectMeta") {
             out.extend(metadata(field, value.get("metadata").unwrap_or(&Value::Null)));
         } else if !(field.json.is_empty() || name == "PodSpec" && !POD_SPEC.contains(&field.json)) {
             let member = value.get(field.json).unwrap_or(&Value::Null);
-            out.push((go_name(field.json), self::field(of, field, member, value)));
+            let at = if at.is_empty() { field.json.to_owned() } else { format!("{at}.{}", field.json) };
+            out.push((go_name(field.json), self::field(of, field, member, value, &at)));
         }
     }
     out
@@ -133,33 +142,37 @@ fn ordered(of: &Type) -> Vec<&Field> {
     order.iter().filter_map(|name| of.fields.iter().find(|field| field.json == *name)).collect()
 }
 
-fn field(of: &Type, field: &Field, value: &Value, owner: &Value) -> Node {
+fn field(of: &Type, field: &Field, value: &Value, owner: &Value, at: &str) -> Node {
     match (field.shape, value) {
-        (Shape::Single, Value::Null) if field.pointer => {}
-        (Shape::Single, _) => return single(of, field, value, owner),
+        // A security context exists inside for the sake of the host's fields.
+        (Shape::Single, Value::Null) if field.pointer && !(is_pod_security(of, field) && hosts(owner)) => {
+            Node::Leaf("null".to_owned())
+        }
+        (Shape::Single, _) => single(of, field, value, owner, at),
         (Shape::List, Value::Array(list)) => {
-            return Node::List(list.iter().map(|item| element(field, item)).collect());
+            let items = list.iter().enumerate();
+            Node::List(items.map(|(index, item)| element(field, item, &format!("{at}[{index}]"))).collect())
         }
         (Shape::Map, Value::Object(map)) => {
-            return Node::Map(map.iter().map(|(key, item)| (key.clone(), element(field, item))).collect());
+            let items = map.iter();
+            Node::Map(items.map(|(key, item)| (key.clone(), element(field, item, &format!("{at}.{key}")))).collect())
         }
-        _ => {}
+        _ => Node::Absent(at.to_owned()),
     }
-    // A security context exists inside for the sake of the host's fields.
-    if of.short_name() == "PodSpec" && field.json == "securityContext" && hosts(owner) {
-        return single(of, field, &Value::Null, owner);
-    }
-    Node::Leaf("null".to_owned())
+}
+
+fn is_pod_security(of: &Type, field: &Field) -> bool {
+    of.short_name() == "PodSpec" && field.json == "securityContext"
 }
 
 fn hosts(spec: &Value) -> bool {
     HOST_FIELDS.iter().any(|(name, _)| spec.get(name).is_some_and(|value| !value.is_null()))
 }
 
-fn single(of: &Type, field: &Field, value: &Value, owner: &Value) -> Node {
-    let node = element(field, value);
+fn single(of: &Type, field: &Field, value: &Value, owner: &Value, at: &str) -> Node {
+    let node = element(field, value, at);
     match node {
-        Node::Map(rest) if of.short_name() == "PodSpec" && field.json == "securityContext" => {
+        Node::Map(rest) if is_pod_security(of, field) => {
             let own = HOST_FIELDS.iter().map(|(json, name)| {
                 let zero =
                     if matches!(*json, "shareProcessNamespace" | "hostUsers") { Value::Null } else { false.into() };
@@ -171,9 +184,9 @@ fn single(of: &Type, field: &Field, value: &Value, owner: &Value) -> Node {
     }
 }
 
-fn element(field: &Field, value: &Value) -> Node {
+fn element(field: &Field, value: &Value, at: &str) -> Node {
     if let Some(inner) = field.object() {
-        return node(inner, value);
+        return node(inner, value, at);
     }
     let zero = match field.element {
         Element::String => Value::from(""),
@@ -202,26 +215,36 @@ fn go_name(json: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
+/// Goes on with the text at the end.
+fn append(out: &mut Vec<Piece>, text: &str) {
+    if let Some(Piece::Text(last)) = out.last_mut() {
+        last.push_str(text);
+    } else {
+        out.push(Piece::Text(text.to_owned()));
+    }
+}
+
 impl Node {
-    fn line(&self, out: &mut String) {
+    fn line(&self, out: &mut Vec<Piece>) {
         match self {
-            Self::Leaf(text) => out.push_str(text),
+            Self::Leaf(text) => append(out, text),
+            Self::Absent(at) => out.push(Piece::Absent(at.clone())),
             Self::List(items) => {
-                out.push('[');
+                append(out, "[");
                 for (index, item) in items.iter().enumerate() {
-                    out.push_str(if index > 0 { "," } else { "" });
+                    append(out, if index > 0 { "," } else { "" });
                     item.line(out);
                 }
-                out.push(']');
+                append(out, "]");
             }
             Self::Map(members) => {
-                out.push('{');
+                append(out, "{");
                 for (index, (name, member)) in members.iter().enumerate() {
-                    out.push_str(if index > 0 { "," } else { "" });
-                    out.push_str(&format!("{}:", Value::from(name.as_str())));
+                    append(out, if index > 0 { "," } else { "" });
+                    append(out, &format!("{}:", Value::from(name.as_str())));
                     member.line(out);
                 }
-                out.push('}');
+                append(out, "}");
             }
         }
     }
@@ -229,6 +252,7 @@ impl Node {
     fn indented(&self, depth: usize, out: &mut String) {
         let (open, close, members): (_, _, Vec<(String, &Node)>) = match self {
             Self::Leaf(text) => return out.push_str(text),
+            Self::Absent(_) => return out.push_str("null"),
             Self::List(items) => ('[', ']', items.iter().map(|item| (String::new(), item)).collect()),
             Self::Map(members) => (
                 '{',
@@ -268,6 +292,22 @@ mod tests {
             line(of, &spec),
             r#"{"PriorityLevelConfiguration":{"Name":"exempt"},"MatchingPrecedence":5,"DistinguisherMethod":null,"Rules":[{"Subjects":[{"Kind":"Group","User":null,"Group":{"Name":"g"},"ServiceAccount":null}],"ResourceRules":null,"NonResourceRules":[{"Verbs":["*"],"NonResourceURLs":["*"]}]}]}"#
         );
+    }
+
+    #[test]
+    fn what_is_absent_is_known_by_its_path() {
+        let of = types::by_name("io.k8s.api.batch.v1.PodFailurePolicy").unwrap();
+        let absent = |value: Value| {
+            let pieces = pieces(of, &value, "spec.podFailurePolicy");
+            pieces.into_iter().filter(|piece| matches!(piece, Piece::Absent(_))).collect::<Vec<_>>()
+        };
+        assert_eq!(absent(json!({})), [Piece::Absent("spec.podFailurePolicy.rules".to_owned())]);
+        assert_eq!(
+            absent(json!({"rules": [{"action": "Count", "onExitCodes": {"operator": "In"}}]})),
+            ["onExitCodes.values", "onPodConditions"]
+                .map(|field| Piece::Absent(format!("spec.podFailurePolicy.rules[0].{field}")))
+        );
+        assert_eq!(line(of, &json!({})), r#"{"Rules":null}"#);
     }
 
     #[test]

@@ -261,7 +261,10 @@ fn mutation(at: &At<'_>, env: &Env, errors: &mut Errors) {
 }
 
 fn mutation_expression(at: &At<'_>, kind: &str, env: &Env, errors: &mut Errors) {
-    if at.str().trim().is_empty() {
+    // It is judged and shown without the space around it.
+    let trimmed = Value::from(at.str().trim());
+    let at = &At::new(&trimmed, at.path.clone());
+    if at.str().is_empty() {
         errors.required(at, "expression is not specified");
     } else if kind == "jsonPatch" {
         let fits =

@@ -1,5 +1,7 @@
 //! CertificateSigningRequests: who asks is written down by the server.
 
+use std::collections::HashMap;
+
 use base64::Engine as _;
 use mainstay_api::field::{Error, ErrorList};
 use mainstay_api::names;
@@ -63,8 +65,9 @@ impl Strategy for SigningRequest {
 
     fn prepare_update(&self, cx: &Context<'_>, new: &mut Value, old: &Value) {
         if cx.subresource == "status" {
-            // The conditions, which nobody owns here, are judged, not reset.
+            // The conditions, which nobody owns here, are judged, not reset; but approvals stay as they are.
             base::keep(new, old, ".spec");
+            ["Approved", "Denied"].into_iter().for_each(|kind| preserve(new, old, kind));
         } else {
             base::prepare_update(cx, new, old);
         }
@@ -104,22 +107,38 @@ impl Strategy for SigningRequest {
     }
 }
 
+/// Conditions of a type stay as they are, unless some come or go.
+fn preserve(new: &mut Value, old: &Value, kind: &str) {
+    let olds = old.pointer("/status/conditions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let olds: Vec<&Value> = olds.iter().filter(|condition| condition["type"] == kind).collect();
+    let Some(list) = new.pointer_mut("/status/conditions").and_then(Value::as_array_mut) else { return };
+    let news: Vec<&mut Value> = list.iter_mut().filter(|condition| condition["type"] == kind).collect();
+    if news.len() == olds.len() {
+        news.into_iter().zip(olds).for_each(|(new, old)| new.clone_from(old));
+    }
+}
+
 /// New conditions say when they came, all say when they changed.
 fn stamp(new: &mut Value, old: &Value, now: &str) {
     let olds = old.pointer("/status/conditions").and_then(Value::as_array).cloned().unwrap_or_default();
     let Some(list) = new.pointer_mut("/status/conditions").and_then(Value::as_array_mut) else { return };
+    let mut times: HashMap<(&str, &str), &Value> = HashMap::new();
+    for old in olds.iter().filter(|old| !old["lastTransitionTime"].is_null()) {
+        times.entry(kind_and_status(old)).or_insert(&old["lastTransitionTime"]);
+    }
     for condition in list {
-        let before = olds.iter().find(|old| old["type"] == condition["type"]);
-        let known = |field: &str| before.map(|before| before[field].clone()).filter(|value| !value.is_null());
         if condition["lastUpdateTime"].is_null() {
-            condition["lastUpdateTime"] = known("lastUpdateTime").unwrap_or_else(|| now.into());
+            condition["lastUpdateTime"] = now.into();
         }
         if condition["lastTransitionTime"].is_null() {
-            let same = before.is_some_and(|before| before["status"] == condition["status"]);
-            condition["lastTransitionTime"] =
-                known("lastTransitionTime").filter(|_| same).unwrap_or_else(|| now.into());
+            let known = times.get(&kind_and_status(condition)).map(|time| (*time).clone());
+            condition["lastTransitionTime"] = known.unwrap_or_else(|| now.into());
         }
     }
+}
+
+fn kind_and_status(condition: &Value) -> (&str, &str) {
+    (condition["type"].as_str().unwrap_or_default(), condition["status"].as_str().unwrap_or_default())
 }
 
 fn spec(spec: &At<'_>, errors: &mut Errors) {
@@ -298,6 +317,30 @@ mod tests {
         assert_eq!(judge(""), ["PEM block type must be CERTIFICATE REQUEST"]);
         let hollow = "-----BEGIN CERTIFICATE REQUEST-----\n-----END CERTIFICATE REQUEST-----\n";
         assert_eq!(judge(hollow), ["asn1: syntax error: sequence truncated"]);
+    }
+
+    #[test]
+    fn an_approval_stays_as_it_is() {
+        let of = |reason: &str| json!({"status": {"conditions": [{"type": "Approved", "reason": reason}]}});
+        let mut new = of("new");
+        preserve(&mut new, &of("old"), "Denied");
+        assert_eq!(new, of("new"));
+        preserve(&mut new, &json!({"status": {}}), "Approved");
+        assert_eq!(new, of("new"));
+        preserve(&mut new, &of("old"), "Approved");
+        assert_eq!(new, of("old"));
+    }
+
+    #[test]
+    fn a_condition_changes_when_its_status_does() {
+        let of = |status: &str| json!({"type": "Failed", "status": status});
+        let before = json!({"type": "Failed", "status": "True", "lastTransitionTime": "a", "lastUpdateTime": "a"});
+        let old = json!({"status": {"conditions": [before]}});
+        let mut new = json!({"status": {"conditions": [of("True"), of("False")]}});
+        stamp(&mut new, &old, "b");
+        let list = &new["status"]["conditions"];
+        assert_eq!((&list[0]["lastTransitionTime"], &list[0]["lastUpdateTime"]), (&json!("a"), &json!("b")));
+        assert_eq!(list[1]["lastTransitionTime"], "b");
     }
 
     #[test]

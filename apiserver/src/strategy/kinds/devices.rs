@@ -14,10 +14,9 @@ use serde_json::Value;
 
 use crate::extension::expressions;
 use crate::strategy::Context;
-use crate::strategy::internal;
 use crate::strategy::rules::{Part, Rules};
 use crate::strategy::validate::volume_sources::csi_driver_name;
-use crate::strategy::validate::{At, Errors, quantities};
+use crate::strategy::validate::{At, Errors, changed, quantities};
 
 /// Requests of a claim at the most; constraints and configurations alike.
 const REQUESTS_MAX: usize = 32;
@@ -86,10 +85,7 @@ fn frozen(kind: &str, new: &Value, old: &Value, errors: &mut Errors) {
         return;
     }
     match types::by_name(&format!("io.k8s.api.resource.v1.{kind}")) {
-        Some(of) => {
-            let shown = internal::line(of, new.value);
-            errors.0.push(Error::invalid_text(&new.path, shown, "field is immutable"));
-        }
+        Some(of) => errors.0.push(changed(of, &new)),
         None => errors.immutable(&new, &old),
     }
 }

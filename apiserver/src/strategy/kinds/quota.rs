@@ -7,9 +7,8 @@ use mainstay_api::quantity::Quantity;
 use mainstay_api::{meta, names, types};
 use serde_json::Value;
 
-use crate::strategy::internal;
 use crate::strategy::rules::{Part, Rules};
-use crate::strategy::validate::{At, Errors, quantities};
+use crate::strategy::validate::{At, Errors, dumped, quantities};
 
 /// ResourceQuotas.
 pub(crate) const QUOTA: Rules = Rules {
@@ -80,25 +79,29 @@ fn amounts(list: &At<'_>, errors: &mut Errors) {
 fn quota(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
     amounts(&spec.get("hard"), errors);
-    scopes(&spec, errors);
+    let names = spec.get("hard").map().keys().map(String::as_str);
+    let standard: Vec<&str> = names.filter(|name| quantities::is_standard_for_quota(name)).collect();
+    scopes(&spec.get("scopes"), &standard, errors);
     let selector = spec.get("scopeSelector");
     let expressions = selector.get("matchExpressions");
-    expressions.items().for_each(|expression| scope_requirement(&expression, &spec, errors));
+    expressions.items().for_each(|expression| scope_requirement(&expression, &selector, &standard, errors));
     let set: BTreeSet<&str> = expressions.items().map(|at| at.get("scopeName").str()).collect();
     conflicts(&set, &At::new(spec.get("scopes").value, expressions.path), errors);
 }
 
-fn scopes(spec: &At<'_>, errors: &mut Errors) {
-    let list = spec.get("scopes");
+fn scopes(list: &At<'_>, standard: &[&str], errors: &mut Errors) {
+    let mut told = |why: &str| {
+        if !errors.are_many() {
+            errors.invalid(list, why);
+        }
+    };
     for scope in list.strings() {
         if !SCOPES.contains(&scope) {
-            errors.invalid(&list, "unsupported scope");
+            told("unsupported scope");
         }
-        for _ in 0..not_counted(scope, spec) {
-            errors.invalid(&list, "unsupported scope applied to resource");
-        }
+        (0..not_counted(scope, standard)).for_each(|_| told("unsupported scope applied to resource"));
     }
-    conflicts(&list.strings().collect(), &list, errors);
+    conflicts(&list.strings().collect(), list, errors);
 }
 
 /// Scopes that no object is in both of.
@@ -111,9 +114,8 @@ fn conflicts(set: &BTreeSet<&str>, shown: &At<'_>, errors: &mut Errors) {
 }
 
 /// How many of the resources cannot be counted within the scope.
-fn not_counted(scope: &str, spec: &At<'_>) -> usize {
-    let hard = spec.get("hard");
-    hard.map().keys().filter(|name| quantities::is_standard_for_quota(name) && !scope_counts(scope, name)).count()
+fn not_counted(scope: &str, standard: &[&str]) -> usize {
+    standard.iter().filter(|name| !scope_counts(scope, name)).count()
 }
 
 /// A quota for pods without requests cannot count requests.
@@ -130,18 +132,20 @@ fn scope_counts(scope: &str, resource: &str) -> bool {
     }
 }
 
-fn scope_requirement(at: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
-    let selector = spec.get("scopeSelector");
+fn scope_requirement(at: &At<'_>, selector: &At<'_>, standard: &[&str], errors: &mut Errors) {
     let base = selector.path.child("matchExpressions");
     let under = |field: &str| At::new(at.get(field).value, base.child(field));
     let (name, operator, values) = (under("scopeName"), under("operator"), under("values"));
     if !SCOPES.contains(&name.str()) {
         errors.each(&name, vec!["unsupported scope".to_owned()]);
     }
-    let shown = types::by_name("io.k8s.api.core.v1.ScopeSelector").map(|of| internal::line(of, selector.value));
-    for _ in 0..not_counted(name.str(), spec) {
-        let shown = shown.clone().unwrap_or_default();
-        errors.0.push(Error::invalid_text(&base, shown, "unsupported scope applied to resource"));
+    if let Some(of) = types::by_name("io.k8s.api.core.v1.ScopeSelector") {
+        for _ in 0..not_counted(name.str(), standard) {
+            if !errors.are_many() {
+                let why = "unsupported scope applied to resource";
+                errors.0.push(Error { field: base.to_string(), ..dumped(of, selector, why) });
+            }
+        }
     }
     let flag = !matches!(name.str(), "PriorityClass" | "VolumeAttributesClass") && SCOPES.contains(&name.str());
     if flag && operator.str() != "Exists" {
@@ -291,6 +295,7 @@ fn limit_order(item: &At<'_>, name: &str, errors: &mut Errors) {
 
 #[cfg(test)]
 mod tests {
+    use mainstay_api::field::{Piece, Shown};
     use serde_json::json;
 
     use super::*;
@@ -327,6 +332,30 @@ mod tests {
             ]
         );
         assert_eq!(judge(json!({"hard": {"requests.hugepages-2Mi": "1"}})), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_long_list_is_not_told_for_each_of_its_members() {
+        let count = |spec: Value| {
+            let mut errors = Errors::default();
+            quota(&json!({"spec": spec}), &mut errors);
+            errors.0.len()
+        };
+        assert_eq!(count(json!({"scopes": vec!["Nope"; 100]})), 20);
+        let hard = json!({"cpu": "1", "memory": "1"});
+        let expression = json!({"scopeName": "BestEffort", "operator": "Exists"});
+        let selector = json!({"matchExpressions": vec![expression; 100]});
+        assert_eq!(count(json!({"hard": hard, "scopeSelector": selector})), 20);
+    }
+
+    #[test]
+    fn a_selector_shows_which_of_its_lists_are_absent() {
+        let expression = json!({"scopeName": "BestEffort", "operator": "Exists"});
+        let object = json!({"spec": {"hard": {"cpu": "1"}, "scopeSelector": {"matchExpressions": [expression]}}});
+        let mut errors = Errors::default();
+        quota(&object, &mut errors);
+        let absent = Piece::Absent("spec.scopeSelector.matchExpressions[0].values".to_owned());
+        assert!(matches!(&errors.0[0].value, Shown::Pieces(pieces) if pieces.contains(&absent)));
     }
 
     #[test]

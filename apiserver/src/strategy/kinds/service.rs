@@ -3,6 +3,7 @@
 mod allocate;
 mod families;
 mod fields;
+mod rehearsal;
 pub(crate) mod validate;
 
 use mainstay_api::field::ErrorList;

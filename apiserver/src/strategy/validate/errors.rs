@@ -1,4 +1,5 @@
 use mainstay_api::field::{Error, ErrorList, Shown};
+use mainstay_api::types::Type;
 use mainstay_api::{names, types};
 use serde_json::Value;
 
@@ -8,6 +9,17 @@ use crate::strategy::internal;
 /// The error with the value at a place, which may be nothing.
 pub(crate) fn shown(error: Error, at: &At<'_>) -> Error {
     if at.is_null() { Error { value: Shown::Absent(at.path.to_string()), ..error } } else { error }
+}
+
+/// An error about a value that is shown as Kubernetes prints its internal struct of the type.
+pub(crate) fn dumped(of: &Type, at: &At<'_>, detail: impl Into<String>) -> Error {
+    let pieces = internal::pieces(of, at.value, &at.path.to_string());
+    Error { value: Shown::Pieces(pieces), ..Error::invalid(&at.path, Value::Null, detail) }
+}
+
+/// A value that never changes and has, shown like that.
+pub(crate) fn changed(of: &Type, at: &At<'_>) -> Error {
+    dumped(of, at, "field is immutable")
 }
 
 /// Collects errors in the order in which they are found.
@@ -115,8 +127,7 @@ impl Errors {
     pub fn immutable_struct(&mut self, new: &At<'_>, old: &At<'_>, type_name: &str) {
         match types::by_name(type_name) {
             Some(of) if new.value != old.value && !new.is_null() => {
-                let shown = internal::line(of, new.value);
-                self.0.push(Error::invalid_text(&new.path, shown, "field is immutable"));
+                self.0.push(changed(of, new));
             }
             _ => self.immutable(new, old),
         }

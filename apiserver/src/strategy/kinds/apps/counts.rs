@@ -20,7 +20,7 @@ pub(super) fn at_most(status: &At<'_>, fields: &[&str], limit: &str, shown: &str
     for field in fields {
         let at = status.get(field);
         if at.int() > max {
-            errors.invalid(&at, format!("cannot be greater than {shown}"));
+            errors.0.push(Error::invalid(&at.path, at.int(), format!("cannot be greater than {shown}")));
         }
     }
 }
@@ -40,4 +40,20 @@ pub(super) fn replica_status(new: &Value, fields: &[&str], errors: &mut Errors) 
     }
     at_most(&status, fields, "replicas", "status.replicas", errors);
     at_most(&status, &["availableReplicas"], "readyReplicas", "readyReplicas", errors);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_count_that_is_absent_is_shown_as_zero() {
+        let mut errors = Errors::default();
+        let object = json!({"status": {"replicas": -1}});
+        at_most(&At::root(&object).get("status"), &["readyReplicas"], "replicas", "status.replicas", &mut errors);
+        let told: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["status.readyReplicas: Invalid value: 0: cannot be greater than status.replicas"]);
+    }
 }

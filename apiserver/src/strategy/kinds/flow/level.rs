@@ -5,9 +5,8 @@ use mainstay_api::{meta, types};
 use serde_json::{Value, json};
 
 use super::conditions::conditions;
-use crate::strategy::internal;
 use crate::strategy::rules::{Part, Rules};
-use crate::strategy::validate::{At, Errors};
+use crate::strategy::validate::{At, Errors, dumped};
 
 const MOST_QUEUES: i64 = 10_000_000;
 /// So many bits of a flow's hash deal its hand.
@@ -71,8 +70,7 @@ fn fixed_level(obj: &Value, errors: &mut Errors) {
     if found != wanted
         && let Some(of) = types::by_name("io.k8s.api.flowcontrol.v1.PriorityLevelConfigurationSpec")
     {
-        let shown = internal::line(of, spec.value);
-        errors.0.push(Error::invalid_text(&spec.path, shown, format!("spec of '{name}' {why}")));
+        errors.0.push(dumped(of, &spec, format!("spec of '{name}' {why}")));
     }
 }
 
@@ -151,8 +149,6 @@ fn entropy(queues: i64, hand: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use mainstay_api::field::Shown;
-
     use super::*;
 
     #[test]
@@ -178,6 +174,6 @@ mod tests {
         );
         assert_eq!(found[0].detail, "must be between 0 and 100, inclusive");
         assert_eq!(found[1].detail, "spec of 'catch-all' must equal the fixed value");
-        assert!(matches!(&found[1].value, Shown::Text(text) if text.starts_with(r#"{"Type":"Limited","Limited":{"#)));
+        assert!(found[1].body().contains(r#"{"Type":"Limited","Limited":{"#));
     }
 }

@@ -5,9 +5,8 @@ use mainstay_api::{meta, names, types};
 use serde_json::{Value, json};
 
 use super::conditions::conditions;
-use crate::strategy::internal;
 use crate::strategy::rules::{Part, Rules};
-use crate::strategy::validate::{At, Errors};
+use crate::strategy::validate::{At, Errors, dumped};
 
 /// FlowSchemas.
 pub(crate) const SCHEMA: Rules = Rules {
@@ -73,8 +72,7 @@ fn fixed(obj: &Value, errors: &mut Errors) {
     if *spec.value != wanted
         && let Some(of) = types::by_name("io.k8s.api.flowcontrol.v1.FlowSchemaSpec")
     {
-        let shown = internal::line(of, spec.value);
-        errors.0.push(Error::invalid_text(&spec.path, shown, format!("spec of '{name}' must equal the fixed value")));
+        errors.0.push(dumped(of, &spec, format!("spec of '{name}' must equal the fixed value")));
     }
 }
 
@@ -222,5 +220,15 @@ mod tests {
         let mut errors = Errors::default();
         path_rule(&At::root(&rule), &mut errors);
         assert_eq!(errors.0.len(), 1);
+    }
+
+    #[test]
+    fn a_fixed_spec_shows_which_of_its_lists_are_absent() {
+        let object = json!({"metadata": {"name": "exempt"}, "spec": {"matchingPrecedence": 1}});
+        let mut errors = Errors::default();
+        fixed(&object, &mut errors);
+        let absent = mainstay_api::field::Piece::Absent("spec.rules".to_owned());
+        assert!(matches!(&errors.0[0].value, Shown::Pieces(pieces) if pieces.contains(&absent)));
+        assert!(errors.0[0].body().contains("\"Rules\":null}: spec of 'exempt' must equal the fixed value"));
     }
 }

@@ -11,12 +11,14 @@ use mainstay_api::status::{ApiResult, Status};
 use rand::Rng as _;
 use serde_json::{Value, json};
 
-use super::{has_cluster_ip, has_health_check, has_node_ports, is_headless};
+use super::{has_cluster_ip, has_health_check, has_node_ports, is_headless, rehearsal};
 use crate::strategy::base;
 use crate::strategy::validate::{At, Errors};
 use crate::strategy::{Context, SideWrite};
 
-/// First and last address that services get: 10.96.0.0/16 without its ends.
+/// The addresses of services, and the one that a dry run shows.
+const NETWORK: (&str, &str) = ("10.96.0.0/16", "10.96.0.0");
+/// First and last address that services get: the network without its ends.
 const FIRST_IP: u32 = u32::from_be_bytes([10, 96, 0, 1]);
 const LAST_IP: u32 = u32::from_be_bytes([10, 96, 255, 254]);
 /// Addresses below this are left to those who ask for one.
@@ -28,7 +30,8 @@ const LAST_PORT: i64 = 32_767;
 const DYNAMIC_PORT: i64 = FIRST_PORT + 86;
 const TRIES: usize = 64;
 const NOT_IN_RANGE: &str = "provided port is not in the valid range. The range of valid ports is 30000-32767";
-const TAKEN: &str = "provided port is already allocated";
+/// Why a port that was asked for cannot be had.
+pub(super) const TAKEN: &str = "provided port is already allocated";
 
 /// 422 with these errors, if there are any.
 pub(crate) fn refuse(obj: &Value, errors: Errors) -> ApiResult<()> {
@@ -91,7 +94,8 @@ fn addresses(cx: &Context<'_>, obj: &mut Value, old: Option<&Value>, writes: &mu
         writes.push(ip_address(cx, ip));
     }
     if asked.is_empty() {
-        let ip = free_ip(cx).ok_or_else(|| Status::internal("failed to allocate a serviceIP: range is full"))?;
+        let found = if cx.dry_run { Some(NETWORK.1.to_owned()) } else { free_ip(cx) };
+        let ip = found.ok_or_else(|| Status::internal("failed to allocate a serviceIP: range is full"))?;
         base::set(obj, "/spec/clusterIPs", json!([ip]));
         base::set(obj, "/spec/clusterIP", ip.clone().into());
         writes.push(ip_address(cx, &ip));
@@ -104,7 +108,13 @@ fn addresses(cx: &Context<'_>, obj: &mut Value, old: Option<&Value>, writes: &mu
 fn explicit(cx: &Context<'_>, obj: &Value, ip: &str) -> ApiResult<()> {
     let list = At::spec(obj).get("clusterIPs");
     let within = ip.parse::<Ipv4Addr>().is_ok_and(|ip| (FIRST_IP..=LAST_IP).contains(&u32::from(ip)));
-    let why = if !within {
+    // A dry run asks the one range there is, and nobody whether the address is free.
+    let outside = format!("the provided IP ({ip}) is not in the valid range. The range of valid IPs is {}", NETWORK.0);
+    let why = if within && cx.dry_run {
+        return Ok(());
+    } else if cx.dry_run {
+        outside.as_str()
+    } else if !within {
         "the provided network does not match the current range"
     } else if cx.reader.get("networking.k8s.io", "ipaddresses", "", ip).is_some() {
         "provided IP is already allocated"
@@ -163,10 +173,17 @@ fn ports(cx: &Context<'_>, obj: &mut Value, old: Option<&Value>, writes: &mut Ve
         return Ok(());
     }
     let taken = taken_ports(cx);
+    if cx.dry_run {
+        rehearsal::ports(obj, old, &taken)?;
+        return if old.is_some() { once_each(obj) } else { Ok(()) };
+    }
     let mut mine = HashSet::new();
     let before = old.map(node_ports).unwrap_or_default();
     if matches!(super::kind(obj), "NodePort" | "LoadBalancer") {
         claim_explicit(obj, &taken, old.map(|_| numbers(&before)), &mut mine)?;
+    }
+    if old.is_some() {
+        once_each(obj)?;
     }
     if has_node_ports(obj) {
         fill_ports(obj, &taken, &mut mine)?;
@@ -181,6 +198,21 @@ fn ports(cx: &Context<'_>, obj: &mut Value, old: Option<&Value>, writes: &mut Ve
     let before = numbers(&before);
     let new = numbers(&mine).into_iter().filter(|port| !before.contains(port));
     writes.extend(new.map(|port| port_marker(cx, port)));
+    Ok(())
+}
+
+/// A service that there was before is refused before it is judged if it has a node port twice for one protocol.
+fn once_each(obj: &Value) -> ApiResult<()> {
+    if !matches!(super::kind(obj), "NodePort" | "LoadBalancer") {
+        return Ok(());
+    }
+    let mut seen = HashSet::new();
+    for at in At::spec(obj).get("ports").items() {
+        let (protocol, number) = (at.get("protocol").str(), at.get("nodePort").int());
+        if number != 0 && !seen.insert((protocol, number)) {
+            return Err(Status::plain(format!("duplicate nodePort: {{{protocol} {number}}}")));
+        }
+    }
     Ok(())
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn fill(obj: &mut Value, old: Option<&Value>, errors: &mut Errors) {
         return;
     }
     let free = is_headless(obj) && At::spec(obj).get("selector").is_empty();
-    if policy(obj).is_empty() {
+    if At::spec(obj).opt("ipFamilyPolicy").is_none() {
         let before = old.map(policy).filter(|policy| !policy.is_empty());
         let now = before.unwrap_or(if free { DUAL } else { SINGLE }).to_owned();
         base::set(obj, "/spec/ipFamilyPolicy", now.into());

@@ -83,3 +83,73 @@ fn fields_that_do_not_go_together() {
         ["spec.loadBalancerClass: Forbidden: may only be used when `type` is 'LoadBalancer'"]
     );
 }
+
+/// Allocates in a dry run.
+fn rehearsed(object: &mut Value, old: Option<&Value>) -> ApiResult<()> {
+    let mut other = service(json!({"type": "NodePort"}));
+    other["metadata"]["name"] = "b".into();
+    other["spec"]["ports"][0]["nodePort"] = 30_061.into();
+    let objects = Objects(vec![("", "services", other)]);
+    with_objects("", "services", &objects, |cx| {
+        Service.allocate(&Context { dry_run: true, ..*cx }, object, old).map(|_| ())
+    })
+}
+
+fn node_ports(object: &Value) -> Vec<i64> {
+    At::spec(object).get("ports").items().map(|at| at.get("nodePort").int()).collect()
+}
+
+#[test]
+fn a_dry_run_draws_nothing() {
+    let port = |number: i64, node: i64| json!({"name": format!("p{number}"), "port": number, "protocol": "TCP", "nodePort": node});
+    let mut object = service(json!({"type": "NodePort", "ports": [port(80, 0), port(81, 0)]}));
+    rehearsed(&mut object, None).expect("there is room");
+    assert_eq!(object["spec"]["clusterIP"], "10.96.0.0");
+    assert_eq!(node_ports(&object), [32_769, 32_770]);
+
+    let mut object = service(json!({"type": "NodePort", "ports": [port(80, 20), port(81, 0)]}));
+    rehearsed(&mut object, None).expect("no range is looked at");
+    assert_eq!(node_ports(&object), [20, 21]);
+
+    let mut object = service(json!({"type": "NodePort", "ports": [port(80, 0), port(80, 40), port(81, 30)]}));
+    rehearsed(&mut object, None).expect("ports of one number share a node port");
+    assert_eq!(node_ports(&object), [40, 40, 30]);
+
+    let old = service(json!({"clusterIP": "10.96.0.9", "clusterIPs": ["10.96.0.9"], "ipFamilies": ["IPv4"]}));
+    let mut object = service(json!({"type": "NodePort", "ports": [port(81, 0)]}));
+    for field in ["clusterIP", "clusterIPs", "ipFamilies"] {
+        object["spec"][field] = old["spec"][field].clone();
+    }
+    rehearsed(&mut object, Some(&old)).expect("there is room");
+    assert_eq!(object["spec"]["clusterIP"], "10.96.0.9");
+    assert_eq!(node_ports(&object), [32_769]);
+}
+
+#[test]
+fn a_dry_run_refuses_ports_of_others_and_addresses_of_other_networks() {
+    let mut object = service(json!({"type": "NodePort"}));
+    object["spec"]["ports"][0]["nodePort"] = 30_061.into();
+    let refused = rehearsed(&mut object, None).expect_err("taken");
+    assert_eq!(
+        refused.message,
+        "Service \"a\" is invalid: spec.ports[0].nodePort: Invalid value: 30061: provided port is already allocated"
+    );
+    let mut object = service(json!({"clusterIP": "10.97.0.1"}));
+    let refused = rehearsed(&mut object, None).expect_err("elsewhere");
+    assert_eq!(
+        refused.message,
+        "Service \"a\" is invalid: spec.clusterIPs: Invalid value: [\"10.97.0.1\"]: failed to allocate IP 10.97.0.1: the provided IP (10.97.0.1) is not in the valid range. The range of valid IPs is 10.96.0.0/16"
+    );
+}
+
+#[test]
+fn a_changed_service_has_a_node_port_once_for_a_protocol() {
+    let old = service(json!({"type": "NodePort"}));
+    let mut object = service(json!({"type": "NodePort"}));
+    object["spec"]["ports"] = json!([
+        {"name": "a", "port": 80, "protocol": "TCP", "nodePort": 30_062},
+        {"name": "b", "port": 81, "protocol": "TCP", "nodePort": 30_062},
+    ]);
+    let refused = context("", "services", |cx| Service.allocate(cx, &mut object, Some(&old))).expect_err("twice");
+    assert_eq!((refused.code, &*refused.message), (500, "duplicate nodePort: {TCP 30062}"));
+}
