@@ -9,6 +9,7 @@ mod admission;
 mod builtin;
 mod call;
 mod check;
+mod constructed;
 mod cost;
 mod depth;
 mod eval;
@@ -178,6 +179,13 @@ impl Program {
     #[must_use]
     pub fn mentions(&self, name: &str) -> bool {
         cost::mentions(&self.expression, name)
+    }
+
+    /// What is wrong with the names of the types of objects that the expression constructs: of one that stands in another,
+    /// the name is the other's with the field.
+    #[must_use]
+    pub fn misnamed(&self) -> Vec<String> {
+        constructed::misnamed(&self.expression)
     }
 
     /// Runs the expression; takes from the budget what it costs.

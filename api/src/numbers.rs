@@ -14,6 +14,15 @@ pub fn parse_int_error(function: &str, text: &str) -> String {
     format!("strconv.{function}: parsing {}: {why}", go_quote(text))
 }
 
+/// A number without any sign, as `strconv.ParseUint` reads it.
+///
+/// # Errors
+/// Go's complaint.
+pub fn parse_uint(text: &str) -> Result<u64, String> {
+    let number = text.parse::<u64>().ok().filter(|_| !text.starts_with('+'));
+    number.ok_or_else(|| parse_int_error("ParseUint", text))
+}
+
 /// A duration as Go writes it, `1m30s`; negative ones count as nothing.
 ///
 /// # Errors
@@ -74,6 +83,14 @@ mod tests {
         for hours in ["2562048", "-2562048", &"9".repeat(400)] {
             let long = format!("{hours}h");
             assert_eq!(go_duration(&long).unwrap_err(), format!("time: invalid duration \"{long}\""));
+        }
+    }
+
+    #[test]
+    fn unsigned_numbers_have_no_sign() {
+        assert_eq!(parse_uint("007"), Ok(7));
+        for odd in ["+7", "-7", "", "7x"] {
+            assert_eq!(parse_uint(odd), Err(format!("strconv.ParseUint: parsing \"{odd}\": invalid syntax")));
         }
     }
 

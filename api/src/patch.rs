@@ -28,7 +28,19 @@ pub enum PatchRefused {
 /// 400 if the patch is none, 413 if it has too many operations, 422 if an operation does not apply, or makes
 /// too much of the object.
 pub fn json_patch(object: &Value, patch: &Value) -> ApiResult<Value> {
-    let operations = read_operations(patch)?;
+    apply_operations(object, &read_operations(patch, &VALIDATED)?)
+}
+
+/// Applies a JSON patch of a client that wants no fields validated: what an operation says is looked at only where the
+/// operation is applied.
+///
+/// # Errors
+/// As [`json_patch`], in other words where the patch is none.
+pub fn json_patch_unvalidated(object: &Value, patch: &Value) -> ApiResult<Value> {
+    apply_operations(object, &read_operations(patch, &UNVALIDATED)?)
+}
+
+fn apply_operations(object: &Value, operations: &[Option<&Map<String, Value>>]) -> ApiResult<Value> {
     let (mut result, mut limits) = (object.clone(), operations::Limits::default());
     for operation in operations {
         let done = operation.map(|operation| operations::apply(&mut result, operation, &mut limits));
@@ -52,23 +64,51 @@ pub fn amend(object: &Value, patch: &[Value]) -> Result<Value, PatchRefused> {
     Ok(result)
 }
 
+/// What reads a JSON patch, in the words of its errors.
+struct Reader {
+    /// Before what is wrong.
+    prefix: &'static str,
+    list: &'static str,
+    operation: &'static str,
+    /// The fields of an operation that have to be texts.
+    texts: &'static [&'static str],
+}
+
+const VALIDATED: Reader = Reader {
+    prefix: "error decoding patch: ",
+    list: "[]handlers.jsonPatchOp",
+    operation: "handlers.jsonPatchOp",
+    texts: &["op", "from", "path"],
+};
+const UNVALIDATED: Reader =
+    Reader { prefix: "", list: "jsonpatch.Patch", operation: "jsonpatch.Operation", texts: &[] };
+
+impl Reader {
+    fn mismatch(&self, value: &Value, wanted: &str) -> Status {
+        let (prefix, kind) = (self.prefix, type_name(value));
+        Status::bad_request(format!("{prefix}json: cannot unmarshal {kind} into Go {wanted}"))
+    }
+
+    fn check(&self, operation: &Map<String, Value>) -> ApiResult<()> {
+        for field in self.texts {
+            match operation.get(*field) {
+                None | Some(Value::Null | Value::String(_)) => {}
+                Some(odd) => {
+                    return Err(self.mismatch(odd, &format!("struct field jsonPatchOp.{field} of type string")));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The operations; none for one without anything in it, which does not apply.
-fn read_operations(patch: &Value) -> ApiResult<Vec<Option<&Map<String, Value>>>> {
-    let mismatch = |value: &Value, wanted: &str| {
-        let kind = type_name(value);
-        Err(Status::bad_request(format!("error decoding patch: json: cannot unmarshal {kind} into Go {wanted}")))
-    };
+fn read_operations<'p>(patch: &'p Value, reader: &Reader) -> ApiResult<Vec<Option<&'p Map<String, Value>>>> {
     let list: &[Value] = match patch {
         Value::Null => &[],
         Value::Array(list) => list,
-        other => return mismatch(other, "value of type []handlers.jsonPatchOp"),
+        other => return Err(reader.mismatch(other, &format!("value of type {}", reader.list))),
     };
-    if list.len() > MAX_OPERATIONS {
-        let count = list.len();
-        return Err(Status::request_too_large(format!(
-            "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {count}"
-        )));
-    }
     let mut operations = Vec::with_capacity(list.len());
     for item in list {
         let operation = match item {
@@ -77,15 +117,16 @@ fn read_operations(patch: &Value) -> ApiResult<Vec<Option<&Map<String, Value>>>>
                 operations.push(None);
                 continue;
             }
-            other => return mismatch(other, "value of type handlers.jsonPatchOp"),
+            other => return Err(reader.mismatch(other, &format!("value of type {}", reader.operation))),
         };
-        for field in ["op", "from", "path"] {
-            match operation.get(field) {
-                None | Some(Value::Null | Value::String(_)) => {}
-                Some(odd) => return mismatch(odd, &format!("struct field jsonPatchOp.{field} of type string")),
-            }
-        }
+        reader.check(operation)?;
         operations.push(Some(operation));
+    }
+    if list.len() > MAX_OPERATIONS {
+        let count = list.len();
+        return Err(Status::request_too_large(format!(
+            "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {count}"
+        )));
     }
     Ok(operations)
 }

@@ -5,9 +5,10 @@ const MOST: usize = 4096;
 /// Characters of a warning that is cut.
 const MOST_EACH: usize = 256;
 
-/// What is shown of some warnings.
+/// What is shown of some warnings: nothing of what is empty, or cannot be in a header.
 pub(crate) fn shown<T: AsRef<str>>(warnings: &[T]) -> Vec<&str> {
-    let texts = warnings.iter().map(T::as_ref);
+    let fits = |text: &&str| !text.is_empty() && !text.contains(char::is_control);
+    let texts = warnings.iter().map(T::as_ref).filter(fits);
     if texts.clone().map(length).sum::<usize>() <= MOST {
         return texts.collect();
     }
@@ -39,6 +40,11 @@ mod tests {
         let long = "ü".repeat(MOST - 1);
         assert_eq!(shown(&[long.as_str(), "a"]), [long.as_str(), "a"]);
         assert!(shown::<String>(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_no_header_can_hold_is_left_out() {
+        assert_eq!(shown(&["", "a", "b\nc", "d\te", "\u{7f}"]), ["a"]);
     }
 
     #[test]

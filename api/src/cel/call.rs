@@ -14,6 +14,9 @@ pub(super) fn call(name: &str, member: bool, values: Vec<Val>) -> Outcome {
     {
         return found.map_err(EvalError::Failed);
     }
+    if !has_trait(name, &values) {
+        return fail(format!("no such overload: {name}"));
+    }
     if let Some(found) = operator(name, &values) {
         return found;
     }
@@ -25,6 +28,23 @@ pub(super) fn call(name: &str, member: bool, values: Vec<Val>) -> Outcome {
         .or_else(|| time::call(name, &values))
         .or_else(|| kube::call(name, &values));
     found.unwrap_or_else(no_overload)
+}
+
+/// Whether the first operand is of a kind that knows the operator at all; what it does not know is told by its name.
+fn has_trait(name: &str, values: &[Val]) -> bool {
+    let [first, _] = values else { return true };
+    let number = matches!(first, Val::Int(_) | Val::Uint(_) | Val::Double(_));
+    let time = matches!(first, Val::Time(_) | Val::Duration(_));
+    match name {
+        "_<_" | "_<=_" | "_>_" | "_>=_" => {
+            number || time || matches!(first, Val::Bool(_) | Val::Text(_) | Val::Bytes(_))
+        }
+        "_+_" => number || time || matches!(first, Val::Text(_) | Val::Bytes(_) | Val::List(_)),
+        "_-_" => number || time,
+        "_*_" | "_/_" => number,
+        "_%_" => matches!(first, Val::Int(_) | Val::Uint(_)),
+        _ => true,
+    }
 }
 
 #[expect(

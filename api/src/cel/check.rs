@@ -258,8 +258,18 @@ impl<'e> Checker<'e> {
 
     fn structure(&mut self, id: u64, made: &StructExpr) -> Type {
         for entry in &made.entries {
-            if let EntryExpr::StructField(field) = &entry.expr {
-                self.check(&field.value);
+            let EntryExpr::StructField(field) = &entry.expr else { continue };
+            let mut found = self.check(&field.value);
+            if field.optional
+                && let Type::Optional(inner) = found
+            {
+                found = *inner;
+            }
+            let Some(wanted) = wanted(&made.type_name, &field.field) else { continue };
+            if !matches!(found, Type::Dyn | Type::Var(_)) && wanted != found.to_string() {
+                let name = &field.field;
+                let why = format!("expected type of field '{name}' is '{wanted}' but provided type is '{found}'");
+                self.fail(entry.id, why);
             }
         }
         let root = made.type_name.split('.').next().unwrap_or_default();
@@ -302,6 +312,17 @@ impl<'e> Checker<'e> {
         let result = self.check(&loops.result);
         self.locals.truncate(depth);
         result
+    }
+}
+
+/// The type of a field of an operation, the one type whose fields have types of their own; a field that it does not
+/// have is of a type without a name. `None` is any.
+fn wanted(made: &str, field: &str) -> Option<&'static str> {
+    match field {
+        _ if made != "JSONPatch" => None,
+        "op" | "path" | "from" => Some("string"),
+        "value" => None,
+        _ => Some(""),
     }
 }
 

@@ -140,6 +140,9 @@ impl<'r> Run<'r> {
                 Val::Optional(Some(value)) if entry.optional => (*value).clone(),
                 value => value,
             };
+            if made.type_name == "JSONPatch" && !matches!(entry.field.as_str(), "op" | "path" | "from" | "value") {
+                return fail(format!("unexpected JSONPatchType field: {}", entry.field));
+            }
             out.insert(Key::Text(Arc::from(entry.field.as_str())), value);
         }
         Ok(Val::Map(Arc::new(out)))

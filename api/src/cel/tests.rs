@@ -239,6 +239,20 @@ fn types_of_nested_maps_do_not_double() {
 }
 
 #[test]
+fn an_operand_that_knows_no_operator_is_told_by_its_name() {
+    for (text, told) in [
+        ("dyn({'a': 1}) > 1", "no such overload: _>_"),
+        ("dyn('a') - 1 == 1", "no such overload: _-_"),
+        ("dyn([1]) % 2 == 1", "no such overload: _%_"),
+        ("dyn(null) + 1 == 1", "no such overload: _+_"),
+        ("dyn(1) > 'a'", "no such overload"),
+        ("dyn('a') + 1 == 1", "no such overload"),
+    ] {
+        assert_eq!(run(text, json!(null)).unwrap_err(), told, "{text}");
+    }
+}
+
+#[test]
 fn of_many_errors_the_first_are_told() {
     let text = format!("[{}]", vec!["y"; 150].join(","));
     let told = run(&text, json!(null)).unwrap_err();

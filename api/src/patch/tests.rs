@@ -101,6 +101,10 @@ fn malformed_patches() {
         error(json!([1])),
         "error decoding patch: json: cannot unmarshal number into Go value of type handlers.jsonPatchOp"
     );
+    assert_eq!(
+        error(json!([{"op": 1}])),
+        "error decoding patch: json: cannot unmarshal number into Go struct field jsonPatchOp.op of type string"
+    );
     let many = vec![json!({"op": "test", "path": "/a", "value": 1}); 10_001];
     assert_eq!(
         error(Value::Array(many)),
@@ -112,6 +116,20 @@ fn malformed_patches() {
         merge(json!([1])),
         "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"
     );
+}
+
+#[test]
+fn patches_that_nobody_validates_are_looked_at_where_they_apply() {
+    let object = json!({"a": 1});
+    let error = |patch: Value| json_patch_unvalidated(&object, &patch).unwrap_err();
+    assert_eq!(error(json!("x")).message, "json: cannot unmarshal string into Go value of type jsonpatch.Patch");
+    assert_eq!(error(json!([1])).message, "json: cannot unmarshal number into Go value of type jsonpatch.Operation");
+    for odd in [json!([{"op": 1, "path": "/a"}]), json!([{"op": "remove", "path": 1}]), json!([null])] {
+        assert_eq!(error(odd), Status::unprocessable());
+    }
+    let odd_but_unused = json!([{"op": "remove", "path": "/a", "from": 1}]);
+    assert_eq!(json_patch_unvalidated(&object, &odd_but_unused).unwrap(), json!({}));
+    assert_eq!(json_patch_unvalidated(&object, &Value::Null).unwrap(), object);
 }
 
 #[test]

@@ -12,6 +12,21 @@ pub fn compact(of: &'static Type, value: &Value) -> String {
     out.text
 }
 
+/// An object of a type on one line as a JSON or merge patch leaves it: its own members by name, what is in them as in the
+/// struct, since a patch opens the object and, of what is in it, only what it changes.
+#[must_use]
+pub fn patched(of: &'static Type, value: &Value) -> String {
+    let Value::Object(object) = value else { return compact(of, value) };
+    let fields = in_order(of);
+    let members = object.iter().map(|(name, value)| {
+        let field = fields.iter().find(|field| field.json == *name).copied();
+        (name.as_str(), field, value)
+    });
+    let mut out = Printer { text: String::new(), indent: None };
+    out.members(members, Printer::member);
+    out.text
+}
+
 /// An object of a type over several lines, indented by two spaces a level.
 #[must_use]
 pub fn pretty(of: &'static Type, value: &Value) -> String {
@@ -32,12 +47,16 @@ impl Printer {
         match value {
             Value::Object(members) if plain => {
                 let ordered = ordered(of, members);
-                self.members(ordered.into_iter(), |out, field, value| match field {
-                    Some(field) => out.field(field, value),
-                    None => out.any(value),
-                });
+                self.members(ordered.into_iter(), Self::member);
             }
             value => self.any(value),
+        }
+    }
+
+    fn member(&mut self, field: Option<&'static Field>, value: &Value) {
+        match field {
+            Some(field) => self.field(field, value),
+            None => self.any(value),
         }
     }
 
@@ -189,6 +208,10 @@ mod tests {
         assert_eq!(
             compact(of, &object),
             r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"a","uid":"u","managedFields":[{"manager":"m","time":"t"}]},"data":{"k":"\u003cv\u003e\u0026"}}"#
+        );
+        assert_eq!(
+            patched(of, &object),
+            r#"{"apiVersion":"v1","data":{"k":"\u003cv\u003e\u0026"},"kind":"ConfigMap","metadata":{"name":"a","uid":"u","managedFields":[{"manager":"m","time":"t"}]}}"#
         );
         let shown = pretty(of, &json!({"kind": "ConfigMap", "metadata": {}}));
         assert_eq!(shown, "{\n  \"kind\": \"ConfigMap\",\n  \"metadata\": {}\n}");

@@ -9,6 +9,9 @@ use super::resolve::is_not_string;
 
 const WIDTH: usize = 80;
 
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
+
 /// The value as one YAML document.
 #[must_use]
 pub fn to_string(value: &Value) -> String {
@@ -128,7 +131,7 @@ impl Emitter {
             Value::Null => self.push("null"),
             Value::Bool(flag) => self.push(if *flag { "true" } else { "false" }),
             Value::Number(number) => match number.as_f64() {
-                Some(float) if number.is_f64() => self.push(&crate::field::go_float(float)),
+                Some(float) if number.is_f64() => self.push(&number_text(float)),
                 _ => self.push(&number.to_string()),
             },
             Value::String(text) => self.text(text, indent),
@@ -266,6 +269,13 @@ impl Emitter {
             }
         }
     }
+}
+
+/// A float as it comes back from JSON: what has no fraction there is read as a whole number, if it fits in one.
+fn number_text(float: f64) -> String {
+    let is_whole = float.fract() == 0.0 && float > -TWO_TO_63 && float < TWO_TO_64;
+    // No more digits than JSON needs, and zero without a sign.
+    if is_whole { format!("{}", float + 0.0) } else { crate::field::go_float(float) }
 }
 
 fn is_printable(c: char) -> bool {

@@ -19,6 +19,14 @@ pub(super) fn of(message: &str, line: u64, text: &str) -> String {
     }
 }
 
+/// The fault of a tab before the first token, which our parser takes for a space.
+pub(super) fn of_leading_tab(text: &str) -> Option<String> {
+    let begun = |line: &str| !line.is_empty() && !line.starts_with('#');
+    let mut lines = (1..).zip(text.lines().map(|line| line.trim_start_matches(' ')));
+    let (line, _) = lines.find(|(_, line)| begun(line)).filter(|(_, line)| line.starts_with('\t'))?;
+    Some(of("tabs disallowed", line, text))
+}
+
 fn told(message: &str, line: u64, text: &str) -> (Place, String) {
     // Most messages are the same, but that Kubernetes leaves out what was being read.
     let words =
@@ -113,6 +121,8 @@ mod tests {
             ("a: b: c\n", "mapping values are not allowed in this context"),
             ("x: 1\na: b: c\n", "line 2: mapping values are not allowed in this context"),
             ("a:\n\t- b\n", "line 2: found character that cannot start any token"),
+            ("\ta: b\n", "found character that cannot start any token"),
+            ("# c\n \ta: b\n", "line 2: found character that cannot start any token"),
             ("@a: b\n", "found character that cannot start any token"),
             ("a: b\n\tc: d\n", "line 2: found a tab character that violates indentation"),
             ("x: \"abc\n", "line 2: found unexpected end of stream"),

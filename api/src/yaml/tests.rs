@@ -76,6 +76,14 @@ fn writes_as_kubernetes_does() {
 }
 
 #[test]
+fn floats_are_written_as_json_reads_them() {
+    let value = json!({"a": 1e7, "b": 1_234_567.5, "c": 1e20, "d": -3.0});
+    assert_eq!(to_string(&value), "a: 10000000\nb: 1.2345675e+06\nc: 1e+20\nd: -3\n");
+    let value = json!({"a": 1.844_674_407_370_955e19, "b": -0.0, "c": -9_223_372_036_854_775_808.0});
+    assert_eq!(to_string(&value), "a: 18446744073709550000\nb: 0\nc: -9.223372036854776e+18\n");
+}
+
+#[test]
 fn folds_long_lines() {
     let text = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow";
     let value = json!([{"description": format!("{text}: x")}]);

@@ -89,6 +89,7 @@ fn patches() {
         let object = pod();
         let of = types::type_of("", "v1", "Pod").unwrap();
         seen(patch::json_patch(&object, &patch));
+        seen(patch::json_patch_unvalidated(&object, &patch));
         seen(patch::merge_patch(&object, &patch));
         seen(patch::strategic::apply(&object, &patch, of));
     });

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use k8s_openapi::api::resource::v1::ResourceClaim;
 use mainstay_api::quantity::Quantity;
+use mainstay_api::ssa::{self, FieldSet, Schema, Write};
 use mainstay_api::status::ApiResult;
-use mainstay_api::{devices, meta};
+use mainstay_api::{devices, meta, types};
 use serde_json::Value;
 
 use super::quota_scopes::{in_scope, is_terminating};
 use super::usage::{self, Amounts};
 use super::{Attributes, Operation, Plugin};
+use crate::engine::SERVER;
 use crate::strategy::SideWrite;
 use crate::strategy::validate::At;
 
@@ -142,7 +145,7 @@ impl<'q> Held<'q> {
         let wanted: Amounts = limited.map(|(key, value)| (key.clone(), *value)).collect();
         let over: Vec<&String> = wanted.keys().filter(|key| used[*key].add(wanted[*key]) > hard[*key]).collect();
         if over.is_empty() {
-            return Ok(charge(quota, used, &wanted));
+            return Ok(charge(quota, used, &wanted, request.now));
         }
         let list =
             |amounts: &Amounts| over.iter().map(|key| format!("{key}={}", amounts[*key])).collect::<Vec<_>>().join(",");
@@ -192,7 +195,7 @@ fn pods_may_take(name: &str) -> bool {
         || is_extended
 }
 
-fn charge(quota: &Arc<Value>, used: &Amounts, wanted: &Amounts) -> Option<SideWrite> {
+fn charge(quota: &Arc<Value>, used: &Amounts, wanted: &Amounts, now: Timestamp) -> Option<SideWrite> {
     if wanted.is_empty() {
         return None;
     }
@@ -200,6 +203,7 @@ fn charge(quota: &Arc<Value>, used: &Amounts, wanted: &Amounts) -> Option<SideWr
     for (key, amount) in wanted {
         charged["status"]["used"][key] = used[key].add(*amount).to_string().into();
     }
+    own(quota, &mut charged, now);
     Some(SideWrite::Replace {
         group: "",
         resource: "resourcequotas",
@@ -207,6 +211,14 @@ fn charge(quota: &Arc<Value>, used: &Amounts, wanted: &Amounts) -> Option<SideWr
         name: meta::name(quota).to_owned(),
         object: charged,
     })
+}
+
+/// The server owns what it counts, as if it had updated the status like any client.
+fn own(quota: &Value, charged: &mut Value, now: Timestamp) {
+    let schema = types::type_of("", "v1", "ResourceQuota").map_or(Schema::Deduced, Schema::Struct);
+    let ignored = FieldSet::of_fields(&[&["spec"]]);
+    let write = Write { schema, manager: SERVER, api_version: "v1", subresource: "status", ignored: &ignored, now };
+    ssa::track_update(Some(quota), charged, &write);
 }
 
 /// A quota on compute resources wants every container to say what it needs.
@@ -327,6 +339,30 @@ mod tests {
         let before = amounts(json!({"services": "1", "services.nodeports": "3"}));
         assert_eq!(growth(&wanted, Some(&before)).into_keys().collect::<Vec<_>>(), ["services.loadbalancers"]);
         assert_eq!(growth(&wanted, None).len(), 3);
+    }
+
+    #[test]
+    fn the_server_owns_what_it_counts() {
+        let amounts = |value: Value| usage::amounts(&At::root(&value));
+        let used = json!({"pods": "1", "secrets": "1"});
+        let owned = json!({
+            "manager": "m", "operation": "Update", "apiVersion": "v1", "subresource": "status",
+            "time": "2026-01-01T00:00:00Z", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:status": {"f:used": {".": {}, "f:pods": {}, "f:secrets": {}}}},
+        });
+        let quota = Arc::new(json!({
+            "apiVersion": "v1", "kind": "ResourceQuota",
+            "metadata": {"name": "q", "namespace": "n", "uid": "u", "managedFields": [owned]},
+            "status": {"hard": {"pods": "2", "secrets": "2"}, "used": used},
+        }));
+        let charged = charge(&quota, &amounts(used), &amounts(json!({"pods": "1"})), Timestamp::UNIX_EPOCH);
+        let Some(SideWrite::Replace { object, .. }) = charged else { panic!("nothing is charged") };
+        let fields = |manager: &str| {
+            let mut entries = meta::managed_fields(&object).iter();
+            entries.find(|entry| entry["manager"] == manager).map(|entry| entry["fieldsV1"].clone())
+        };
+        assert_eq!(fields(SERVER), Some(json!({"f:status": {"f:used": {"f:pods": {}}}})));
+        assert_eq!(fields("m"), Some(json!({"f:status": {"f:used": {".": {}, "f:secrets": {}}}})));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Keeps the APIServices of what this server serves, while this master leads.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
@@ -9,7 +7,7 @@ use mainstay_store::Term;
 use serde_json::{Value, json};
 
 use super::{API_SERVICES, CLIENT, GROUP, local};
-use crate::engine::{Body, Call, Change, DeleteOptions, Engine, Target, WriteOptions};
+use crate::engine::{Body, Call, DeleteOptions, Engine, Target, WriteOptions, owning_edit};
 use crate::strategy::Reader;
 use crate::user::UserInfo;
 
@@ -97,12 +95,12 @@ async fn delete(engine: &Engine, term: Term, name: &str) -> ApiResult<()> {
 /// # Errors
 /// What the write is refused with, but for an APIService that is gone.
 pub(super) async fn tell(engine: &Engine, term: Term, name: &str, status: Value) -> ApiResult<()> {
-    let change = Change::Edit(Arc::new(move |object: &mut Value| {
+    let (mut call, target) = (call(term), target(engine, name, "status")?);
+    let change = owning_edit(&call, &target, move |object: &mut Value| {
         object["status"] = status.clone();
         Ok(())
-    }));
-    let target = target(engine, name, "status")?;
-    let told = engine.modify(&mut call(term), &target, &change, &WriteOptions::default()).await;
+    });
+    let told = engine.modify(&mut call, &target, &change, &WriteOptions::default()).await;
     unless(told.map(drop), 404)
 }
 

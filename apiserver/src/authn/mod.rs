@@ -10,7 +10,7 @@ mod tokens;
 
 pub use oidc::{OidcConfig, OidcError};
 pub(crate) use peer::PeerCertificate;
-pub use token_request::create as create_token;
+pub use token_request::{create as create_token, prepare as prepare_token};
 pub use tokens::{ISSUER, TokenError};
 
 use std::collections::BTreeMap;

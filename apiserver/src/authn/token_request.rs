@@ -17,10 +17,26 @@ const DEFAULT_SECONDS: i64 = 3600;
 const PROJECTED_SECONDS: i64 = 3607;
 const EXTENDED_SECONDS: i64 = 365 * 24 * 3600;
 
-/// Answers a TokenRequest for the account `namespace/name`.
+/// A TokenRequest for the account `namespace/name` as it is validated: it says whose it is, and which audiences are meant.
 ///
 /// # Errors
-/// As Kubernetes: the account or the bound object is missing or another, or the duration is out of bounds.
+/// As Kubernetes: the account is missing or another, or the duration is out of bounds.
+pub fn prepare(reader: &dyn Reader, namespace: &str, name: &str, mut body: Value, now: Timestamp) -> ApiResult<Value> {
+    check_name(name, &body)?;
+    let account = account(reader, namespace, name)?;
+    check_uid(name, &body, &account)?;
+    let spec = Spec::read(&body["spec"]);
+    spec.validate()?;
+    body["metadata"] = metadata(&body, &account, time(now.as_second()));
+    body["spec"]["audiences"] = json!(spec.audiences);
+    body["status"] = json!({"token": "", "expirationTimestamp": null});
+    Ok(body)
+}
+
+/// Answers a prepared TokenRequest for the account `namespace/name`.
+///
+/// # Errors
+/// As Kubernetes: the account or the bound object is missing or another.
 pub fn create(
     key: &ServiceAccountKey,
     reader: &dyn Reader,
@@ -29,24 +45,26 @@ pub fn create(
     body: &Value,
     now: Timestamp,
 ) -> ApiResult<Value> {
-    check_name(name, body)?;
-    let account = reader
-        .get("", "serviceaccounts", namespace, name)
-        .ok_or_else(|| Status::not_found("", "serviceaccounts", name))?;
-    check_uid(name, body, &account)?;
+    let account = account(reader, namespace, name)?;
     let spec = Spec::read(&body["spec"]);
-    spec.validate()?;
     let bound = bound_object(reader, namespace, name, &spec.bound)?;
     let expires = now.as_second().saturating_add(spec.seconds);
     let token = key.sign(&spec.claims(namespace, &account, bound, now)).map_err(Status::internal)?;
-    let time = |seconds: i64| Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX).to_string();
     Ok(json!({
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
-        "metadata": metadata(body, &account, time(now.as_second())),
+        "metadata": body["metadata"],
         "spec": {"audiences": spec.audiences, "expirationSeconds": spec.seconds, "boundObjectRef": spec.bound},
         "status": {"token": token, "expirationTimestamp": time(expires)},
     }))
+}
+
+fn account(reader: &dyn Reader, namespace: &str, name: &str) -> ApiResult<Arc<Value>> {
+    reader.get("", "serviceaccounts", namespace, name).ok_or_else(|| Status::not_found("", "serviceaccounts", name))
+}
+
+fn time(seconds: i64) -> String {
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX).to_string()
 }
 
 /// A request need not name its account, but must not name another.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CLEANUP, DEFINITIONS, GROUP, naming};
 use crate::cache::Scope;
-use crate::engine::{Call, Change, DeleteOptions, Engine, ListOptions, Target, WriteOptions};
+use crate::engine::{Call, DeleteOptions, Engine, ListOptions, Target, WriteOptions, owning_edit};
 use crate::startup::{self, Startup};
 use crate::strategy::Reader;
 use crate::user::UserInfo;
@@ -93,14 +93,14 @@ async fn write(
     let name = meta::name(definition).to_owned();
     let target = Target { row, namespace: String::new(), name: name.clone(), subresource: "status".into() };
     let seen = meta::resource_version(definition).to_owned();
-    let change = Change::Edit(Arc::new(move |object: &mut Value| {
+    let mut call = caller(term);
+    let change = owning_edit(&call, &target, move |object: &mut Value| {
         if meta::resource_version(object) != seen {
             return Err(Status::conflict(GROUP, DEFINITIONS, &name));
         }
         edit(object);
         Ok(())
-    }));
-    let mut call = caller(term);
+    });
     engine.modify(&mut call, &target, &change, &WriteOptions::default()).await?;
     engine.registry.refresh(&engine.reader);
     Ok(())

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::commit::Answer;
 use super::decode::Body;
 use super::{Call, Engine, Target, WriteOptions, managed};
-use crate::authn::create_token;
+use crate::admission::Operation;
+use crate::authn::{create_token, prepare_token};
 use crate::authz::reviews::{self, Review};
 
 impl Engine {
@@ -43,7 +44,9 @@ impl Engine {
         options: &WriteOptions,
     ) -> ApiResult<Answer> {
         let object = self.read_body(call, target, body, options)?;
-        let object = self.admit_asked(call, target, object, options).await?;
+        let object = self.admit_mutating(call, target, Operation::Create, object, options).await?;
+        let object = prepare_token(&self.reader, &target.namespace, &target.name, object, call.now)?;
+        self.admit_validating(call, target, Operation::Create, Some(&object), None, options).await?;
         let key = &self.authenticator.pki().service_account;
         let value = create_token(key, &self.reader, &target.namespace, &target.name, &object, call.now)?;
         Ok(Answer {

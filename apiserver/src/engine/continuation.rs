@@ -1,13 +1,22 @@
 //! The opaque token that a paged list hands out: a revision and the key to go on after.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use mainstay_api::json;
 use mainstay_api::status::{ApiResult, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 const VERSION: &str = "meta.k8s.io/v1";
+/// Go accepts trailing bits, but no padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone),
+);
 
 /// Where a list goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,21 +41,32 @@ struct Token {
     left: Option<usize>,
 }
 
+impl Token {
+    fn encode(&self) -> String {
+        BASE64.encode(serde_json::to_vec(self).unwrap_or_default())
+    }
+}
+
 impl Continuation {
     /// The token's text.
     pub fn encode(&self) -> String {
         let start = self.after.replace('\0', "/");
-        let token = Token { v: VERSION.into(), rv: self.revision, start, left: self.left };
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
+        Token { v: VERSION.into(), rv: self.revision, start, left: self.left }.encode()
     }
 
-    /// Reads a token.
+    /// A token that goes on at the same place, but with what is there now. None if `text` is no token.
+    pub fn at_present(text: &str) -> Option<String> {
+        let token: Token = serde_json::from_slice(&BASE64.decode(text).ok()?).ok()?;
+        let start = token.start.strip_prefix('/').unwrap_or(&token.start).to_owned();
+        Some(Token { rv: -1, start, left: None, ..token }.encode())
+    }
+
+    /// Reads a token of a list in a namespace (empty: of all, or of none).
     ///
     /// # Errors
     /// 400, in the words of Go's base64 and JSON decoders.
-    pub fn decode(text: &str) -> ApiResult<Self> {
-        let bytes =
-            URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|error| invalid(&base64_error(&error)))?;
+    pub fn decode(text: &str, namespace: &str) -> ApiResult<Self> {
+        let bytes = BASE64.decode(text).map_err(|_| invalid(&base64_error(text)))?;
         let said = json::parse(&bytes).map_err(|why| invalid(&why))?;
         if let Some(why) = mistyped(&said) {
             return Err(invalid(&why));
@@ -65,7 +85,9 @@ impl Continuation {
         if !is_clean(&token.start) {
             return Err(Status::bad_request("invalid continue token: continue key is not valid"));
         }
-        let (namespace, name) = token.start.split_once('/').unwrap_or(("", &token.start));
+        let start = token.start.strip_prefix('/').unwrap_or(&token.start);
+        // Kubernetes' own tokens have no namespace where the list is of one.
+        let (namespace, name) = start.split_once('/').unwrap_or((namespace, start));
         Ok(Self { revision: token.rv, after: format!("{namespace}\0{name}"), left: token.left })
     }
 }
@@ -80,12 +102,10 @@ fn invalid(why: &str) -> Status {
     Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
 }
 
-fn base64_error(error: &base64::DecodeError) -> String {
-    let at = match error {
-        base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => *at,
-        base64::DecodeError::InvalidLength(at) => *at,
-        base64::DecodeError::InvalidPadding => 0,
-    };
+/// Go names the first byte that it does not know; if it knows all of them, one is left over at the end.
+fn base64_error(text: &str) -> String {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let at = text.bytes().position(|byte| !known(byte)).unwrap_or(text.len().saturating_sub(1));
     format!("illegal base64 data at input byte {at}")
 }
 
@@ -120,17 +140,30 @@ mod tests {
     fn tokens_come_back() {
         for left in [None, Some(3)] {
             let token = Continuation { revision: 7, after: "ns\0name".into(), left };
-            assert_eq!(Continuation::decode(&token.encode()).unwrap(), token);
+            assert_eq!(Continuation::decode(&token.encode(), "").unwrap(), token);
         }
     }
 
     #[test]
+    fn tokens_of_kubernetes_are_within_a_namespace() {
+        let token = BASE64.encode("{\"v\":\"meta.k8s.io/v1\",\"rv\":7,\"start\":\"/b\\u0000\"}");
+        let read = Continuation::decode(&token, "ns").unwrap();
+        assert_eq!((read.revision, read.after.as_str()), (7, "ns\0b\0"));
+        let present = Continuation::at_present(&token).unwrap();
+        let said = BASE64.decode(present).unwrap();
+        assert_eq!(said, b"{\"v\":\"meta.k8s.io/v1\",\"rv\":-1,\"start\":\"b\\u0000\"}");
+    }
+
+    #[test]
     fn bad_tokens_in_go_words() {
-        let message = |text: &str| Continuation::decode(text).unwrap_err().message.into_owned();
+        let message = |text: &str| Continuation::decode(text, "").unwrap_err().message.into_owned();
         assert!(message("abc").ends_with("invalid character 'i' looking for beginning of value"));
-        assert!(message("!!").ends_with("illegal base64 data at input byte 0"));
+        for (text, at) in [("!!", 0), ("x", 0), ("token", 4), ("foo/bar", 3), ("e30=", 3)] {
+            assert!(message(text).ends_with(&format!("illegal base64 data at input byte {at}")), "{text}");
+        }
+        assert!(message("xyz").ends_with("invalid character 'Ç' looking for beginning of value"));
         assert!(message("e30").ends_with("server does not recognize this encoded version "));
-        let token = |text: &str| message(&URL_SAFE_NO_PAD.encode(text));
+        let token = |text: &str| message(&BASE64.encode(text));
         assert!(token("null").ends_with("server does not recognize this encoded version "));
         assert!(token("[]").ends_with("json: cannot unmarshal array into Go value of type storage.continueToken"));
         let detour = token(r#"{"v":"meta.k8s.io/v1","rv":1,"start":"a/../b"}"#);

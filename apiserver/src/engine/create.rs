@@ -6,7 +6,7 @@ use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 
 use super::commit::{Answer, Finished, Plan};
-use super::decode::Body;
+use super::decode::{Body, place};
 use super::{Call, Engine, Target, WriteOptions, managed, owners, present};
 use crate::admission::Operation as AdmissionOperation;
 use crate::authz::reviews;
@@ -91,8 +91,7 @@ impl Engine {
         options: &WriteOptions,
         name: &mut String,
     ) -> ApiResult<Plan> {
-        let versioned =
-            !options.dry_run && meta::resource_version(&object).parse::<u64>().is_ok_and(|found| found != 0);
+        let revision = read_revision(&object);
         let asked = target;
         let mut object = clean_new(present::to_stored(&target.row, object)?, target);
         let target = target.named(meta::name(&object));
@@ -101,8 +100,12 @@ impl Engine {
             managed::track(call, &target, None, &mut object, options);
         }
         object = self.admit_mutating(call, &target, AdmissionOperation::Create, object, options).await?;
+        place(&target, &mut object)?;
         owners::name_once(call, &mut object, true);
         self.check_escalation(call, asked, &object, None)?;
+        if let (Err(why), true) = (&revision, options.upsert) {
+            return Err(Status::plain(why.clone()));
+        }
         if meta::name(&object).is_empty() && !meta::generate_name(&object).is_empty() {
             let prefix = meta::generate_name(&object);
             let generated = if target.row.strategy.draws_names() {
@@ -120,9 +123,10 @@ impl Engine {
         let side = self.validate_new(call, &target, &mut object, options)?;
         let charged =
             self.admit_validating(call, &target, AdmissionOperation::Create, Some(&object), None, options).await?;
-        if versioned && !options.owned {
+        if revision.is_ok_and(|revision| revision != 0) && !options.dry_run && !options.upsert {
             return Err(Status::plain("resourceVersion should not be set on objects to be created"));
         }
+        target.row.strategy.complete(&mut object);
         let encoded = self.encode(&target.row, &object).await?;
         Ok(Plan::create(target.key(), encoded).with(side, call.now).with(charged, call.now))
     }
@@ -138,6 +142,9 @@ impl Engine {
         }
         let cx = self.context(call, target, options.dry_run);
         target.row.strategy.prepare_create(&cx, object);
+        if call.template_labels {
+            share_labels(object);
+        }
         present::normalise(&target.row, object);
     }
 
@@ -163,6 +170,14 @@ impl Engine {
     }
 }
 
+/// The revision that a new object names; 0: none. Where a change makes the object this has to be a revision, whichever.
+fn read_revision(object: &Value) -> Result<u64, String> {
+    match meta::resource_version(object) {
+        "" => Ok(0),
+        text => mainstay_api::numbers::parse_uint(text),
+    }
+}
+
 /// 422 with all errors, if there are any; the group is the stored object's.
 pub(crate) fn refuse(target: &Target, object: &Value, errors: ErrorList) -> ApiResult<()> {
     if errors.is_empty() {
@@ -171,6 +186,16 @@ pub(crate) fn refuse(target: &Target, object: &Value, errors: ErrorList) -> ApiR
     let (group, _) = meta::split_api_version(meta::api_version(object)).unwrap_or((target.group(), ""));
     let kind = if target.row.custom { meta::kind(object) } else { target.kind() };
     Err(Status::invalid(group, kind, meta::name(object), errors))
+}
+
+/// Labels that an object got from its template by default are the template's own, so what the server adds to those
+/// is in them too.
+fn share_labels(object: &mut Value) {
+    let Some(labels) = object.pointer("/spec/template/metadata/labels").cloned() else { return };
+    let same = |own: &serde_json::Map<String, Value>| own.iter().all(|(key, value)| labels.get(key) == Some(value));
+    if meta::labels(object).is_some_and(same) {
+        meta::set(object, "labels", labels);
+    }
 }
 
 /// What clients may not say of a new object.
@@ -184,4 +209,31 @@ fn clean_new(mut object: Value, target: &Target) -> Value {
         meta::set(&mut object, "namespace", target.namespace.clone());
     }
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn labels_that_came_from_the_template_grow_with_it() {
+        let template = json!({"metadata": {"labels": {"a": "b", "job-name": "j"}}});
+        let shared = |own: Value| {
+            let mut object = json!({"metadata": {"labels": own}, "spec": {"template": template}});
+            share_labels(&mut object);
+            object["metadata"]["labels"].clone()
+        };
+        assert_eq!(shared(json!({"a": "b"})), json!({"a": "b", "job-name": "j"}));
+        assert_eq!(shared(json!({"a": "c"})), json!({"a": "c"}));
+    }
+
+    #[test]
+    fn a_new_object_may_name_a_revision() {
+        let read = |revision: &str| read_revision(&json!({"metadata": {"resourceVersion": revision}}));
+        assert_eq!((read(""), read("0"), read("7")), (Ok(0), Ok(0), Ok(7)));
+        assert_eq!(read("x"), Err("strconv.ParseUint: parsing \"x\": invalid syntax".to_owned()));
+        assert_eq!(read_revision(&json!({})), Ok(0));
+    }
 }

@@ -109,7 +109,9 @@ impl Engine {
         }
         complain(call, problems, options).map_err(|why| said.refuse(expected, &value, &why))?;
         let mut value = decoded.value;
+        let bare = meta::labels(&value).is_none_or(serde_json::Map::is_empty);
         mainstay_api::defaults::apply(&expected.group, &expected.version, &expected.kind, &mut value);
+        call.template_labels = bare && meta::labels(&value).is_some();
         mainstay_api::convert::drop_foreign(&expected.group, &expected.version, &expected.kind, &mut value);
         Ok(value)
     }
@@ -140,7 +142,10 @@ impl Said<'_> {
         let shown = match self {
             Self::Body(_) => return unhandled(expected, value, why),
             Self::Applied(config) => return mainstay_api::ssa::unconvertible(config, why),
-            Self::Patched => value.to_string(),
+            Self::Patched => match expected.object_type {
+                Some(of) => mainstay_api::types::go_order::patched(of, value),
+                None => value.to_string(),
+            },
             Self::Merged(patch) => mainstay_api::field::go_value(patch),
         };
         let path = mainstay_api::field::Path::new("patch");
@@ -223,8 +228,12 @@ fn parse_yaml(expected: &Expected, bytes: &[u8], options: &WriteOptions) -> ApiR
     let twice = match yaml::parse(&text, Duplicates::Refuse) {
         Err(error @ YamlError::Duplicate { .. }) => {
             let text = error.to_string();
-            let short = text.rsplit("\n  ").next().unwrap_or(&text).to_owned();
-            vec![if options.field_validation == FieldValidation::Strict { text } else { short }]
+            // As one error, but each key in a warning of its own.
+            if options.field_validation == FieldValidation::Strict {
+                vec![text]
+            } else {
+                text.lines().skip(1).map(|line| line.trim().to_owned()).collect()
+            }
         }
         _ => Vec::new(),
     };
@@ -245,16 +254,6 @@ fn unrecognized(expected: &Expected, why: &str, bytes: &[u8]) -> Status {
     ))
 }
 
-/// An applied configuration of a custom kind names its type; what it does not declare is refused where it is applied.
-pub(super) fn named_type(value: &Value) -> ApiResult<()> {
-    let (version, kind) = (meta::api_version(value), meta::kind(value));
-    if !kind.is_empty() && !version.is_empty() {
-        return Ok(());
-    }
-    let (group, version) = version.split_once('/').unwrap_or(("", version));
-    Err(Status::bad_request(format!("invalid object type: {group}/{version}, Kind={kind}")))
-}
-
 /// Objects of custom kinds have to say what they are.
 fn typed(expected: &Expected, body: &Body, value: &Value) -> ApiResult<()> {
     for (field, name) in [("kind", "Kind"), ("apiVersion", "apiVersion")] {
@@ -269,7 +268,7 @@ fn typed(expected: &Expected, body: &Body, value: &Value) -> ApiResult<()> {
 }
 
 /// Puts an object that does not say where it belongs into the namespace of the request.
-fn place(target: &Target, value: &mut Value) -> ApiResult<()> {
+pub(super) fn place(target: &Target, value: &mut Value) -> ApiResult<()> {
     check_namespace(target, value)?;
     if !target.row.resource.namespaced {
         meta::remove_field(value, "namespace");

@@ -66,7 +66,7 @@ fn strange(expected: &Expected, value: &Value) -> Option<String> {
     let known = types::type_of(group, version, kind);
     let retired = RETIRED.iter().any(|(own, versions)| *own == group && versions.contains(&version));
     if known.is_none() && !(retired && kind == expected.kind) {
-        return Some(format!("no kind \"{kind}\" is registered for version \"{found}\" in scheme \"{SCHEME}\""));
+        return Some(unregistered(found, kind));
     }
     if let Some(error) =
         known.and_then(|known| mainstay_api::decode::strict(known, value).errors.first().map(str::to_owned))
@@ -76,7 +76,7 @@ fn strange(expected: &Expected, value: &Value) -> Option<String> {
     if kind == expected.kind && (group == expected.group || retired || is_events(group, &expected.group)) {
         return None;
     }
-    Some(unknown_conversion(expected, version, kind))
+    Some(unknown_conversion(&expected.group, &expected.kind, version, kind))
 }
 
 /// Events are one kind in two groups.
@@ -85,9 +85,15 @@ fn is_events(a: &str, b: &str) -> bool {
     groups.contains(&a) && groups.contains(&b)
 }
 
-fn unknown_conversion(expected: &Expected, version: &str, kind: &str) -> String {
-    let package = expected.group.split('.').next().filter(|first| !first.is_empty()).unwrap_or("core");
-    format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", expected.kind)
+/// What is said of a kind that there is not in a version.
+pub(crate) fn unregistered(api_version: &str, kind: &str) -> String {
+    format!("no kind \"{kind}\" is registered for version \"{api_version}\" in scheme \"{SCHEME}\"")
+}
+
+/// What is said of an object of another kind than the one wanted, of this group.
+pub(crate) fn unknown_conversion(group: &str, wanted: &str, version: &str, kind: &str) -> String {
+    let package = group.split('.').next().filter(|first| !first.is_empty()).unwrap_or("core");
+    format!("converting ({version}.{kind}) to ({package}.{wanted}): unknown conversion")
 }
 
 /// The name in a body must be the URL's.

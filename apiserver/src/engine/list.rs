@@ -87,7 +87,7 @@ impl Engine {
         validate(options)?;
         let selection = Selection::parse(target, &options.label_selector, &options.field_selector)?;
         let page = options.continuation.as_str();
-        let after = if page.is_empty() { None } else { Some(Continuation::decode(page)?) };
+        let after = if page.is_empty() { None } else { Some(Continuation::decode(page, &target.namespace)?) };
         match source(options, after.as_ref())? {
             Source::Exactly(revision) => self.list_history(target, options, &selection, revision, after).await,
             Source::Consistent => {
@@ -174,14 +174,13 @@ impl Engine {
             return Ok(self.list_view(target, &cache, &view, &page, after));
         }
         let left = after.as_ref().and_then(|after| after.left);
-        let first = after.is_none();
         let query = ListQuery {
             prefix: self.prefix(target),
             after: after.map(|after| full_key(target, &after.after)),
             limit: page.rows(left),
             fresh: Freshness::Exactly(revision),
         };
-        let found = self.store.list(query).await.map_err(|error| history_status(error, first))?;
+        let found = self.store.list(query).await.map_err(|error| history_status(error, &options.continuation))?;
         let objects: Vec<Arc<CachedObject>> = found
             .entries
             .into_iter()
@@ -198,12 +197,18 @@ impl Engine {
     }
 }
 
-fn history_status(error: mainstay_store::StoreError, first: bool) -> Status {
-    match error {
-        mainstay_store::StoreError::Compacted { .. } if !first => Status::expired(
-            "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter.",
-        ),
-        other => store_status(other),
+/// Who has a page of a moment that is forgotten may go on with the present.
+fn history_status(error: mainstay_store::StoreError, page: &str) -> Status {
+    let present = Continuation::at_present(page);
+    match (error, present) {
+        (mainstay_store::StoreError::Compacted { .. }, Some(present)) => {
+            let mut status = Status::expired(
+                "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+            );
+            status.metadata.insert("continue".to_owned(), present.into());
+            status
+        }
+        (other, _) => store_status(other),
     }
 }
 

@@ -1,20 +1,38 @@
 //! Who owns which field: `metadata.managedFields`, and server-side apply.
 
-use mainstay_api::meta;
+use std::sync::Arc;
+
 use mainstay_api::ssa::{self, FieldSet, Schema, Write};
-use mainstay_api::status::{ApiResult, Status};
-use mainstay_api::yaml::{self, Duplicates, YamlError};
+use mainstay_api::status::ApiResult;
 use serde_json::Value;
 
-use super::decode::named_type;
 use super::expected::Expected;
-use super::options::{FieldValidation, manager};
-use super::{Call, Engine, Target, WriteOptions};
+use super::options::manager;
+use super::{Call, Change, Target, WriteOptions};
+
+/// The manager of what the server's own controllers write.
+pub(crate) const SERVER: &str = "kube-apiserver";
 
 /// Records what a create, update or patch changed.
 pub(crate) fn track(call: &Call, target: &Target, old: Option<&Value>, new: &mut Value, options: &WriteOptions) {
     let manager = manager(options, &call.user_agent);
     with_write(call, target, &manager, |write| ssa::track_update(old, new, write));
+}
+
+/// An edit by the server's own controllers, which own what they change by it.
+pub(crate) fn owning_edit(
+    call: &Call,
+    target: &Target,
+    edit: impl Fn(&mut Value) -> ApiResult<()> + Send + Sync + 'static,
+) -> Change {
+    let (call, target) = (call.clone(), target.clone());
+    let options = WriteOptions { field_manager: SERVER.to_owned(), ..WriteOptions::default() };
+    Change::Edit(Arc::new(move |object: &mut Value| {
+        let before = object.clone();
+        edit(object)?;
+        track(&call, &target, Some(&before), object, &options);
+        Ok(())
+    }))
 }
 
 /// Applies what a client sent to what is there.
@@ -58,51 +76,6 @@ fn reset(target: &Target) -> FieldSet {
     let split: Vec<Vec<&str>> = paths.iter().map(|path| path.trim_start_matches('.').split('.').collect()).collect();
     let slices: Vec<&[&str]> = split.iter().map(Vec::as_slice).collect();
     FieldSet::of_fields(&slices)
-}
-
-impl Engine {
-    /// Reads the body of an apply: YAML, which is not defaulted.
-    ///
-    /// # Errors
-    /// 400 for what does not parse or does not fit the kind.
-    pub(crate) fn read_applied(
-        &self,
-        call: &mut Call,
-        target: &Target,
-        bytes: &[u8],
-        options: &WriteOptions,
-    ) -> ApiResult<Value> {
-        let text = String::from_utf8_lossy(bytes);
-        let value = yaml::parse(&text, Duplicates::LastWins).map_err(|error| {
-            Status::bad_request(format!("error decoding YAML: error converting YAML to JSON: {error}"))
-        })?;
-        if !value.is_object() && !value.is_null() {
-            let kind = mainstay_api::json::type_name(&value);
-            return Err(Status::bad_request(format!(
-                "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
-            )));
-        }
-        let expected = Expected::of(target);
-        let (version, kind) = (meta::api_version(&value), meta::kind(&value));
-        if !target.row.custom && (version != expected.api_version() || kind != expected.kind) {
-            let version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
-            return Err(Status::bad_request(format!("invalid object type: {version}, Kind={kind}")));
-        }
-        if options.field_validation != FieldValidation::Ignore
-            && let Err(error @ YamlError::Duplicate { .. }) = yaml::parse(&text, Duplicates::Refuse)
-        {
-            let why = format!("error converting YAML to JSON: {error}");
-            if options.field_validation == FieldValidation::Strict {
-                return Err(Status::bad_request(format!("error strict decoding YAML: {why}")));
-            }
-            call.warn(why);
-        }
-        // What the type does not declare is refused where the configuration is applied.
-        if target.row.custom && target.subresource != "scale" {
-            named_type(&value)?;
-        }
-        Ok(value)
-    }
 }
 
 /// Whether two states differ in nothing but the times of their managed fields and their revisions.

@@ -5,6 +5,7 @@
 
 mod asked;
 mod commit;
+mod configuration;
 mod continuation;
 mod create;
 mod decode;
@@ -37,6 +38,7 @@ use mainstay_store::StoreError;
 use serde_json::Value;
 
 pub use commit::Answer;
+pub use configuration::Configuration;
 pub use decode::Body;
 pub use list::{ListOptions, Listing};
 pub use options::{DeleteOptions, FieldValidation, Propagation, RawOptions, Told, WriteOptions};
@@ -52,6 +54,8 @@ use crate::cache::{CacheReader, Caches};
 use crate::encryption::SealedStore;
 use crate::registry::Registry;
 
+pub(crate) use identity::{unknown_conversion, unregistered};
+pub(crate) use managed::{SERVER, owning_edit};
 pub(crate) use options::parse as parse_options;
 pub(crate) use present::{list_kind, stored_to_request};
 pub(crate) use scale::of as scale_of;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::commit::{After, Answer, Finished, Plan};
 use super::create::refuse;
-use super::decode::Body;
+use super::decode::{Body, place};
 use super::identity::check_name;
 use super::patch::Change;
 use super::read::not_found;
@@ -91,10 +91,7 @@ impl Engine {
         if !creates {
             return Err(not_found(target));
         }
-        let mut object = self.applied(call, target, None, change, options)?;
-        if matches!(change, Change::Replace(_)) {
-            meta::remove_field(&mut object, "resourceVersion");
-        }
+        let object = self.applied(call, target, None, change, options)?;
         if let Change::Apply(_) = change
             && !meta::uid(&object).is_empty()
         {
@@ -112,7 +109,7 @@ impl Engine {
         );
         self.authorizer.require(&who)?;
         let mut name = String::new();
-        let options = WriteOptions { owned: matches!(change, Change::Apply(_)), ..options.clone() };
+        let options = WriteOptions { owned: matches!(change, Change::Apply(_)), upsert: true, ..options.clone() };
         self.plan_create(call, target, object, &options, &mut name).await
     }
 
@@ -134,6 +131,7 @@ impl Engine {
             check_uid(target, &new, &live.value)?;
         }
         let mut new = self.admit_mutating_update(call, target, new, &live.value, options).await?;
+        place(target, &mut new)?;
         owners::name_once(call, &mut new, true);
         self.check_escalation(call, target, &new, Some(&live.value))?;
         check_revision(target, &mut new, &live)?;
@@ -254,10 +252,10 @@ fn check_revision(target: &Target, new: &mut Value, live: &Live) -> ApiResult<()
         let error = mainstay_api::field::Error::invalid(&path, 0, "must be specified for an update");
         return Err(Status::invalid(target.group(), target.resource(), &target.name, [error].into_iter().collect()));
     }
-    match asked.parse::<u64>() {
+    match mainstay_api::numbers::parse_uint(&asked) {
         Ok(revision) if revision == live.revision.0 => Ok(()),
         Ok(_) => Err(Status::conflict(target.group(), target.resource(), &target.name)),
-        Err(_) => Err(Status::plain(mainstay_api::numbers::parse_int_error("ParseUint", &asked))),
+        Err(why) => Err(Status::plain(why)),
     }
 }
 

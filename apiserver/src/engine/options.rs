@@ -34,10 +34,14 @@ pub struct WriteOptions {
     pub field_manager: String,
     /// What becomes of unknown fields.
     pub field_validation: FieldValidation,
+    /// `fieldValidation` as the client has said it, which webhooks are told.
+    pub told_validation: String,
     /// Apply takes fields from other managers.
     pub force: Option<bool>,
     /// The object's managed fields are set already, by apply.
     pub owned: bool,
+    /// A change makes the object, as there is none.
+    pub upsert: bool,
 }
 
 /// The options as they came, before validation.
@@ -71,8 +75,10 @@ impl RawOptions {
             dry_run: !self.dry_run.is_empty(),
             field_manager: self.field_manager,
             field_validation,
+            told_validation: self.field_validation,
             force: self.force,
             owned: false,
+            upsert: false,
         })
     }
 

@@ -8,6 +8,7 @@ use mainstay_api::status::{ApiResult, Status};
 use mainstay_api::types::Type;
 use serde_json::Value;
 
+use super::configuration::Configuration;
 use super::decode::Said;
 use super::{Call, Engine, FieldValidation, Target, WriteOptions};
 
@@ -32,8 +33,8 @@ pub enum Change {
     Replace(Value),
     /// A patch document.
     Patch(PatchKind, Bytes),
-    /// Server-side apply of this object, as the client sent it.
-    Apply(Value),
+    /// Server-side apply of this configuration.
+    Apply(Configuration),
     /// A change that the server makes for a subresource, in the stored version.
     Edit(Edit),
 }
@@ -50,23 +51,28 @@ impl Engine {
     ) -> ApiResult<Value> {
         match change {
             Change::Replace(object) => Ok(object.clone()),
-            Change::Apply(object) => {
-                let applied = super::managed::apply(call, target, view, object, options)?;
-                let said = if target.row.custom { Said::Body(Bytes::new()) } else { Said::Applied(object) };
-                let options = WriteOptions { field_validation: FieldValidation::Ignore, ..options.clone() };
-                self.decode_value(call, target, applied, &[], &options, &said)
+            Change::Apply(config) => {
+                let applied = super::managed::apply(call, target, view, &config.value, options)?;
+                let said = if target.row.custom { Said::Body(Bytes::new()) } else { Said::Applied(&config.value) };
+                let unchecked = WriteOptions { field_validation: FieldValidation::Ignore, ..options.clone() };
+                let applied = self.decode_value(call, target, applied, &[], &unchecked, &said)?;
+                config.complain(call)?;
+                Ok(applied)
             }
             Change::Patch(kind, patch) => {
                 let view = view.ok_or_else(|| super::read::not_found(target))?;
                 let format = Format::of(*kind, target)?;
-                let patch = format.read(patch)?;
-                let patched = format.apply(view, &patch.value)?;
+                let patch = format.read(patch, options.field_validation)?;
+                let patched = format.apply(view, &patch.value, options.field_validation)?;
                 self.decode_value(call, target, patched, &format.oddities(&patch), options, &format.said(&patch.value))
             }
             Change::Edit(_) => Err(Status::internal("an edit is applied to the stored object")),
         }
     }
 }
+
+/// What the library for merge patches says of what is none.
+const NO_MERGE_PATCH: &str = "Invalid JSON Patch";
 
 /// What is to be done with a patch's document.
 enum Format {
@@ -90,18 +96,24 @@ impl Format {
         }
     }
 
-    fn read(&self, patch: &[u8]) -> ApiResult<Document> {
-        Document::read(patch).map_err(|why| match self {
-            Self::Json | Self::Merge => Status::bad_request(format!("error decoding patch: {why}")),
-            Self::Strategic(_) => Status::bad_request(why),
+    /// Where nobody wants fields validated, no strict decoder comes first that would tell what is wrong in its words.
+    fn read(&self, patch: &[u8], validation: FieldValidation) -> ApiResult<Document> {
+        Document::read(patch).map_err(|why| match (self, validation) {
+            (Self::Strategic(_), _) | (Self::Json, FieldValidation::Ignore) => Status::bad_request(why),
+            (Self::Merge, FieldValidation::Ignore) => Status::bad_request(NO_MERGE_PATCH),
+            (Self::Json | Self::Merge, _) => Status::bad_request(format!("error decoding patch: {why}")),
         })
     }
 
-    fn apply(&self, view: &Value, patch: &Value) -> ApiResult<Value> {
-        match self {
-            Self::Json => mainstay_api::patch::json_patch(view, patch),
-            Self::Merge => mainstay_api::patch::merge_patch(view, patch),
-            Self::Strategic(of) => mainstay_api::patch::strategic::apply(view, patch, of),
+    fn apply(&self, view: &Value, patch: &Value, validation: FieldValidation) -> ApiResult<Value> {
+        match (self, validation) {
+            (Self::Json, FieldValidation::Ignore) => mainstay_api::patch::json_patch_unvalidated(view, patch),
+            (Self::Json, _) => mainstay_api::patch::json_patch(view, patch),
+            (Self::Merge, FieldValidation::Ignore) if !patch.is_object() && !patch.is_array() => {
+                Err(Status::bad_request(NO_MERGE_PATCH))
+            }
+            (Self::Merge, _) => mainstay_api::patch::merge_patch(view, patch),
+            (Self::Strategic(of), _) => mainstay_api::patch::strategic::apply(view, patch, of),
         }
     }
 
@@ -141,7 +153,9 @@ mod tests {
 
     #[test]
     fn what_is_odd_in_a_patch_is_told() {
-        let odd = |format: Format, patch: &str| format.oddities(&format.read(patch.as_bytes()).unwrap());
+        let odd = |format: Format, patch: &str| {
+            format.oddities(&format.read(patch.as_bytes(), FieldValidation::Warn).unwrap())
+        };
         assert_eq!(odd(Format::Merge, r#"{"data":{"a":"1","a":"2"}}"#), ["duplicate field \"data.a\""]);
         assert_eq!(
             odd(Format::Json, r#"[{"op":"test","op":"add","path":"/a","values":1}]"#),
@@ -152,7 +166,9 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_told_as_its_format_tells_it() {
-        let error = |format: Format, patch: &str| format.read(patch.as_bytes()).unwrap_err().message.into_owned();
+        let error = |format: Format, patch: &str| {
+            format.read(patch.as_bytes(), FieldValidation::Warn).unwrap_err().message.into_owned()
+        };
         assert_eq!(error(Format::Json, "[{"), "error decoding patch: unexpected end of JSON input");
         assert_eq!(error(Format::Json, ""), "error decoding patch: unexpected end of JSON input");
         assert_eq!(
@@ -160,5 +176,21 @@ mod tests {
             "error decoding patch: invalid character '}' looking for beginning of object key string"
         );
         assert_eq!(error(strategic(), "a: b"), "invalid character 'a' looking for beginning of value");
+    }
+
+    #[test]
+    fn patches_that_nobody_validates_are_refused_by_what_applies_them() {
+        let refused = |format: Format, patch: &str| {
+            let validation = FieldValidation::Ignore;
+            let read = format.read(patch.as_bytes(), validation);
+            let applied = read.and_then(|patch| format.apply(&Value::Null, &patch.value, validation));
+            applied.unwrap_err().message.into_owned()
+        };
+        assert_eq!(refused(Format::Json, "[{"), "unexpected end of JSON input");
+        assert_eq!(refused(Format::Json, "{}"), "json: cannot unmarshal object into Go value of type jsonpatch.Patch");
+        for none in ["{", "1", "\"a\"", "true", "null"] {
+            assert_eq!(refused(Format::Merge, none), "Invalid JSON Patch", "{none}");
+        }
+        assert_eq!(refused(strategic(), "a: b"), "invalid character 'a' looking for beginning of value");
     }
 }

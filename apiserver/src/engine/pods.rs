@@ -158,17 +158,24 @@ fn check_node(binding: &Value) -> ApiResult<()> {
 fn assign(pod: &mut Value, binding: &Value, now: Timestamp) -> ApiResult<()> {
     let name = meta::name(pod).to_owned();
     let refuse = |why: String| Err(Status::conflict_because("", "pods/binding", &name, why));
-    let uid = meta::uid(binding);
-    if !uid.is_empty() && uid != meta::uid(pod) {
-        let (namespace, found) = (meta::namespace(pod), meta::uid(pod));
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
-        let key = format!("/registry/pods/{namespace}/{name}");
+    if let Some(why) = unmet_precondition(pod, binding) {
+        let key = format!("/registry/pods/{}/{name}", meta::namespace(pod));
         let why =
             format!("StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}");
         return Err(Status::conflict_because("", "pods", &name, why));
     }
     let node = binding["target"]["name"].as_str().unwrap_or_default();
     strategy::bind(pod, node, binding, now).or_else(refuse)
+}
+
+/// What a binding says of the pod it is for, and the pod is not.
+fn unmet_precondition(pod: &Value, binding: &Value) -> Option<String> {
+    let uids = ("UID", meta::uid(binding), meta::uid(pod));
+    let versions = ("ResourceVersion", meta::resource_version(binding), meta::resource_version(pod));
+    [uids, versions].into_iter().find_map(|(name, wanted, found)| {
+        (!wanted.is_empty() && wanted != found)
+            .then(|| format!("Precondition failed: {name} in precondition: {wanted}, {name} in object meta: {found}"))
+    })
 }
 
 fn needs_no_budget(pod: &Value) -> bool {
@@ -234,4 +241,27 @@ fn exhausted(budget: &mut Value, now: &str) {
 fn refused(why: &str, seconds: i32) -> Status {
     let message = "Cannot evict pod as it would violate the pod's disruption budget.";
     Status::too_many_requests(message, seconds).with_cause("DisruptionBudget", why, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::unmet_precondition;
+
+    #[test]
+    fn a_binding_may_name_the_pod_it_is_for() {
+        let pod = json!({"metadata": {"uid": "u", "resourceVersion": "7"}});
+        let why = |metadata| unmet_precondition(&pod, &json!({"metadata": metadata})).unwrap_or_default();
+        assert_eq!(why(json!({"name": "a"})), "");
+        assert_eq!(why(json!({"uid": "u", "resourceVersion": "7"})), "");
+        assert_eq!(
+            why(json!({"uid": "x", "resourceVersion": "6"})),
+            "Precondition failed: UID in precondition: x, UID in object meta: u"
+        );
+        assert_eq!(
+            why(json!({"resourceVersion": "6"})),
+            "Precondition failed: ResourceVersion in precondition: 6, ResourceVersion in object meta: 7"
+        );
+    }
 }

@@ -28,7 +28,7 @@ impl Engine {
             text => {
                 if text != "0" {
                     // Lists say it in other words, and with another code.
-                    let revision = text.parse().map(Revision).map_err(|_| Status::plain(revision_error(text)))?;
+                    let revision = read_revision(text).map_err(Status::plain)?;
                     self.wait_until(revision).await?;
                 }
                 self.caches.of(&target.row.storage_group, target.resource()).get(&target.key())
@@ -67,13 +67,11 @@ pub(crate) fn not_found(target: &Target) -> Status {
 
 /// A `resourceVersion` parameter.
 pub(crate) fn parse_revision(text: &str) -> ApiResult<Revision> {
-    text.parse()
-        .map(Revision)
-        .map_err(|_| Status::bad_request(format!("invalid resource version: {}", revision_error(text))))
+    read_revision(text).map_err(|why| Status::bad_request(format!("invalid resource version: {why}")))
 }
 
-/// What is wrong with a `resourceVersion` parameter.
-pub(crate) fn revision_error(text: &str) -> String {
-    let why = mainstay_api::numbers::parse_int_error("ParseUint", text);
-    format!("resourceVersion: Invalid value: {}: {why}", mainstay_api::field::go_quote(text))
+/// A `resourceVersion` parameter, or what is wrong with it.
+pub(crate) fn read_revision(text: &str) -> Result<Revision, String> {
+    let wrong = |why: String| format!("resourceVersion: Invalid value: {}: {why}", mainstay_api::field::go_quote(text));
+    mainstay_api::numbers::parse_uint(text).map(Revision).map_err(wrong)
 }

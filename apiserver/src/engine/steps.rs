@@ -222,5 +222,8 @@ fn options_value(kind: &str, options: &WriteOptions) -> Value {
     if !options.field_manager.is_empty() {
         value["fieldManager"] = options.field_manager.clone().into();
     }
+    if !options.told_validation.is_empty() {
+        value["fieldValidation"] = options.told_validation.clone().into();
+    }
     value
 }

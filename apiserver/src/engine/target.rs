@@ -109,8 +109,10 @@ pub struct Call {
     pub now: Timestamp,
     /// Texts for `Warning` headers.
     pub warnings: Vec<String>,
-    /// Where the request has empty lists and maps, which the stored form leaves out; errors show them.
+    /// Where the request has empty lists, maps and texts, which the stored form leaves out; errors show them.
     pub(crate) empties: super::empties::Empties,
+    /// The object of the request had no labels, and got its template's as a default.
+    pub(crate) template_labels: bool,
 }
 
 impl Call {
@@ -123,6 +125,7 @@ impl Call {
             now: Timestamp::now(),
             warnings: Vec::new(),
             empties: Default::default(),
+            template_labels: false,
         }
     }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::list::Selection;
-use super::read::revision_error;
+use super::read::read_revision;
 use super::{Engine, Target};
 use crate::cache::{CacheEvent, CachedObject, Scope};
 use stream::BOOKMARK_EVERY;
@@ -46,9 +46,12 @@ impl Engine {
     pub async fn watch(&self, target: &Target, options: &WatchOptions) -> ApiResult<WatchStream> {
         validate(options)?;
         let selection = Selection::parse(target, &options.label_selector, &options.field_selector)?;
+        if !target.row.has_verb("watch") {
+            return Err(Status::method_not_supported(target.group(), target.resource(), "watch"));
+        }
         let after = match options.resource_version.as_str() {
             "" | "0" => None,
-            text => Some(text.parse().map(Revision).map_err(|_| Status::plain(revision_error(text)))?),
+            text => Some(read_revision(text).map_err(Status::plain)?),
         };
         let initial = options.send_initial_events.unwrap_or(after.is_none());
         if initial {

@@ -17,7 +17,7 @@ use tonic::{Request, Response, Streaming};
 use super::access::{collection, options, respond, target};
 use super::asking::{Asking, Way};
 use crate::engine::{
-    Answer, Body, Call, Change, DeleteOptions, ListOptions, Listing, Operation, PatchKind, Target, stored_to_request,
+    Answer, Body, Change, DeleteOptions, ListOptions, Listing, Operation, PatchKind, Target, stored_to_request,
 };
 use crate::rest::Rest;
 
@@ -130,7 +130,7 @@ impl ObjectsService {
         asking.sent(&message.object);
         let mut call = asking.call(metadata, message.options.as_ref());
         let options = options(message.options, "PatchOptions", Some(message.force))?;
-        let config = self.rest.engine.read_applied(&mut call, &target, &message.object, &options)?;
+        let config = self.rest.engine.read_applied(&target, &message.object, &options)?;
         let result = self.rest.engine.modify(&mut call, &target, &Change::Apply(config), &options).await?;
         Ok(respond(answer(result), &call))
     }
@@ -173,19 +173,14 @@ impl ObjectsService {
         let options = options(message.options, "PatchOptions", None)?;
         let mut operations = Vec::with_capacity(message.operations.len());
         for operation in message.operations {
-            operations.push(self.operation(asking, &mut call, operation).await?);
+            operations.push(self.operation(asking, operation).await?);
         }
         let (answers, revision) = self.rest.engine.transact(&mut call, &operations, &options).await?;
         let results = answers.into_iter().map(answer).collect();
         Ok(respond(TxnResponse { results, resource_version: revision.0.to_string() }, &call))
     }
 
-    async fn operation(
-        &self,
-        asking: &Asking,
-        call: &mut Call,
-        operation: TxnOperation,
-    ) -> ApiResult<(Target, Operation)> {
+    async fn operation(&self, asking: &Asking, operation: TxnOperation) -> ApiResult<(Target, Operation)> {
         let operation =
             operation.operation.ok_or_else(|| Status::bad_request("an operation of the transaction is empty"))?;
         let (verb, reference, body) = match &operation {
@@ -205,7 +200,7 @@ impl ObjectsService {
             WireOperation::Patch(message) => Operation::Change(patch(&message)?),
             WireOperation::Apply(apply) => {
                 let options = options(apply.options, "PatchOptions", Some(apply.force))?;
-                let config = self.rest.engine.read_applied(call, &target, &apply.object, &options)?;
+                let config = self.rest.engine.read_applied(&target, &apply.object, &options)?;
                 Operation::Change(Change::Apply(config))
             }
             WireOperation::Delete(delete) => {

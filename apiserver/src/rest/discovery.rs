@@ -174,11 +174,7 @@ fn openid_configuration(rest: &Rest, request: &Admitted) -> ApiResult<Response<B
 fn token_keys(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
     const JWKS: &str = "application/jwk-set+json";
     read_only(request)?;
-    let accept = request.header(header::ACCEPT).unwrap_or_default();
-    let mut types = accept.split(',').map(|part| part.split(';').next().unwrap_or_default().trim());
-    if !accept.is_empty() && !types.any(|media| matches!(media, JWKS | "application/*" | "*/*")) {
-        return Err(Status::not_acceptable(&[JWKS]));
-    }
+    negotiate::routed(request.header(header::ACCEPT), &[JWKS])?;
     let key = rest.engine.authenticator.pki().service_account.public_jwk().map_err(Status::internal)?;
     Ok(kept_an_hour(respond::bytes(200, JWKS, json!({"keys": [key]}).to_string())))
 }

@@ -228,11 +228,11 @@ fn shape(kind: &str) -> Option<Shape> {
     }
 }
 
-/// Whether JSON is to be indented: asked for, or the client is a person's terminal or browser.
+/// Whether JSON is to be indented: asked for in a word of Go's for true, or the client is a person's terminal or browser.
 pub fn wants_pretty(query: &super::query::Query, user_agent: &str) -> bool {
-    match query.get("pretty") {
-        Some(_) => query.flag("pretty"),
-        None => ["curl/", "Wget/", "Mozilla/5.0"].iter().any(|browser| user_agent.starts_with(browser)),
+    match query.text("pretty") {
+        "" => ["curl", "Wget", "Mozilla/5.0"].iter().any(|browser| user_agent.starts_with(browser)),
+        word => matches!(word, "1" | "t" | "T" | "true" | "TRUE" | "True"),
     }
 }
 
@@ -245,7 +245,8 @@ pub fn body_media(content_type: Option<&str>, custom: bool) -> ApiResult<Media> 
     let unsupported = || Status::unsupported_media_type(&SERVED);
     let mut parts = text.split(';').map(str::trim);
     let media = parts.next().unwrap_or_default();
-    if parts.any(|param| !param.is_empty() && !param.contains('=')) {
+    let whole = |param: &str| param.split_once('=').is_some_and(|(name, value)| !name.is_empty() && !value.is_empty());
+    if parts.any(|param| !param.is_empty() && !whole(param)) {
         return Err(unsupported());
     }
     match media.to_ascii_lowercase().as_str() {
@@ -297,6 +298,17 @@ mod tests {
     }
 
     #[test]
+    fn people_read_indented_text() {
+        let pretty = |query, agent| wants_pretty(&super::super::query::Query::parse(Some(query)), agent);
+        assert!(pretty("pretty=true", "") && pretty("pretty=1", "") && pretty("pretty=", "curl/8.0"));
+        assert!(pretty("", "Mozilla/5.0 (X11)") && pretty("", "Wget"));
+        for odd in ["pretty=x", "pretty=false", "pretty=tRUE", "pretty=0"] {
+            assert!(!pretty(odd, "curl/8.0"), "{odd}");
+        }
+        assert!(!pretty("", "kubectl/v1.36.0"));
+    }
+
+    #[test]
     fn custom_resources_have_no_router() {
         let error = negotiate(Some("text/html"), &SERVED, true).unwrap_err();
         assert!(error.message.starts_with("only the following media types are accepted"));
@@ -305,7 +317,9 @@ mod tests {
 
     #[test]
     fn malformed_content_types_are_refused() {
-        assert!(body_media(Some("application/json;a"), false).is_err());
+        for odd in ["application/json;a", "application/json;charset=", "application/json;=utf-8"] {
+            assert!(body_media(Some(odd), false).is_err(), "{odd}");
+        }
         assert_eq!(body_media(Some("application/json; charset=utf-8"), false).unwrap(), Media::Json);
     }
 

@@ -31,11 +31,10 @@ pub(crate) async fn route(rest: Arc<Rest>, request: Admitted) -> Response<Body> 
         };
     };
     let warning = deprecation(&row);
-    let mut response = match dispatch(&rest, request, row).await {
-        Ok(response) => response,
-        Err(status) => respond::error(form, &status),
-    };
-    if response.status() != http::StatusCode::METHOD_NOT_ALLOWED {
+    let answered = dispatch(&rest, request, row).await;
+    let unrouted = matches!(&answered, Err(status) if *status == Status::method_not_allowed());
+    let mut response = answered.unwrap_or_else(|status| respond::error(form, &status));
+    if !unrouted {
         respond::warn(&mut response, warning.as_slice());
     }
     response
@@ -133,6 +132,8 @@ fn check_verb(request: &Admitted, row: &Row) -> ApiResult<()> {
     }
     let served = match row.resource.subresource(&info.subresource) {
         Some(sub) => sub.verbs.iter().any(|verb| verb == info.verb),
+        // A watch is asked for where lists are, and told there if it cannot be had.
+        None if info.verb == "watch" => row.has_verb("list"),
         None => row.has_verb(info.verb) && (info.verb != "create" || info.name.is_empty()),
     };
     let unnamed = info.name.is_empty() && matches!(info.verb, "update" | "patch");
@@ -261,7 +262,7 @@ async fn patch(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Resp
     let options = raw.validate("PatchOptions", kind.is_none())?;
     let change = match kind {
         Some(kind) => Change::Patch(kind, bytes),
-        None => Change::Apply(rest.engine.read_applied(&mut call, &target, &bytes, &options)?),
+        None => Change::Apply(rest.engine.read_applied(&target, &bytes, &options)?),
     };
     let answer = rest.engine.modify(&mut call, &target, &change, &options).await;
     finish(&call, answer.and_then(|answer| written(form, &target, &answer, &request.query)), form)

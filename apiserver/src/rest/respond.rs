@@ -16,8 +16,9 @@ use mainstay_api::types::{self, Type};
 use serde_json::{Value, json};
 use tonic::body::Body;
 
-use super::negotiate::{Form, Media, SERVED, Shape, negotiate};
+use super::negotiate::{Form, Media, SERVED, Shape, negotiate, wants_pretty};
 use super::pieces::{Pieces, list_metadata};
+use super::query::Query;
 use crate::engine::{Answer, Listing, list_kind, stored_to_request};
 use crate::registry::Row;
 
@@ -90,9 +91,12 @@ pub(crate) fn error(form: Form, status: &Status) -> Response<Body> {
 
 /// Failures are told in the media type that the client takes, or in JSON.
 pub(crate) fn error_form(parts: &Parts) -> Form {
-    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let form = negotiate(accept, &SERVED, false).unwrap_or(Form::JSON);
-    Form { shape: Shape::Object, ..form }
+    let said = |name: header::HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let form = negotiate(said(header::ACCEPT), &SERVED, false).unwrap_or(Form::JSON);
+    // Most queries are not read again for this.
+    let query = Query::parse(parts.uri.query().filter(|query| query.contains("pretty")));
+    let pretty = form.pretty || wants_pretty(&query, said(header::USER_AGENT).unwrap_or_default());
+    Form { shape: Shape::Object, pretty, ..form }
 }
 
 /// A value in a form's media type.
@@ -113,10 +117,13 @@ pub(crate) fn encode(form: Form, value: &Value) -> ApiResult<Bytes> {
     Ok(bytes.into())
 }
 
-/// The type of an object of a built-in kind.
+/// The type of an object of a built-in kind, or of what is shown in its place.
 fn type_of(value: &Value) -> Option<&'static Type> {
     let (group, version) = meta::split_api_version(meta::api_version(value))?;
-    types::type_of(group, version, meta::kind(value))
+    match group {
+        "meta.k8s.io" => types::by_name(&format!("io.k8s.apimachinery.pkg.apis.meta.v1.{}", meta::kind(value))),
+        _ => types::type_of(group, version, meta::kind(value)),
+    }
 }
 
 /// One object.
@@ -320,7 +327,7 @@ pub(crate) fn sized(content_type: &str, body: Bytes, accept_encoding: Option<&st
 /// Adds the warnings of a call.
 pub(crate) fn warn(response: &mut Response<Body>, warnings: &[impl AsRef<str>]) {
     for warning in crate::warnings::shown(warnings) {
-        let text = warning.replace('\\', "\\\\").replace('"', "\\\"").replace(['\n', '\r'], " ");
+        let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = header::HeaderValue::from_bytes(format!("299 - \"{text}\"").as_bytes()) {
             response.headers_mut().append(header::WARNING, value);
         }

@@ -140,6 +140,10 @@ pub trait Strategy: Send + Sync {
         Vec::new()
     }
 
+    /// Defaults that a new object gets only from what the server has set in it, which Kubernetes gives when it is read
+    /// for the first time. After validation and admission.
+    fn complete(&self, _obj: &mut Value) {}
+
     /// The errors of a new object; metadata is validated by the engine.
     fn validate_create(&self, _cx: &Context<'_>, _obj: &Value) -> ErrorList {
         ErrorList::new()

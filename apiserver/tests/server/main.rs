@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod aggregated;
+mod applies;
 mod audit;
 mod encryption;
 mod evictions;

@@ -30,7 +30,10 @@ impl Strategy for Job {
         if obj.pointer("/spec/manualSelector").and_then(Value::as_bool) != Some(true) {
             generate(obj);
         }
-        // A job without labels of its own carries those of its pods.
+    }
+
+    /// A job without labels of its own carries those of its pods.
+    fn complete(&self, obj: &mut Value) {
         if meta::labels(obj).is_none_or(serde_json::Map::is_empty)
             && let Some(labels) = obj.pointer("/spec/template/metadata/labels").cloned()
         {
@@ -334,6 +337,16 @@ mod tests {
         let mut errors = Errors::default();
         changes(&job(now), &job(was), &mut errors);
         errors.0.iter().map(|error| error.field.clone()).collect()
+    }
+
+    #[test]
+    fn a_job_gets_the_labels_of_its_pods_when_it_is_complete() {
+        let mut job = json!({"metadata": {"name": "j", "uid": "u"}, "spec": {"template": {"metadata": {}}}});
+        crate::strategy::testing::context("batch", "jobs", |cx| Job.prepare_create(cx, &mut job));
+        assert!(meta::labels(&job).is_none());
+        Job.complete(&mut job);
+        assert_eq!(job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]);
+        assert_eq!(job["metadata"]["labels"]["job-name"], "j");
     }
 
     #[test]

@@ -1,0 +1,185 @@
+//! Keys that a map has more than once, all of them, in the order in which Kubernetes' parser tells them.
+
+use std::collections::HashSet;
+use std::fmt::{self, Display, Formatter};
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::Spanned;
+
+use crate::field::{go_float, go_quote};
+
+/// So many are told: they take more room than the text that has them.
+const MOST: usize = 1_000;
+
+/// A key that its map has already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Twice {
+    /// The line in which its value begins, from 1.
+    pub line: u64,
+    /// The key as Go shows it: in quotes if it is a text.
+    pub key: String,
+}
+
+impl Display for Twice {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: key {} already set in map", self.line, self.key)
+    }
+}
+
+/// What is found in a value. No deeper than the value that [`super::scalar::Node`] made of the same text.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) keys: Vec<Twice>,
+    is_null: bool,
+}
+
+impl Found {
+    fn add(&mut self, keys: impl IntoIterator<Item = Twice>) {
+        let room = MOST.saturating_sub(self.keys.len());
+        self.keys.extend(keys.into_iter().take(room));
+    }
+}
+
+impl<'de> Deserialize<'de> for Found {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Found, D::Error> {
+        deserializer.deserialize_any(FoundVisitor)
+    }
+}
+
+struct FoundVisitor;
+
+impl<'de> Visitor<'de> for FoundVisitor {
+    type Value = Found;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("any YAML value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Found, E> {
+        Ok(Found::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Found, E> {
+        Ok(Found::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Found, E> {
+        Ok(Found::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Found, E> {
+        Ok(Found::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Found, E> {
+        Ok(Found::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Found, E> {
+        Ok(Found { is_null: true, ..Found::default() })
+    }
+
+    fn visit_none<E>(self) -> Result<Found, E> {
+        Ok(Found { is_null: true, ..Found::default() })
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
+        Found::deserialize(deserializer)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Found, A::Error> {
+        let mut found = Found::default();
+        while let Some(inner) = access.next_element::<Found>()? {
+            found.add(inner.keys);
+        }
+        Ok(found)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Found, A::Error> {
+        let mut found = Found::default();
+        let mut seen = HashSet::<String>::new();
+        while let Some(key) = access.next_key::<Spanned<Key>>()? {
+            let value = access.next_value::<Spanned<Found>>()?;
+            found.add(value.value.keys);
+            // What is not there is where its key is.
+            let place = if value.value.is_null { key.referenced } else { value.referenced };
+            if let Some(key) = seen.replace(key.value.0) {
+                found.add([Twice { line: place.line(), key }]);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A key as Go shows it, so that `1` and `"1"` are two.
+struct Key(String);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
+        deserializer.deserialize_any(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl Visitor<'_> for KeyVisitor {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("a scalar")
+    }
+
+    fn visit_bool<E>(self, key: bool) -> Result<Key, E> {
+        Ok(Key(key.to_string()))
+    }
+
+    fn visit_i64<E>(self, key: i64) -> Result<Key, E> {
+        Ok(Key(key.to_string()))
+    }
+
+    fn visit_u64<E>(self, key: u64) -> Result<Key, E> {
+        Ok(Key(key.to_string()))
+    }
+
+    fn visit_f64<E>(self, key: f64) -> Result<Key, E> {
+        Ok(Key(go_float(key)))
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
+        Ok(Key(go_quote(key)))
+    }
+
+    fn visit_unit<E>(self) -> Result<Key, E> {
+        Ok(Key("<nil>".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::yaml::{Duplicates, parse};
+
+    fn refused(text: &str) -> String {
+        parse(text, Duplicates::Refuse).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn all_are_told_those_within_a_value_before_its_own() {
+        let text = "a: 1\nb:\n  k: 1\n  k: 2\na: [{l: 1, l: 2}]\nb:\n  x: 1\ntrue: 1\ntrue: 2\na:\nc: 1\n";
+        assert_eq!(
+            refused(text),
+            "yaml: unmarshal errors:\n  line 4: key \"k\" already set in map\n  line 5: key \"l\" already set in map\n  \
+             line 5: key \"a\" already set in map\n  line 7: key \"b\" already set in map\n  \
+             line 9: key true already set in map\n  line 10: key \"a\" already set in map"
+        );
+    }
+
+    #[test]
+    fn syntax_is_told_before_them() {
+        assert_eq!(refused("a: 1\na: 2\nb: c: d\n"), "yaml: line 3: mapping values are not allowed in this context");
+    }
+
+    #[test]
+    fn of_endless_ones_some_are_told() {
+        assert_eq!(refused(&"a: 1\n".repeat(5_000)).lines().count(), 1_001);
+    }
+}
