@@ -16,7 +16,7 @@ use rustls::{DigitallySignedStruct, RootCertStore, SignatureScheme};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::text;
+use super::{answer, text};
 use crate::strategy::Reader;
 
 /// Bytes of an answer at the most.
@@ -142,9 +142,11 @@ async fn exchange(place: &Place, address: &str, roots: &str, body: String) -> Re
     let answer = async {
         let response = sender.send_request(request).await.map_err(|error| wrong(error.to_string()))?;
         let status = response.status();
+        let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = content_type.filter(|said| !said.is_empty()).unwrap_or("application/json").to_owned();
         let body = Limited::new(response.into_body(), LARGEST).collect().await;
         let body = body.map_err(|error| wrong(error.to_string()))?.to_bytes();
-        read(status, &body)
+        read(status, &content_type, &body)
     };
     tokio::pin!(answer);
     tokio::select! {
@@ -156,10 +158,9 @@ async fn exchange(place: &Place, address: &str, roots: &str, body: String) -> Re
     }
 }
 
-fn read(status: StatusCode, body: &[u8]) -> Result<Value, String> {
+fn read(status: StatusCode, content_type: &str, body: &[u8]) -> Result<Value, String> {
     if status.is_success() {
-        return serde_json::from_slice(body)
-            .map_err(|error| format!("couldn't get version/kind; json parse error: {error}"));
+        return answer::parse(status.as_u16(), content_type, body);
     }
     if let Some(said) = said_by_status(body) {
         return Err(said);

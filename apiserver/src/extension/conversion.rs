@@ -54,10 +54,7 @@ fn answered(answer: &Value, version: &str, uid: &str) -> Result<Value, String> {
     const KIND: &str = "ConversionReview";
     let (found, kind) = (text(answer, "/apiVersion"), text(answer, "/kind"));
     let wanted = format!("apiextensions.k8s.io/{version}");
-    if !matches!(kind, KIND | "") || (found != wanted && !found.is_empty()) {
-        let found = found.rsplit('/').next().unwrap_or_default();
-        return Err(format!("failed: converting ({found}.{kind}) to ({version}.{KIND}): unknown conversion"));
-    }
+    super::answer::check_kind(answer, "apiextensions.k8s.io", version, KIND).map_err(|why| format!("failed: {why}"))?;
     if version == "v1" && (found.is_empty() || kind.is_empty()) {
         let found = if found.is_empty() { "/" } else { found };
         return Err(format!("failed: expected webhook response of {wanted}, Kind={KIND}, got {found}, Kind={kind}"));

@@ -1,5 +1,7 @@
 //! The expressions of policies and webhooks, checked when they are written.
 
+use std::collections::HashSet;
+
 use mainstay_api::cel::{Env, Program, Type, is_identifier, namespace, request_environment};
 use mainstay_api::names;
 
@@ -96,7 +98,7 @@ pub(crate) fn conditions(list: &At<'_>, env: &Env, errors: &mut Errors) {
         let found = i64::try_from(list.len()).unwrap_or(i64::MAX);
         errors.0.push(mainstay_api::field::Error::too_many(&list.path, found, 64));
     }
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     for condition in list.items() {
         let (name, expression) = (condition.get("name"), condition.get("expression"));
         let trimmed = serde_json::Value::from(expression.str().trim());
@@ -110,10 +112,9 @@ pub(crate) fn conditions(list: &At<'_>, env: &Env, errors: &mut Errors) {
             errors.required(&name, "");
         } else {
             errors.each(&name, names::is_qualified_name(name.str()));
-            if seen.contains(&name.str()) {
+            if !seen.insert(name.str()) {
                 errors.duplicate(&name);
             }
-            seen.push(name.str());
         }
     }
 }

@@ -3,6 +3,7 @@
 //! [`matching`] decides what a configuration is about, [`review`] shows a request to webhooks, [`scope`] shows it to
 //! CEL. Every call to a webhook has a deadline and every expression a budget.
 
+mod answer;
 mod asker;
 mod client;
 pub(crate) mod conversion;

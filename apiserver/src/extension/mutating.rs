@@ -10,7 +10,7 @@ use mainstay_api::ssa::{self, FieldSet, Schema, Write};
 use mainstay_api::status::{ApiResult, Cause, Status};
 use serde_json::Value;
 
-use super::patching::{self, Unknown};
+use super::patching::{self, Author};
 use super::policy::{Applicable, applicable, parameter_row, parameters};
 use super::scope::{Fault, Review};
 use super::{Shared, is_beyond_policies, review, text};
@@ -183,14 +183,14 @@ fn changed(
 ) -> Result<Value, Unchanged> {
     let seen = review::in_version(object, &found.wanted);
     let changed = if text(mutation, "/patchType") == "JSONPatch" {
-        let operations = scope.outcome(text(mutation, "/jsonPatch/expression"))?.to_json();
+        let operations = scope.change(text(mutation, "/jsonPatch/expression"))?.to_json();
         patched(&seen, &operations)?
     } else {
-        let config = scope.outcome(text(mutation, "/applyConfiguration/expression"))?;
+        let config = scope.change(text(mutation, "/applyConfiguration/expression"))?;
         let failed = |why: String| Unchanged::Fault(format!("error applying patch: {why}"));
         applied(request, found, &seen, &config).map_err(failed)?
     };
-    patching::settle(changed, object, &found.own, Unknown::Refused).map_err(Unchanged::Refused)
+    patching::settle(changed, object, &found.own, Author::Policy).map_err(Unchanged::Refused)
 }
 
 /// A patch of which a test does not hold changes nothing.

@@ -1,20 +1,22 @@
 //! Changes that webhooks and policies make to an object.
 
-use mainstay_api::meta;
+use mainstay_api::field::{Error, Path};
 use mainstay_api::patch::{self, PatchRefused};
 use mainstay_api::status::{ApiResult, Status};
+use mainstay_api::{decode, meta};
 use serde_json::Value;
 
 use super::review;
+use crate::engine::{unknown_conversion, unregistered};
 use crate::registry::Row;
 
-/// What becomes of fields that an object has been given and does not know.
+/// Who has made a change.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Unknown {
-    /// They are dropped.
-    Dropped,
-    /// They are refused.
-    Refused,
+pub(super) enum Author {
+    /// A webhook: fields that the object does not know are dropped.
+    Webhook,
+    /// A policy: they are refused.
+    Policy,
 }
 
 /// An object after operations of a JSON patch; one that no longer says what it is goes on being that.
@@ -38,31 +40,43 @@ pub(super) fn patched(seen: &Value, operations: &[Value]) -> Result<Value, Patch
 /// A changed object, read again as a request would be: checked for types and defaulted, in the stored version.
 ///
 /// # Errors
-/// 500 if the change has made something that is no such object.
-pub(super) fn settle(changed: Value, before: &Value, row: &Row, unknown: Unknown) -> ApiResult<Value> {
+/// 500 if the change has made something that is no such object; 422 if a custom one is of another kind.
+pub(super) fn settle(changed: Value, before: &Value, row: &Row, author: Author) -> ApiResult<Value> {
+    if let Some(why) = decode::unidentified(&changed) {
+        return Err(Status::internal(format!("couldn't get version/kind; json parse error: {why}")));
+    }
     if let Some(served) = row.served.as_ref().filter(|_| meta::kind(before) == row.resource.kind) {
         let mut changed = changed;
         served.decode(&mut changed).map_err(Status::internal)?;
+        check_custom(&changed, before, |version| served.schemas.contains_key(version), author)?;
         // It may have been seen in another version.
         changed["apiVersion"] = meta::api_version(before).into();
-        check_kind(&changed, before)?;
         return Ok(changed);
     }
-    let settled = review::in_stored(read(changed, unknown)?, before);
-    check_kind(&settled, before)?;
-    Ok(settled)
+    let settled = review::in_stored(read(changed, before, author)?, before);
+    if are_alike(&settled, before) {
+        return Ok(settled);
+    }
+    let ((_, version), (group, _)) = (group_version(&settled), group_version(before));
+    Err(unconverted(unknown_conversion(group, meta::kind(before), version, meta::kind(&settled)), author))
 }
 
 /// An object in the version that it says it is of; only what can be read can be converted.
-fn read(changed: Value, unknown: Unknown) -> ApiResult<Value> {
-    let (api_version, kind) = (meta::api_version(&changed), meta::kind(&changed));
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let Some(of) = mainstay_api::types::type_of(group, version, kind) else { return Ok(changed) };
-    let decoded = mainstay_api::decode::strict(of, &changed);
+fn read(changed: Value, before: &Value, author: Author) -> ApiResult<Value> {
+    let kind = meta::kind(&changed);
+    let (group, version) = group_version(&changed);
+    let Some(of) = mainstay_api::types::type_of(group, version, kind) else {
+        // The options of connections have no type here.
+        if are_alike(&changed, before) {
+            return Ok(changed);
+        }
+        return Err(Status::internal(unregistered(meta::api_version(&changed), kind)));
+    };
+    let decoded = decode::strict(of, &changed);
     if let Some(why) = decoded.errors.first() {
         return Err(Status::internal(why));
     }
-    if unknown == Unknown::Refused && !decoded.unknown.is_empty() {
+    if author == Author::Policy && !decoded.unknown.is_empty() {
         return Err(Status::internal(format!("strict decoding error: {}", decoded.unknown.join(", "))));
     }
     let mut value = decoded.value;
@@ -70,16 +84,44 @@ fn read(changed: Value, unknown: Unknown) -> ApiResult<Value> {
     Ok(value)
 }
 
-/// Nothing becomes another kind of object.
-fn check_kind(changed: &Value, before: &Value) -> ApiResult<()> {
-    let named = |object: &Value| {
-        let version = meta::api_version(object).rsplit('/').next().unwrap_or_default().to_owned();
-        format!("({version}.{})", meta::kind(object))
-    };
-    if meta::kind(changed) == meta::kind(before) && meta::api_version(changed) == meta::api_version(before) {
-        return Ok(());
+/// A custom object stays of its definition; its kind is judged with the rest of it.
+fn check_custom(changed: &Value, before: &Value, known: impl Fn(&str) -> bool, author: Author) -> ApiResult<()> {
+    let (found, kind, wanted) = (meta::api_version(changed), meta::kind(changed), meta::kind(before));
+    let ((group, version), (own, _)) = (group_version(changed), group_version(before));
+    if group != own {
+        let target = meta::api_version(before);
+        let why = format!(
+            "{group}/{version}, Kind={kind} is unstructured and is not suitable for converting to \"{target}\""
+        );
+        return Err(unconverted(why, author));
     }
-    Err(Status::internal(format!("converting {} to {}: unknown conversion", named(changed), named(before))))
+    if !known(found) {
+        let why = format!("request to convert CR from an invalid group/version: {found}");
+        return Err(unconverted(why, author));
+    }
+    if kind != wanted {
+        let error = Error::invalid(&Path::new("kind"), kind, format!("must be {wanted}"));
+        return Err(Status::invalid(group, kind, meta::name(changed), vec![error]));
+    }
+    Ok(())
+}
+
+/// Whether two objects are of one kind and version.
+fn are_alike(one: &Value, other: &Value) -> bool {
+    meta::kind(one) == meta::kind(other) && meta::api_version(one) == meta::api_version(other)
+}
+
+fn group_version(object: &Value) -> (&str, &str) {
+    let api_version = meta::api_version(object);
+    api_version.split_once('/').unwrap_or(("", api_version))
+}
+
+/// What comes of a change that no object of the kind can hold.
+fn unconverted(why: String, author: Author) -> Status {
+    match author {
+        Author::Webhook => Status::plain(why),
+        Author::Policy => Status::internal(format!("failed to convert object: {why}")),
+    }
 }
 
 #[cfg(test)]
@@ -93,22 +135,58 @@ mod tests {
     fn an_object_does_not_become_another() {
         let row = Registry::builtin().find("", "v1", "configmaps").unwrap();
         let before = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}});
-        let settled = |operation: Value| {
+        let settled = |operation: Value, author: Author| {
             let changed = patched(&before, &[operation]).map_err(Status::internal)?;
-            settle(changed, &before, &row, Unknown::Dropped)
+            settle(changed, &before, &row, author)
         };
-        assert_eq!(settled(json!({"op": "replace", "path": "/kind", "value": null})).unwrap()["kind"], "ConfigMap");
-        let refused = |field: &str, value: &str| {
-            settled(json!({"op": "replace", "path": field, "value": value})).unwrap_err().message.into_owned()
+        let replacing = |field: &str, value: Value| json!({"op": "replace", "path": field, "value": value});
+        let same = settled(replacing("/kind", json!(null)), Author::Webhook).unwrap();
+        assert_eq!(same["kind"], "ConfigMap");
+        let refused = |author: Author, field: &str, value: Value| {
+            settled(replacing(field, value), author).unwrap_err().message.into_owned()
         };
-        let why =
-            |found: &str| format!("Internal error occurred: converting {found} to (v1.ConfigMap): unknown conversion");
-        assert_eq!(refused("/kind", "Secret"), why("(v1.Secret)"));
-        assert_eq!(refused("/apiVersion", "v9"), why("(v9.ConfigMap)"));
+        let why = "converting (v1.Secret) to (core.ConfigMap): unknown conversion";
+        assert_eq!(refused(Author::Webhook, "/kind", json!("Secret")), why);
+        assert_eq!(
+            refused(Author::Policy, "/kind", json!("Secret")),
+            format!("Internal error occurred: failed to convert object: {why}")
+        );
+        assert_eq!(
+            refused(Author::Webhook, "/apiVersion", json!("v9")),
+            "Internal error occurred: no kind \"ConfigMap\" is registered for version \"v9\" in scheme \
+             \"pkg/api/legacyscheme/scheme.go:30\""
+        );
+        assert_eq!(
+            refused(Author::Webhook, "/kind", json!(5)),
+            "Internal error occurred: couldn't get version/kind; json parse error: json: cannot unmarshal number into \
+             Go struct field .kind of type string"
+        );
         for nothing in [json!(null), json!(1), json!([])] {
             let operation = json!({"op": "replace", "path": "", "value": nothing});
-            assert!(settled(operation).is_err(), "{nothing}");
+            assert!(settled(operation, Author::Webhook).is_err(), "{nothing}");
         }
+    }
+
+    #[test]
+    fn a_custom_object_stays_of_its_definition() {
+        let before = json!({"apiVersion": "g.io/v1", "kind": "A", "metadata": {"name": "a"}});
+        let checked = |version: &str, kind: &str| {
+            let changed = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "a"}});
+            let known = |version: &str| matches!(version, "g.io/v1" | "g.io/v2");
+            check_custom(&changed, &before, known, Author::Webhook)
+                .map_err(|status| (status.code, status.message.into_owned()))
+        };
+        assert_eq!(checked("g.io/v2", "A"), Ok(()));
+        let told = |code: u16, why: &str| Err((code, why.to_owned()));
+        assert_eq!(
+            checked("h.io/v1", "A"),
+            told(500, "h.io/v1, Kind=A is unstructured and is not suitable for converting to \"g.io/v1\"")
+        );
+        assert_eq!(checked("g.io/v3", "A"), told(500, "request to convert CR from an invalid group/version: g.io/v3"));
+        assert_eq!(
+            checked("g.io/v1", "B"),
+            told(422, "B.g.io \"a\" is invalid: kind: Invalid value: \"B\": must be A")
+        );
     }
 
     #[test]
@@ -119,7 +197,7 @@ mod tests {
         let settled = |spec: Value| {
             let changed =
                 json!({"apiVersion": "autoscaling/v1", "kind": kind, "metadata": {"name": "h"}, "spec": spec});
-            settle(changed, &before, &row, Unknown::Dropped)
+            settle(changed, &before, &row, Author::Webhook)
         };
         let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"});
         let spec = json!({"scaleTargetRef": target, "maxReplicas": 3, "targetCPUUtilizationPercentage": 50});

@@ -159,6 +159,17 @@ impl<'r> Review<'r> {
         self.eval(expression).map_err(|fault| of_expression(expression, fault))
     }
 
+    /// Runs an expression that constructs a change.
+    pub(super) fn change(&self, expression: &str) -> Result<Val, Fault> {
+        let made = self.outcome(expression)?;
+        let misnamed = self.programs.get(expression).map_err(Fault::Failed)?.misnamed();
+        if misnamed.is_empty() {
+            Ok(made)
+        } else {
+            Err(Fault::Failed(format!("type mismatch: {}", misnamed.join("\n"))))
+        }
+    }
+
     /// Whether all conditions hold; those that fail count only if none is false. They have a budget of their own.
     pub(super) fn conditions(&self, conditions: &[Value]) -> Result<bool, Fault> {
         let kept = self.budget.replace(CONDITIONS_BUDGET);

@@ -26,12 +26,8 @@ pub(super) fn verdict(answer: &Value, version: &str, uid: &str, mutating: bool) 
     let (found, kind) = (text(answer, "/apiVersion"), text(answer, "/kind"));
     let wanted = format!("admission.k8s.io/{version}");
     // What an answer does not say is taken for granted when it is read, not when it is judged.
-    if !matches!(kind, KIND | "") || (found != wanted && !found.is_empty()) {
-        let found = found.rsplit('/').next().unwrap_or_default();
-        return Err(format!(
-            "failed to call webhook: converting ({found}.{kind}) to ({version}.{KIND}): unknown conversion"
-        ));
-    }
+    super::answer::check_kind(answer, "admission.k8s.io", version, KIND)
+        .map_err(|why| format!("failed to call webhook: {why}"))?;
     let invalid = |why: String| format!("received invalid webhook response: {why}");
     let Some(response) = answer.get("response").filter(|response| !response.is_null()) else {
         return Err(invalid("webhook response was absent".to_owned()));

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 
-use super::patching::{self, Unknown};
+use super::patching::{self, Author};
 use super::verdict::{Verdict, denied, verdict};
 use super::{Shared, client, configurations, ignores_failure, is_exempt, list, matching, review, scope, text};
 use crate::admission::{Attributes, Operation, Plugin};
@@ -90,9 +91,15 @@ impl Chosen<'_> {
     }
 }
 
-fn hooks(request: &Attributes<'_>, resource: &str) -> Vec<Value> {
+/// The webhooks of all configurations, each with what tells it from the others as long as nobody changes its own one.
+fn hooks(request: &Attributes<'_>, resource: &str) -> Vec<(String, Value)> {
     let all = configurations(request, resource);
-    all.iter().flat_map(|configuration| list(configuration, "/webhooks").to_vec()).collect()
+    let keyed = |configuration: &Arc<Value>| {
+        let name = meta::name(configuration);
+        let hooks = list(configuration, "/webhooks").iter().enumerate();
+        hooks.map(|(index, hook)| (format!("{name}/{index}"), hook.clone())).collect::<Vec<_>>()
+    };
+    all.iter().flat_map(keyed).collect()
 }
 
 /// Whether what a webhook changes has a way back into the object: a deletion stores none, a `Scale` is not one.
@@ -120,8 +127,8 @@ impl Plugin for MutatingWebhooks {
             return Ok(());
         }
         request.rounds.begin(MUTATING, request.object.as_ref());
-        for (index, hook) in hooks.iter().enumerate() {
-            self.one(hook, &format!("{}/{index}", text(hook, "/name")), request).await?;
+        for (key, hook) in &hooks {
+            self.one(hook, key, request).await?;
         }
         request.rounds.end(MUTATING, request.object.as_ref());
         Ok(())
@@ -161,7 +168,7 @@ impl Chosen<'_> {
         let Some(object) = request.object.as_ref().filter(|_| may_change(request)) else { return Ok(false) };
         let seen = review::in_version(object, &self.wanted);
         let patched = patching::patched(&seen, operations).map_err(Status::internal)?;
-        let settled = patching::settle(patched, object, &self.own, Unknown::Dropped)?;
+        let settled = patching::settle(patched, object, &self.own, Author::Webhook)?;
         let changed = settled != *object;
         request.object = Some(settled);
         Ok(changed)
@@ -180,7 +187,7 @@ impl Plugin for ValidatingWebhooks {
         }
         let hooks = hooks(request, "validatingwebhookconfigurations");
         let mut chosen = Vec::new();
-        for hook in &hooks {
+        for (_, hook) in &hooks {
             chosen.extend(choose(&self.0, hook, request)?);
         }
         // They are asked at once, and the first in order that refuses counts.
