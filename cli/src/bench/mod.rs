@@ -1,6 +1,7 @@
 //! `mainstay bench`: closed-loop load on a cluster of its own, beside etcd where asked for.
 
 mod api;
+mod connection;
 mod etcd;
 mod flood;
 mod load;

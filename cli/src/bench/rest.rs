@@ -2,26 +2,22 @@
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http2::SendRequest;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use http::HeaderValue;
+use http_body_util::BodyExt;
 use mainstay_client::{Auth, Config};
 
+use super::connection::{Answer, Connection};
 use crate::connect::Rest;
 
 /// Connections to the masters in turns; calls choose by number.
 #[derive(Clone)]
 pub(super) struct RestClient {
-    connections: Vec<(SendRequest<Full<Bytes>>, String)>,
+    connections: Vec<(Connection, String)>,
     /// The first so many connections go to different ones.
     servers: usize,
-    token: Option<String>,
+    /// What each request says of who asks.
+    authorization: Option<HeaderValue>,
 }
-
-/// Bytes that a server may send before it hears that they were read: as many as Go's client lets it.
-const STREAM_WINDOW: u32 = 4 << 20;
-const CONNECTION_WINDOW: u32 = 1 << 30;
 
 /// What a server tells of its memory in `/metrics`.
 const RESIDENT: &str = "process_resident_memory_bytes ";
@@ -59,36 +55,27 @@ impl RestClient {
             let server = config.servers[number % config.servers.len()].clone();
             let one = Config { servers: vec![server], ..config.clone() };
             let (stream, authority) = Rest::http2(&one)?.connect().await?;
-            let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
-                .initial_stream_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW)
-                .handshake(TokioIo::new(stream))
-                .await
-                .context("HTTP/2")?;
-            tokio::spawn(async move {
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "a connection of the load ended");
-                }
-            });
-            connections.push((sender, authority));
+            connections.push((Connection::over(stream).await?, authority));
         }
-        let token = if let Auth::Token(token) = &config.auth { Some(token.clone()) } else { None };
-        Ok(Self { connections, servers: config.servers.len().min(count), token })
+        let authorization = match &config.auth {
+            Auth::Token(token) => Some(HeaderValue::try_from(format!("Bearer {token}")).context("the token")?),
+            _ => None,
+        };
+        Ok(Self { connections, servers: config.servers.len().min(count), authorization })
     }
 
     /// The answer's head; its body is still to come.
-    pub(super) async fn open(&self, client: usize, ask: Ask) -> Result<http::Response<Incoming>> {
-        let (mut sender, authority) = self.connections[client % self.connections.len()].clone();
+    pub(super) async fn open(&self, client: usize, ask: Ask) -> Result<http::Response<Answer>> {
+        let (connection, authority) = &self.connections[client % self.connections.len()];
         let mut request = http::Request::builder()
             .method(ask.method)
             .uri(format!("https://{authority}{}", ask.path))
             .header("content-type", ask.content_type)
             .header("accept", "application/json");
-        if let Some(token) = &self.token {
-            request = request.header("authorization", format!("Bearer {token}"));
+        if let Some(authorization) = &self.authorization {
+            request = request.header(http::header::AUTHORIZATION, authorization);
         }
-        sender.ready().await.context("a connection ended")?;
-        let response = sender.send_request(request.body(Full::new(ask.body))?).await?;
+        let response = connection.send(request.body(())?, ask.body).await?;
         if !response.status().is_success() {
             let status = response.status();
             let body = response.into_body().collect().await?.to_bytes();

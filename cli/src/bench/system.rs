@@ -12,9 +12,11 @@ use mainstay_apiserver::pki::{ClusterCa, Profile};
 use mainstay_proto::etcd::kv_client::KvClient;
 use mainstay_proto::etcd::maintenance_client::MaintenanceClient;
 use mainstay_proto::etcd::{PutRequest, RangeRequest, StatusRequest};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
+use super::connection::Connection;
 use super::member::MemberSpec;
 use super::rows::Row;
 use super::{ServersArgs, etcd};
@@ -24,13 +26,13 @@ const MEMBERS: usize = 3;
 const CONNECTIONS: usize = 8;
 /// How long members may take until they answer.
 const START_LIMIT: Duration = Duration::from_secs(30);
-/// Bound of one call.
+/// Bound of a call that asks who leads.
 const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// Puts under way while keys are put before a measurement.
 const FILLING: usize = 256;
 
 /// A client of one member.
-pub(super) type Client = KvClient<Channel>;
+pub(super) type Client = KvClient<Connection>;
 
 /// Members under load, ended when dropped.
 pub(super) struct System {
@@ -133,7 +135,9 @@ async fn mainstay(dir: &Path) -> Result<System> {
             key_pem: issued.key_pem,
         };
         members.push(start_member(dir, &spec)?);
-        clients.push(connect(listen[i]).await?);
+    }
+    for address in &listen {
+        clients.push(connect(*address).await?);
     }
     let system = System { name: "mainstay", members, clients, addresses: listen };
     answering(&system).await?;
@@ -191,9 +195,23 @@ async fn leads(address: SocketAddr) -> Result<bool> {
     Ok(status.header.is_some_and(|header| header.member_id == status.leader))
 }
 
+/// Connects once the member listens.
 async fn connect(address: SocketAddr) -> Result<Vec<Client>> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.timeout(CALL_LIMIT).tcp_nodelay(true);
-    Ok((0..CONNECTIONS).map(|_| KvClient::new(endpoint.connect_lazy())).collect())
+    let until = tokio::time::Instant::now() + START_LIMIT;
+    loop {
+        match futures::future::try_join_all((0..CONNECTIONS).map(|_| connect_one(address))).await {
+            Ok(clients) => return Ok(clients),
+            Err(error) if tokio::time::Instant::now() > until => return Err(error),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+async fn connect_one(address: SocketAddr) -> Result<Client> {
+    let stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
+    stream.set_nodelay(true).context("setting TCP_NODELAY")?;
+    let origin = format!("http://{address}").parse().context("the member's address")?;
+    Ok(KvClient::with_origin(Connection::over(stream).await?, origin))
 }
 
 /// Waits until every member takes a write.
