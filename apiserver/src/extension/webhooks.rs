@@ -91,15 +91,14 @@ impl Chosen<'_> {
     }
 }
 
-/// The webhooks of all configurations, each with what tells it from the others as long as nobody changes its own one.
-fn hooks(request: &Attributes<'_>, resource: &str) -> Vec<(String, Value)> {
-    let all = configurations(request, resource);
-    let keyed = |configuration: &Arc<Value>| {
+/// The webhooks of configurations, each with what tells it from the others as long as nobody changes its own one.
+fn hooks(configurations: &[Arc<Value>]) -> Vec<(String, &Value)> {
+    let keyed = |configuration| {
         let name = meta::name(configuration);
         let hooks = list(configuration, "/webhooks").iter().enumerate();
-        hooks.map(|(index, hook)| (format!("{name}/{index}"), hook.clone())).collect::<Vec<_>>()
+        hooks.map(move |(index, hook)| (format!("{name}/{index}"), hook))
     };
-    all.iter().flat_map(keyed).collect()
+    configurations.iter().map(Arc::as_ref).flat_map(keyed).collect()
 }
 
 /// Whether what a webhook changes has a way back into the object: a deletion stores none, a `Scale` is not one.
@@ -122,12 +121,13 @@ impl Plugin for MutatingWebhooks {
         if is_exempt(request) {
             return Ok(());
         }
-        let hooks = hooks(request, "mutatingwebhookconfigurations");
+        let configurations = configurations(request, "mutatingwebhookconfigurations");
+        let hooks = hooks(&configurations);
         if hooks.is_empty() {
             return Ok(());
         }
         request.rounds.begin(MUTATING, request.object.as_ref());
-        for (key, hook) in &hooks {
+        for (key, hook) in hooks {
             self.one(hook, key, request).await?;
         }
         request.rounds.end(MUTATING, request.object.as_ref());
@@ -137,8 +137,8 @@ impl Plugin for MutatingWebhooks {
 
 impl MutatingWebhooks {
     /// Calls a hook that is about the request, in the second round only if it has asked for that.
-    async fn one(&self, hook: &Value, key: &str, request: &mut Attributes<'_>) -> ApiResult<()> {
-        let Some(chosen) = choose(&self.0, hook, request)?.filter(|_| request.rounds.calls(MUTATING, key)) else {
+    async fn one(&self, hook: &Value, key: String, request: &mut Attributes<'_>) -> ApiResult<()> {
+        let Some(chosen) = choose(&self.0, hook, request)?.filter(|_| request.rounds.calls(MUTATING, &key)) else {
             return Ok(());
         };
         let mut changed = false;
@@ -152,7 +152,7 @@ impl MutatingWebhooks {
             }
         }
         let again = text(hook, "/reinvocationPolicy") == "IfNeeded";
-        request.rounds.called(MUTATING, key.to_owned(), changed, again);
+        request.rounds.called(MUTATING, key, changed, again);
         Ok(())
     }
 }
@@ -185,9 +185,9 @@ impl Plugin for ValidatingWebhooks {
         if is_exempt(request) {
             return Ok(());
         }
-        let hooks = hooks(request, "validatingwebhookconfigurations");
+        let configurations = configurations(request, "validatingwebhookconfigurations");
         let mut chosen = Vec::new();
-        for (_, hook) in &hooks {
+        for (_, hook) in hooks(&configurations) {
             chosen.extend(choose(&self.0, hook, request)?);
         }
         // They are asked at once, and the first in order that refuses counts.
