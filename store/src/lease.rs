@@ -2,7 +2,7 @@
 //!
 //! A majority that heard from the leader votes for nobody else until the longest election timeout is over (Raft, section
 //! 6.4.1), counted from when the leader sent what they answered. So long, nothing can have been acknowledged that this
-//! master has not applied itself.
+//! master has not applied itself, and nobody can have applied more than it [let them](crate::told).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -37,6 +37,7 @@ mod state;
 mod status;
 mod store;
 mod thread;
+mod told;
 mod types;
 mod upkeep;
 mod verdict;

@@ -19,6 +19,7 @@ use crate::peer::tls::OwnCertificate;
 use crate::proposals::Proposals;
 use crate::readers::Readers;
 use crate::state::{Applied, Raft, State};
+use crate::told::Told;
 use crate::verdict::verdict_to_pb;
 
 pub(crate) struct Node {
@@ -28,6 +29,8 @@ pub(crate) struct Node {
     pub(crate) tuning: Tuning,
     pub(crate) raft: Raft,
     pub(crate) lease: Lease,
+    /// What the others may have applied already.
+    pub(crate) told: Told,
     pub(crate) log: LogStore,
     pub(crate) state: Arc<State>,
     pub(crate) connections: Connections,

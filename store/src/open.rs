@@ -28,6 +28,7 @@ use crate::peer::tls::TlsConfigs;
 use crate::proposals::Proposals;
 use crate::readers::Readers;
 use crate::state::{Raft, State, StateMachine};
+use crate::told::Told;
 use crate::{consistency, leadership, proposer, reads, upkeep};
 
 /// How long to wait for the directory's last user to let go.
@@ -60,7 +61,9 @@ pub(crate) async fn open(config: StoreConfig, ground: Ground) -> Result<Arc<Node
     let listener = listen(&config, net.as_ref()).await?;
     let me = member(&config, &identity, listener.as_ref())?;
     let connections = Connections::new(net);
-    let network = NetworkFactory { connections: connections.clone(), patience: config.tuning.patience() };
+    let told = Told::default();
+    let patience = config.tuning.patience();
+    let network = NetworkFactory { connections: connections.clone(), patience, told: told.clone() };
     let raft = Raft::new(me.id, Arc::new(raft_config(&config.tuning)?), network, log.clone(), machine)
         .await
         .map_err(|error| StoreError::reading(&config.data_dir, &error.to_string()))?;
@@ -78,6 +81,7 @@ pub(crate) async fn open(config: StoreConfig, ground: Ground) -> Result<Arc<Node
         tuning: config.tuning,
         raft: raft.clone(),
         lease: Lease::new(&raft, election_max),
+        told,
         log,
         state,
         connections,

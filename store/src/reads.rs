@@ -1,5 +1,5 @@
-//! Consistent reads on any master: the leader names a log index that covers every acknowledged write (by its lease or by
-//! asking a majority), and the reader waits until it has applied that. Readers that come while a question is under way
+//! Consistent reads on any master: the leader names a log index that covers every acknowledged write and all that any master
+//! has shown (by its lease or by asking a majority), and the reader waits until it has applied that. Readers that come while a question is under way
 //! share the next one.
 
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use crate::error::StoreError;
 use crate::node::Node;
 use crate::peer::connect::Lane;
 use crate::readers::{Reader, WAITING};
+use crate::state::Applied;
 
 /// Before asking again.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -29,22 +30,24 @@ impl Node {
         }
     }
 
-    /// What this master has applied, if no master can have acknowledged more.
+    /// What this master has applied or has let others apply, if no master can have acknowledged or applied more.
     fn leads_for_certain(&self) -> Option<u64> {
         let applied = self.state.applied().log;
         let covers = self.tuning.lease_reads && self.lease.covers(applied);
-        applied.filter(|_| covers).map(|id| id.index)
+        // After the lease was looked at: what the others show by then was told before.
+        applied.filter(|_| covers).map(|id| id.index.max(self.told.index()))
     }
 
-    /// Returns once this master has applied every write acknowledged before the call.
+    /// Returns once this master has applied every write acknowledged, and every change shown by any master, before the call.
     pub(crate) async fn catch_up(&self) -> Result<(), StoreError> {
-        if self.leads_for_certain().is_some() {
-            return Ok(());
+        let index = match self.leads_for_certain() {
+            Some(index) => index,
+            None => self.readers.index().await?,
+        };
+        let reached = |applied: &Applied| applied.log.is_some_and(|id| id.index >= index);
+        if !reached(&self.state.applied()) {
+            self.wait_applied(reached).await?.ok_or(StoreError::Timeout)?;
         }
-        let index = self.readers.index().await?;
-        self.wait_applied(|applied| applied.log.is_some_and(|id| id.index >= index))
-            .await?
-            .ok_or(StoreError::Timeout)?;
         Ok(())
     }
 }
@@ -116,5 +119,65 @@ async fn as_leader(node: &Node) -> Option<u64> {
             None
         }
         Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use bytes::Bytes;
+    use futures::poll;
+
+    use super::*;
+    use crate::config::{Start, StoreConfig, Tuning};
+    use crate::open::{self, Ground};
+    use crate::raft_types::LogId;
+    use crate::types::{Op, Txn};
+
+    fn alone(data_dir: &Path) -> StoreConfig {
+        StoreConfig {
+            name: "m".to_owned(),
+            id: 0,
+            data_dir: data_dir.to_owned(),
+            peer_listen: ([127, 0, 0, 1], 0).into(),
+            peer_address: String::new(),
+            api_url: String::new(),
+            tls: crate::simulation::certificate(),
+            start: Start::Bootstrap,
+            tuning: Tuning { disk_low_bytes: 0, own_thread: false, ..Tuning::default() },
+        }
+    }
+
+    async fn put(node: &Node) {
+        let op = Op::Put { key: Bytes::from_static(b"k"), value: Bytes::from_static(b"v"), splice: None };
+        let txn = crate::wire::txn_to_pb(&Txn { guards: Vec::new(), ops: vec![op] });
+        node.propose_forwarded(vec![txn]).await;
+    }
+
+    async fn read_index(node: &Node) -> u64 {
+        loop {
+            if let Some(index) = node.leads_for_certain() {
+                return index;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_waits_for_what_the_others_may_have_applied() {
+        let temp = tempfile::tempdir().unwrap();
+        let node = open::open(alone(temp.path()), Ground::real()).await.unwrap();
+        put(&node).await;
+        let applied: LogId = node.state.applied().log.unwrap();
+        assert_eq!(read_index(&node).await, applied.index);
+        node.told.note(Some(&LogId { index: applied.index + 1, ..applied }));
+        assert_eq!(read_index(&node).await, applied.index + 1);
+        let mut read = std::pin::pin!(node.catch_up());
+        assert!(poll!(read.as_mut()).is_pending());
+        put(&node).await;
+        read.await.unwrap();
+        assert!(node.state.applied().log.unwrap().index > applied.index);
+        open::stop(&node).await;
     }
 }

@@ -24,6 +24,7 @@ use super::transfer;
 use crate::cluster::MemberInfo;
 use crate::raft_types::{TypeConfig, Vote};
 use crate::state::{Checkpoint, Snapshot};
+use crate::told::Told;
 use crate::wire::{self, Malformed};
 
 type RpcResult<T> = Result<T, RPCError<TypeConfig>>;
@@ -34,6 +35,8 @@ pub(crate) struct NetworkFactory {
     pub(crate) connections: Connections,
     /// After such a silence of a member that has entries to answer, they are sent again.
     pub(crate) patience: Duration,
+    /// What any of them is told to be committed.
+    pub(crate) told: Told,
 }
 
 /// The way to one other master.
@@ -42,6 +45,7 @@ pub(crate) struct PeerNetwork {
     client: PeerClient<Channel>,
     lane: Lane,
     patience: Duration,
+    told: Told,
     /// Append streams in a row that could not be opened.
     refused: usize,
 }
@@ -53,7 +57,7 @@ const PAUSES: [Duration; 4] =
 impl NetworkFactory {
     fn network(&self, target: u64, node: &MemberInfo, lane: Lane) -> PeerNetwork {
         let client = self.connections.to(&node.peer_address, lane);
-        PeerNetwork { target, client, lane, patience: self.patience, refused: 0 }
+        PeerNetwork { target, client, lane, patience: self.patience, told: self.told.clone(), refused: 0 }
     }
 }
 
@@ -100,7 +104,13 @@ async fn answer<T>(
     }
 }
 
-fn append_to_pb(target: u64, request: &AppendEntriesRequest<TypeConfig>) -> Result<pb::AppendRequest, Malformed> {
+/// Entries and the commit index for another master; what it is told is noted before it is sent.
+fn append_to_pb(
+    target: u64,
+    request: &AppendEntriesRequest<TypeConfig>,
+    told: &Told,
+) -> Result<pb::AppendRequest, Malformed> {
+    told.note(request.leader_commit.as_ref());
     Ok(pb::AppendRequest {
         target,
         vote: Some(wire::vote_to_pb(&request.vote)),
@@ -169,7 +179,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
         option: RPCOption,
     ) -> RpcResult<AppendEntriesResponse<TypeConfig>> {
         let last = rpc.entries.last().map(|entry| entry.log_id).or(rpc.prev_log_id);
-        let request = append_to_pb(self.target, &rpc).map_err(|error| malformed(&error))?;
+        let request = append_to_pb(self.target, &rpc, &self.told).map_err(|error| malformed(&error))?;
         let reply = answer(option.soft_ttl(), self.client.append_once(request)).await?;
         match append_from_pb(reply).map_err(|error| malformed(&error))? {
             Ok(matched) if matched == last => Ok(AppendEntriesResponse::Success),
@@ -187,11 +197,12 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
             self.pause().await;
             let patience = patience_for(self.lane, option.soft_ttl(), self.patience);
             let in_flight = Arc::new(AtomicUsize::new(0));
-            let (target, sent) = (self.target, in_flight.clone());
+            let (target, sent, told) = (self.target, in_flight.clone(), self.told.clone());
             let requests = input.filter_map(move |request| {
                 sent.fetch_add(1, Ordering::Relaxed);
                 // An entry that cannot be encoded ends in the answer's timeout; it could not have been stored either.
-                let encoded = append_to_pb(target, &request).inspect_err(|error| tracing::error!(%error, "append"));
+                let encoded =
+                    append_to_pb(target, &request, &told).inspect_err(|error| tracing::error!(%error, "append"));
                 std::future::ready(encoded.ok())
             });
             let opening = tokio::time::timeout(patience, self.client.append(requests));

@@ -103,7 +103,7 @@ fn simulation<'a>(seed: u64) -> Sim<'a> {
 }
 
 /// The connections are in clear; the store wants one anyway.
-fn certificate() -> PeerTls {
+pub(crate) fn certificate() -> PeerTls {
     let mut params = rcgen::CertificateParams::new(vec!["m".to_owned()]).expect("a name");
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     params.distinguished_name.push(rcgen::DnType::OrganizationName, "system:mainstay:masters");
