@@ -35,7 +35,7 @@ pub fn json_patch(object: &Value, patch: &Value) -> ApiResult<Value> {
 /// operation is applied.
 ///
 /// # Errors
-/// As [`json_patch`], in other words where the patch is none.
+/// As [`json_patch()`], in other words where the patch is none.
 pub fn json_patch_unvalidated(object: &Value, patch: &Value) -> ApiResult<Value> {
     apply_operations(object, &read_operations(patch, &UNVALIDATED)?)
 }
