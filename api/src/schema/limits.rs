@@ -1,6 +1,8 @@
 //! The limits of a number, compared and told as Kubernetes does it: a whole number with the whole part of a limit, any
 //! other with the limit itself.
 
+use std::cmp::Ordering;
+
 use serde_json::Value;
 
 use super::{flag, formats, text};
@@ -68,14 +70,14 @@ impl Number {
 
     fn fault(self, key: &str, limit: f64, of: &Value) -> Option<String> {
         match key {
-            "minimum" => self.least_fault(limit, flag(of, "exclusiveMinimum")),
-            "maximum" => self.most_fault(limit, flag(of, "exclusiveMaximum")),
+            "minimum" => self.beyond(Ordering::Less, "greater than", limit, flag(of, "exclusiveMinimum")),
+            "maximum" => self.beyond(Ordering::Greater, "less than", limit, flag(of, "exclusiveMaximum")),
             _ => self.multiple_fault(limit),
         }
     }
 
     /// Whether this is above, at or below a limit, and the limit as it is told.
-    fn beside(self, limit: f64) -> (Option<std::cmp::Ordering>, String) {
+    fn beside(self, limit: f64) -> (Option<Ordering>, String) {
         match self {
             Number::Whole(own) => {
                 let limit = whole(limit);
@@ -85,26 +87,12 @@ impl Number {
         }
     }
 
-    fn least_fault(self, least: f64, exclusive: bool) -> Option<String> {
-        let (order, shown) = self.beside(least);
-        match order? {
-            std::cmp::Ordering::Less if !exclusive => Some(format!("should be greater than or equal to {shown}")),
-            std::cmp::Ordering::Less | std::cmp::Ordering::Equal if exclusive => {
-                Some(format!("should be greater than {shown}"))
-            }
-            _ => None,
-        }
-    }
-
-    fn most_fault(self, most: f64, exclusive: bool) -> Option<String> {
-        let (order, shown) = self.beside(most);
-        match order? {
-            std::cmp::Ordering::Greater if !exclusive => Some(format!("should be less than or equal to {shown}")),
-            std::cmp::Ordering::Greater | std::cmp::Ordering::Equal if exclusive => {
-                Some(format!("should be less than {shown}"))
-            }
-            _ => None,
-        }
+    /// What to tell of a number on the `wrong` side of a limit, or on one that is exclusive.
+    fn beyond(self, wrong: Ordering, side: &str, limit: f64, exclusive: bool) -> Option<String> {
+        let (order, shown) = self.beside(limit);
+        let order = order?;
+        let or_equal = if exclusive { "" } else { " or equal to" };
+        (order == wrong || exclusive && order == Ordering::Equal).then(|| format!("should be {side}{or_equal} {shown}"))
     }
 
     fn multiple_fault(self, factor: f64) -> Option<String> {
