@@ -1,6 +1,6 @@
-//! Consistent reads on any master: the leader names a log index that covers every acknowledged write and all that any master
-//! has shown (by its lease or by asking a majority), and the reader waits until it has applied that. Readers that come while a question is under way
-//! share the next one.
+//! Consistent reads on any master: the leader names a log index that covers every acknowledged write and all that any
+//! master has shown (by its lease or by asking a majority), and the reader waits until it has applied that. Readers that
+//! come while a question is under way share the next one.
 
 use std::sync::Arc;
 use std::time::Duration;
