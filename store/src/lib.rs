@@ -33,6 +33,7 @@ mod raft_types;
 mod readers;
 mod reads;
 mod recovery;
+mod removal;
 mod state;
 mod status;
 mod store;

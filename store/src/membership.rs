@@ -14,6 +14,7 @@ use crate::leadership::member_of;
 use crate::node::Node;
 use crate::peer::connect::Lane;
 use crate::raft_types::StoredMembership;
+use crate::removal::{self, Removal};
 use crate::wire;
 
 /// For one membership change, catching up included.
@@ -33,7 +34,7 @@ fn refused(error: impl std::fmt::Display) -> StoreError {
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
     Add(MemberInfo),
-    Remove(String),
+    Remove(Removal),
     HandOver(Option<String>),
 }
 
@@ -81,7 +82,7 @@ impl Node {
     async fn change_as_leader(&self, change: Change) -> Result<(), StoreError> {
         match change {
             Change::Add(member) => self.add_member_as_leader(member).await,
-            Change::Remove(name) => self.remove_member_as_leader(&name).await,
+            Change::Remove(order) => self.remove_member_as_leader(&order).await,
             Change::HandOver(name) => self.hand_over_as_leader(name.as_deref()).await,
         }
     }
@@ -95,7 +96,7 @@ impl Node {
                     let member = Some(wire::member_to_pb(member));
                     client.add_member(pb::AddMemberRequest { member }).await
                 }
-                Change::Remove(name) => client.remove_member(pb::RemoveMemberRequest { name: name.clone() }).await,
+                Change::Remove(order) => client.remove_member(order.to_pb()).await,
                 Change::HandOver(name) => {
                     let name = name.clone().unwrap_or_default();
                     client.hand_over(pb::HandOverRequest { name }).await
@@ -195,14 +196,21 @@ impl Node {
         self.apply_change(ChangeMembers::RemoveNodes(stale), false).await
     }
 
-    /// Takes a member out. The last one stays.
-    pub(crate) async fn remove_member_as_leader(&self, name: &str) -> Result<(), StoreError> {
+    /// An order to remove whoever has the name now. This master may lag, so it asks the leader before it says that nobody
+    /// has.
+    pub(crate) async fn removal_of(&self, name: &str) -> Result<Removal, StoreError> {
+        if let Some(order) = Removal::of_named(name, &self.membership()) {
+            return Ok(order);
+        }
+        self.catch_up().await?;
+        Removal::of_named(name, &self.membership()).ok_or_else(|| removal::nobody(name))
+    }
+
+    /// Takes out whom the order means. The last member stays.
+    pub(crate) async fn remove_member_as_leader(&self, order: &Removal) -> Result<(), StoreError> {
         let _one_at_a_time = self.changing.lock().await;
         let membership = self.membership();
-        let gone: BTreeSet<u64> = membership.nodes().filter(|(_, node)| node.name == name).map(|(id, _)| *id).collect();
-        if gone.is_empty() {
-            return Err(refused(format!("there is no master {name}")));
-        }
+        let gone = order.members_in(&membership)?;
         let voters: BTreeSet<u64> = membership.voter_ids().filter(|id| !gone.contains(id)).collect();
         if voters.is_empty() {
             return Err(refused("the last master cannot be removed"));

@@ -18,6 +18,7 @@ use crate::membership::Change;
 use crate::node::Node;
 use crate::open::{self, Ground};
 use crate::query::{ListQuery, Page};
+use crate::removal::Removal;
 use crate::thread::{StoreThread, blocking};
 use crate::types::{Entry, Freshness, Revision, Txn, TxnOutcome};
 use crate::watch::Watch;
@@ -177,12 +178,22 @@ impl Store {
         self.change(Change::Add(member)).await
     }
 
-    /// Takes a master out of the cluster.
+    /// Takes a master out of the cluster: the one that has the name now, not one that comes back under it while this waits
+    /// for a leader.
     ///
     /// # Errors
-    /// As [`Store::add_member`].
+    /// As [`Store::add_member`]. While this master lags, the name may still mean one to it that is gone: refused, too.
     pub async fn remove_member(&self, name: &str) -> Result<(), StoreError> {
-        self.change(Change::Remove(name.to_owned())).await
+        let order = self.node.removal_of(name).await?;
+        self.change(Change::Remove(order)).await
+    }
+
+    /// Takes out the master of that name with this id, as [`Store::members`] told it before, and never its successor.
+    ///
+    /// # Errors
+    /// As [`Store::add_member`]; [`StoreError::Membership`] if it is gone.
+    pub async fn remove_member_with_id(&self, name: &str, id: u64) -> Result<(), StoreError> {
+        self.change(Change::Remove(Removal::of(name, id))).await
     }
 
     /// Makes another master the leader: the named one, or whichever is furthest along.

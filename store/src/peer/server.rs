@@ -18,6 +18,7 @@ use super::net::{Connecting, Listener};
 use super::transfer;
 use crate::node::Node;
 use crate::raft_types::TypeConfig;
+use crate::removal::Removal;
 use crate::wire::{self, Malformed};
 
 /// A silent connection is asked for a sign of life, and closed without one.
@@ -222,7 +223,8 @@ impl Peer for PeerService {
         &self,
         request: Request<pb::RemoveMemberRequest>,
     ) -> Result<Response<pb::MembershipReply>, Status> {
-        let result = self.node.remove_member_as_leader(&request.into_inner().name).await;
+        let order = Removal::from_pb(request.into_inner());
+        let result = self.node.remove_member_as_leader(&order).await;
         Ok(Response::new(self.node.membership_reply(result)))
     }
 

@@ -116,7 +116,7 @@ async fn obey(world: Rc<World>, store: Store, master: usize) {
         let done = match order {
             None => continue,
             Some(Order::TransferLeader) => store.transfer_leader(None).await,
-            Some(Order::Remove(other)) => store.remove_member(MASTERS[other]).await,
+            Some(Order::Remove { master, id }) => store.remove_member_with_id(MASTERS[master], id).await,
         };
         tracing::info!(?done, "an operator's order");
     }

@@ -27,6 +27,7 @@ use rand::{Rng, SeedableRng};
 use turmoil::Sim;
 
 use crate::config::PeerTls;
+use crate::identity::Identity;
 use crate::planted::{Bug, planted};
 use faults::{Fault, Planned};
 use world::{MASTERS, Order, World};
@@ -279,12 +280,14 @@ impl Driver<'_> {
 
     fn wipe(&mut self, master: usize, remove: bool, back: Duration) {
         let from = self.world.dir(master);
+        // The operator means the one whose disk is gone, however late the order is carried out.
+        let meant = remove.then(|| Identity::load(&from).ok()).flatten();
         self.world.next_dir(master);
         self.down(master, back);
         std::fs::remove_dir_all(&from).ok();
-        if remove {
+        if let Some(Identity { id, .. }) = meant {
             let operator = (master + 1) % MASTERS.len();
-            self.world.orders.borrow_mut().insert(operator, Order::Remove(master));
+            self.world.orders.borrow_mut().insert(operator, Order::Remove { master, id });
         }
     }
 

@@ -61,7 +61,11 @@ pub(super) struct World {
 #[derive(Clone, Debug)]
 pub(super) enum Order {
     TransferLeader,
-    Remove(usize),
+    /// Takes out a master, the one with this id.
+    Remove {
+        master: usize,
+        id: u64,
+    },
 }
 
 impl World {

@@ -118,6 +118,17 @@ async fn write_until(stores: Shared<Vec<Store>>, stop: tokio::sync::watch::Recei
     acknowledged
 }
 
+/// Ends a master and takes its disk.
+async fn wipe(cluster: &Cluster, store: Store) {
+    let dir = cluster.dir(&store.me().name);
+    store.shutdown().await;
+    drop(store);
+    // The database closes a moment after its last handle is gone.
+    while std::fs::remove_dir_all(&dir).is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_wiped_master_comes_back_by_snapshot_under_a_new_id() {
     let mut cluster = Cluster::new();
@@ -126,12 +137,7 @@ async fn a_wiped_master_comes_back_by_snapshot_under_a_new_id() {
     cluster.tuning.log_bytes_kept = 1000;
     let [a, b_store, c] = cluster.three().await;
     let old_id = c.me().id;
-    c.shutdown().await;
-    drop(c);
-    // The database closes a moment after its last handle is gone.
-    while std::fs::remove_dir_all(cluster.dir("c")).is_err() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    wipe(&cluster, c).await;
     let start = a.applied();
     for number in 0..200 {
         insist(&a, put(format!("k{number}"), "v")).await;
@@ -209,6 +215,24 @@ async fn members_are_removed_and_the_last_one_stays() {
     a.remove_member("b").await.unwrap();
     insist(&a, put("k", "w")).await;
     assert!(matches!(a.remove_member("a").await, Err(StoreError::Membership(_))));
+    for store in [&a, &b_store, &c] {
+        store.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_late_order_for_a_wiped_master_leaves_the_one_that_came_back_in() {
+    let cluster = Cluster::new();
+    let [a, b_store, c] = cluster.three().await;
+    let former = c.me().id;
+    wipe(&cluster, c).await;
+    let c = cluster.join("c", &[&a, &b_store]).await;
+    let late = b_store.remove_member_with_id("c", former).await;
+    assert!(matches!(late, Err(StoreError::Membership(_))), "{late:?}");
+    insist(&c, put("k", "v")).await;
+    assert!(a.members().iter().any(|member| member.id == c.me().id));
+    a.remove_member_with_id("c", c.me().id).await.unwrap();
+    assert_eq!(a.members().len(), 2);
     for store in [&a, &b_store, &c] {
         store.shutdown().await;
     }
