@@ -5,6 +5,7 @@
 
 use ::cel::common::ast::{IdedExpr, SourceInfo};
 
+mod addresses;
 mod admission;
 mod builtin;
 mod call;
@@ -31,10 +32,14 @@ mod sizes;
 mod text;
 mod time;
 mod types;
+mod urls;
 mod value;
+mod variables;
+mod versions;
 
 pub use admission::{authorizer, namespace, request_environment};
 pub use builtin::type_of_kind;
+pub use constructed::{Made, configuration, operations};
 pub use cost::{Limits, estimate};
 pub use eval::Scope;
 pub use identifier::is_identifier;
@@ -42,6 +47,7 @@ pub use policy::policy_warnings;
 pub use rules::{RuleSet, default_errors, rule_errors};
 pub use schema::{type_of_schema, value_of_schema};
 pub use types::{ObjectType, Type};
+pub(crate) use urls::is_request_uri;
 pub use value::{Host, Key, Val};
 
 /// Steps that one evaluation may take.
@@ -74,6 +80,7 @@ pub struct Env {
     variables: Vec<(String, Type)>,
     constructed: Vec<&'static str>,
     binds: bool,
+    lenient: bool,
 }
 
 impl Env {
@@ -94,6 +101,14 @@ impl Env {
     #[must_use]
     pub fn binding(mut self) -> Self {
         self.binds = true;
+        self
+    }
+
+    /// Lets values of known and of unknown types stand together: for expressions that were checked where more types are
+    /// known.
+    #[must_use]
+    pub fn lenient(mut self) -> Self {
+        self.lenient = true;
         self
     }
 
@@ -158,7 +173,8 @@ impl Program {
         let mut errors = std::mem::take(&mut checker.errors);
         if errors.is_empty() {
             let found = literals::errors(&expression, &checker.types);
-            let found = std::mem::take(&mut checker.unlike).into_iter().chain(found);
+            let unlike = std::mem::take(&mut checker.unlike).into_iter().filter(|_| !env.lenient);
+            let found = unlike.chain(found);
             errors.extend(found.map(|(id, why)| (checker.place(id), why)));
         }
         drop(checker);
@@ -175,17 +191,15 @@ impl Program {
         &self.output
     }
 
+    /// Why the expression cannot run although its types fit: a pattern in it cannot be read.
+    pub(crate) fn unready(&self) -> Option<String> {
+        literals::unready(&self.expression)
+    }
+
     /// Whether a variable occurs.
     #[must_use]
     pub fn mentions(&self, name: &str) -> bool {
         cost::mentions(&self.expression, name)
-    }
-
-    /// What is wrong with the names of the types of objects that the expression constructs: of one that stands in another,
-    /// the name is the other's with the field.
-    #[must_use]
-    pub fn misnamed(&self) -> Vec<String> {
-        constructed::misnamed(&self.expression)
     }
 
     /// Runs the expression; takes from the budget what it costs.

@@ -1,5 +1,9 @@
 //! The rows of everything that is served: the built-in table and what custom resource definitions add at run time.
 
+mod rows;
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -7,6 +11,7 @@ use mainstay_api::meta;
 use mainstay_api::resource::{self, Resource};
 use parking_lot::Mutex;
 
+use self::rows::Rows;
 use crate::custom::{self, Served};
 use crate::strategy::{self, Reader, Strategy};
 
@@ -92,8 +97,6 @@ fn stored_form(resource: &Resource) -> (String, String) {
     (stored, resource.kind.to_string())
 }
 
-type Rows = foldhash::HashMap<String, Arc<Row>>;
-
 /// The rows that a definition made, with the resource version that they were made of.
 type Made = foldhash::HashMap<String, (String, Vec<Arc<Row>>)>;
 
@@ -106,11 +109,8 @@ pub struct Registry {
 impl Registry {
     /// The built-in resources.
     pub fn builtin() -> Self {
-        let rows = resource::builtin()
-            .iter()
-            .map(|row| (id(&row.group, &row.version, &row.resource), Arc::new(Row::new(row))))
-            .collect();
-        Self { rows: ArcSwap::from_pointee(rows), made: Mutex::new(Made::default()) }
+        let rows = resource::builtin().iter().map(|row| Arc::new(Row::new(row)));
+        Self { rows: ArcSwap::from_pointee(Rows::new(rows)), made: Mutex::new(Made::default()) }
     }
 
     /// Makes the rows of the definitions as the watch cache has them. What has not changed stays the same row.
@@ -129,32 +129,32 @@ impl Registry {
             next.insert(name.to_owned(), entry);
         }
         *made = next;
-        let mut rows: Rows = self.rows.load().iter().filter(|(_, row)| !row.custom).map(clone).collect();
-        for row in made.values().flat_map(|(_, rows)| rows) {
-            let id = id(&row.resource.group, &row.resource.version, &row.resource.resource);
-            rows.entry(id).or_insert_with(|| row.clone());
-        }
-        self.rows.store(Arc::new(rows));
+        let before = self.rows.load();
+        let builtin = before.all().filter(|row| !row.custom);
+        let rows = builtin.chain(made.values().flat_map(|(_, rows)| rows)).cloned();
+        self.rows.store(Arc::new(Rows::new(rows)));
     }
 
     /// The row of a resource.
     pub fn find(&self, group: &str, version: &str, resource: &str) -> Option<Arc<Row>> {
-        self.rows.load().get(&id(group, version, resource)).cloned()
+        self.rows.load().find(group, version, resource).cloned()
+    }
+
+    /// The rows that serve the same objects as this one and itself, in the order of their versions; `None` if no other
+    /// does.
+    pub(crate) fn siblings(&self, row: &Row) -> Option<Arc<[Arc<Row>]>> {
+        self.rows.load().siblings(row).cloned()
     }
 
     /// Any row of a resource, whichever the version.
     pub fn any_version(&self, group: &str, resource: &str) -> Option<Arc<Row>> {
-        self.rows
-            .load()
-            .values()
-            .find(|row| *row.resource.group == *group && *row.resource.resource == *resource)
-            .cloned()
+        self.rows.load().all().find(|row| *row.resource.group == *group && *row.resource.resource == *resource).cloned()
     }
 
     /// The row that serves a kind.
     pub fn by_kind(&self, group: &str, version: &str, kind: &str) -> Option<Arc<Row>> {
         let rows = self.rows.load();
-        rows.values()
+        rows.all()
             .find(|row| {
                 *row.resource.group == *group && *row.resource.version == *version && *row.resource.kind == *kind
             })
@@ -163,29 +163,21 @@ impl Registry {
 
     /// Whether a group has any resource.
     pub fn has_group(&self, group: &str) -> bool {
-        self.rows.load().values().any(|row| *row.resource.group == *group)
+        self.rows.load().all().any(|row| *row.resource.group == *group)
     }
 
     /// Whether a group has any resource of Kubernetes' own.
     pub fn has_builtin_group(&self, group: &str) -> bool {
-        self.rows.load().values().any(|row| !row.custom && *row.resource.group == *group)
+        self.rows.load().all().any(|row| !row.custom && *row.resource.group == *group)
     }
 
     /// Whether a version of a group has any resource.
     pub fn has_version(&self, group: &str, version: &str) -> bool {
-        self.rows.load().values().any(|row| *row.resource.group == *group && *row.resource.version == *version)
+        self.rows.load().all().any(|row| *row.resource.group == *group && *row.resource.version == *version)
     }
 
     /// All rows.
     pub fn all(&self) -> Vec<Arc<Row>> {
-        self.rows.load().values().cloned().collect()
+        self.rows.load().all().cloned().collect()
     }
-}
-
-fn clone((id, row): (&String, &Arc<Row>)) -> (String, Arc<Row>) {
-    (id.clone(), row.clone())
-}
-
-fn id(group: &str, version: &str, resource: &str) -> String {
-    format!("{group}/{version}/{resource}")
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::operators::operator;
 use super::outcome::{Outcome, fail, no_overload, overflow};
 use super::{EvalError, Val, kube, lists, text, time};
+use crate::numbers::parse_uint;
 
 /// Calls a function; for a method the first value is the target.
 pub(super) fn call(name: &str, member: bool, values: Vec<Val>) -> Outcome {
@@ -68,18 +69,22 @@ fn conversion(name: &str, values: &[Val]) -> Option<Outcome> {
             u64::try_from(*number).map_or_else(|_| fail("unsigned integer overflow"), |n| Ok(Val::Uint(n)))
         }
         ("uint", [Val::Double(number)]) if (0.0..1.8e19).contains(number) => Ok(Val::Uint(*number as u64)),
-        ("uint", [Val::Text(text)]) => text.parse().map_or_else(|_| wrong("uint"), |n| Ok(Val::Uint(n))),
+        ("uint", [Val::Double(_)]) => fail("unsigned integer overflow"),
+        ("uint", [Val::Text(text)]) => parse_uint(text).map_or_else(|_| wrong("uint"), |n| Ok(Val::Uint(n))),
         ("double", [Val::Double(number)]) => Ok(Val::Double(*number)),
         ("double", [Val::Int(number)]) => Ok(Val::Double(*number as f64)),
         ("double", [Val::Uint(number)]) => Ok(Val::Double(*number as f64)),
         ("double", [Val::Text(text)]) => text.parse().map_or_else(|_| wrong("double"), |n| Ok(Val::Double(n))),
+        ("string", [Val::Bytes(bytes)]) if std::str::from_utf8(bytes).is_err() => {
+            fail("invalid UTF-8 in bytes, cannot convert to string")
+        }
         ("string", [value]) => value.to_text().map_or_else(no_overload, |text| Ok(Val::text(text))),
         ("bytes", [Val::Text(text)]) => Ok(Val::Bytes(Arc::from(text.as_bytes()))),
         ("bytes", [Val::Bytes(bytes)]) => Ok(Val::Bytes(bytes.clone())),
         ("bool", [Val::Bool(flag)]) => Ok(Val::Bool(*flag)),
         ("bool", [Val::Text(text)]) => match &**text {
-            "true" | "TRUE" | "True" | "t" | "1" => Ok(Val::Bool(true)),
-            "false" | "FALSE" | "False" | "f" | "0" => Ok(Val::Bool(false)),
+            "true" | "TRUE" | "True" | "t" | "T" | "1" => Ok(Val::Bool(true)),
+            "false" | "FALSE" | "False" | "f" | "F" | "0" => Ok(Val::Bool(false)),
             _ => wrong("bool"),
         },
         ("dyn", [value]) => Ok(value.clone()),

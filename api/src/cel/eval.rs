@@ -7,6 +7,7 @@ use ::cel::common::ast::{
     CallExpr, EntryExpr, Expr, IdedExpr, ListExpr, LiteralValue, MapExpr, SelectExpr, StructExpr,
 };
 
+use super::constructed::Made;
 use super::fields::{field, has};
 use super::outcome::{Outcome, fail};
 use super::{EvalError, Key, Val, call, overloads, price};
@@ -140,12 +141,9 @@ impl<'r> Run<'r> {
                 Val::Optional(Some(value)) if entry.optional => (*value).clone(),
                 value => value,
             };
-            if made.type_name == "JSONPatch" && !matches!(entry.field.as_str(), "op" | "path" | "from" | "value") {
-                return fail(format!("unexpected JSONPatchType field: {}", entry.field));
-            }
             out.insert(Key::Text(Arc::from(entry.field.as_str())), value);
         }
-        Ok(Val::Map(Arc::new(out)))
+        Made::construct(&made.type_name, out)
     }
 
     fn call(&mut self, call: &CallExpr) -> Outcome {

@@ -14,13 +14,18 @@ fn member<'m>(map: &'m BTreeMap<Key, Val>, name: &str) -> Option<&'m Val> {
     own.or_else(|| map.get(&Key::Text(Arc::from(escaped_word(name)?))))
 }
 
+fn own(map: &BTreeMap<Key, Val>, name: &str) -> Outcome {
+    match member(map, name) {
+        Some(value) => Ok(value.clone()),
+        None => fail(format!("no such key: {name}")),
+    }
+}
+
 /// A field of a map or an object.
 pub(super) fn field(operand: &Val, name: &str) -> Outcome {
     match operand {
-        Val::Map(map) => match member(map, name) {
-            Some(value) => Ok(value.clone()),
-            None => fail(format!("no such key: {name}")),
-        },
+        Val::Map(map) => own(map, name),
+        Val::Made(made) => own(&made.fields, name),
         Val::Optional(None) => Ok(Val::Optional(None)),
         Val::Optional(Some(inner)) => Ok(Val::Optional(field(inner, name).ok().map(Arc::new))),
         Val::Null => fail(format!("no such key: {name}")),
@@ -32,6 +37,7 @@ pub(super) fn field(operand: &Val, name: &str) -> Outcome {
 pub(super) fn has(operand: &Val, name: &str) -> Result<bool, EvalError> {
     match operand {
         Val::Map(map) => Ok(member(map, name).is_some()),
+        Val::Made(made) => Ok(member(&made.fields, name).is_some()),
         Val::Optional(inner) => Ok(inner.as_ref().is_some_and(|inner| has(inner, name).unwrap_or_default())),
         Val::Null => Ok(false),
         _ => fail("no such overload"),

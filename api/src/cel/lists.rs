@@ -1,4 +1,4 @@
-//! Lists, maps, sets and numbers.
+//! Lists, maps and sets.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -12,9 +12,6 @@ fn int(number: usize) -> Val {
 }
 
 pub(super) fn call(name: &str, values: &[Val]) -> Option<Outcome> {
-    if let Some(found) = numbers(name, values) {
-        return Some(found);
-    }
     Some(match (name, values) {
         ("size", [Val::List(list)]) => Ok(int(list.len())),
         ("size", [Val::Map(map)]) => Ok(int(map.len())),
@@ -59,24 +56,6 @@ fn sets(name: &str, values: &[Val]) -> Option<Outcome> {
         ("sets.equivalent", [Val::List(a), Val::List(b)]) => {
             Ok(Val::Bool(b.iter().all(|item| a.contains(item)) && a.iter().all(|item| b.contains(item))))
         }
-        _ => return None,
-    })
-}
-
-fn numbers(name: &str, values: &[Val]) -> Option<Outcome> {
-    Some(match (name, values) {
-        ("math.greatest", [Val::List(list)]) => extreme(list, "max", Ordering::is_gt),
-        ("math.least", [Val::List(list)]) => extreme(list, "min", Ordering::is_lt),
-        ("math.greatest", list) => extreme(list, "max", Ordering::is_gt),
-        ("math.least", list) => extreme(list, "min", Ordering::is_lt),
-        ("math.abs", [Val::Int(number)]) => {
-            number.checked_abs().map_or_else(|| fail("integer overflow"), |n| Ok(Val::Int(n)))
-        }
-        ("math.abs", [Val::Double(number)]) => Ok(Val::Double(number.abs())),
-        ("math.abs", [Val::Uint(number)]) => Ok(Val::Uint(*number)),
-        ("math.ceil", [Val::Double(number)]) => Ok(Val::Double(number.ceil())),
-        ("math.floor", [Val::Double(number)]) => Ok(Val::Double(number.floor())),
-        ("math.round", [Val::Double(number)]) => Ok(Val::Double(number.round())),
         _ => return None,
     })
 }

@@ -36,6 +36,9 @@ fn text(expr: &IdedExpr) -> Option<&str> {
 fn argument(call: &CallExpr) -> Option<(u64, String)> {
     let name = call.func_name.as_str();
     let first = call.args.first()?;
+    if let ("duration", Expr::Literal(LiteralValue::Int(_))) = (name, &first.expr) {
+        return Some((first.id, format!("invalid {name} argument")));
+    }
     let literal = text(first)?;
     let wrong = match name {
         "duration" | "timestamp" => call::call(name, false, vec![Val::text(literal)]).is_err(),
@@ -43,6 +46,17 @@ fn argument(call: &CallExpr) -> Option<(u64, String)> {
         _ => false,
     };
     wrong.then(|| (first.id, format!("invalid {name} argument")))
+}
+
+/// What is wrong with the first pattern that cannot be read among those of Kubernetes' own functions.
+pub(super) fn unready(expr: &IdedExpr) -> Option<String> {
+    let own = match &expr.expr {
+        Expr::Call(call) if call.target.is_some() && matches!(call.func_name.as_str(), "find" | "findAll") => {
+            call.args.first().and_then(text).and_then(pattern::error)
+        }
+        _ => None,
+    };
+    own.or_else(|| parts(expr).into_iter().find_map(unready))
 }
 
 /// Clauses of a text that do not fit the values listed for them.
@@ -93,11 +107,23 @@ mod tests {
     }
 
     #[test]
+    fn patterns_are_read_once_the_types_fit() {
+        let env = Env::new([("t".to_owned(), Type::Text)]);
+        let unready = |text: &str| Program::compile(text, &env).unwrap().unready();
+        assert_eq!(unready("t.find('[a]') == t || t.findAll('[a]', 1) == [t]"), None);
+        let why = Some("error parsing regexp: unexpected ): `)`".to_owned());
+        assert_eq!(unready("t.find(')') == t"), why);
+        assert_eq!(unready("[t].exists(e, e.findAll(')', 1) == [e])"), why);
+    }
+
+    #[test]
     fn literals_are_looked_at_before_they_are_used() {
         for (text, found) in [
             ("duration('1h') > duration('1m')", ""),
             ("duration('1 hour') > duration('1m')", "10: invalid duration argument"),
             ("timestamp('2020-01-01') == timestamp(x)", "11: invalid timestamp argument"),
+            ("timestamp('2020-01-01 00:00:00Z') == timestamp(x)", "11: invalid timestamp argument"),
+            ("duration(5) > duration('1m')", "10: invalid duration argument"),
             ("t.matches('[a')", "11: invalid matches argument"),
             ("t.matches('[a]') && [t].exists(e, e.matches(')'))", "45: invalid matches argument"),
         ] {

@@ -167,6 +167,7 @@ timestamp time time
 timestamp string time
 timestamp int time
 duration duration duration
+duration int duration
 duration string duration
 type A type
 dyn A dyn
@@ -213,7 +214,6 @@ matches string;string bool
 .substring string;int string
 .substring string;int;int string
 .trim string string
-.reverse string string
 .format string;list<dyn> string
 .join list<string> string
 .join list<string>;string string
@@ -234,16 +234,6 @@ lists.range int list<int>
 sets.contains list<A>;list<A> bool
 sets.equivalent list<A>;list<A> bool
 sets.intersects list<A>;list<A> bool
-math.greatest dyn;dyn dyn
-math.least dyn;dyn dyn
-math.greatest list<A> A
-math.least list<A> A
-math.abs A A
-math.ceil double double
-math.floor double double
-math.round double double
-base64.encode bytes string
-base64.decode string bytes
 strings.quote string string
 optional.of A optional<A>
 optional.none - optional<A>
@@ -264,7 +254,6 @@ isURL string bool
 quantity string kubernetes.Quantity
 isQuantity string bool
 sign kubernetes.Quantity int
-.sign kubernetes.Quantity int
 .isGreaterThan kubernetes.Quantity;kubernetes.Quantity bool
 .isLessThan kubernetes.Quantity;kubernetes.Quantity bool
 .compareTo kubernetes.Quantity;kubernetes.Quantity int

@@ -65,28 +65,12 @@ fn environments(spec: &ValidatingAdmissionPolicySpec, custom: &[Resource]) -> Ve
 
 /// Adds `variables`. One that does not compile may be anything; what is wrong with it is not told.
 fn with_variables(env: Env, variables: &[Variable]) -> Env {
-    let declare = |env: Env, known: &[(String, Type)]| {
-        env.with("variables", Type::object("kubernetes.variables", known.to_vec()))
-    };
-    let mut known: Vec<(String, Type)> = Vec::new();
-    let mut env = declare(env, &known);
+    let mut env = env.composing();
     for variable in variables {
         let compiled = Program::compile(&variable.expression, &env);
-        let of = compiled.map_or(Type::Dyn, |program| kept(program.output()));
-        known.push((variable.name.clone(), of));
-        env = declare(env, &known);
+        env.compose(&variable.name, compiled.map_or(Type::Dyn, |program| program.output().clone()));
     }
     env
-}
-
-/// What a variable keeps of its expression's type: all but objects and types of libraries.
-fn kept(of: &Type) -> Type {
-    match of {
-        Type::List(of) => Type::list(kept(of)),
-        Type::Map(key, value) => Type::Map(Box::new(kept(key)), Box::new(kept(value))),
-        Type::Object(_) | Type::Named(_) | Type::Optional(_) | Type::Kind | Type::Var(_) => Type::Dyn,
-        scalar => scalar.clone(),
-    }
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@ fn count(value: &Val, left: &mut u64) {
     match value {
         Val::List(list) => list.iter().for_each(|value| count(value, left)),
         Val::Map(map) => map.values().for_each(|value| count(value, left)),
+        Val::Made(made) => made.fields.values().for_each(|value| count(value, left)),
         Val::Optional(Some(value)) => count(value, left),
         _ => {}
     }

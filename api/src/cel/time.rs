@@ -4,13 +4,14 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::Val;
 use super::outcome::{Outcome, fail};
+use crate::time::Layout;
 
 const SECOND: i64 = 1_000_000_000;
 
 pub(super) fn call(name: &str, values: &[Val]) -> Option<Outcome> {
     Some(match (name, values) {
         ("timestamp", [Val::Time(time)]) => Ok(Val::Time(*time)),
-        ("timestamp", [Val::Text(text)]) => match text.parse::<Timestamp>() {
+        ("timestamp", [Val::Text(text)]) => match crate::time::parse(text, Layout::Seconds) {
             Ok(time) => Ok(Val::Time(time)),
             Err(_) => fail("type conversion error from 'string' to 'google.protobuf.Timestamp'"),
         },
@@ -23,6 +24,8 @@ pub(super) fn call(name: &str, values: &[Val]) -> Option<Outcome> {
             Some(nanos) => Ok(Val::Duration(nanos)),
             None => fail("type conversion error from 'string' to 'google.protobuf.Duration'"),
         },
+        // It fits its type, and then there is nothing that does it.
+        ("duration", [Val::Int(_)]) => fail("type conversion error from 'int' to 'google.protobuf.Duration'"),
         (_, [Val::Duration(nanos)]) => return of_duration(name, *nanos),
         (_, [Val::Time(time)]) => return of_time(name, *time, TimeZone::UTC),
         (_, [Val::Time(time), Val::Text(zone)]) => match zone_of(zone) {
@@ -38,7 +41,8 @@ fn zone_of(text: &str) -> Option<TimeZone> {
     if let Some((hours, minutes)) = offset.1.split_once(':')
         && let (Ok(hours), Ok(minutes)) = (hours.parse::<i32>(), minutes.parse::<i32>())
     {
-        return Some(jiff::tz::Offset::from_seconds(offset.0 * (hours * 3600 + minutes * 60)).ok()?.to_time_zone());
+        let seconds = hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?;
+        return Some(jiff::tz::Offset::from_seconds(offset.0 * seconds).ok()?.to_time_zone());
     }
     if text == "UTC" { Some(TimeZone::UTC) } else { TimeZone::get(text).ok() }
 }

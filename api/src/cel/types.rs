@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::identifier::escaped_word;
 
 /// What an expression is known to evaluate to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Type {
     /// Known at run time only.
     Dyn,
@@ -44,7 +44,7 @@ pub enum Type {
 }
 
 /// The fields of an object.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectType {
     /// The name, as errors show it.
     pub name: String,

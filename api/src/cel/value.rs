@@ -3,10 +3,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use base64::Engine;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::{Map, Number, Value};
 
+use super::constructed::Made;
 use crate::quantity::Quantity;
 
 /// A value at run time.
@@ -30,6 +32,8 @@ pub enum Val {
     List(Arc<Vec<Val>>),
     /// `map`, or an object.
     Map(Arc<BTreeMap<Key, Val>>),
+    /// An object that the expression has constructed.
+    Made(Arc<Made>),
     /// `google.protobuf.Timestamp`.
     Time(Timestamp),
     /// `google.protobuf.Duration`, in nanoseconds.
@@ -135,7 +139,7 @@ impl Val {
         }
     }
 
-    /// The value as JSON; what JSON does not know becomes its text.
+    /// The value as JSON; what JSON does not know becomes its text, or base64.
     #[must_use]
     pub fn to_json(&self) -> Value {
         match self {
@@ -145,12 +149,10 @@ impl Val {
             Val::Uint(number) => (*number).into(),
             Val::Double(number) => Number::from_f64(*number).map_or(Value::Null, Value::Number),
             Val::List(list) => list.iter().map(Val::to_json).collect(),
-            Val::Map(map) => {
-                let pairs =
-                    map.iter().map(|(key, value)| (key.to_val().to_text().unwrap_or_default(), value.to_json()));
-                Value::Object(pairs.collect::<Map<_, _>>())
-            }
+            Val::Map(map) => members_to_json(map),
+            Val::Made(made) => members_to_json(&made.fields),
             Val::Optional(inner) => inner.as_ref().map_or(Value::Null, |value| value.to_json()),
+            Val::Bytes(bytes) => base64::engine::general_purpose::STANDARD.encode(bytes).into(),
             other => other.to_text().map_or(Value::Null, Value::String),
         }
     }
@@ -188,6 +190,7 @@ impl Val {
             Val::Bytes(_) => "bytes",
             Val::List(_) => "list",
             Val::Map(_) => "map",
+            Val::Made(made) => made.type_name(),
             Val::Time(_) => "google.protobuf.Timestamp",
             Val::Duration(_) => "google.protobuf.Duration",
             Val::Optional(_) => "optional_type",
@@ -210,6 +213,7 @@ impl Val {
             Val::Bytes(bytes) => bytes.len(),
             Val::List(list) => list.len(),
             Val::Map(map) => map.len(),
+            Val::Made(made) => made.fields.len(),
             _ => 1,
         }) as u64
     }
@@ -224,7 +228,7 @@ impl Val {
             (Val::Time(a), Val::Time(b)) => Some(a.cmp(b)),
             (Val::Duration(a), Val::Duration(b)) => Some(a.cmp(b)),
             (Val::Quantity(a), Val::Quantity(b)) => Some(a.cmp(b)),
-            (Val::Semver(a), Val::Semver(b)) => Some(super::kube::compare_versions(a, b)),
+            (Val::Semver(a), Val::Semver(b)) => Some(super::versions::compare(a, b)),
             _ => self.compare_numbers(other),
         }
     }
@@ -252,6 +256,11 @@ impl Val {
     }
 }
 
+fn members_to_json(members: &BTreeMap<Key, Val>) -> Value {
+    let pairs = members.iter().map(|(key, value)| (key.to_val().to_text().unwrap_or_default(), value.to_json()));
+    Value::Object(pairs.collect::<Map<_, _>>())
+}
+
 impl std::fmt::Debug for Val {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}({})", self.type_name(), self.to_json())
@@ -264,6 +273,7 @@ impl PartialEq for Val {
             (Val::Null, Val::Null) => true,
             (Val::List(a), Val::List(b)) => a == b,
             (Val::Map(a), Val::Map(b)) => a == b,
+            (Val::Made(a), Val::Made(b)) => a == b,
             (Val::Optional(a), Val::Optional(b)) => a == b,
             (Val::Kind(a), Val::Kind(b)) | (Val::Url(a), Val::Url(b)) | (Val::Format(a), Val::Format(b)) => a == b,
             (Val::Ip(a), Val::Ip(b)) => a == b,

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::Value;
 
-use crate::names;
+use crate::{cel, names};
 
 mod texts;
 
@@ -17,7 +17,7 @@ pub(super) fn fits(format: &str, text: &str) -> bool {
         "ipv4" => text.parse::<Ipv4Addr>().is_ok(),
         "ipv6" => text.parse::<Ipv6Addr>().is_ok(),
         "cidr" => text.parse::<ipnet::IpNet>().is_ok(),
-        "uri" => texts::is_uri(text),
+        "uri" => cel::is_request_uri(text),
         "email" => texts::is_email(text),
         "hostname" => texts::is_hostname(text),
         "bsonobjectid" => text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
@@ -70,12 +70,13 @@ pub fn is_known(kind: &str, format: &str) -> bool {
     }
 }
 
-/// Whether a number lies in the range of its format. One without a fraction is whole, whatever was written.
-pub(super) fn in_range(format: &str, value: &Value) -> bool {
+/// Whether a number lies in the range of its type's format. One without a fraction is whole, whatever was written.
+pub(super) fn in_range(kind: &str, format: &str, value: &Value) -> bool {
     let whole = || value.as_i64().or_else(|| value.as_f64()?.to_string().parse().ok());
     match format {
         "int32" => whole().is_some_and(|n: i64| i32::try_from(n).is_ok()),
         "int64" => whole().is_some(),
+        "" if kind == "integer" => whole().is_some(),
         #[expect(clippy::cast_possible_truncation, reason = "whether it would overflow is the question")]
         "float" => value.as_f64().is_some_and(|n| (n as f32).is_finite()),
         _ => true,

@@ -30,16 +30,16 @@ pub(super) enum Fault {
 
 /// What is wrong with a number.
 pub(super) fn faults(value: &Value, of: &Value) -> Vec<Fault> {
-    let format = format(of);
+    let (kind, format) = (text(of, "type"), format(of));
     let mut found = Vec::new();
-    if !formats::in_range(format, value) {
+    if !formats::in_range(kind, format, value) {
         found.push(Fault::Format("Checked"));
     }
     for (key, name) in LIMITS {
         let Some((written, limit)) = of.get(key).and_then(|limit| Some((limit, limit.as_f64()?))) else { continue };
         // As it is written: as a float the largest int64 would be out of its own range. With a limit that is out of it, numbers
         // are compared as floats.
-        let number = if formats::in_range(format, written) {
+        let number = if formats::in_range(kind, format, written) {
             value.clone()
         } else {
             found.push(Fault::Format(name));
@@ -51,8 +51,8 @@ pub(super) fn faults(value: &Value, of: &Value) -> Vec<Fault> {
     found
 }
 
-/// The format that a schema asks for, or none if it is not known.
-fn format(of: &Value) -> &str {
+/// The format that a schema asks for, or none if it is not known: whole numbers have the range of `int64` then.
+pub(super) fn format(of: &Value) -> &str {
     let (kind, format) = (text(of, "type"), text(of, "format"));
     if !kind.is_empty() && formats::is_known(kind, format) { format } else { "" }
 }
@@ -165,6 +165,17 @@ mod tests {
         let of = json!({"type": "integer", "format": "int32", "minimum": 1.0, "maximum": 2});
         assert_eq!(fault(json!(1.0), &of), "");
         assert_eq!(fault(json!(3), &of), "should be less than or equal to 2");
+    }
+
+    #[test]
+    fn integers_have_limits_of_their_own_kind() {
+        let of = json!({"type": "integer", "minimum": 0.5, "multipleOf": 1.5, "maximum": 10});
+        assert_eq!(fault(json!(3), &of), "MultipleOf!; Minimum boundary!");
+        assert_eq!(fault(json!(0), &of), "MultipleOf!; Minimum boundary!; 0.0 should be greater than or equal to 0.5");
+        assert_eq!(fault(json!(2.5), &json!({"type": "integer", "maximum": 3})), "Checked!");
+        assert_eq!(fault(json!(1), &json!({"type": "integer", "maximum": 1e19})), "Maximum boundary!");
+        assert_eq!(fault(json!(2.0), &json!({"type": "integer", "minimum": 1.0})), "");
+        assert_eq!(fault(json!(1), &json!({"type": "number", "minimum": 0.5})), "");
     }
 
     #[test]

@@ -127,8 +127,12 @@ impl Walk<'_> {
             match fault {
                 Fault::Number(number, why) => self.invalid(name, number, &why),
                 Fault::Format(what) => {
-                    let (kind, format) = (super::text(of, "type"), super::text(of, "format"));
-                    self.plain(format!("{what} value must be of type {kind} with format {format} in {name}"));
+                    let format = match limits::format(of) {
+                        "" => "(default format)".to_owned(),
+                        known => format!("with format {known}"),
+                    };
+                    let kind = super::text(of, "type");
+                    self.plain(format!("{what} value must be of type {kind} {format} in {name}"));
                 }
             }
         }

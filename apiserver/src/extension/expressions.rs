@@ -15,7 +15,6 @@ pub(crate) fn environment(parameters: bool) -> Env {
 /// The environment of a policy's expressions after its variables, which are checked on the way.
 pub(crate) fn with_variables(spec: &At<'_>, env: &Env, errors: &mut Errors) -> Env {
     let mut env = env.clone();
-    let mut known: Vec<(String, Type)> = Vec::new();
     for variable in spec.get("variables").items() {
         let (name, expression) = (variable.get("name"), variable.get("expression"));
         if name.str().trim().is_empty() {
@@ -27,8 +26,7 @@ pub(crate) fn with_variables(spec: &At<'_>, env: &Env, errors: &mut Errors) -> E
             errors.required(&expression, "expression is not specified");
         } else {
             let of = compiled(&expression, &env, errors).unwrap_or(Type::Dyn);
-            known.push((name.str().to_owned(), of));
-            env = env.with("variables", Type::object("kubernetes.variables", known.clone()));
+            env.compose(name.str(), of);
         }
     }
     env

@@ -52,17 +52,14 @@ fn fitting(
     if rules.is_empty() || constraint.get("matchPolicy").and_then(Value::as_str) == Some("Exact") {
         return None;
     }
-    let mut others: Vec<Arc<Row>> = registry.all();
-    others.retain(|row| is_equivalent(row, own));
-    others.sort_by(|a, b| a.resource.version.cmp(&b.resource.version));
+    let siblings = registry.siblings(own)?;
+    let fits = |rule: &Value| siblings.iter().find(|row| is_other(row, own) && rule_fits(rule, &row.resource, request));
     // The first rule that fits any of them decides.
-    rules.iter().find_map(|rule| others.iter().find(|row| rule_fits(rule, &row.resource, request)).cloned())
+    rules.iter().find_map(fits).cloned()
 }
 
-fn is_equivalent(row: &Row, own: &Row) -> bool {
-    row.storage_group == own.storage_group
-        && row.resource.resource == own.resource.resource
-        && (row.resource.group != own.resource.group || row.resource.version != own.resource.version)
+fn is_other(row: &Row, own: &Row) -> bool {
+    row.resource.group != own.resource.group || row.resource.version != own.resource.version
 }
 
 fn has(rule: &Value, field: &str, wanted: &str) -> bool {

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mainstay_api::cel::Val;
-use mainstay_api::meta;
 use mainstay_api::patch::PatchRefused;
 use mainstay_api::ssa::{self, FieldSet, Schema, Write};
 use mainstay_api::status::{ApiResult, Cause, Status};
+use mainstay_api::{cel, meta};
 use serde_json::Value;
 
 use super::patching::{self, Author};
@@ -15,6 +14,7 @@ use super::policy::{Applicable, applicable, parameter_row, parameters};
 use super::scope::{Fault, Review};
 use super::{Shared, is_beyond_policies, review, text};
 use crate::admission::{Attributes, Operation, Plugin};
+use crate::registry::Row;
 
 const NAME: &str = "MutatingAdmissionPolicy";
 
@@ -183,19 +183,19 @@ fn changed(
 ) -> Result<Value, Unchanged> {
     let seen = review::in_version(object, &found.wanted);
     let changed = if text(mutation, "/patchType") == "JSONPatch" {
-        let operations = scope.change(text(mutation, "/jsonPatch/expression"))?.to_json();
-        patched(&seen, &operations)?
+        let operations = scope.change(text(mutation, "/jsonPatch/expression"), cel::operations)?;
+        patched(&seen, &operations, &found.own)?
     } else {
-        let config = scope.change(text(mutation, "/applyConfiguration/expression"))?;
+        let config = scope.change(text(mutation, "/applyConfiguration/expression"), cel::configuration)?;
         let failed = |why: String| Unchanged::Fault(format!("error applying patch: {why}"));
-        applied(request, found, &seen, &config).map_err(failed)?
+        applied(request, found, &seen, config).map_err(failed)?
     };
     patching::settle(changed, object, &found.own, Author::Policy).map_err(Unchanged::Refused)
 }
 
 /// A patch of which a test does not hold changes nothing.
-fn patched(object: &Value, operations: &Value) -> Result<Value, Unchanged> {
-    match patching::patched(object, operations.as_array().map(Vec::as_slice).unwrap_or_default()) {
+fn patched(object: &Value, operations: &[Value], row: &Row) -> Result<Value, Unchanged> {
+    match patching::patched(object, operations, row) {
         Ok(changed) => Ok(changed),
         Err(PatchRefused::Test(_)) => Ok(object.clone()),
         Err(why) => Err(Unchanged::Fault(format!("JSONPath: {why}"))),
@@ -203,11 +203,7 @@ fn patched(object: &Value, operations: &Value) -> Result<Value, Unchanged> {
 }
 
 /// Merges a configuration into the object as server-side apply would, without anybody coming to own it.
-fn applied(request: &Attributes<'_>, found: &Applicable, object: &Value, config: &Val) -> Result<Value, String> {
-    let mut config = config.to_json();
-    if !config.is_object() {
-        return Err("the configuration to apply is not an object".to_owned());
-    }
+fn applied(request: &Attributes<'_>, found: &Applicable, object: &Value, mut config: Value) -> Result<Value, String> {
     config["apiVersion"] = meta::api_version(object).into();
     config["kind"] = meta::kind(object).into();
     let nothing = FieldSet::default();

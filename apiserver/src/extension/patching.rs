@@ -19,15 +19,19 @@ pub(super) enum Author {
     Policy,
 }
 
-/// An object after operations of a JSON patch; one that no longer says what it is goes on being that.
+/// An object after operations of a JSON patch. One that no longer says what it is goes on being that, unless it is
+/// custom: those are nothing but what they say.
 ///
 /// # Errors
 /// The first operation that does not apply; that nothing is left that could be an object.
-pub(super) fn patched(seen: &Value, operations: &[Value]) -> Result<Value, PatchRefused> {
+pub(super) fn patched(seen: &Value, operations: &[Value], row: &Row) -> Result<Value, PatchRefused> {
     let mut changed = patch::amend(seen, operations)?;
     let Some(map) = changed.as_object_mut() else {
         return Err(PatchRefused::Failed("replace operation hit impossible case".to_owned()));
     };
+    if is_custom(row, seen) {
+        return Ok(changed);
+    }
     for field in ["apiVersion", "kind"] {
         let says_so = map.get(field).is_some_and(|said| !said.is_null() && said != "");
         if let Some(own) = seen.get(field).filter(|_| !says_so) {
@@ -37,15 +41,35 @@ pub(super) fn patched(seen: &Value, operations: &[Value]) -> Result<Value, Patch
     Ok(changed)
 }
 
+/// Whether an object is of a row's definition; what comes through subresources may be of kinds that all know.
+fn is_custom(row: &Row, object: &Value) -> bool {
+    row.served.is_some() && meta::kind(object) == row.resource.kind
+}
+
+/// Why a changed object does not say of which kind and version it is, in the decoder's words.
+fn unidentified(changed: &Value, is_custom: bool) -> Option<String> {
+    if let Some(why) = decode::unidentified(changed) {
+        return Some(format!("couldn't get version/kind; json parse error: {why}"));
+    }
+    let version = meta::api_version(changed);
+    if version.matches('/').count() > 1 {
+        return Some(format!("unexpected GroupVersion string: {version}"));
+    }
+    // A version is missed only where the object is to be converted.
+    let is_nameless = is_custom && meta::kind(changed).is_empty();
+    is_nameless.then(|| format!("Object 'Kind' is missing in '{changed}'"))
+}
+
 /// A changed object, read again as a request would be: checked for types and defaulted, in the stored version.
 ///
 /// # Errors
-/// 500 if the change has made something that is no such object; 422 if a custom one is of another kind.
+/// 500 if the change has made something that is no such object or does not say what it is; 422 if a custom one is of
+/// another kind.
 pub(super) fn settle(changed: Value, before: &Value, row: &Row, author: Author) -> ApiResult<Value> {
-    if let Some(why) = decode::unidentified(&changed) {
-        return Err(Status::internal(format!("couldn't get version/kind; json parse error: {why}")));
+    if let Some(why) = unidentified(&changed, is_custom(row, before)) {
+        return Err(Status::internal(why));
     }
-    if let Some(served) = row.served.as_ref().filter(|_| meta::kind(before) == row.resource.kind) {
+    if let Some(served) = row.served.as_ref().filter(|_| is_custom(row, before)) {
         let mut changed = changed;
         served.decode(&mut changed).map_err(Status::internal)?;
         check_custom(&changed, before, |version| served.schemas.contains_key(version), author)?;
@@ -130,13 +154,14 @@ mod tests {
 
     use super::*;
     use crate::registry::Registry;
+    use crate::registry::testing::custom_row;
 
     #[test]
     fn an_object_does_not_become_another() {
         let row = Registry::builtin().find("", "v1", "configmaps").unwrap();
         let before = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}});
         let settled = |operation: Value, author: Author| {
-            let changed = patched(&before, &[operation]).map_err(Status::internal)?;
+            let changed = patched(&before, &[operation], &row).map_err(Status::internal)?;
             settle(changed, &before, &row, author)
         };
         let replacing = |field: &str, value: Value| json!({"op": "replace", "path": field, "value": value});
@@ -190,6 +215,30 @@ mod tests {
     }
 
     #[test]
+    fn a_custom_object_has_to_say_what_it_is() {
+        let row = custom_row(&Value::Null);
+        let before = json!({"apiVersion": "g.io/v1", "kind": "A", "metadata": {"name": "a"}});
+        let refused = |author: Author, operation: Value| {
+            let changed = patched(&before, &[operation], &row).unwrap();
+            settle(changed, &before, &row, author).unwrap_err().message.into_owned()
+        };
+        let removing = |path: &str| json!({"op": "remove", "path": path});
+        let nameless = "Internal error occurred: Object 'Kind' is missing in \
+                        '{\"apiVersion\":\"g.io/v1\",\"metadata\":{\"name\":\"a\"}}'";
+        assert_eq!(refused(Author::Webhook, removing("/kind")), nameless);
+        assert_eq!(refused(Author::Policy, removing("/kind")), nameless);
+        let why = "/, Kind=A is unstructured and is not suitable for converting to \"g.io/v1\"";
+        assert_eq!(refused(Author::Webhook, removing("/apiVersion")), why);
+        let told = format!("Internal error occurred: failed to convert object: {why}");
+        assert_eq!(refused(Author::Policy, removing("/apiVersion")), told);
+        let odd = json!({"op": "replace", "path": "/apiVersion", "value": "a/b/c"});
+        let why = "Internal error occurred: unexpected GroupVersion string: a/b/c";
+        assert_eq!(refused(Author::Webhook, odd), why);
+        let changed = patched(&before, &[json!({"op": "add", "path": "/x", "value": 1})], &row).unwrap();
+        assert_eq!(settle(changed, &before, &row, Author::Webhook).unwrap()["x"], 1);
+    }
+
+    #[test]
     fn an_object_is_read_in_the_version_that_it_was_changed_in() {
         let row = Registry::builtin().find("autoscaling", "v2", "horizontalpodautoscalers").unwrap();
         let kind = "HorizontalPodAutoscaler";
@@ -209,11 +258,12 @@ mod tests {
 
     #[test]
     fn an_object_keeps_its_kind() {
+        let row = Registry::builtin().find("", "v1", "configmaps").unwrap();
         let seen = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}});
-        let gone = |path: &str| patched(&seen, &[json!({"op": "remove", "path": path})]).unwrap();
+        let gone = |path: &str| patched(&seen, &[json!({"op": "remove", "path": path})], &row).unwrap();
         assert_eq!(gone("/kind"), seen);
         assert_eq!(gone("/data/a"), json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {}}));
-        let replaced = patched(&seen, &[json!({"op": "replace", "path": "", "value": {}})]).unwrap();
+        let replaced = patched(&seen, &[json!({"op": "replace", "path": "", "value": {}})], &row).unwrap();
         assert_eq!(replaced, json!({"apiVersion": "v1", "kind": "ConfigMap"}));
     }
 }

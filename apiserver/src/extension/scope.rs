@@ -44,7 +44,7 @@ impl Programs {
 fn environment() -> Env {
     let names = ["object", "oldObject", "request", "params", "namespaceObject", "variables"];
     let variables = names.map(|name| (name.to_owned(), Type::Dyn));
-    Env::new(variables).with("authorizer", authorizer()).constructing(&["Object", "JSONPatch"])
+    Env::new(variables).with("authorizer", authorizer()).constructing(&["Object", "JSONPatch"]).lenient()
 }
 
 /// Why an expression has no value.
@@ -159,15 +159,9 @@ impl<'r> Review<'r> {
         self.eval(expression).map_err(|fault| of_expression(expression, fault))
     }
 
-    /// Runs an expression that constructs a change.
-    pub(super) fn change(&self, expression: &str) -> Result<Val, Fault> {
-        let made = self.outcome(expression)?;
-        let misnamed = self.programs.get(expression).map_err(Fault::Failed)?.misnamed();
-        if misnamed.is_empty() {
-            Ok(made)
-        } else {
-            Err(Fault::Failed(format!("type mismatch: {}", misnamed.join("\n"))))
-        }
+    /// Runs an expression that constructs a change, and reads what it has made.
+    pub(super) fn change<T>(&self, expression: &str, read: fn(&Val) -> Result<T, String>) -> Result<T, Fault> {
+        read(&self.outcome(expression)?).map_err(Fault::Failed)
     }
 
     /// Whether all conditions hold; those that fail count only if none is false. They have a budget of their own.

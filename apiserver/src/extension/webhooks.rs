@@ -167,7 +167,7 @@ impl Chosen<'_> {
         }
         let Some(object) = request.object.as_ref().filter(|_| may_change(request)) else { return Ok(false) };
         let seen = review::in_version(object, &self.wanted);
-        let patched = patching::patched(&seen, operations).map_err(Status::internal)?;
+        let patched = patching::patched(&seen, operations, &self.own).map_err(Status::internal)?;
         let settled = patching::settle(patched, object, &self.own, Author::Webhook)?;
         let changed = settled != *object;
         request.object = Some(settled);

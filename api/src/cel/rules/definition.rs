@@ -122,11 +122,14 @@ impl RuleChecker<'_> {
             Ok(program) if *program.output() != Type::Bool => {
                 self.invalid_rule(rule, &at, "cel expression must evaluate to a bool".to_owned());
             }
-            Ok(program) => {
-                let times = place.times.unwrap_or_else(|| self.sizes.occurrences(schema));
-                self.cost("estimated rule cost", estimate_by(self.sizes, program, schema) * times, &at);
-                self.message_expression(rule, schema, &env, path);
-            }
+            Ok(program) => match program.unready() {
+                Some(why) => self.invalid_rule(rule, &at, format!("program instantiation failed: {why}")),
+                None => {
+                    let times = place.times.unwrap_or_else(|| self.sizes.occurrences(schema));
+                    self.cost("estimated rule cost", estimate_by(self.sizes, program, schema) * times, &at);
+                    self.message_expression(rule, schema, &env, path);
+                }
+            },
         }
         if !compiled.is_ok_and(|program| program.mentions("oldSelf")) {
             if let Some(optional) = optional {
@@ -154,10 +157,13 @@ impl RuleChecker<'_> {
             Ok(program) if *program.output() != Type::Text => {
                 self.invalid_rule(rule, &at, "messageExpression must evaluate to a string".to_owned());
             }
-            Ok(program) => {
-                let cost = estimate_by(self.sizes, &program, schema);
-                self.cost("estimated messageExpression cost", cost, &at);
-            }
+            Ok(program) => match program.unready() {
+                Some(why) => self.invalid_rule(rule, &at, format!("messageExpression instantiation failed: {why}")),
+                None => {
+                    let cost = estimate_by(self.sizes, &program, schema);
+                    self.cost("estimated messageExpression cost", cost, &at);
+                }
+            },
         }
     }
 

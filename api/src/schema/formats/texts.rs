@@ -89,33 +89,6 @@ pub(super) fn is_duration(text: &str) -> bool {
     matches(&GO_DURATION, text) || amounts.any(|found| found.get(1).is_some_and(|unit| known(unit.as_str())))
 }
 
-/// An address as a request may have it: a path from the root, or with a scheme.
-pub(super) fn is_uri(text: &str) -> bool {
-    if text.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
-        return false;
-    }
-    let Some((_, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
-        return text.starts_with('/') && has_good_escapes(text);
-    };
-    let Some(located) = rest.strip_prefix("//") else { return !rest.starts_with('/') || has_good_escapes(rest) };
-    let end = located.find(['/', '?', '#']).unwrap_or(located.len());
-    let (host, path) = located.split_at(end);
-    !host.contains([' ', '<', '>', '"', '\\', '^', '`', '{', '|', '}']) && has_good_escapes(path)
-}
-
-fn is_scheme(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
-}
-
-/// Every percent sign before the query is followed by two digits.
-fn has_good_escapes(path: &str) -> bool {
-    let path = path.split('?').next().unwrap_or_default();
-    path.split('%')
-        .skip(1)
-        .all(|after| after.as_bytes().iter().take(2).filter(|byte| byte.is_ascii_hexdigit()).count() == 2)
-}
-
 /// An address of mail, which may stand in angle brackets after a name.
 pub(super) fn is_email(text: &str) -> bool {
     let text = text.trim();
@@ -185,6 +158,8 @@ mod tests {
             ("email", "Ann <a@c>", "a@"),
             ("uri", "http://a.b/c d", "http://a b/c"),
             ("uri", "/a", "a"),
+            ("uri", "http://[::1]:80/", "http://[1.2.3.4]/"),
+            ("uri", "db://a:1,b:2/", "http://a:1:2/"),
             ("uri", "urn:x", "http://a/%zz"),
             ("hostname", "a-b.example.com", "-a.example.com"),
             ("hostname", "localhost", "a_b"),
