@@ -23,7 +23,7 @@ const PLAIN: [&str; 5] = [".well-known/openid-configuration", "api", "apis", "op
 pub fn v3_index(rows: &[Resource]) -> Value {
     let mut paths = Map::new();
     let mut add = |place: String, hash: String| {
-        let url = format!("/openapi/v3/{place}?hash={hash}");
+        let url = v3_url(&place, &hash);
         paths.insert(place, json!({"serverRelativeURL": url}));
     };
     for place in PLAIN {
@@ -37,6 +37,20 @@ pub fn v3_index(rows: &[Resource]) -> Value {
         add(place, hash);
     }
     json!({"paths": paths})
+}
+
+/// Where a document with this hash is.
+pub fn v3_url(place: &str, hash: &str) -> String {
+    format!("/openapi/v3/{place}?hash={hash}")
+}
+
+/// The hash that the index names for the document of a place; None if nothing is served there.
+pub fn v3_hash(rows: &[Resource], place: &str) -> Option<String> {
+    let found = places(rows).into_iter().find(|(known, _)| known == place);
+    match found {
+        Some((_, served)) => Some(hash(place, &served)),
+        None => is_plain(rows, place).then(|| hash(place, &[])),
+    }
 }
 
 /// `/openapi/v3/api/v1`, `/openapi/v3/apis/<group>/<version>`; None if nothing is served there.

@@ -2,10 +2,11 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_saphyr::options::DuplicateKeyPolicy;
+use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 mod emit;
 mod fault;
+mod merging;
 mod resolve;
 mod scalar;
 mod twice;
@@ -43,7 +44,7 @@ pub enum Duplicates {
     Refuse,
 }
 
-fn options(duplicates: Duplicates) -> serde_saphyr::Options {
+fn options(duplicates: Duplicates, merge_keys: MergeKeyPolicy) -> serde_saphyr::Options {
     let policy = match duplicates {
         Duplicates::LastWins => DuplicateKeyPolicy::LastWins,
         Duplicates::Refuse => DuplicateKeyPolicy::Error,
@@ -54,6 +55,7 @@ fn options(duplicates: Duplicates) -> serde_saphyr::Options {
         budget: None,
         legacy_octal_numbers: true,
         duplicate_keys: policy,
+        merge_keys: merge_keys,
     }
 }
 
@@ -65,17 +67,40 @@ pub fn parse(text: &str, duplicates: Duplicates) -> Result<Value, YamlError> {
     if let Some(message) = fault::of_leading_tab(text) {
         return Err(YamlError::Syntax { message });
     }
-    match first_document::<scalar::Node>(text, duplicates) {
-        None => Ok(Value::Null),
-        Some(Ok(node)) => Ok(node.0),
-        Some(Err(error)) => Err(explain(&error, text)),
-    }
+    let merges = merging::may_merge(text);
+    // The parser lets what a map has itself win over merges; where later ones are to win, those are ours.
+    let read = if merges && duplicates == Duplicates::LastWins {
+        first_document::<scalar::Node<true>>(text, options(duplicates, MergeKeyPolicy::AsOrdinary))
+            .map(|read| read.map(|node| node.0))
+    } else {
+        first_document::<scalar::Node<false>>(text, options(duplicates, MergeKeyPolicy::Merge))
+            .map(|read| read.map(|node| node.0))
+    };
+    let value = read.unwrap_or(Ok(Value::Null)).map_err(|error| explain(&error, text))?;
+    // What a merge repeats it leaves out.
+    let keys = if merges && duplicates == Duplicates::Refuse { repeated(text) } else { Vec::new() };
+    if keys.is_empty() { Ok(value) } else { Err(YamlError::Duplicate { keys }) }
 }
 
-fn first_document<T: DeserializeOwned>(text: &str, duplicates: Duplicates) -> Option<Result<T, serde_saphyr::Error>> {
+fn first_document<T: DeserializeOwned>(
+    text: &str,
+    options: serde_saphyr::Options,
+) -> Option<Result<T, serde_saphyr::Error>> {
     let mut reader = text.as_bytes();
-    let mut documents = serde_saphyr::read_with_options(&mut reader, options(duplicates));
+    let mut documents = serde_saphyr::read_with_options(&mut reader, options);
     documents.next()
+}
+
+/// The keys that appear twice but for most of those that are numbers, which the parser passes over.
+fn repeated(text: &str) -> Vec<Twice> {
+    let found = if merging::may_merge(text) {
+        first_document::<twice::Found<true>>(text, options(Duplicates::LastWins, MergeKeyPolicy::AsOrdinary))
+            .map(|found| found.map(|found| found.keys))
+    } else {
+        first_document::<twice::Found<false>>(text, options(Duplicates::LastWins, MergeKeyPolicy::Merge))
+            .map(|found| found.map(|found| found.keys))
+    };
+    found.and_then(Result::ok).unwrap_or_default()
 }
 
 /// Reads all documents, leaving out empty ones.
@@ -83,8 +108,9 @@ fn first_document<T: DeserializeOwned>(text: &str, duplicates: Duplicates) -> Op
 /// # Errors
 /// If one of them is not YAML.
 pub fn parse_all(text: &str) -> Result<Vec<Value>, YamlError> {
-    let documents: Vec<scalar::Node> = serde_saphyr::from_multiple_with_options(text, options(Duplicates::LastWins))
-        .map_err(|error| explain(&error, text))?;
+    let documents: Vec<scalar::Node<false>> =
+        serde_saphyr::from_multiple_with_options(text, options(Duplicates::LastWins, MergeKeyPolicy::Merge))
+            .map_err(|error| explain(&error, text))?;
     Ok(documents.into_iter().map(|node| node.0).filter(|value| !value.is_null()).collect())
 }
 
@@ -92,8 +118,7 @@ fn explain(error: &serde_saphyr::Error, source: &str) -> YamlError {
     let error = error.without_snippet();
     let line = error.location().map_or(1, |location| location.line());
     if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = error {
-        let key = crate::field::go_quote(key.as_deref().unwrap_or_default());
-        return refused(Twice { line, key }, source);
+        return refused(Twice { line, key: shown(key.as_deref().unwrap_or_default()) }, source);
     }
     let text = error.to_string();
     let message = text.lines().next().unwrap_or_default();
@@ -101,16 +126,25 @@ fn explain(error: &serde_saphyr::Error, source: &str) -> YamlError {
     YamlError::Syntax { message: fault::of(message, line, source) }
 }
 
-/// Why a text in which a key appears twice is refused: for its syntax, or else for all such keys.
-fn refused(key: Twice, source: &str) -> YamlError {
+/// A key as Go shows it: one that is a number is not quoted.
+fn shown(key: &str) -> String {
+    let read = first_document::<twice::Key>(key, options(Duplicates::LastWins, MergeKeyPolicy::Merge));
+    match read {
+        Some(Ok(key)) => key.0,
+        _ => crate::field::go_quote(key),
+    }
+}
+
+/// Why a text in which a key appears twice, the first time this one, is refused: for its syntax, or else for all such
+/// keys.
+fn refused(first: Twice, source: &str) -> YamlError {
     if let Err(fault) = parse(source, Duplicates::LastWins) {
         return fault;
     }
-    let keys = match first_document::<twice::Found>(source, Duplicates::LastWins) {
-        Some(Ok(found)) if !found.keys.is_empty() => found.keys,
-        // Our parser passes over those that are numbers.
-        _ => vec![key],
-    };
+    let mut keys = repeated(source);
+    if !keys.iter().any(|key| key.key == first.key || key.key == crate::field::go_quote(&first.key)) {
+        keys.insert(0, first);
+    }
     YamlError::Duplicate { keys }
 }
 

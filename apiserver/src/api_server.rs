@@ -218,7 +218,7 @@ impl BootstrapTarget {
     }
 
     fn call() -> Call {
-        Call::new(UserInfo::master("apiserver"), "mainstay-apiserver", None)
+        Call::new(UserInfo::master("apiserver"), crate::engine::SERVER, None)
     }
 }
 

@@ -2,12 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::decode;
+use crate::types::{self, Type, go_order};
+
 const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
 const CURRENT: &str = "autoscaling.alpha.kubernetes.io/current-metrics";
 const CONDITIONS: &str = "autoscaling.alpha.kubernetes.io/conditions";
 const BEHAVIOR: &str = "autoscaling.alpha.kubernetes.io/behavior";
 
-/// Members of the behaviour, in v2 and as Go names them.
+/// Members of the behaviour, in v2 and as Go names them, in the order of its structs.
 const GO_NAMES: [(&str, &str); 9] = [
     ("scaleUp", "ScaleUp"),
     ("scaleDown", "ScaleDown"),
@@ -22,34 +25,39 @@ const GO_NAMES: [(&str, &str); 9] = [
 
 pub(super) fn to_v1(object: &mut Value) {
     let metrics = take(object, "spec", "metrics");
-    let (cpu, others) = split_cpu(metrics);
-    if let Some(target) = cpu.as_ref().and_then(|m| m.pointer("/resource/target/averageUtilization")) {
-        object["spec"]["targetCPUUtilizationPercentage"] = target.clone();
+    let target = |m: &Value| m.pointer("/resource/target/averageUtilization").cloned();
+    if let Some(cpu) = list(metrics.as_ref()).find(|m| is_cpu(m)).and_then(target) {
+        object["spec"]["targetCPUUtilizationPercentage"] = cpu;
     }
-    annotate(object, METRICS, array(others.iter().map(metric_to_v1).collect()));
+    let others = list(metrics.as_ref()).filter(|m| !is_cpu(m) || target(m).is_none());
+    annotate(object, METRICS, "MetricSpec", others.map(metric_to_v1).collect());
     let current = take(object, "status", "currentMetrics");
-    let used = list(current.as_ref())
-        .find(|m| is_cpu(m))
-        .and_then(|m| m.pointer("/resource/current/averageUtilization").cloned());
-    if let Some(used) = used {
+    let used = |m: &Value| m.pointer("/resource/current/averageUtilization").cloned();
+    if let Some(used) = list(current.as_ref()).filter(|m| is_cpu(m)).filter_map(used).last() {
         object["status"]["currentCPUUtilizationPercentage"] = used;
     }
-    annotate(object, CURRENT, array(list(current.as_ref()).filter(|m| m["type"] != "").map(current_to_v1).collect()));
+    let current = list(current.as_ref()).filter(|m| m["type"] != "").map(current_to_v1).collect();
+    annotate(object, CURRENT, "MetricStatus", current);
     let conditions = take(object, "status", "conditions");
-    annotate(object, CONDITIONS, conditions);
-    let behavior = take(object, "spec", "behavior");
-    annotate(object, BEHAVIOR, behavior.map(|b| go_behavior(&b)));
+    annotate(object, CONDITIONS, "HorizontalPodAutoscalerCondition", list(conditions.as_ref()).cloned().collect());
+    if let Some(behavior) = take(object, "spec", "behavior").filter(|behavior| !behavior.is_null()) {
+        let mut text = String::new();
+        write_in_go_order(&go_behavior(&behavior), &mut text);
+        object["metadata"]["annotations"][BEHAVIOR] = text.into();
+    }
 }
 
 pub(super) fn to_v2(object: &mut Value) {
-    let mut metrics: Vec<Value> = list(unannotate(object, METRICS).as_ref()).map(metric_to_v2).collect();
+    let others = unannotate(object, METRICS).map(|found| whole("MetricSpec", &found)).unwrap_or_default();
+    let mut metrics: Vec<Value> = others.iter().map(metric_to_v2).collect();
     let cpu = take(object, "spec", "targetCPUUtilizationPercentage");
     if let Some(cpu) = cpu.or_else(|| metrics.is_empty().then(|| json!(80))) {
         let target = json!({"type": "Utilization", "averageUtilization": cpu});
         metrics.push(json!({"type": "Resource", "resource": {"name": "cpu", "target": target}}));
     }
     put(object, "spec", "metrics", array(metrics));
-    let current = unannotate(object, CURRENT).map(|c| list(Some(&c)).map(current_to_v2).collect::<Vec<_>>());
+    let current = unannotate(object, CURRENT).map(|found| whole("MetricStatus", &found));
+    let current = current.map(|all| all.iter().map(current_to_v2).collect::<Vec<_>>());
     let used = take(object, "status", "currentCPUUtilizationPercentage");
     let current = current.or_else(|| {
         let used = used?;
@@ -87,47 +95,28 @@ fn put(object: &mut Value, part: &str, name: &str, value: Option<Value>) {
     }
 }
 
-fn annotate(object: &mut Value, name: &str, value: Option<Value>) {
-    if let Some(value) = value.filter(|v| !v.is_null()) {
-        let mut text = String::new();
-        write_in_go_order(&value, &mut text);
-        object["metadata"]["annotations"][name] = text.into();
-    }
+/// A type of which v1 has values in annotations.
+fn type_in_v1(kind: &str) -> Option<&'static Type> {
+    types::by_name(&format!("io.k8s.api.autoscaling.v1.{kind}"))
 }
 
-/// The order in which Go's structs name their members; clients compare the texts.
-const GO_ORDER: [&str; 27] = [
-    "ScaleUp",
-    "ScaleDown",
-    "StabilizationWindowSeconds",
-    "SelectPolicy",
-    "Policies",
-    "Tolerance",
-    "Type",
-    "Value",
-    "PeriodSeconds",
-    "type",
-    "status",
-    "lastTransitionTime",
-    "reason",
-    "message",
-    "kind",
-    "name",
-    "apiVersion",
-    "target",
-    "metricName",
-    "metricSelector",
-    "targetValue",
-    "targetAverageUtilization",
-    "targetAverageValue",
-    "currentValue",
-    "currentAverageUtilization",
-    "currentAverageValue",
-    "container",
-];
+/// The elements of a list of such values, with what Go cannot leave out.
+fn whole(kind: &str, values: &Value) -> Vec<Value> {
+    let of = type_in_v1(kind);
+    list(Some(values)).map(|value| of.map_or_else(|| value.clone(), |of| decode::canonical(of, value))).collect()
+}
 
+/// Notes values as Go prints them, if there are any; clients compare the texts.
+fn annotate(object: &mut Value, name: &str, kind: &str, values: Vec<Value>) {
+    let Some(of) = type_in_v1(kind).filter(|_| !values.is_empty()) else { return };
+    let texts: Vec<String> =
+        whole(kind, &Value::Array(values)).iter().map(|value| go_order::compact(of, value)).collect();
+    object["metadata"]["annotations"][name] = format!("[{}]", texts.join(",")).into();
+}
+
+/// The behaviour is noted in Go's own names, in the order of its structs.
 fn write_in_go_order(value: &Value, out: &mut String) {
-    let place = |name: &str| GO_ORDER.iter().position(|n| *n == name).unwrap_or(GO_ORDER.len());
+    let place = |name: &str| GO_NAMES.iter().position(|(_, go)| *go == name).unwrap_or(GO_NAMES.len());
     let separate = |out: &mut String, at: usize| out.push_str(if at == 0 { "" } else { "," });
     match value {
         Value::Array(values) => {
@@ -140,7 +129,7 @@ fn write_in_go_order(value: &Value, out: &mut String) {
         }
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
-            members.sort_by_key(|(name, _)| (place(name), *name == "averageValue"));
+            members.sort_by_key(|(name, _)| place(name));
             out.push('{');
             for (at, (name, value)) in members.into_iter().enumerate() {
                 separate(out, at);
@@ -167,14 +156,6 @@ fn unannotate(object: &mut Value, name: &str) -> Option<Value> {
 
 fn is_cpu(metric: &Value) -> bool {
     metric["type"] == "Resource" && metric.pointer("/resource/name").is_some_and(|n| n == "cpu")
-}
-
-/// The first utilization target of the processor, and all other metrics.
-fn split_cpu(metrics: Option<Value>) -> (Option<Value>, Vec<Value>) {
-    let mut others: Vec<Value> = list(metrics.as_ref()).cloned().collect();
-    let target = |m: &Value| is_cpu(m) && m.pointer("/resource/target/averageUtilization").is_some();
-    let cpu = others.iter().position(target).map(|at| others.remove(at));
-    (cpu, others)
 }
 
 /// Where each kind of metric keeps its name, selector and target in v1: `(v2 member of the target, v1 member)`.
@@ -205,9 +186,6 @@ fn metric_to_v1(metric: &Value) -> Value {
     let mut out = flat_metric(kind, of);
     for (from, to) in targets(kind) {
         copy(&of["target"], from, &mut out, to);
-    }
-    if kind == "Object" && !out.contains_key("targetValue") {
-        out.insert("targetValue".to_owned(), "0".into());
     }
     json!({"type": kind, member(kind): out})
 }

@@ -33,6 +33,35 @@ fn an_autoscaler_survives_the_old_version() {
 }
 
 #[test]
+fn annotations_of_autoscalers_are_what_go_prints() {
+    let mut new = autoscaler();
+    let selector =
+        json!({"matchExpressions": [{"key": "k", "operator": "Exists"}], "matchLabels": {"app": "b", "name": "a"}});
+    new["spec"]["metrics"] = json!([{"type": "Object", "object": {
+        "metric": {"name": "m", "selector": selector}, "describedObject": {"kind": "Service", "name": "s"},
+        "target": {"type": "AverageValue", "averageValue": "5"},
+    }}]);
+    new["status"]["currentMetrics"] = json!([
+        {"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": 5}}},
+        {"type": "External", "external": {"metric": {"name": "e"}, "current": {"averageValue": "1"}}},
+    ]);
+    new["status"]["conditions"] =
+        json!([{"type": "A", "status": "True", "lastTransitionTime": null, "message": "a<b"}]);
+    let old = to_version(new, "autoscaling", "v1", "HorizontalPodAutoscaler").unwrap();
+    let told = |name: &str| old["metadata"]["annotations"][format!("autoscaling.alpha.kubernetes.io/{name}")].clone();
+    assert_eq!(
+        told("metrics"),
+        r#"[{"type":"Object","object":{"target":{"kind":"Service","name":"s"},"metricName":"m","targetValue":"0","selector":{"matchLabels":{"app":"b","name":"a"},"matchExpressions":[{"key":"k","operator":"Exists"}]},"averageValue":"5"}}]"#
+    );
+    assert_eq!(
+        told("current-metrics"),
+        r#"[{"type":"Resource","resource":{"name":"cpu","currentAverageUtilization":5,"currentAverageValue":"0"}},{"type":"External","external":{"metricName":"e","currentValue":"0","currentAverageValue":"1"}}]"#
+    );
+    assert_eq!(told("conditions"), r#"[{"type":"A","status":"True","lastTransitionTime":null,"message":"a\u003cb"}]"#);
+    assert_eq!(old["status"]["currentCPUUtilizationPercentage"], 5);
+}
+
+#[test]
 fn an_old_autoscaler_without_target_aims_at_eighty() {
     let old = json!({"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "spec": {"maxReplicas": 1}});
     let new = to_version(old, "autoscaling", "v2", "HorizontalPodAutoscaler").unwrap();

@@ -90,8 +90,11 @@ fn schemas_are_put_together_as_kubernetes_does() {
 #[test]
 fn the_index_points_at_documents() {
     let index = v3_index(resource::builtin());
-    for place in index["paths"].as_object().unwrap().keys() {
+    for (place, entry) in index["paths"].as_object().unwrap() {
         assert!(v3_group_version(resource::builtin(), place).is_some(), "{place}");
+        let hash = v3_hash(resource::builtin(), place).unwrap();
+        assert_eq!(entry["serverRelativeURL"], v3_url(place, &hash));
     }
+    assert!(v3_hash(resource::builtin(), "apis/nope/v1").is_none());
     assert!(v3_group_version(resource::builtin(), "apis/nope/v1").is_none());
 }

@@ -52,7 +52,7 @@ fn is_float(text: &str) -> bool {
         Some((whole, fraction)) => digits(whole) && digits(fraction) && !(whole.is_empty() && fraction.is_empty()),
         None => !mantissa.is_empty() && digits(mantissa),
     };
-    exponent_good && mantissa_good
+    exponent_good && mantissa_good && plain.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 /// `12:30:45`, a number in base 60.
@@ -76,23 +76,96 @@ fn is_base_60(text: &str) -> bool {
     leading && last_good && middle.iter().all(|text| part(text))
 }
 
-/// A date, or a date with a time.
+/// A date, or a date with a time of day.
 fn is_time(text: &str) -> bool {
-    let mut parts = text.splitn(3, '-');
-    let number = |text: Option<&str>, widths: std::ops::RangeInclusive<usize>| {
-        text.is_some_and(|text| widths.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()))
+    let Some((year, rest)) = text.split_once('-').filter(|(year, _)| year.len() == 4) else { return false };
+    let Some((month, rest)) = rest.split_once('-') else { return false };
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (day, time) = rest.split_at(end);
+    is_date(year, month, day) && is_time_of_day(time)
+}
+
+fn is_date(year: &str, month: &str, day: &str) -> bool {
+    let number = |text: &str, most: usize| {
+        let fits = (1..=most).contains(&text.len()) && is_digits(text);
+        text.parse::<i16>().ok().filter(|_| fits)
     };
-    if !number(parts.next(), 4..=4) || !number(parts.next(), 1..=2) {
+    let (Some(year), Some(month), Some(day)) = (number(year, 4), number(month, 2), number(day, 2)) else {
         return false;
+    };
+    let (Ok(month), Ok(day)) = (i8::try_from(month), i8::try_from(day)) else { return false };
+    jiff::civil::Date::new(year, month, day).is_ok()
+}
+
+/// Nothing, or hours, minutes and seconds: after a `T` with a zone, after a space without one.
+fn is_time_of_day(text: &str) -> bool {
+    let mut chars = text.chars();
+    let zoned = match chars.next() {
+        None => return true,
+        Some('T' | 't') => true,
+        Some(' ') => false,
+        Some(_) => return false,
+    };
+    let text = chars.as_str();
+    let (clock, zone) = text.split_at(text.find(['Z', '+', '-']).unwrap_or(text.len()));
+    is_clock(clock) && if zoned { is_zone(zone) } else { zone.is_empty() }
+}
+
+fn is_clock(text: &str) -> bool {
+    let parts: Vec<&str> = text.split(':').collect();
+    let &[hour, minute, second] = parts.as_slice() else { return false };
+    let (second, fraction) = second.split_once(['.', ',']).unwrap_or((second, "0"));
+    is_below(hour, 24) && is_below(minute, 60) && is_below(second, 60) && !fraction.is_empty() && is_digits(fraction)
+}
+
+fn is_zone(text: &str) -> bool {
+    let offset = text.strip_prefix(['+', '-']).and_then(|offset| offset.split_once(':'));
+    let whole = |text: &str, limit: u8| text.len() == 2 && is_below(text, limit);
+    text == "Z" || offset.is_some_and(|(hours, minutes)| whole(hours, 25) && whole(minutes, 61))
+}
+
+/// Whether a text of one or two digits is a number below `limit`.
+fn is_below(text: &str, limit: u8) -> bool {
+    (1..=2).contains(&text.len()) && is_digits(text) && text.parse::<u8>().is_ok_and(|number| number < limit)
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_not_string;
+
+    #[test]
+    fn only_times_that_there_are_look_like_times() {
+        for time in [
+            "2024-01-01",
+            "2024-2-29",
+            "2024-01-01T00:00:00Z",
+            "2024-1-1t1:2:3.5+01:00",
+            "2024-01-01 10:00:00",
+            "2024-01-01 1:2:3.25",
+        ] {
+            assert!(is_not_string(time), "{time}");
+        }
+        for text in [
+            "2024-13-01",
+            "2023-02-29",
+            "2024-01",
+            "2024-01-01x",
+            "2024-01-01T00:00:00",
+            "2024-01-01T25:00:00Z",
+            "2024-01-01 10:00:00Z",
+            "24-01-01",
+        ] {
+            assert!(!is_not_string(text), "{text}");
+        }
     }
-    let rest = parts.next().unwrap_or_default();
-    let day = rest.bytes().take_while(u8::is_ascii_digit).count();
-    if !(1..=2).contains(&day) {
-        return false;
+
+    #[test]
+    fn numbers_beyond_all_floats_are_text() {
+        assert!(is_not_string("1e40") && is_not_string("99999999999999999999"));
+        assert!(!is_not_string("1e400"));
     }
-    let time = &rest[day..];
-    time.is_empty()
-        || (time.starts_with(['T', 't', ' '])
-            && time.matches(':').count() >= 2
-            && time[1..].starts_with(|c: char| c.is_ascii_digit()))
 }

@@ -4,14 +4,15 @@
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::merging;
 use crate::json::DEEPEST;
 
-/// A value read from YAML.
-pub(super) struct Node(pub Value);
+/// A value read from YAML. Keys that merge maps are either the parser's affair, or come as others do.
+pub(super) struct Node<const MERGES: bool>(pub Value);
 
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
-        NodeVisitor { room: DEEPEST }.deserialize(deserializer).map(Node)
+impl<'de, const MERGES: bool> Deserialize<'de> for Node<MERGES> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        NodeVisitor { room: DEEPEST, merges: MERGES }.deserialize(deserializer).map(Node)
     }
 }
 
@@ -19,12 +20,13 @@ impl<'de> Deserialize<'de> for Node {
 struct NodeVisitor {
     /// Maps and lists that there may be in one another; aliases make more of them than the parser sees.
     room: usize,
+    merges: bool,
 }
 
 impl NodeVisitor {
     fn below<E: serde::de::Error>(self) -> Result<Self, E> {
         let room = self.room.checked_sub(1).ok_or_else(|| E::custom(format!("exceeded max depth of {DEEPEST}")))?;
-        Ok(Self { room })
+        Ok(Self { room, ..self })
     }
 }
 
@@ -98,7 +100,12 @@ impl<'de> Visitor<'de> for NodeVisitor {
         let below = self.below::<A::Error>()?;
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            map.insert(key, access.next_value_seed(below)?);
+            let value = access.next_value_seed(below)?;
+            if self.merges {
+                merging::insert(&mut map, key, value);
+            } else {
+                map.insert(key, value);
+            }
         }
         Ok(Value::Object(map))
     }

@@ -6,6 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
+use super::merging::is_merge;
 use crate::field::{go_float, go_quote};
 
 /// So many are told: they take more room than the text that has them.
@@ -28,91 +29,118 @@ impl Display for Twice {
 
 /// What is found in a value. No deeper than the value that [`super::scalar::Node`] made of the same text.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct Found<const MERGES: bool> {
     pub(super) keys: Vec<Twice>,
     is_null: bool,
+    /// The members of the map, or of the maps in the list, if it may be merged into another.
+    members: Vec<Twice>,
 }
 
-impl Found {
+impl<const MERGES: bool> Found<MERGES> {
+    fn null() -> Self {
+        Self { is_null: true, ..Self::default() }
+    }
+
+    /// Takes in a member of a map that has had others.
+    fn member(&mut self, member: Twice, seen: &mut HashSet<String>) {
+        if !seen.insert(member.key.clone()) {
+            self.add([member]);
+        } else if MERGES {
+            self.members.push(member);
+        }
+    }
+
     fn add(&mut self, keys: impl IntoIterator<Item = Twice>) {
         let room = MOST.saturating_sub(self.keys.len());
         self.keys.extend(keys.into_iter().take(room));
     }
 }
 
-impl<'de> Deserialize<'de> for Found {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Found, D::Error> {
-        deserializer.deserialize_any(FoundVisitor)
+impl<'de, const MERGES: bool> Deserialize<'de> for Found<MERGES> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FoundVisitor::<MERGES>)
     }
 }
 
-struct FoundVisitor;
+struct FoundVisitor<const MERGES: bool>;
 
-impl<'de> Visitor<'de> for FoundVisitor {
-    type Value = Found;
+impl<'de, const MERGES: bool> Visitor<'de> for FoundVisitor<MERGES> {
+    type Value = Found<MERGES>;
 
     fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("any YAML value")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Found, E> {
+    fn visit_bool<E>(self, _: bool) -> Result<Found<MERGES>, E> {
         Ok(Found::default())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Found, E> {
+    fn visit_i64<E>(self, _: i64) -> Result<Found<MERGES>, E> {
         Ok(Found::default())
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Found, E> {
+    fn visit_u64<E>(self, _: u64) -> Result<Found<MERGES>, E> {
         Ok(Found::default())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Found, E> {
+    fn visit_f64<E>(self, _: f64) -> Result<Found<MERGES>, E> {
         Ok(Found::default())
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Found, E> {
+    fn visit_str<E>(self, _: &str) -> Result<Found<MERGES>, E> {
         Ok(Found::default())
     }
 
-    fn visit_unit<E>(self) -> Result<Found, E> {
-        Ok(Found { is_null: true, ..Found::default() })
+    fn visit_unit<E>(self) -> Result<Found<MERGES>, E> {
+        Ok(Found::null())
     }
 
-    fn visit_none<E>(self) -> Result<Found, E> {
-        Ok(Found { is_null: true, ..Found::default() })
+    fn visit_none<E>(self) -> Result<Found<MERGES>, E> {
+        Ok(Found::null())
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found<MERGES>, D::Error> {
         Found::deserialize(deserializer)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Found, A::Error> {
-        let mut found = Found::default();
-        while let Some(inner) = access.next_element::<Found>()? {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Found<MERGES>, A::Error> {
+        let mut found = Found::<MERGES>::default();
+        let mut members = Vec::new();
+        while let Some(inner) = access.next_element::<Found<MERGES>>()? {
             found.add(inner.keys);
+            if MERGES {
+                members.push(inner.members);
+            }
         }
+        // Of several maps the last is merged first.
+        found.members = members.into_iter().rev().flatten().collect();
         Ok(found)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Found, A::Error> {
-        let mut found = Found::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Found<MERGES>, A::Error> {
+        let mut found = Found::<MERGES>::default();
         let mut seen = HashSet::<String>::new();
         while let Some(key) = access.next_key::<Spanned<Key>>()? {
-            let value = access.next_value::<Spanned<Found>>()?;
+            let value = access.next_value::<Spanned<Found<MERGES>>>()?;
             found.add(value.value.keys);
-            // What is not there is where its key is.
-            let place = if value.value.is_null { key.referenced } else { value.referenced };
-            if let Some(key) = seen.replace(key.value.0) {
-                found.add([Twice { line: place.line(), key }]);
+            if MERGES && is_merge(&key.value.0) && !value.value.members.is_empty() {
+                value.value.members.into_iter().for_each(|member| found.member(member, &mut seen));
+                continue;
             }
+            // What is not there is where its key is; what is merged is where it is written.
+            let place = match (value.value.is_null, MERGES) {
+                (true, _) => key.referenced,
+                (false, true) => value.defined,
+                (false, false) => value.referenced,
+            };
+            found.member(Twice { line: place.line(), key: key.value.0 }, &mut seen);
         }
         Ok(found)
     }
 }
 
 /// A key as Go shows it, so that `1` and `"1"` are two.
-struct Key(String);
+pub(super) struct Key(pub(super) String);
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
@@ -171,6 +199,13 @@ mod tests {
              line 5: key \"a\" already set in map\n  line 7: key \"b\" already set in map\n  \
              line 9: key true already set in map\n  line 10: key \"a\" already set in map"
         );
+    }
+
+    #[test]
+    fn numbers_are_told_too() {
+        assert_eq!(refused("1: a\n1: b\n"), "yaml: unmarshal errors:\n  line 2: key 1 already set in map");
+        let told = refused("a: 1\na: 2\nb:\n  7: x\n  7: y\n");
+        assert!(told.contains("line 2: key \"a\" already set in map"), "{told}");
     }
 
     #[test]

@@ -12,15 +12,24 @@ use jiff::Timestamp;
 /// How browsers pass a token on a WebSocket.
 const WEBSOCKET_PREFIX: &str = "base64url.bearer.authorization.k8s.io.";
 
-/// The token of a request, if it has one.
+/// What clients are told whose token nobody reads.
+const SPACED: &str = "the provided Authorization header contains extra space before the bearer token, and is ignored";
+
+/// The token of a request, if it has one: one word, one space after the scheme.
 pub(super) fn token(headers: &HeaderMap) -> Option<String> {
-    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let from_header = header.and_then(|text| {
-        let (scheme, rest) = text.trim().split_once(' ')?;
-        let token = rest.trim();
-        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| token.to_owned())
-    });
+    let word = after_scheme(headers).and_then(|rest| rest.split(' ').next());
+    let from_header = word.filter(|word| !word.is_empty()).map(str::to_owned);
     from_header.or_else(|| websocket_token(headers))
+}
+
+/// What to warn of if a request has a token where none is looked for.
+pub(crate) fn overlooked(headers: &HeaderMap) -> Option<&'static str> {
+    after_scheme(headers).filter(|rest| rest.starts_with(' ')).map(|_| SPACED)
+}
+
+fn after_scheme(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, rest) = headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(rest)
 }
 
 fn websocket_token(headers: &HeaderMap) -> Option<String> {
@@ -39,4 +48,26 @@ pub(super) fn join_token_user(reader: &dyn Reader, text: &str, now: Timestamp) -
     groups.extend(extra_groups(&secret)?);
     groups.push("system:authenticated".to_owned());
     Some(UserInfo { name: format!("system:bootstrap:{}", token.id), groups, ..UserInfo::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_one_word_after_one_space() {
+        let of = |text: &'static str| {
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(text))]);
+            (token(&headers), overlooked(&headers).is_some())
+        };
+        for good in ["Bearer t", "bearer t", " BEARER t ", "Bearer t u"] {
+            assert_eq!(of(good), (Some("t".to_owned()), false), "{good}");
+        }
+        for none in ["Bearer", "Bearer ", "Basic t", ""] {
+            assert_eq!(of(none), (None, false), "{none}");
+        }
+        assert_eq!(of("Bearer  t"), (None, true));
+    }
 }

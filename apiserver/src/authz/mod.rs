@@ -5,6 +5,7 @@ pub mod claim_status;
 pub mod escalation;
 mod matching;
 mod node;
+pub(crate) mod policy_params;
 mod rbac;
 pub mod reviews;
 mod rule;

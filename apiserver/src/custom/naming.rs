@@ -13,21 +13,39 @@ const APPROVAL: &str = "KubernetesAPIApprovalPolicyConformant";
 /// The status that a definition should have, given all others; `None` if it has it.
 pub(super) fn settled(definition: &Value, others: &[std::sync::Arc<Value>], now: Timestamp) -> Option<Value> {
     let mut status = definition.get("status").cloned().unwrap_or_else(|| json!({}));
-    let conflict = accept(definition, others, &mut status);
+    // Names that are as they were accepted are not looked at: a conflict that was there in between stays told of.
+    if !same_names(&definition["spec"]["names"], &status["acceptedNames"]) {
+        name(definition, others, &mut status, now);
+    }
+    approve(definition, &mut status, now);
+    (Some(&status) != definition.get("status")).then_some(status)
+}
+
+/// Whether two sets of names are the same; nothing and what is empty are.
+fn same_names(asked: &Value, accepted: &Value) -> bool {
+    const FIELDS: [&str; 6] = ["plural", "singular", "shortNames", "kind", "listKind", "categories"];
+    let own = |names: &Value, field: &str| {
+        let found = names.get(field).filter(|found| **found != json!("") && **found != json!([]));
+        found.filter(|found| !found.is_null()).cloned()
+    };
+    FIELDS.into_iter().all(|field| own(asked, field) == own(accepted, field))
+}
+
+/// Accepts the names that are free, and says so.
+fn name(definition: &Value, others: &[std::sync::Arc<Value>], status: &mut Value, now: Timestamp) {
+    let conflict = accept(definition, others, status);
     let (accepted, reason, message) = match &conflict {
         None => ("True", "NoConflicts", "no conflicts found".to_owned()),
         Some((reason, why)) => ("False", *reason, why.clone()),
     };
-    set_condition(&mut status, ("NamesAccepted", accepted, reason, &message), now);
+    set_condition(status, ("NamesAccepted", accepted, reason, &message), now);
     if super::condition(definition, "Established") != "True" {
         let established = match accepted {
             "True" => ("Established", "True", "InitialNamesAccepted", "the initial names have been accepted"),
             _ => ("Established", "False", "NotAccepted", "not all names are accepted"),
         };
-        set_condition(&mut status, established, now);
+        set_condition(status, established, now);
     }
-    approve(definition, &mut status, now);
-    (Some(&status) != definition.get("status")).then_some(status)
 }
 
 fn approve(definition: &Value, status: &mut Value, now: Timestamp) {
@@ -159,5 +177,20 @@ mod tests {
         assert_eq!(status["conditions"][1]["status"], "True");
         definition["status"] = status;
         assert!(settled(&definition, &[], Timestamp::UNIX_EPOCH).is_none());
+    }
+
+    #[test]
+    fn a_conflict_stays_told_of_when_the_names_become_what_was_accepted() {
+        let mut other = definition("widgets", "Widget", true);
+        other["status"]["acceptedNames"]["shortNames"] = json!(["w"]);
+        let others = [Arc::new(other)];
+        let mut own = definition("wodgets", "Wodget", false);
+        own["status"] = settled(&own, &others, Timestamp::UNIX_EPOCH).unwrap();
+        own["spec"]["names"]["shortNames"] = json!(["w"]);
+        own["status"] = settled(&own, &others, Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(own["status"]["conditions"][0]["reason"], "ShortNamesConflict");
+        assert_eq!(own["status"]["conditions"][1]["status"], "True");
+        own["spec"]["names"]["shortNames"] = json!([]);
+        assert!(settled(&own, &others, Timestamp::UNIX_EPOCH).is_none());
     }
 }

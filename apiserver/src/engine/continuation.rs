@@ -83,7 +83,7 @@ impl Continuation {
             return Err(invalid("encoded start key empty (version meta.k8s.io/v1)"));
         }
         if !is_clean(&token.start) {
-            return Err(Status::bad_request("invalid continue token: continue key is not valid"));
+            return Err(invalid(&token.start));
         }
         let start = token.start.strip_prefix('/').unwrap_or(&token.start);
         // Kubernetes' own tokens have no namespace where the list is of one.
@@ -167,7 +167,7 @@ mod tests {
         assert!(token("null").ends_with("server does not recognize this encoded version "));
         assert!(token("[]").ends_with("json: cannot unmarshal array into Go value of type storage.continueToken"));
         let detour = token(r#"{"v":"meta.k8s.io/v1","rv":1,"start":"a/../b"}"#);
-        assert_eq!(detour, "invalid continue token: continue key is not valid");
+        assert_eq!(detour, "invalid continue token: continue key is not valid: a/../b");
         let odd = token("{\"v\":1}");
         assert!(odd.ends_with("json: cannot unmarshal number into Go struct field continueToken.v of type string"));
     }

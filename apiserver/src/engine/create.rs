@@ -9,7 +9,7 @@ use super::commit::{Answer, Finished, Plan};
 use super::decode::{Body, place};
 use super::{Call, Engine, Target, WriteOptions, managed, owners, present};
 use crate::admission::Operation as AdmissionOperation;
-use crate::authz::reviews;
+use crate::authz::{AuthzAttributes, reviews};
 use crate::strategy::SideWrite;
 
 /// How often a taken generated name is drawn again.
@@ -97,7 +97,7 @@ impl Engine {
         let target = target.named(meta::name(&object));
         // What admission changes belongs to nobody.
         if !options.owned {
-            managed::track(call, &target, None, &mut object, options);
+            managed::track_stored(call, &target, None, &mut object, options)?;
         }
         object = self.admit_mutating(call, &target, AdmissionOperation::Create, object, options).await?;
         place(&target, &mut object)?;
@@ -121,6 +121,9 @@ impl Engine {
         meta::name(&object).clone_into(&mut target.name);
         target.name.clone_into(name);
         let side = self.validate_new(call, &target, &mut object, options)?;
+        if options.upsert {
+            self.require_create(call, asked)?;
+        }
         let charged =
             self.admit_validating(call, &target, AdmissionOperation::Create, Some(&object), None, options).await?;
         if revision.is_ok_and(|revision| revision != 0) && !options.dry_run && !options.upsert {
@@ -129,6 +132,14 @@ impl Engine {
         target.row.strategy.complete(&mut object);
         let encoded = self.encode(&target.row, &object).await?;
         Ok(Plan::create(target.key(), encoded).with(side, call.now).with(charged, call.now))
+    }
+
+    /// Who may change an object need not be one who may make it. Of what a change makes this is asked once it is known to
+    /// be valid and before validating admission, so faults and what mutating webhooks do are seen first.
+    fn require_create(&self, call: &Call, target: &Target) -> ApiResult<()> {
+        let (group, resource) = (target.group(), target.resource());
+        let asked = AuthzAttributes::resource(&call.user, "create", group, resource, &target.namespace, &target.name);
+        self.authorizer.require(&asked)
     }
 
     fn prepare_new(&self, call: &Call, target: &Target, object: &mut Value, options: &WriteOptions) {
@@ -162,6 +173,9 @@ impl Engine {
         let mut errors =
             meta::validate_object_meta(object, target.row.resource.namespaced, &name_errors, &Path::new("metadata"));
         errors.extend(strategy.validate_create(&cx, object));
+        if errors.is_empty() {
+            errors.extend(self.params_error(call, target, object, None));
+        }
         let warnings = if errors.is_empty() { strategy.warnings(&cx, object, None) } else { Vec::new() };
         call.empties.show(&mut errors);
         refuse(target, object, errors)?;

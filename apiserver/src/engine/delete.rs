@@ -1,5 +1,7 @@
 //! Deleting: preconditions, finalizers, dependents, and graceful deletion.
 
+use std::collections::HashSet;
+
 use jiff::{SignedDuration, Timestamp};
 use mainstay_api::meta;
 use mainstay_api::resource::{DeleteReturns, GarbagePolicy};
@@ -40,7 +42,7 @@ impl Engine {
             let removed = matches!(plan.ops.first(), Some(mainstay_store::Op::Delete { .. }));
             let Finished::Answer(answer) = self.finish(call, target, plan, options.dry_run).await? else { continue };
             if again && !options.dry_run {
-                let last = DeleteOptions { grace: Some(0), uid: None, resource_version: None, ..options.clone() };
+                let last = DeleteOptions { grace: Some(0), resource_version: None, ..options.clone() };
                 return Box::pin(self.delete(call, target, &last)).await.or_else(|error| gone_is_fine(error, answer));
             }
             return Ok(outcome(target, answer, removed || again, options));
@@ -57,9 +59,11 @@ impl Engine {
         options: &DeleteOptions,
     ) -> ApiResult<(Plan, bool)> {
         check_preconditions(target, &live.value, options)?;
-        self.admit_delete(call, target, &live.value, options).await?;
-        let cx = self.context(call, target, options.dry_run);
-        let verdict = verdict(&cx, target, &live.value, options);
+        let verdict = verdict(&self.context(call, target, options.dry_run), target, &live.value, options);
+        // What is under way has been admitted already.
+        if !matches!(verdict, Verdict::Pending) {
+            self.admit_delete(call, target, &live.value, options).await?;
+        }
         let (plan, again) = match verdict {
             Verdict::Pending => (Plan::unchanged(live.bytes), false),
             Verdict::Remove => (self.removal(call, target, &live).await?, false),
@@ -113,14 +117,13 @@ fn outcome(target: &Target, answer: Answer, removed: bool, options: &DeleteOptio
 /// 409 if it is not.
 pub(super) fn check_preconditions(target: &Target, object: &Value, options: &DeleteOptions) -> ApiResult<()> {
     let conflict = |why: String| Err(Status::conflict_because(target.group(), target.kind(), &target.name, why));
+    let failed = |why: String| Err(Status::conflict_because(target.group(), target.resource(), &target.name, why));
     if let Some(uid) = options.uid.as_deref()
         && uid != meta::uid(object)
     {
         let found = meta::uid(object);
-        // Namespaces check their preconditions themselves, and say it in the words of the storage.
-        if target.row.strategy.holds_deletion(object) {
-            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
-            return Err(Status::conflict_because(target.group(), target.resource(), &target.name, why));
+        if begins_itself(target) {
+            return failed(format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}"));
         }
         return conflict(format!(
             "the UID in the precondition ({uid}) does not match the UID in record ({found}). The object might have been deleted and then recreated"
@@ -130,6 +133,11 @@ pub(super) fn check_preconditions(target: &Target, object: &Value, options: &Del
         && version != meta::resource_version(object)
     {
         let found = meta::resource_version(object);
+        if begins_itself(target) {
+            return failed(format!(
+                "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {found}"
+            ));
+        }
         return conflict(format!(
             "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({found}). The object might have been modified"
         ));
@@ -137,23 +145,58 @@ pub(super) fn check_preconditions(target: &Target, object: &Value, options: &Del
     Ok(())
 }
 
+/// Namespaces and definitions of custom resources begin their deletion themselves: they check preconditions first, in the
+/// words of the storage, and the first request only marks them.
+fn begins_itself(target: &Target) -> bool {
+    matches!(
+        (target.group(), target.resource()),
+        ("", "namespaces") | (crate::custom::GROUP, crate::custom::DEFINITIONS)
+    )
+}
+
+/// The deletion of what [`begins_itself`], as long as more than finalizers holds it.
+fn begin(cx: &Context<'_>, target: &Target, object: &Value, options: &DeleteOptions) -> Verdict {
+    if meta::is_deleting(object) {
+        return Verdict::Pending;
+    }
+    let mut marked = object.clone();
+    if target.group().is_empty() {
+        set_finalizers(&mut marked, namespace_finalizers(target, object, options));
+    }
+    meta::set(&mut marked, "deletionTimestamp", mainstay_api::time::seconds(cx.now));
+    target.row.strategy.begin_delete(cx, &mut marked);
+    Verdict::Mark(marked)
+}
+
+/// A namespace whose dependents are not to be orphaned waits for them.
+fn namespace_finalizers(target: &Target, object: &Value, options: &DeleteOptions) -> Option<Vec<String>> {
+    if !options.not_orphaning {
+        return garbage_finalizers(target, object, options);
+    }
+    let waiting = DeleteOptions { propagation: Some(Propagation::Foreground), ..options.clone() };
+    garbage_finalizers(target, object, &waiting)
+}
+
 fn verdict(cx: &Context<'_>, target: &Target, object: &Value, options: &DeleteOptions) -> Verdict {
     let strategy = &target.row.strategy;
+    if strategy.holds_deletion(object) {
+        return begin(cx, target, object, options);
+    }
     let mut marked = object.clone();
     set_finalizers(&mut marked, garbage_finalizers(target, object, options));
-    let held = meta::finalizers(&marked).next().is_some() || strategy.holds_deletion(&marked);
+    let held = meta::finalizers(&marked).next().is_some();
     let grace = strategy.delete_grace(cx, object, options.grace);
     if let Some(grace) = grace {
         if meta::is_deleting(object) {
             return shorten(object, marked, held, options);
         }
-        mark(cx, target, &mut marked, grace);
+        mark(cx, &mut marked, grace);
         return if grace > 0 || held { Verdict::Mark(marked) } else { Verdict::MarkAndRemove(marked) };
     }
     if !held {
         return Verdict::Remove;
     }
-    mark(cx, target, &mut marked, 0);
+    mark(cx, &mut marked, 0);
     Verdict::Mark(marked)
 }
 
@@ -172,20 +215,16 @@ fn shorten(object: &Value, mut marked: Value, held: bool, options: &DeleteOption
     if asked > 0 || held { Verdict::Mark(marked) } else { Verdict::MarkAndRemove(marked) }
 }
 
-fn mark(cx: &Context<'_>, target: &Target, object: &mut Value, grace: i64) {
+fn mark(cx: &Context<'_>, object: &mut Value, grace: i64) {
     if !meta::is_deleting(object) {
         let at = cx.now.checked_add(SignedDuration::from_secs(grace)).unwrap_or(Timestamp::MAX);
         meta::set(object, "deletionTimestamp", mainstay_api::time::seconds(at));
-        let definition = target.group() == crate::custom::GROUP;
-        if target.resource() != "namespaces" && !definition {
-            meta::set(object, "deletionGracePeriodSeconds", grace);
-        }
         let generation = meta::generation(object);
-        if generation > 0 && !definition {
+        if generation > 0 {
             meta::set(object, "generation", generation + 1);
         }
     }
-    target.row.strategy.begin_delete(cx, object);
+    meta::set(object, "deletionGracePeriodSeconds", grace);
 }
 
 fn set_finalizers(object: &mut Value, finalizers: Option<Vec<String>>) {
@@ -208,8 +247,9 @@ fn garbage_finalizers(target: &Target, object: &Value, options: &DeleteOptions) 
     let mut list: Vec<String> =
         meta::finalizers(object).filter(|name| !matches!(*name, ORPHAN | FOREGROUND)).map(str::to_owned).collect();
     list.extend(wanted.map(str::to_owned));
-    let before: Vec<&str> = meta::finalizers(object).collect();
-    let same = before.len() == list.len() && list.iter().all(|name| before.contains(&name.as_str()));
+    let before: HashSet<&str> = meta::finalizers(object).collect();
+    let after: HashSet<&str> = list.iter().map(String::as_str).collect();
+    let same = before == after;
     (!same).then_some(list)
 }
 
@@ -241,10 +281,8 @@ mod tests {
 
     #[test]
     fn any_time_may_be_granted_and_taken_back() {
-        let row = Registry::builtin().find("", "v1", "configmaps").unwrap();
-        let target = Target { row, namespace: "n".into(), name: "a".into(), subresource: String::new() };
         let mut object = json!({"metadata": {"name": "a", "namespace": "n"}});
-        context("", "configmaps", |cx| mark(cx, &target, &mut object, i64::MAX));
+        context("", "configmaps", |cx| mark(cx, &mut object, i64::MAX));
         assert_eq!(meta::deletion_grace_period_seconds(&object), Some(i64::MAX));
         assert!(meta::deletion_timestamp(&object).is_some());
         let options = DeleteOptions::parse(json!({"gracePeriodSeconds": 3})).unwrap();
@@ -252,5 +290,61 @@ mod tests {
             panic!("it was not marked")
         };
         assert_eq!(meta::deletion_grace_period_seconds(&shortened), Some(3));
+    }
+
+    fn target(group: &str, resource: &str) -> Target {
+        let row = Registry::builtin().find(group, "v1", resource).unwrap();
+        Target { row, namespace: String::new(), name: "a".into(), subresource: String::new() }
+    }
+
+    fn judged(target: &Target, object: &Value, options: Value) -> Verdict {
+        let options = DeleteOptions::parse(options).unwrap();
+        context(target.group(), target.resource(), |cx| verdict(cx, target, object, &options))
+    }
+
+    #[test]
+    fn finalizers_that_are_as_they_are_wanted_stay_so() {
+        let maps = target("", "configmaps");
+        let object = json!({"metadata": {"name": "a", "finalizers": [ORPHAN, "a.io/b", ORPHAN]}});
+        let wanted = |policy: &str| {
+            let options = DeleteOptions::parse(json!({"propagationPolicy": policy})).unwrap();
+            garbage_finalizers(&maps, &object, &options)
+        };
+        assert_eq!(wanted("Orphan"), None);
+        assert_eq!(wanted("Foreground"), Some(vec!["a.io/b".to_owned(), FOREGROUND.to_owned()]));
+    }
+
+    #[test]
+    fn a_namespace_is_marked_once() {
+        let namespaces = target("", "namespaces");
+        let object = json!({"metadata": {"name": "a"}, "spec": {"finalizers": ["kubernetes"]}});
+        let Verdict::Mark(marked) = judged(&namespaces, &object, json!({"orphanDependents": false})) else {
+            panic!("it was not marked")
+        };
+        assert_eq!(marked["metadata"]["finalizers"], json!([FOREGROUND]));
+        assert_eq!(meta::deletion_grace_period_seconds(&marked), None);
+        let again = judged(&namespaces, &marked, json!({"propagationPolicy": "Orphan"}));
+        assert!(matches!(again, Verdict::Pending));
+        let mut emptied = marked;
+        emptied["spec"] = json!({});
+        let Verdict::Mark(held) = judged(&namespaces, &emptied, json!({})) else { panic!("its finalizer holds it") };
+        assert_eq!(meta::deletion_grace_period_seconds(&held), Some(0));
+    }
+
+    #[test]
+    fn a_definition_does_not_ask_who_depends_on_it() {
+        let definitions = target(crate::custom::GROUP, crate::custom::DEFINITIONS);
+        let object = json!({"metadata": {"name": "a"}, "status": {}});
+        let Verdict::Mark(marked) = judged(&definitions, &object, json!({"propagationPolicy": "Orphan"})) else {
+            panic!("it was not marked")
+        };
+        let held: Vec<&str> = meta::finalizers(&marked).collect();
+        assert_eq!(held, ["customresourcecleanup.apiextensions.k8s.io"]);
+        let options = DeleteOptions::parse(json!({"preconditions": {"resourceVersion": "1"}})).unwrap();
+        let refused = check_preconditions(&definitions, &marked, &options).unwrap_err().message;
+        assert!(
+            refused
+                .contains("Precondition failed: ResourceVersion in precondition: 1, ResourceVersion in object meta: ")
+        );
     }
 }

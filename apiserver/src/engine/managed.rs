@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use mainstay_api::meta;
 use mainstay_api::ssa::{self, FieldSet, Schema, Write};
 use mainstay_api::status::ApiResult;
 use serde_json::Value;
 
 use super::expected::Expected;
 use super::options::manager;
-use super::{Call, Change, Target, WriteOptions};
+use super::{Call, Change, Target, WriteOptions, present};
 
 /// The manager of what the server's own controllers write.
 pub(crate) const SERVER: &str = "kube-apiserver";
@@ -17,6 +18,29 @@ pub(crate) const SERVER: &str = "kube-apiserver";
 pub(crate) fn track(call: &Call, target: &Target, old: Option<&Value>, new: &mut Value, options: &WriteOptions) {
     let manager = manager(options, &call.user_agent);
     with_write(call, target, &manager, |write| ssa::track_update(old, new, write));
+}
+
+/// Records what a create, update or patch changed in an object of the stored version; the fields are those of the
+/// request's version, in which `old` is.
+pub(crate) fn track_stored(
+    call: &Call,
+    target: &Target,
+    old: Option<&Value>,
+    new: &mut Value,
+    options: &WriteOptions,
+) -> ApiResult<()> {
+    let row = &target.row;
+    if row.custom || row.speaks_stored() {
+        track(call, target, old, new, options);
+        return Ok(());
+    }
+    let mut shown = present::to_request(row, new.clone())?;
+    track(call, target, old, &mut shown, options);
+    match shown.pointer("/metadata/managedFields") {
+        Some(fields) => meta::set(new, "managedFields", fields.clone()),
+        None => drop(meta::remove_field(new, "managedFields")),
+    }
+    Ok(())
 }
 
 /// An edit by the server's own controllers, which own what they change by it.

@@ -58,7 +58,7 @@ pub(crate) use identity::{unknown_conversion, unregistered};
 pub(crate) use managed::{SERVER, owning_edit};
 pub(crate) use options::parse as parse_options;
 pub(crate) use present::{list_kind, stored_to_request};
-pub(crate) use scale::of as scale_of;
+pub(crate) use scale::to_admit as scale_of;
 
 /// What an engine is made of.
 pub struct Parts {

@@ -13,7 +13,6 @@ use super::patch::Change;
 use super::read::not_found;
 use super::{Call, Engine, Live, Target, WriteOptions, managed, owners, present, scale};
 use crate::admission::Operation as AdmissionOperation;
-use crate::authz::AuthzAttributes;
 use crate::strategy::SideWrite;
 
 /// How often a change is planned anew because the object changed meanwhile.
@@ -99,15 +98,6 @@ impl Engine {
             let why = why.replace("{}", meta::uid(&object));
             return Err(Status::conflict_because(target.group(), target.resource(), &target.name, why));
         }
-        let who = AuthzAttributes::resource(
-            &call.user,
-            "create",
-            target.group(),
-            target.resource(),
-            &target.namespace,
-            &target.name,
-        );
-        self.authorizer.require(&who)?;
         let mut name = String::new();
         let options = WriteOptions { owned: matches!(change, Change::Apply(_)), upsert: true, ..options.clone() };
         self.plan_create(call, target, object, &options, &mut name).await
@@ -126,10 +116,10 @@ impl Engine {
             edit(&mut value)?;
             return self.change_plan(call, target, value, live, Vec::new()).await;
         }
-        let new = self.changed(call, target, &live, change, options)?;
-        if let Change::Replace(_) = change {
-            check_uid(target, &new, &live.value)?;
+        if let Change::Replace(object) = change {
+            check_uid(target, object, &live.value)?;
         }
+        let new = self.changed(call, target, &live, change, options)?;
         let mut new = self.admit_mutating_update(call, target, new, &live.value, options).await?;
         place(target, &mut new)?;
         owners::name_once(call, &mut new, true);
@@ -182,7 +172,7 @@ impl Engine {
         if target.subresource != "scale" {
             let mut new = present::to_stored(&target.row, changed)?;
             if !matches!(change, Change::Apply(_)) {
-                managed::track(call, target, Some(&live.value), &mut new, options);
+                managed::track_stored(call, target, Some(&view), &mut new, options)?;
             }
             return Ok(new);
         }
@@ -219,6 +209,9 @@ impl Engine {
         errors.extend(meta::validate_object_meta_update(new, old, &path));
         errors.extend(unauthorized);
         errors.extend(strategy.validate_update(&cx, new, old));
+        if errors.is_empty() {
+            errors.extend(self.params_error(call, target, new, Some(old)));
+        }
         let warnings = if errors.is_empty() { strategy.warnings(&cx, new, Some(old)) } else { Vec::new() };
         call.empties.show(&mut errors);
         refuse(target, new, errors)?;

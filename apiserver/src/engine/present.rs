@@ -35,7 +35,7 @@ impl Engine {
     pub(crate) fn view(&self, target: &Target, live: &Live) -> ApiResult<Value> {
         match target.subresource.as_str() {
             "scale" => {
-                let mut view = scale::of(target, &live.value)?;
+                let mut view = scale::to_change(target, &live.value)?;
                 mainstay_api::ssa::to_scale(&live.value, &scale::place(target), &mut view);
                 Ok(view)
             }

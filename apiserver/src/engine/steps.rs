@@ -1,6 +1,6 @@
 //! The steps that call out to strategies and admission.
 
-use mainstay_api::field::ErrorList;
+use mainstay_api::field::{Error, ErrorList};
 use mainstay_api::status::ApiResult;
 use serde_json::{Value, json};
 
@@ -9,6 +9,7 @@ use super::{Call, DeleteOptions, Engine, Target, Told, WriteOptions, managed};
 use crate::admission::{Attributes, Operation, Rounds};
 use crate::authz::claim_status::{self, StatusWrite};
 use crate::authz::escalation::{self, Write};
+use crate::authz::policy_params;
 use crate::strategy::{Context, SideWrite};
 
 impl Engine {
@@ -118,6 +119,15 @@ impl Engine {
         }
         let write = StatusWrite { user: &call.user, verb, namespace: &target.namespace, new, old };
         claim_status::errors(&self.authorizer, &write)
+    }
+
+    /// The refusal of an admission policy or a binding, valid otherwise, whose writer may not read its parameters.
+    pub(crate) fn params_error(&self, call: &Call, target: &Target, new: &Value, old: Option<&Value>) -> Option<Error> {
+        if target.group() != policy_params::GROUP || !target.subresource.is_empty() {
+            return None;
+        }
+        let write = policy_params::Write { user: &call.user, resource: target.resource(), new, old };
+        policy_params::error(&self.authorizer, &self.registry, &write)
     }
 
     /// What became of the object, and the warnings, which are told also if it is refused.

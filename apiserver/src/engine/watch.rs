@@ -38,6 +38,17 @@ pub struct WatchOptions {
     pub bookmarks: bool,
 }
 
+impl WatchOptions {
+    /// Fills in what a watch means that says neither after which revision it begins nor how: all that is there comes first.
+    pub fn complete(&mut self) {
+        let open = self.send_initial_events.is_none() && self.resource_version_match.is_empty();
+        if open && matches!(self.resource_version.as_str(), "" | "0") {
+            self.send_initial_events = Some(true);
+            "NotOlderThan".clone_into(&mut self.resource_version_match);
+        }
+    }
+}
+
 impl Engine {
     /// Starts a watch.
     ///
@@ -102,6 +113,10 @@ impl Engine {
     }
 
     /// Changes after `after` and up to `until`, from the store's history.
+    ///
+    /// Kubernetes answers 410 to what is older than its watch cache, though etcd may have it. No client can rely on
+    /// that: how far the cache reaches depends on how it is sized and when the server started, and nobody is told. A longer
+    /// reach only spares a list; where the history ends the answer is the same 410.
     async fn history(&self, target: &Target, after: Revision, until: Revision) -> ApiResult<Vec<Arc<CacheEvent>>> {
         let mut watch = self.store.watch(self.prefix(target), after).map_err(|error| expired(error, after))?;
         let mut events = Vec::new();
@@ -195,5 +210,20 @@ mod tests {
         let refused = validate(&listing("abc")).unwrap_err().message.into_owned();
         assert!(refused.ends_with("resourceVersionMatch is forbidden when continue is provided"), "{refused}");
         assert!(validate(&WatchOptions { continuation: "abc".to_owned(), ..WatchOptions::default() }).is_ok());
+    }
+
+    #[test]
+    fn a_watch_from_no_revision_sends_what_is_there() {
+        let completed = |revision: &str, send: Option<bool>| {
+            let resource_version = revision.to_owned();
+            let mut options = WatchOptions { resource_version, send_initial_events: send, ..WatchOptions::default() };
+            options.complete();
+            (options.send_initial_events, options.resource_version_match)
+        };
+        for open in ["", "0"] {
+            assert_eq!(completed(open, None), (Some(true), "NotOlderThan".to_owned()));
+            assert_eq!(completed(open, Some(false)), (Some(false), String::new()));
+        }
+        assert_eq!(completed("7", None), (None, String::new()));
     }
 }

@@ -1,7 +1,7 @@
 //! A request that has passed the filters.
 
 use http::request::Parts;
-use http::{HeaderName, Method, header};
+use http::{HeaderName, header};
 use mainstay_api::status::ApiResult;
 use tonic::body::Body;
 
@@ -29,11 +29,6 @@ impl Admitted {
     /// The `User-Agent`.
     pub fn user_agent(&self) -> &str {
         self.header(header::USER_AGENT).unwrap_or_default()
-    }
-
-    /// Whether its method reads.
-    pub fn is_read(&self) -> bool {
-        matches!(self.parts.method, Method::GET | Method::HEAD)
     }
 
     /// The form of the answer; collections may be streamed.

@@ -57,7 +57,7 @@ fn answer(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
         ["openid", "v1", "jwks"] => token_keys(rest, request),
         ["api"] | ["apis"] => roots(rest, request, segments[0]),
         ["api", version] => resources(rest, request, "", version),
-        ["openapi", place @ ..] => super::openapi::answer(request, &rows(rest), place),
+        ["openapi", place @ ..] => Ok(super::openapi::answer(request, &rows(rest), place)),
         ["apis", group] => one_group(rest, request, group),
         ["apis", group, version] => resources(rest, request, group, version),
         _ => Ok(respond::text(404, "404 page not found\n")),

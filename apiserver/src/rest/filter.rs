@@ -18,6 +18,7 @@ use super::query::Query;
 use super::respond::error_form;
 use super::{Rest, respond};
 use crate::audit::{self, Content, Trail};
+use crate::authn::overlooked_token;
 use crate::authz::{self, AuthzAttributes};
 use crate::flow::{Class, Permit};
 use crate::gate::{Arrival, Caller};
@@ -61,8 +62,10 @@ async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response<Body> {
     let info = RequestInfo::parse(&parts.method, parts.uri.path(), watching, field_name.as_deref());
     let asked = authz::RequestInfo::of(&parts.method, &parts.uri).answered_as(&info);
     let long = is_stream(&info);
+    let warning = overlooked_token(&parts.headers);
     let passing = Passing { parts, info, query, asked, long };
     let (trail, mut response) = audited(rest, passing, body, &arrival).await;
+    respond::warn(&mut response, warning.as_slice());
     if let Ok(id) = HeaderValue::from_str(&arrival.id) {
         response.headers_mut().insert(AUDIT_ID, id);
     }

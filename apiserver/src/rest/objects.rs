@@ -85,6 +85,9 @@ fn check_place(request: &Admitted, row: &Row) -> ApiResult<()> {
     if named && info.subresource.is_empty() && row.resource.verbs == ["create"] {
         return Err(Status::path_not_found());
     }
+    if !row.custom && info.old_watch && (!info.subresource.is_empty() || !row.has_verb("watch")) {
+        return Err(Status::path_not_found());
+    }
     if row.resource.namespaced == info.in_namespace {
         return Ok(());
     }

@@ -26,6 +26,8 @@ pub struct RequestInfo {
     pub rest: String,
     /// A namespace was named, so the resource is taken as a namespaced one.
     pub in_namespace: bool,
+    /// The path itself says that it watches, as paths once did.
+    pub old_watch: bool,
 }
 
 impl RequestInfo {
@@ -53,6 +55,7 @@ impl RequestInfo {
             _ => (rest, false),
         };
         info.place(rest);
+        info.old_watch = legacy_watch;
         info.set_verb(method, watching || legacy_watch, legacy_watch, field_name);
         info
     }
@@ -143,6 +146,7 @@ mod tests {
         assert_eq!(verb("/api/v1/nodes", true), "watch");
         assert_eq!(verb("/api/v1/nodes/a", true), "get");
         assert_eq!(verb("/api/v1/watch/nodes/a", false), "watch");
+        assert!(get("/api/v1/watch/nodes/a").old_watch && !get("/api/v1/nodes").old_watch);
     }
 
     #[test]

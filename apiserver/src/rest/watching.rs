@@ -100,6 +100,10 @@ fn watch_options(request: &Admitted, target: Target) -> ApiResult<(Target, Watch
     if !target.name.is_empty() {
         options.field_selector = of_name(&target.name, options.field_selector)?;
     }
+    // What is watched by the old path alone is watched as it is asked for.
+    if query.flag("watch") {
+        options.complete();
+    }
     Ok((Target { name: String::new(), ..target }, options))
 }
 
@@ -216,10 +220,18 @@ fn bookmark(target: &Target, revision: u64, initial_end: bool) -> Value {
     let mut object = json!({
         "apiVersion": target.row.api_version(),
         "kind": target.row.resource.kind,
-        "metadata": {"resourceVersion": revision.to_string(), "creationTimestamp": null},
+        "metadata": {"resourceVersion": revision.to_string()},
     });
     if initial_end {
         object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+    }
+    // These members always have a value in Kubernetes' own form of the object.
+    match (target.group(), target.resource()) {
+        ("apps", "deployments" | "replicasets" | "statefulsets") => object["spec"] = json!({"replicas": 0}),
+        ("apps", "daemonsets") => {
+            object["metadata"]["annotations"]["deprecated.daemonset.template.generation"] = "0".into();
+        }
+        _ => {}
     }
     match target.row.resource.object_type() {
         Some(object_type) => mainstay_api::decode::strict(object_type, &object).value,
@@ -230,6 +242,21 @@ fn bookmark(target: &Target, revision: u64, initial_end: bool) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::Registry;
+
+    #[test]
+    fn a_bookmark_is_its_revision_and_what_always_has_a_value() {
+        let told = |group: &str, resource: &str| {
+            let row = Registry::builtin().find(group, "v1", resource).unwrap();
+            let target = Target { row, namespace: String::new(), name: String::new(), subresource: String::new() };
+            bookmark(&target, 7, true)
+        };
+        let end = json!({"k8s.io/initial-events-end": "true"});
+        assert_eq!(told("", "configmaps")["metadata"], json!({"resourceVersion": "7", "annotations": end}));
+        assert_eq!(told("apps", "deployments")["spec"]["replicas"], 0);
+        let daemons = told("apps", "daemonsets");
+        assert_eq!(daemons["metadata"]["annotations"]["deprecated.daemonset.template.generation"], "0");
+    }
 
     #[test]
     fn any_timeout_can_be_asked_for() {

@@ -181,7 +181,7 @@ pub trait Strategy: Send + Sync {
         Vec::new()
     }
 
-    /// Changes the object when its deletion begins but cannot end at once.
+    /// Changes the object when its deletion begins, if [`Self::holds_deletion`] says so.
     fn begin_delete(&self, _cx: &Context<'_>, _obj: &mut Value) {}
 
     /// Something besides finalizers and grace keeps the object of which the deletion has begun.

@@ -199,3 +199,18 @@ async fn odd_paths_are_judged_as_what_they_are_answered_as() {
     }
     cluster.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_paths_of_watches_are_there_only_for_what_can_be_watched() {
+    let (cluster, _dir) = cluster().await;
+    let mut admin = cluster.admin();
+    for (path, code) in [
+        ("/api/v1/watch/componentstatuses", 404),
+        ("/api/v1/watch/namespaces/default/pods/p/log", 404),
+        ("/apis/authorization.k8s.io/v1/watch/selfsubjectaccessreviews", 404),
+        ("/api/v1/watch/namespaces/default/pods/p", 200),
+    ] {
+        assert_eq!(answer(&mut admin, &Method::GET, path).await.0, code, "{path}");
+    }
+    cluster.stop().await;
+}

@@ -76,6 +76,23 @@ mod tests {
     }
 
     #[test]
+    fn all_that_is_wrong_with_a_replication_controller_is_told_in_order() {
+        let of = |version: &str| {
+            json!({"metadata": {"name": "a", "namespace": "n", "resourceVersion": version},
+                "spec": {"replicas": -1, "minReadySeconds": -1}})
+        };
+        let all = ["spec.minReadySeconds", "spec.selector", "spec.replicas", "spec.template"];
+        let fields = |errors: Vec<mainstay_api::field::Error>| -> Vec<String> {
+            errors.into_iter().map(|error| error.field).collect()
+        };
+        let rules = REPLICATION_CONTROLLER;
+        assert_eq!(testing::context("", "", |cx| fields(rules.validate_create(cx, &of("")))), all);
+        // A change judges what there is twice.
+        let twice = testing::context("", "", |cx| fields(rules.validate_update(cx, &of("1"), &of("1"))));
+        assert_eq!(twice, [all, all].concat());
+    }
+
+    #[test]
     fn only_a_new_stateful_set_names_its_service_well() {
         let of = |version: &str| {
             json!({"metadata": {"name": "a", "namespace": "n", "resourceVersion": version},

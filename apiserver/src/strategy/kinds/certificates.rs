@@ -87,7 +87,7 @@ impl Strategy for SigningRequest {
     }
 
     fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
-        let mut errors = Errors::default();
+        let mut errors = Errors(base::meta_errors(cx, new, &|name, prefix| self.name_errors(name, prefix)));
         let (status, before) = (At::root(new).get("status"), At::root(old).get("status"));
         conditions(&status, &mut errors);
         let (certificate, issued) = (status.get("certificate"), before.get("certificate"));
@@ -302,6 +302,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::strategy::testing;
+
+    #[test]
+    fn metadata_is_judged_with_a_change_too() {
+        let metadata = json!({"name": "a", "namespace": "n", "resourceVersion": "1", "labels": {"k": "a b"}});
+        let request = json!({"metadata": metadata});
+        let errors = testing::context("", "", |cx| SigningRequest.validate_update(cx, &request, &request));
+        let fields: Vec<String> = errors.into_iter().map(|error| error.field).collect();
+        assert_eq!(fields, ["metadata.labels", "metadata.labels"]);
+    }
 
     #[test]
     fn a_request_is_judged_with_its_signature() {

@@ -1,5 +1,7 @@
 //! ConfigMaps and Secrets.
 
+mod tls;
+
 use mainstay_api::field::Error;
 use mainstay_api::names;
 use serde_json::Value;
@@ -31,7 +33,7 @@ pub(crate) const SECRET: Rules = Rules {
     tidy: |_, obj| {
         merge_string_data(obj);
     },
-    warn: |new, _| tls_warning(new).into_iter().collect(),
+    warn: |new, _| tls::warning(new).into_iter().collect(),
     parts: rules::CHANGE_FIRST,
     ..Rules::PLAIN
 };
@@ -50,42 +52,6 @@ fn name_secrets(account: &mut Value) {
     for secret in secrets.into_iter().flatten().filter_map(Value::as_object_mut) {
         secret.retain(|field, _| field == "name");
     }
-}
-
-/// What a server would complain of that was given this certificate and key.
-fn tls_warning(secret: &Value) -> Option<String> {
-    use base64::Engine as _;
-    let root = At::root(secret);
-    if root.get("type").str() != "kubernetes.io/tls" {
-        return None;
-    }
-    let data = root.get("data");
-    let labels = |key: &str| -> Vec<String> {
-        let bytes = base64::engine::general_purpose::STANDARD.decode(data.get(key).str()).unwrap_or_default();
-        x509_parser::pem::Pem::iter_from_buffer(&bytes).map_while(Result::ok).map(|block| block.label).collect()
-    };
-    let is_key = |label: &String| label == "PRIVATE KEY" || label.ends_with(" PRIVATE KEY");
-    let (certificates, keys) = (labels("tls.crt"), labels("tls.key"));
-    if !certificates.iter().any(|label| label == "CERTIFICATE") {
-        return Some(match certificates.as_slice() {
-            [] => "tls: failed to find any PEM data in certificate input".to_owned(),
-            [only] if is_key(only) => "tls: failed to find certificate PEM data in certificate input, but did find a private key; PEM inputs may have been switched".to_owned(),
-            skipped => format!("tls: failed to find \"CERTIFICATE\" PEM block in certificate input after skipping PEM blocks of the following types: [{}]", skipped.join(" ")),
-        });
-    }
-    if keys.iter().any(is_key) {
-        return None;
-    }
-    Some(match keys.as_slice() {
-        [] => "tls: failed to find any PEM data in key input".to_owned(),
-        [only] if only == "CERTIFICATE" => {
-            "tls: found a certificate rather than a key in the PEM for the private key".to_owned()
-        }
-        skipped => format!(
-            "tls: failed to find PEM block with type ending in \"PRIVATE KEY\" in key input after skipping PEM blocks of the following types: [{}]",
-            skipped.join(" ")
-        ),
-    })
 }
 
 fn config_map(obj: &Value, errors: &mut Errors) {
@@ -206,7 +172,14 @@ fn docker_json(data: &At<'_>, key: &str, errors: &mut Errors) {
         return;
     };
     let bytes = base64::engine::general_purpose::STANDARD.decode(encoded.str()).unwrap_or_default();
-    if let Err(why) = mainstay_api::json::parse(&bytes) {
+    let read = mainstay_api::json::parse(&bytes).and_then(|config| match config {
+        Value::Object(_) | Value::Null => Ok(()),
+        other => {
+            let kind = mainstay_api::json::type_name(&other);
+            Err(format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"))
+        }
+    });
+    if let Err(why) = read {
         errors.0.push(Error::invalid(&path, "<secret contents redacted>", why));
     }
 }
@@ -216,6 +189,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_configuration_of_docker_is_a_map() {
+        let judge = |encoded: &str| {
+            let mut errors = Errors::default();
+            secret(&json!({"type": "kubernetes.io/dockercfg", "data": {".dockercfg": encoded}}), &mut errors);
+            errors.0.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert!(judge("e30=").is_empty());
+        assert!(judge("bnVsbA==").is_empty());
+        assert_eq!(
+            judge("W10="),
+            [
+                r#"data[.dockercfg]: Invalid value: "<secret contents redacted>": json: cannot unmarshal array into Go value of type map[string]interface {}"#
+            ]
+        );
+    }
 
     #[test]
     fn accounts_name_their_secrets_and_no_more() {

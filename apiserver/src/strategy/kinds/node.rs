@@ -7,7 +7,7 @@ use mainstay_api::{meta, names};
 use serde_json::Value;
 
 use crate::strategy::rules::{CHECK_FIRST, Rules};
-use crate::strategy::validate::{At, Errors, gates, ip, quantities};
+use crate::strategy::validate::{At, Errors, annotated, gates, ip, quantities};
 use crate::strategy::warnings::objects;
 use crate::strategy::{Context, base};
 
@@ -65,7 +65,8 @@ fn sync_cidrs(obj: &mut Value) {
 
 fn node(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
-    taints(&spec.get("taints"), errors);
+    annotations(obj, errors);
+    own_taints(&spec, errors);
     capacity(obj, errors);
     swap(obj, errors);
     features(obj, errors);
@@ -154,12 +155,48 @@ fn capacity(obj: &Value, errors: &mut Errors) {
     }
 }
 
-/// Taints; their path is that of old, when they were an annotation.
+/// Annotations that were there before the fields that have followed them.
+fn annotations(obj: &Value, errors: &mut Errors) {
+    const TAINTS: &str = "scheduler.alpha.kubernetes.io/taints";
+    const AVOIDED: &str = "scheduler.alpha.kubernetes.io/preferAvoidPods";
+    let list = At::root(obj).get("metadata").get("annotations");
+    let of = |key: &str| list.get(key).str();
+    if !of(TAINTS).is_empty() {
+        match annotated::read(of(TAINTS), &annotated::TAINTS) {
+            Ok(read) => taints(&At::new(&read, list.path.child(TAINTS)), errors),
+            Err(why) => errors.0.push(Error::invalid(&list.path, TAINTS, why)),
+        }
+    }
+    if !of(AVOIDED).is_empty() {
+        match annotated::read(of(AVOIDED), &annotated::AVOIDED_PODS) {
+            Ok(read) => avoided(&At::new(&read["preferAvoidPods"], list.path.child(AVOIDED)), errors),
+            Err(why) => errors.0.push(Error::invalid(&list.path.child("AvoidPods"), AVOIDED, why)),
+        }
+    }
+}
+
+/// Pods that had better run elsewhere are told by their controller.
+fn avoided(list: &At<'_>, errors: &mut Errors) {
+    for entry in list.items() {
+        let owner = entry.get("podSignature").get("podController");
+        let path = entry.path.child("PodSignature");
+        if owner.is_null() {
+            errors.0.push(Error::required(&path, ""));
+        } else if !owner.get("controller").bool() {
+            let path = path.child("PodController").child("Controller");
+            errors.0.push(Error::invalid(&path, false, "must point to a controller"));
+        }
+    }
+}
+
+/// The path of the field is that of old, when it was an annotation.
+fn own_taints(spec: &At<'_>, errors: &mut Errors) {
+    taints(&At::new(spec.get("taints").value, Path::new("metadata").child("taints")), errors);
+}
+
 fn taints(list: &At<'_>, errors: &mut Errors) {
-    let base_path = Path::new("metadata").child("taints");
     let mut seen = std::collections::HashSet::new();
-    for (index, taint) in list.items().enumerate() {
-        let at = At::new(taint.value, base_path.index(index));
+    for at in list.items() {
         let (key, value) = (at.get("key"), at.get("value"));
         errors.extend(meta::validate_label_name(key.str(), &key.path));
         let texts = names::is_label_value(value.str());
@@ -183,6 +220,7 @@ fn taints(list: &At<'_>, errors: &mut Errors) {
 }
 
 fn changes(new: &Value, old: &Value, errors: &mut Errors) {
+    annotations(new, errors);
     capacity(new, errors);
     features(new, errors);
     addresses(new, errors);
@@ -200,7 +238,7 @@ fn changes(new: &Value, old: &Value, errors: &mut Errors) {
     if !before.str().is_empty() && provider.str() != before.str() {
         errors.forbidden(&provider, "node updates may not change providerID except from \"\" to valid");
     }
-    taints(&now.get("taints"), errors);
+    own_taints(&now, errors);
     if now.get("externalID").str() != was.get("externalID").str() {
         errors.forbidden(&now.get("externalID"), "may not be updated");
     }
@@ -268,6 +306,36 @@ mod tests {
         assert!(told[3].starts_with(
             "status.declaredFeatures[3]: Invalid value: \"b-\": invalid feature name \"b-\": must start with"
         ));
+    }
+
+    #[test]
+    fn annotations_of_old_are_judged() {
+        let told = |key: &str, text: &str| {
+            let mut errors = Errors::default();
+            node(&json!({"metadata": {"annotations": {key: text}}}), &mut errors);
+            texts(&errors.0)
+        };
+        let (taints, avoided) =
+            ("scheduler.alpha.kubernetes.io/taints", "scheduler.alpha.kubernetes.io/preferAvoidPods");
+        assert!(told(taints, r#"[{"key": "a", "effect": "NoSchedule"}]"#).is_empty());
+        assert_eq!(
+            told(taints, "{}"),
+            [format!(
+                "metadata.annotations: Invalid value: \"{taints}\": json: cannot unmarshal object into Go value of type \
+                 []core.Taint"
+            )]
+        );
+        let entry = |owner: Value| json!({"preferAvoidPods": [{"podSignature": {"podController": owner}}]}).to_string();
+        assert!(told(avoided, &entry(json!({"controller": true}))).is_empty());
+        let place = format!("metadata.annotations.{avoided}[0].PodSignature");
+        assert_eq!(told(avoided, &entry(Value::Null)), [format!("{place}: Required value")]);
+        assert_eq!(
+            told(avoided, &entry(json!({"controller": false}))),
+            [format!("{place}.PodController.Controller: Invalid value: false: must point to a controller")]
+        );
+        let found = told(avoided, "x");
+        let why = "invalid character 'x' looking for beginning of value";
+        assert_eq!(found, [format!("metadata.annotations.AvoidPods: Invalid value: \"{avoided}\": {why}")]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use mainstay_api::{meta, names};
 use serde_json::{Value, json};
 
 use crate::strategy::base;
-use crate::strategy::rules::{Part, Rules};
+use crate::strategy::rules::{CHECK_FIRST, Part, Rules};
 use crate::strategy::validate::{At, Errors, gates, resources, selectors};
 use crate::strategy::warnings::objects;
 
@@ -33,6 +33,7 @@ pub(crate) const RUNTIME_CLASS: Rules = Rules {
     change: |_, new, old, errors| {
         errors.immutable_plain(&At::root(new).get("handler"), &At::root(old).get("handler"));
     },
+    parts: CHECK_FIRST,
     ..Rules::PLAIN
 };
 
@@ -104,6 +105,19 @@ fn lease(obj: &Value, errors: &mut Errors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::strategy::{Strategy as _, testing};
+
+    #[test]
+    fn a_changed_runtime_class_is_judged_whole_before_it_is_compared() {
+        let of = |handler: &str| {
+            let metadata = json!({"name": "a", "namespace": "n", "resourceVersion": "1", "labels": {"k": "a b"}});
+            json!({"metadata": metadata, "handler": handler})
+        };
+        let rules = RUNTIME_CLASS;
+        let errors = testing::context("", "", |cx| rules.validate_update(cx, &of("A"), &of("b")));
+        let fields: Vec<String> = errors.into_iter().map(|error| error.field).collect();
+        assert_eq!(fields, ["metadata.labels", "handler", "metadata.labels", "handler"]);
+    }
 
     #[test]
     fn an_overhead_is_judged_as_limits_are() {

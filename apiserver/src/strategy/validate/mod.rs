@@ -5,6 +5,7 @@ mod at;
 mod errors;
 
 pub(crate) mod affinity;
+pub(crate) mod annotated;
 pub(crate) mod conditions;
 pub(crate) mod containers;
 pub(crate) mod env;

@@ -3,9 +3,10 @@
 use mainstay_api::field::Error;
 use mainstay_api::names;
 
-use super::{At, Errors};
+use super::{At, Errors, annotated, gates};
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
+const TOLERATIONS: &str = "scheduler.alpha.kubernetes.io/tolerations";
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 const SECCOMP: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
@@ -20,6 +21,7 @@ pub(crate) fn annotations(list: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
         let why = "must set spec.nodeName if mirror pod annotation is set";
         errors.0.push(Error::invalid(&list.path.key(MIRROR), mirror.value.clone(), why));
     }
+    tolerations(list, errors);
     if let Some(cost) = list.opt(DELETION_COST)
         && !is_cost(cost.str())
     {
@@ -33,6 +35,17 @@ pub(crate) fn annotations(list: &At<'_>, spec: &At<'_>, errors: &mut Errors) {
         if let Some(container) = key.strip_prefix(APP_ARMOR) {
             app_armor(&at, container, spec, errors);
         }
+    }
+}
+
+fn tolerations(list: &At<'_>, errors: &mut Errors) {
+    let text = list.get(TOLERATIONS).str();
+    if text.is_empty() {
+        return;
+    }
+    match annotated::read(text, &annotated::TOLERATIONS) {
+        Ok(read) => gates::tolerations(&At::new(&read, list.path.child(TOLERATIONS)), errors),
+        Err(why) => errors.0.push(Error::invalid(&list.path, TOLERATIONS, why)),
     }
 }
 
@@ -149,5 +162,36 @@ pub(crate) fn conditions(list: &At<'_>, errors: &mut Errors) {
         for text in names::is_qualified_name(kind) {
             errors.0.push(Error::invalid(&condition.path.child("Type"), kind, text));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn tolerations_of_old_are_judged_as_those_of_the_field() {
+        let told = |text: &str| -> Vec<String> {
+            let (list, spec) = (json!({TOLERATIONS: text}), json!({}));
+            let list = At::new(&list, mainstay_api::field::Path::new("metadata").child("annotations"));
+            let mut errors = Errors::default();
+            annotations(&list, &At::root(&spec), &mut errors);
+            errors.0.iter().map(ToString::to_string).collect()
+        };
+        assert!(told("").is_empty());
+        assert!(told(r#"[{"key": "a", "operator": "Exists"}]"#).is_empty());
+        assert_eq!(
+            told("x"),
+            [
+                "metadata.annotations: Invalid value: \"scheduler.alpha.kubernetes.io/tolerations\": invalid character 'x' \
+                 looking for beginning of value"
+            ]
+        );
+        let told = told(r#"[{"key": "a", "operator": "Odd"}]"#);
+        let place =
+            "metadata.annotations.scheduler.alpha.kubernetes.io/tolerations[0].operator: Unsupported value: \"Odd\"";
+        assert!(told.len() == 1 && told[0].starts_with(place), "{told:?}");
     }
 }

@@ -9,13 +9,11 @@ use crate::strategy::validate::{At, Errors};
 /// Indexed jobs, and what only they can have.
 pub(crate) fn completion(spec: &At<'_>, errors: &mut Errors) {
     let mode = spec.get("completionMode");
-    if !matches!(mode.str(), "" | "NonIndexed" | "Indexed") {
-        errors.unsupported(&mode, &["NonIndexed", "Indexed"]);
-    }
+    errors.one_of_if_set(&mode, &["NonIndexed", "Indexed"]);
     if mode.str() == "Indexed" {
         indexed(spec, errors);
     }
-    if !matches!(mode.str(), "" | "NonIndexed") {
+    if !mode.is_null() && mode.str() != "NonIndexed" {
         return;
     }
     for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
@@ -194,4 +192,25 @@ fn text(policy: &At<'_>) -> String {
         })
         .collect();
     format!("{{\"Rules\":[{}]}}", rules.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_mode_that_says_nothing_is_none() {
+        let judge = |spec: &serde_json::Value| {
+            let mut errors = Errors::default();
+            completion(&At::root(spec), &mut errors);
+            errors.0.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let unsupported = r#"completionMode: Unsupported value: "": supported values: "NonIndexed", "Indexed""#;
+        assert_eq!(judge(&json!({"completionMode": "", "maxFailedIndexes": 1})), [unsupported]);
+        let alone = "maxFailedIndexes: Invalid value: 1: requires indexed completion mode";
+        assert_eq!(judge(&json!({"maxFailedIndexes": 1})), [alone]);
+        assert_eq!(judge(&json!({"completionMode": "NonIndexed", "maxFailedIndexes": 1})), [alone]);
+    }
 }

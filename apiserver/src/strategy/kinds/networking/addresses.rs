@@ -1,5 +1,6 @@
 //! The addresses of services: ServiceCIDRs and IPAddresses.
 
+use mainstay_api::field::{Error, Shown};
 use mainstay_api::names;
 use serde_json::Value;
 
@@ -63,16 +64,31 @@ pub(crate) const IP_ADDRESS: Rules = Rules {
 
 fn service_cidr(obj: &Value, errors: &mut Errors) {
     let cidrs = At::spec(obj).get("cidrs");
-    let parsed: Vec<Option<ipnet::IpNet>> = cidrs.strings().map(ip::sloppy_network).collect();
-    let of_v4 = parsed.iter().flatten().filter(|network| network.addr().is_ipv4()).count();
-    match parsed.as_slice() {
-        [] => errors.required(&cidrs, "at least one CIDR required"),
-        [_, _] if of_v4 != 1 || parsed.contains(&None) => errors.invalid(
-            &cidrs,
-            "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64",
-        ),
-        [_] | [_, _] => cidrs.items().for_each(|cidr| ip::canonical_network(&cidr, errors)),
-        _ => errors.invalid(&cidrs, "may only hold up to 2 values"),
+    match cidrs.len() {
+        0 => errors.required(&cidrs, "at least one CIDR required"),
+        1 | 2 => {
+            cidrs.items().for_each(|cidr| ip::canonical_network(&cidr, errors));
+            families(&cidrs, errors);
+        }
+        _ => {
+            let shown = Shown::Text(format!("{{\"CIDRs\":{}}}", cidrs.value));
+            errors.0.push(Error {
+                value: shown,
+                ..Error::invalid(&cidrs.path, Value::Null, "may only hold up to 2 values")
+            });
+        }
+    }
+}
+
+/// Two networks are of different families, as far as they are networks.
+fn families(cidrs: &At<'_>, errors: &mut Errors) {
+    let of = |text: &str| ip::sloppy_network(text).map(|network| network.addr().is_ipv4());
+    let found: Vec<Option<bool>> = cidrs.strings().map(of).collect();
+    if let [Some(first), Some(second)] = found.as_slice()
+        && first == second
+    {
+        errors
+            .invalid(cidrs, "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64");
     }
 }
 
@@ -89,7 +105,20 @@ mod tests {
         assert_eq!(cidrs(&["10.0.0.0/24", "fd00::/64"]), Vec::<String>::new());
         assert_eq!(
             cidrs(&["10.0.0.0/24", "fd00::/64", "fd01::/64"]),
-            ["spec.cidrs: Invalid value: [\"10.0.0.0/24\",\"fd00::/64\",\"fd01::/64\"]: may only hold up to 2 values"]
+            [
+                "spec.cidrs: Invalid value: {\"CIDRs\":[\"10.0.0.0/24\",\"fd00::/64\",\"fd01::/64\"]}: may only hold up to 2 values"
+            ]
+        );
+        assert_eq!(
+            cidrs(&["10.0.0.0/24", "10.1.0.5/24"]),
+            [
+                "spec.cidrs[1]: Invalid value: \"10.1.0.5/24\": must not have bits set beyond the prefix length",
+                "spec.cidrs: Invalid value: [\"10.0.0.0/24\",\"10.1.0.5/24\"]: may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64",
+            ]
+        );
+        assert_eq!(
+            cidrs(&["x", "10.0.0.0/24"]),
+            ["spec.cidrs[0]: Invalid value: \"x\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
         );
         assert_eq!(
             cidrs(&["FD00::/64"]),

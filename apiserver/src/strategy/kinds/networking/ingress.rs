@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::strategy::kinds::batch::prefixed_path;
 use crate::strategy::kinds::service::validate::load_balancer;
-use crate::strategy::rules::{CHANGE_FIRST, Rules};
+use crate::strategy::rules::{CHANGE_FIRST, Part, Rules};
 use crate::strategy::validate::{At, Errors, ip, shown};
 
 /// Where the class of an ingress was said before there was a field for it.
@@ -27,6 +27,7 @@ pub(crate) const INGRESS: Rules = Rules {
             .into_iter()
             .collect()
     },
+    parts: &[Part::MetaUpdate, Part::Meta, Part::Check],
     ..Rules::PLAIN
 };
 
@@ -165,11 +166,11 @@ fn reference(at: &At<'_>, complete: bool, errors: &mut Errors) {
     if !group.is_null() {
         errors.each(&group, names::is_dns1123_subdomain(group.str()));
     }
-    for (field, at) in [("kind", kind), ("name", name)] {
+    for at in [kind, name] {
         if !at.str().is_empty() {
             errors.each(&at, names::is_path_segment(at.str(), false));
         } else if complete {
-            errors.required(&at, &format!("{field} is required"));
+            errors.required(&at, "");
         }
     }
 }
@@ -215,7 +216,7 @@ mod tests {
         assert_eq!(
             backend(json!({"resource": {"kind": "", "name": "a/b"}})),
             [
-                "spec.defaultBackend.resource.kind: Required value: kind is required",
+                "spec.defaultBackend.resource.kind: Required value",
                 "spec.defaultBackend.resource.name: Invalid value: \"a/b\": may not contain '/'",
             ]
         );

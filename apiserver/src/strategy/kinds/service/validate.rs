@@ -68,9 +68,10 @@ fn external_name(spec: &At<'_>, errors: &mut Errors) {
     if !spec.get("clusterIPs").is_empty() {
         errors.forbidden(&spec.get("clusterIPs"), "may not be set for ExternalName services");
     }
-    for field in ["ipFamilies", "ipFamilyPolicy"] {
-        if !spec.get(field).is_empty() {
-            errors.forbidden(&spec.get(field), "may not be set for ExternalName services");
+    let (families, policy) = (spec.get("ipFamilies"), spec.get("ipFamilyPolicy"));
+    for (at, set) in [(&families, !families.is_empty()), (&policy, !policy.is_null())] {
+        if set {
+            errors.forbidden(at, "may not be set for ExternalName services");
         }
     }
     let name = spec.get("externalName");
