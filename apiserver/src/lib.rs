@@ -31,6 +31,7 @@ mod server;
 mod startup;
 pub mod strategy;
 mod turns;
+mod unread;
 pub mod user;
 mod warnings;
 

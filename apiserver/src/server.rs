@@ -19,6 +19,7 @@ use crate::authn::PeerCertificate;
 use crate::dispatch::Dispatch;
 use crate::gate::Remote;
 use crate::turns::Turns;
+use crate::unread::{self, Unread};
 
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -84,7 +85,12 @@ async fn connection(
         // The future is large, and hyper moves it about before it is polled.
         Box::pin(async move {
             arrived.turn().await;
-            Ok::<Response<Body>, std::convert::Infallible>(dispatch.answer(with_peer(request, peer, remote)).await)
+            let (request, unread) = followed(request);
+            let answer = dispatch.answer(with_peer(request, peer, remote)).await;
+            if let Some(unread) = unread {
+                unread.drain().await;
+            }
+            Ok::<Response<Body>, std::convert::Infallible>(answer)
         })
     });
     let mut builder = Builder::new(TokioExecutor::new());
@@ -110,8 +116,17 @@ async fn connection(
     }
 }
 
-fn with_peer(request: Request<Incoming>, peer: Option<PeerCertificate>, remote: Remote) -> Request<Body> {
-    let mut request = request.map(Body::new);
+/// The request, and what may be left of its body if that stands in the next one's way.
+fn followed(request: Request<Incoming>) -> (Request<Body>, Option<Unread<Incoming>>) {
+    if !unread::hinders(request.version(), request.headers()) {
+        return (request.map(Body::new), None);
+    }
+    let (head, body) = request.into_parts();
+    let (body, unread) = Unread::of(body);
+    (Request::from_parts(head, Body::new(body)), Some(unread))
+}
+
+fn with_peer(mut request: Request<Body>, peer: Option<PeerCertificate>, remote: Remote) -> Request<Body> {
     request.extensions_mut().insert(remote);
     if let Some(peer) = peer {
         request.extensions_mut().insert(peer);

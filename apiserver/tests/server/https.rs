@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::SendRequest;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use mainstay_apiserver::pki::{self, ClusterCa, Profile};
@@ -52,21 +53,41 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: &Value) -> Answer {
+        let [answer] = self.send_in_turn([(method, path, body)]).await;
+        answer
+    }
+
+    /// One request after the other over one connection.
+    pub(crate) async fn send_in_turn<const N: usize>(&self, requests: [(Method, &str, &Value); N]) -> [Answer; N] {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();
         let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await.unwrap();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         let driving = tokio::spawn(connection);
+        let mut answers = Vec::new();
+        for (method, path, body) in requests {
+            answers.push(self.send_over(&mut sender, method, path, body).await);
+        }
+        driving.abort();
+        answers.try_into().unwrap_or_else(|_| unreachable!("one answer a request"))
+    }
+
+    async fn send_over(
+        &self,
+        sender: &mut SendRequest<Full<Bytes>>,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1");
         for (name, value) in &self.headers {
             request = request.header(*name, value);
         }
         let bytes = if body.is_null() { Bytes::new() } else { body.to_string().into() };
         let request = request.header("content-type", "application/json").body(Full::new(bytes)).unwrap();
+        sender.ready().await.unwrap();
         let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        drop(sender);
-        driving.abort();
         Answer { code: parts.status.as_u16(), headers: parts.headers, body }
     }
 

@@ -4,6 +4,7 @@
 mod aggregated;
 mod applies;
 mod audit;
+mod connections;
 mod encryption;
 mod evictions;
 mod flow;
