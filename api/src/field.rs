@@ -6,6 +6,7 @@ mod path;
 mod quote;
 
 pub use path::Path;
+pub(crate) use quote::short_escape;
 pub use quote::{float as go_float, is_printable, json as go_json, quote as go_quote, value as go_value};
 
 /// The errors that validation found, in the order found.

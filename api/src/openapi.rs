@@ -6,8 +6,6 @@ pub mod protobuf;
 mod schema;
 mod words;
 
-use std::fmt::Write;
-
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha512};
 
@@ -121,10 +119,7 @@ fn hash(place: &str, rows: &[&Resource]) -> String {
     for row in rows {
         digest.update(format!("{row:?}"));
     }
-    digest.finalize().iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02X}").expect("writing to a string never fails");
-        text
-    })
+    digest.finalize().iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 /// The name of a row's kind among the schemas.

@@ -8,6 +8,7 @@ use regex::Regex;
 use super::format::filled;
 use super::outcome::{Outcome, fail};
 use super::{EvalError, Val};
+use crate::field::short_escape;
 
 /// Compiled patterns that a thread keeps.
 const KEPT: usize = 256;
@@ -130,17 +131,9 @@ fn last_index_of(own: &str, part: &str, to: Option<usize>) -> Val {
 fn quoted(own: &str) -> String {
     let mut out = String::from("\"");
     for c in own.chars() {
-        match c {
-            '\u{7}' => out.push_str("\\a"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{b}' => out.push_str("\\v"),
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            other => out.push(other),
+        match short_escape(c) {
+            Some(escape) => out.push_str(escape),
+            None => out.push(c),
         }
     }
     out.push('"');

@@ -17,16 +17,11 @@ pub fn quote(text: &str) -> String {
 }
 
 fn push_escaped(out: &mut String, c: char) {
+    if let Some(escape) = short_escape(c) {
+        out.push_str(escape);
+        return;
+    }
     match c {
-        '"' => out.push_str("\\\""),
-        '\\' => out.push_str("\\\\"),
-        '\u{7}' => out.push_str("\\a"),
-        '\u{8}' => out.push_str("\\b"),
-        '\u{c}' => out.push_str("\\f"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        '\u{b}' => out.push_str("\\v"),
         c if is_printable(c) => out.push(c),
         c => {
             let code = u32::from(c);
@@ -38,6 +33,22 @@ fn push_escaped(out: &mut String, c: char) {
             written.expect("writing to a String does not fail");
         }
     }
+}
+
+/// How a character is written that a literal of Go, or of CEL, has a letter for.
+pub(crate) fn short_escape(c: char) -> Option<&'static str> {
+    Some(match c {
+        '"' => "\\\"",
+        '\\' => "\\\\",
+        '\u{7}' => "\\a",
+        '\u{8}' => "\\b",
+        '\u{c}' => "\\f",
+        '\n' => "\\n",
+        '\r' => "\\r",
+        '\t' => "\\t",
+        '\u{b}' => "\\v",
+        _ => return None,
+    })
 }
 
 /// Go's unicode.IsPrint, near enough: no controls, no separators but the space, no format characters.
