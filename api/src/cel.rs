@@ -18,6 +18,7 @@ mod fields;
 mod format;
 mod identifier;
 mod kube;
+mod list;
 mod lists;
 mod literals;
 mod macros;
@@ -40,14 +41,15 @@ mod versions;
 pub use admission::{authorizer, namespace, request_environment};
 pub use builtin::type_of_kind;
 pub use constructed::{Made, configuration, operations};
-pub use cost::{Limits, estimate};
+pub use cost::Limits;
 pub use eval::Scope;
 pub use identifier::is_identifier;
+pub use list::List;
 pub use policy::policy_warnings;
 pub use rules::{RuleSet, default_errors, rule_errors};
 pub use schema::{type_of_schema, value_of_schema};
+pub(crate) use time::parse_duration;
 pub use types::{ObjectType, Type};
-pub(crate) use urls::is_request_uri;
 pub use value::{Host, Key, Val};
 
 /// Steps that one evaluation may take.
@@ -155,6 +157,11 @@ impl Program {
     /// # Errors
     /// In cel-go's words, for syntax and types.
     pub fn compile(text: &str, env: &Env) -> Result<Self, CompileError> {
+        Self::checked(text, env).map(|(program, _)| program)
+    }
+
+    /// The same with the types of all parts, by their ids.
+    fn checked(text: &str, env: &Env) -> Result<(Self, cost::Types), CompileError> {
         let size = text.chars().count();
         if size > LONGEST {
             let why = format!("expression code point size exceeds limit: size: {size}, limit {LONGEST}");
@@ -177,9 +184,10 @@ impl Program {
             let found = unlike.chain(found);
             errors.extend(found.map(|(id, why)| (checker.place(id), why)));
         }
+        let types = std::mem::take(&mut checker.types);
         drop(checker);
         if errors.is_empty() {
-            return Ok(Self { expression, output, source });
+            return Ok((Self { expression, output, source }, types));
         }
         let placed = errors.iter().map(|(at, why)| (position(text, *at as usize), why.as_str()));
         Err(report(text, errors.len(), placed))

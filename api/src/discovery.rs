@@ -149,12 +149,25 @@ fn aggregated_group(rows: &[Resource], group: &str, versions: &[&str]) -> Value 
     let versions: Vec<Value> = versions
         .iter()
         .map(|version| {
-            let served = rows.iter().filter(|r| r.group == group && r.version == *version);
+            let all: Vec<&Resource> = rows.iter().filter(|r| r.group == group && r.version == *version).collect();
+            if !all.is_empty() && all.iter().all(|row| is_unknown(row)) {
+                return json!({"version": version, "freshness": "Stale"});
+            }
+            let served = all.into_iter().filter(|row| !is_unknown(row));
             json!({"version": version, "resources": served.map(aggregated_resource).collect::<Vec<_>>(), "freshness": "Current"})
         })
         .collect();
     let metadata = if group.is_empty() { Map::new() } else { Map::from_iter([("name".to_owned(), group.into())]) };
     json!({"metadata": metadata, "versions": versions})
+}
+
+/// The row that stands for a group and version of which nobody knows yet, or any longer, what is in it.
+pub fn unknown(group: &str, version: &str) -> Resource {
+    Resource { group: group.to_owned(), version: version.to_owned(), ..Resource::default() }
+}
+
+fn is_unknown(row: &Resource) -> bool {
+    row.resource.is_empty()
 }
 
 fn aggregated_resource(row: &Resource) -> Value {
@@ -200,6 +213,16 @@ mod tests {
         assert_eq!(value["groups"][0]["name"], "apiregistration.k8s.io");
         assert_eq!(group(resource::builtin(), "autoscaling").unwrap()["preferredVersion"]["version"], "v2");
         assert!(group(resource::builtin(), "").is_none());
+    }
+
+    #[test]
+    fn what_is_not_known_is_listed_and_stale() {
+        let mut rows = resource::builtin().to_vec();
+        rows.push(unknown("x.io", "v1"));
+        assert_eq!(group(&rows, "x.io").unwrap()["preferredVersion"]["groupVersion"], "x.io/v1");
+        let list = aggregated(&rows, false);
+        let item = list["items"].as_array().unwrap().iter().find(|item| item["metadata"]["name"] == "x.io").unwrap();
+        assert_eq!(item["versions"], json!([{"version": "v1", "freshness": "Stale"}]));
     }
 
     #[test]

@@ -7,7 +7,9 @@ mod quote;
 
 pub use path::Path;
 pub(crate) use quote::short_escape;
-pub use quote::{float as go_float, is_printable, json as go_json, quote as go_quote, value as go_value};
+pub use quote::{
+    float as go_float, is_printable, json as go_json, quote as go_quote, text as go_text, value as go_value,
+};
 
 /// The errors that validation found, in the order found.
 pub type ErrorList = Vec<Error>;

@@ -1,6 +1,7 @@
 //! What an object is: resources, metadata, selectors, quantities, patches, defaults, errors. Pure functions over
 //! erased objects (`serde_json::Value`): no I/O and no clock.
 
+pub(crate) mod address;
 pub mod cel;
 pub mod convert;
 pub mod decode;
@@ -25,4 +26,5 @@ pub mod status;
 pub mod table;
 pub mod time;
 pub mod types;
+pub mod url;
 pub mod yaml;

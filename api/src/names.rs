@@ -70,12 +70,22 @@ pub fn is_dns1123_label(value: &str) -> Vec<String> {
 /// A domain name as RFC 1123 has it.
 #[must_use]
 pub fn is_dns1123_subdomain(value: &str) -> Vec<String> {
-    const WORDS: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
     let mut errors = too_long(value, DNS_SUBDOMAIN_MAX);
-    if !is_dns_subdomain(value) {
-        errors.push(regex_error(WORDS, DNS1123_SUBDOMAIN, &["example.com"]));
-    }
+    errors.extend(subdomain_form(value));
     errors
+}
+
+/// The same as rules say it that Kubernetes generates from its types: they measure in bytes.
+#[must_use]
+pub fn is_long_name(value: &str) -> Vec<String> {
+    let mut errors = unless(value.len() <= DNS_SUBDOMAIN_MAX, || max_bytes_error(DNS_SUBDOMAIN_MAX));
+    errors.extend(subdomain_form(value));
+    errors
+}
+
+fn subdomain_form(value: &str) -> Vec<String> {
+    const WORDS: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
+    unless(is_dns_subdomain(value), || regex_error(WORDS, DNS1123_SUBDOMAIN, &["example.com"]))
 }
 
 /// A domain name whose labels may contain underscores.
@@ -145,7 +155,7 @@ fn prefix_errors(prefix: &str) -> Vec<String> {
     if prefix.is_empty() {
         return vec![format!("prefix part {}", empty_error())];
     }
-    is_dns1123_subdomain(prefix).into_iter().map(|error| format!("prefix part {error}")).collect()
+    is_long_name(prefix).into_iter().map(|error| format!("prefix part {error}")).collect()
 }
 
 /// A label value.
@@ -293,7 +303,6 @@ pub fn key_error(name: &str) -> Option<String> {
 pub fn mask_trailing_dash(name: &str) -> String {
     if name.len() > 1
         && name.ends_with('-')
-        && !name.ends_with("--")
         && let Some(head) = name.get(..name.len() - 2)
     {
         return format!("{head}a");

@@ -1,16 +1,22 @@
 //! OpenAPI documents, made from resource rows and the type table: v3 per group and version with an index, and one v2 document.
 
 mod operation;
+mod phrase;
+mod plain;
 mod prose;
 pub mod protobuf;
 mod schema;
+mod shared;
 mod words;
+
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha512};
 
 use crate::resource::{self, Resource};
 use operation::Edition;
+use plain::Plain;
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
@@ -28,7 +34,8 @@ pub fn v3_index(rows: &[Resource]) -> Value {
         add(place.to_owned(), hash(place, &[]));
     }
     for (place, served) in places(rows) {
-        if let Some((group, _)) = place.rsplit_once('/').filter(|(group, _)| group.contains('/')) {
+        let group = place.rsplit_once('/').filter(|(group, _)| group.contains('/') && is_plain(rows, group));
+        if let Some((group, _)) = group {
             add(group.to_owned(), hash(group, &[]));
         }
         let hash = hash(&place, &served);
@@ -60,11 +67,12 @@ pub fn v3_group_version(rows: &[Resource], place: &str) -> Option<Value> {
         None => return None,
     };
     let edition = Edition::V3;
-    let schemas = schema::closure(&served, edition);
+    let plain: Vec<Plain> = plain::of(place).filter(|_| served.iter().all(|row| is_builtin(row))).into_iter().collect();
+    let schemas = schema::closure(&served, &bodies(&plain), edition);
     Some(json!({
         "openapi": "3.0.0",
         "info": info(),
-        "paths": operation::paths(&served, edition),
+        "paths": paths(&served, &plain, edition),
         "components": {
             "schemas": schemas,
             "securitySchemes": {"BearerToken": {"type": "apiKey", "description": "Bearer Token authentication", "name": "authorization", "in": "header"}},
@@ -75,13 +83,37 @@ pub fn v3_group_version(rows: &[Resource], place: &str) -> Option<Value> {
 /// `/openapi/v2`: everything in one document, for old clients.
 pub fn v2(rows: &[Resource]) -> Value {
     let served: Vec<&Resource> = rows.iter().collect();
+    let plain = everything_plain(rows);
     json!({
         "swagger": "2.0",
         "info": info(),
-        "paths": operation::paths(&served, Edition::V2),
-        "definitions": schema::closure(&served, Edition::V2),
+        "paths": paths(&served, &plain, Edition::V2),
+        "definitions": schema::closure(&served, &bodies(&plain), Edition::V2),
+        "security": [{"BearerToken": []}],
         "securityDefinitions": {"BearerToken": {"type": "apiKey", "description": "Bearer Token authentication", "name": "authorization", "in": "header"}},
     })
+}
+
+/// The paths of rows, and those beside them.
+fn paths(rows: &[&Resource], plain: &[Plain], edition: Edition) -> Map<String, Value> {
+    let mut out = operation::paths(rows, edition);
+    out.extend(plain.iter().map(|plain| (plain.path.clone(), plain.document(edition))));
+    out
+}
+
+/// The types that plain paths answer with.
+fn bodies(plain: &[Plain]) -> Vec<&str> {
+    plain.iter().filter_map(|plain| plain.body.as_deref()).collect()
+}
+
+/// What there is beside the objects of all groups.
+fn everything_plain(rows: &[Resource]) -> Vec<Plain> {
+    let mut all: BTreeSet<String> = PLAIN.iter().map(|place| (*place).to_owned()).collect();
+    for row in rows.iter().filter(|row| is_builtin(row)) {
+        all.insert(root(row));
+        all.extend((!row.group.is_empty()).then(|| format!("apis/{}", row.group)));
+    }
+    all.iter().filter_map(|place| plain::of(place)).collect()
 }
 
 fn info() -> Value {
@@ -90,7 +122,7 @@ fn info() -> Value {
 
 fn is_plain(rows: &[Resource], place: &str) -> bool {
     let group = place.strip_prefix("apis/");
-    PLAIN.contains(&place) || rows.iter().any(|r| Some(r.group.as_str()) == group)
+    PLAIN.contains(&place) || rows.iter().any(|r| Some(r.group.as_str()) == group && is_builtin(r))
 }
 
 /// The rows of each group and version, by the path of their document.

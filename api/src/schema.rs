@@ -26,8 +26,9 @@ mod weight;
 
 pub use check::{Problems, check};
 pub use defaults::{apply_defaults, drop_null_fields};
-pub use embedded::{coerce_metadata, embedded_errors};
+pub use embedded::{coerce_embedded, coerce_metadata, embedded_errors};
 pub use field_path::field_path;
+pub(crate) use formats::duration;
 pub use formats::is_known as is_known_format;
 pub use lists::list_errors;
 pub use prune::prune;
@@ -102,9 +103,9 @@ pub(crate) fn additional(schema: &Value) -> Option<&Value> {
     schema.get("additionalProperties").filter(|values| values.is_object())
 }
 
-/// Whether keys that nothing describes are allowed by `additionalProperties: true`.
-pub(crate) fn any_additional(schema: &Value) -> bool {
-    flag(schema, "additionalProperties")
+/// Whether a schema says something of the keys that it does not name, if only that there may be any or none.
+pub(crate) fn describes_values(schema: &Value) -> bool {
+    schema.get("additionalProperties").is_some_and(|values| !values.is_null())
 }
 
 pub(crate) fn items(schema: &Value) -> Option<&Value> {

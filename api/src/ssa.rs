@@ -16,6 +16,7 @@ mod merge;
 mod scale;
 mod schema;
 mod set;
+mod step;
 mod walk;
 
 use changes::Changes;
@@ -111,6 +112,7 @@ fn recorded(live: &Value, new: &Value, subresource: bool) -> Managers {
 }
 
 fn update(managers: &mut Managers, live: &Value, new: &Value, write: &Write<'_>) {
+    managers.reconcile(write.api_version, write.schema);
     let mut changes = Changes::of(live, new, write);
     let taken = changes.taken();
     let identity = write.identity(Operation::Update);
@@ -143,7 +145,7 @@ pub fn apply(live: Option<&Value>, config: &Value, write: &Write<'_>, force: boo
     let (object, conflicts) = match (result?, live) {
         (Outcome::Done(object), _) => (object, Vec::new()),
         (Outcome::Refused(conflicts), Some(live)) if write.manager == "kubectl" => {
-            let conflicts = legacy::remaining(conflicts, live, write.schema);
+            let conflicts = legacy::remaining(conflicts, live, write);
             if conflicts.is_empty() {
                 match try_apply(Some(live), config, write, true)? {
                     Outcome::Done(object) => (object, Vec::new()),
@@ -206,6 +208,7 @@ fn try_apply(live: Option<&Value>, config: &Value, write: &Write<'_>, force: boo
         let before = Write { manager: BEFORE_FIRST_APPLY, ..*write };
         update(&mut managers, &write.schema.empty_object(), &base, &before);
     }
+    managers.reconcile(write.api_version, write.schema);
     let identity = write.identity(Operation::Apply);
     let last = managers.get(&identity).cloned();
     let set = field_set(config, write.schema).recursive_difference(write.ignored);

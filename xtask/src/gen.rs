@@ -157,6 +157,10 @@ fn resource_row(fact: &Value, kinds: &BTreeMap<String, String>) -> Result<Value>
             out.insert((*to).into(), value.clone());
         }
     }
+    // This status is reset in a group that is none, and so never; the facts say what was meant.
+    if text(fact, "resource") == "servicecidrs" {
+        out.remove("reset");
+    }
     insert_stored(fact, &mut out);
     if let Some(rule) = generation(text(fact, "generation")) {
         out.insert("generation".into(), rule);

@@ -7,6 +7,9 @@ use super::outcome::{Outcome, fail, no_overload, overflow};
 use super::{EvalError, Val, kube, lists, text, time};
 use crate::numbers::parse_uint;
 
+/// The least number that is too large for an `int`.
+const TOO_LARGE: f64 = 9_223_372_036_854_775_808.0;
+
 /// Calls a function; for a method the first value is the target.
 pub(super) fn call(name: &str, member: bool, values: Vec<Val>) -> Outcome {
     if member
@@ -59,7 +62,7 @@ fn conversion(name: &str, values: &[Val]) -> Option<Outcome> {
     Some(match (name, values) {
         ("int", [Val::Int(number)]) => Ok(Val::Int(*number)),
         ("int", [Val::Uint(number)]) => i64::try_from(*number).map_or_else(|_| overflow(), |n| Ok(Val::Int(n))),
-        ("int", [Val::Double(number)]) if number.abs() < 9.2e18 => Ok(Val::Int(*number as i64)),
+        ("int", [Val::Double(number)]) if number.abs() < TOO_LARGE => Ok(Val::Int(*number as i64)),
         ("int", [Val::Double(_)]) => overflow(),
         ("int", [Val::Text(text)]) => text.parse().map_or_else(|_| wrong("int"), |n| Ok(Val::Int(n))),
         ("int", [Val::Time(time)]) => Ok(Val::Int(time.as_second())),
@@ -68,13 +71,17 @@ fn conversion(name: &str, values: &[Val]) -> Option<Outcome> {
         ("uint", [Val::Int(number)]) => {
             u64::try_from(*number).map_or_else(|_| fail("unsigned integer overflow"), |n| Ok(Val::Uint(n)))
         }
-        ("uint", [Val::Double(number)]) if (0.0..1.8e19).contains(number) => Ok(Val::Uint(*number as u64)),
+        ("uint", [Val::Double(number)]) if (0.0..2.0 * TOO_LARGE).contains(number) => Ok(Val::Uint(*number as u64)),
         ("uint", [Val::Double(_)]) => fail("unsigned integer overflow"),
         ("uint", [Val::Text(text)]) => parse_uint(text).map_or_else(|_| wrong("uint"), |n| Ok(Val::Uint(n))),
         ("double", [Val::Double(number)]) => Ok(Val::Double(*number)),
         ("double", [Val::Int(number)]) => Ok(Val::Double(*number as f64)),
         ("double", [Val::Uint(number)]) => Ok(Val::Double(*number as f64)),
-        ("double", [Val::Text(text)]) => text.parse().map_or_else(|_| wrong("double"), |n| Ok(Val::Double(n))),
+        ("double", [Val::Text(text)]) => match text.parse::<f64>() {
+            // What is too large for a float is none in Go.
+            Ok(number) if number.is_finite() || !text.contains(|c: char| c.is_ascii_digit()) => Ok(Val::Double(number)),
+            _ => wrong("double"),
+        },
         ("string", [Val::Bytes(bytes)]) if std::str::from_utf8(bytes).is_err() => {
             fail("invalid UTF-8 in bytes, cannot convert to string")
         }

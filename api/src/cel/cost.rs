@@ -1,17 +1,22 @@
 //! What an expression costs at the most, worked out before it runs, from the sizes that a schema allows.
 
-use ::cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, IdedExpr, LiteralValue};
-use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
+use ::cel::common::ast::{
+    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, ListExpr, LiteralValue, MapExpr, SelectExpr,
+};
+use serde_json::{Value, json};
+
+use super::identifier::unescaped;
 use super::sizes::Sizes;
-use crate::schema::{additional, items, member, text};
+use super::{Program, Type};
+use crate::schema::{additional, is_embedded, items, properties, text};
 
-/// Cost of walking one character.
-const CHARACTER: f64 = 0.1;
-/// Cost of a call that makes a list.
-const LIST_CALL: f64 = 11.0;
-/// A size that nothing bounds.
-const UNBOUNDED: f64 = 1.844_674_407_370_955_2e19;
+mod functions;
+mod size;
+
+use size::Size;
 
 /// Limits on estimated costs.
 pub struct Limits;
@@ -22,6 +27,17 @@ impl Limits {
     /// Of all rules of a schema.
     pub const SCHEMA: f64 = 100_000_000.0;
 }
+
+/// The types of the parts of an expression, by their ids.
+pub(super) type Types = HashMap<u64, Type>;
+
+static DYN: Type = Type::Dyn;
+static TEXT: LazyLock<Value> = LazyLock::new(|| json!({"type": "string"}));
+/// What has no size.
+static KEY: LazyLock<Value> = LazyLock::new(|| json!({"type": "boolean"}));
+static METADATA: LazyLock<Value> = LazyLock::new(
+    || json!({"type": "object", "properties": {"name": {"type": "string"}, "generateName": {"type": "string"}}}),
+);
 
 /// Whether a variable occurs in an expression.
 pub(super) fn mentions(expr: &IdedExpr, name: &str) -> bool {
@@ -47,15 +63,13 @@ pub(super) fn mentions(expr: &IdedExpr, name: &str) -> bool {
     }
 }
 
-/// The most that an expression about a value of a schema can cost.
-#[must_use]
-pub fn estimate(program: &super::Program, schema: &Value) -> f64 {
-    estimate_by(&Sizes::default(), program, schema)
-}
-
-/// The same with the sizes that were worked out for expressions before.
-pub(super) fn estimate_by<'v>(sizes: &'v Sizes, program: &super::Program, schema: &'v Value) -> f64 {
-    let mut estimator = Estimator { sizes, schema, locals: Vec::new() };
+/// The most that an expression about a value of a schema can cost; `root` if that is the schema of whole objects.
+pub(super) fn estimate<'v>(
+    sizes: &'v Sizes,
+    (program, types): (&Program, &'v Types),
+    (schema, root): (&'v Value, bool),
+) -> f64 {
+    let mut estimator = Estimator { sizes, types, root: Place { schema, root }, locals: Vec::new() };
     estimator.cost(program.expression()).0
 }
 
@@ -70,174 +84,250 @@ pub(super) fn times_below(schema: &Value) -> Option<f64> {
     }
 }
 
-/// What is known of a value's size.
+/// Where a value stands: its schema, and whether that is the schema of whole objects.
 #[derive(Clone, Copy)]
-enum Shape<'v> {
-    Schema(&'v Value),
-    Size(f64),
+struct Place<'v> {
+    schema: &'v Value,
+    root: bool,
 }
 
-impl Shape<'_> {
-    fn size(self, sizes: &Sizes) -> f64 {
-        match self {
-            Shape::Schema(schema) => sizes.most(schema),
-            Shape::Size(size) => size,
+impl<'v> Place<'v> {
+    fn of(schema: &'v Value) -> Self {
+        Self { schema, root: false }
+    }
+
+    fn field(self, name: &str) -> Option<Self> {
+        if self.root || is_embedded(self.schema) {
+            match name {
+                "apiVersion" | "kind" => return Some(Place::of(&TEXT)),
+                "metadata" => return Some(Place::of(&METADATA)),
+                _ => {}
+            }
         }
+        let all = properties(self.schema).filter(|_| additional(self.schema).is_none())?;
+        all.get(&unescaped(name)).map(Place::of)
+    }
+}
+
+/// The sizes of the keys and values of a list or map that an expression spells.
+#[derive(Clone, Copy)]
+struct Elements {
+    key: Size,
+    value: Size,
+}
+
+impl Elements {
+    fn or(self, other: Self) -> Self {
+        Self { key: self.key.or(other.key), value: self.value.or(other.value) }
+    }
+}
+
+/// What is known of a value.
+#[derive(Clone, Copy, Default)]
+struct Known<'v> {
+    size: Option<Size>,
+    place: Option<Place<'v>>,
+    elements: Option<Elements>,
+}
+
+impl Known<'_> {
+    fn sized(size: Size) -> Self {
+        Self { size: Some(size), ..Self::default() }
+    }
+
+    /// What nothing tells the size of counts for one, which is too little rather than too much.
+    fn size(&self) -> Size {
+        self.size.unwrap_or(Size::exactly(1.0))
     }
 }
 
 struct Estimator<'v> {
     sizes: &'v Sizes,
-    schema: &'v Value,
-    locals: Vec<(String, Shape<'v>)>,
+    types: &'v Types,
+    root: Place<'v>,
+    locals: Vec<(String, Known<'v>)>,
 }
 
 impl<'v> Estimator<'v> {
-    fn cost(&mut self, expr: &IdedExpr) -> (f64, Shape<'v>) {
-        match &expr.expr {
-            Expr::Ident(name) => (1.0, self.ident(name)),
-            Expr::Select(select) => {
-                let (cost, shape) = self.cost(&select.operand);
-                let inner = match shape {
-                    Shape::Schema(schema) => member(schema, &select.field).map_or(Shape::Size(1.0), Shape::Schema),
-                    Shape::Size(_) => Shape::Size(1.0),
-                };
-                (cost + 1.0, inner)
-            }
-            Expr::Literal(LiteralValue::String(text)) =>
-            {
-                #[expect(clippy::cast_precision_loss, reason = "literals are short")]
-                (0.0, Shape::Size(text.inner().len() as f64))
-            }
-            Expr::Literal(_) | Expr::Unspecified => (0.0, Shape::Size(1.0)),
-            Expr::List(list) => {
-                let parts: f64 = list.elements.iter().map(|part| self.cost(part).0).sum();
-                #[expect(clippy::cast_precision_loss, reason = "literals are short")]
-                (parts + 10.0, Shape::Size(list.elements.len() as f64))
-            }
-            Expr::Map(map) => (30.0 + self.entries(&map.entries), Shape::Size(1.0)),
-            Expr::Struct(made) => (40.0 + self.entries(&made.entries), Shape::Size(1.0)),
+    fn cost(&mut self, expr: &IdedExpr) -> (f64, Known<'v>) {
+        let (cost, known) = match &expr.expr {
+            Expr::Unspecified => (0.0, Known::default()),
+            Expr::Literal(literal) => (0.0, Known::sized(literal_size(literal))),
+            Expr::Ident(name) => return (1.0, self.ident(expr, name)),
+            Expr::Select(select) => self.select(select),
             Expr::Call(call) => self.call(call),
+            Expr::List(list) => self.list(list),
+            Expr::Map(map) => self.map(map),
+            Expr::Struct(made) => {
+                let value = |entry: &EntryExpr| match entry {
+                    EntryExpr::StructField(field) => self.cost(&field.value).0,
+                    EntryExpr::MapEntry(_) => 0.0,
+                };
+                (40.0 + made.entries.iter().map(|entry| &entry.expr).map(value).sum::<f64>(), Known::default())
+            }
+            Expr::Comprehension(loops) if never_turns(loops) => self.bind(loops),
             Expr::Comprehension(loops) => self.comprehension(loops),
-        }
-    }
-
-    /// What the keys and values of a map or an object cost.
-    fn entries(&mut self, entries: &[IdedEntryExpr]) -> f64 {
-        let cost = |entry: &IdedEntryExpr| match &entry.expr {
-            EntryExpr::MapEntry(entry) => self.cost(&entry.key).0 + self.cost(&entry.value).0,
-            EntryExpr::StructField(field) => self.cost(&field.value).0,
         };
-        entries.iter().map(cost).sum()
+        (cost, self.measured(expr, known))
     }
 
-    fn ident(&self, name: &str) -> Shape<'v> {
-        let local = self.locals.iter().rev().find(|(own, _)| own == name).map(|(_, shape)| *shape);
-        local.unwrap_or(match name {
-            "self" | "oldSelf" => Shape::Schema(self.schema),
-            _ => Shape::Size(1.0),
-        })
+    fn type_of(&self, expr: &IdedExpr) -> &'v Type {
+        self.types.get(&expr.id).unwrap_or(&DYN)
     }
 
-    fn call(&mut self, call: &CallExpr) -> (f64, Shape<'v>) {
-        let parts: Vec<(f64, Shape<'v>)> =
-            call.target.iter().map(AsRef::as_ref).chain(&call.args).map(|part| self.cost(part)).collect();
-        let size = |index: usize| parts.get(index).map_or(1.0, |(_, shape)| shape.size(self.sizes));
-        let all: f64 = parts.iter().map(|(cost, _)| cost).sum();
-        if let Some((own, shape)) = self.list_call(call, &parts) {
-            return (all + own, shape);
+    /// A value with the size that its place gives it, or its type, if it has none.
+    fn measured(&self, expr: &IdedExpr, known: Known<'v>) -> Known<'v> {
+        let by_place = || known.place.map(|place| Size::at_most(self.sizes.most(place.schema)));
+        let by_type = || is_scalar(self.type_of(expr)).then(|| Size::exactly(1.0));
+        Known { size: known.size.or_else(by_place).or_else(by_type), ..known }
+    }
+
+    fn ident(&self, expr: &IdedExpr, name: &str) -> Known<'v> {
+        let local = self.locals.iter().rev().find(|(own, _)| own == name).map(|(_, known)| *known);
+        let local = local.unwrap_or(Known { place: Some(self.root), ..Known::default() });
+        let known = self.measured(expr, Known { size: None, ..local });
+        Known { size: known.size.or(local.size), ..known }
+    }
+
+    fn select(&mut self, select: &SelectExpr) -> (f64, Known<'v>) {
+        let (cost, of) = self.cost(&select.operand);
+        if select.test {
+            return (cost, Known::default());
         }
-        let (own, shape) = match call.func_name.as_str() {
-            "_[_]" => (1.0, self.element(parts.first().map(|(_, shape)| *shape))),
-            "_?_:_" => {
-                let branches = parts[1].0.max(parts[2].0);
-                return (parts[0].0 + branches + 1.0, parts[1].1);
-            }
-            "contains" => (1.0 + size(0) * CHARACTER * size(1) * CHARACTER, Shape::Size(1.0)),
-            "matches" => (1.0 + (size(0) + 1.0) * CHARACTER * size(1) * 0.25, Shape::Size(1.0)),
-            "startsWith" | "endsWith" => (1.0 + size(1) * CHARACTER, Shape::Size(1.0)),
-            "_+_" => (1.0 + (size(0) + size(1)) * CHARACTER, Shape::Size(size(0) + size(1))),
-            "_==_" | "_!=_" => (1.0 + size(0).min(size(1)) * CHARACTER, Shape::Size(1.0)),
-            "@in" => (1.0 + size(1), Shape::Size(1.0)),
-            "lowerAscii" | "upperAscii" | "trim" | "replace" | "substring" | "split" | "join" | "find" | "findAll"
-            | "url" | "quantity" | "ip" | "cidr" => (1.0 + size(0) * CHARACTER, Shape::Size(size(0))),
-            // A list, the characters, and a list with a structure for every other one of them.
-            "fieldSelector" | "labelSelector" => {
-                (10.0 + (size(1) * CHARACTER).ceil() + (size(1) / 2.0).ceil() * 50.0, Shape::Size(1.0))
-            }
-            "isSorted" | "sum" | "min" | "max" | "indexOf" | "lastIndexOf" => (1.0 + size(0), Shape::Size(1.0)),
-            _ => (1.0, Shape::Size(1.0)),
-        };
-        (all + own, shape)
+        let walks = matches!(self.type_of(&select.operand), Type::Map(..) | Type::Object(_) | Type::Var(_));
+        let place = of.place.and_then(|place| place.field(&select.field));
+        (cost + f64::from(u8::from(walks)), Known { place, ..Known::default() })
     }
 
-    fn element(&self, of: Option<Shape<'v>>) -> Shape<'v> {
-        match of {
-            Some(Shape::Schema(schema)) => {
-                items(schema).or_else(|| additional(schema)).map_or(Shape::Size(1.0), Shape::Schema)
-            }
-            _ => Shape::Size(1.0),
+    fn list(&mut self, list: &ListExpr) -> (f64, Known<'v>) {
+        let (mut cost, mut value) = (10.0, None);
+        for element in &list.elements {
+            let (own, known) = self.cost(element);
+            cost += own;
+            value = Some(value.map_or(known.size(), |value: Size| value.or(known.size())));
         }
+        let elements = Elements { key: Size::exactly(1.0), value: value.unwrap_or(Size::exactly(0.0)) };
+        (cost, Known { elements: Some(elements), ..Known::sized(Size::count(list.elements.len())) })
     }
 
-    /// Functions of lists and sets, which cost by how much they make or compare.
-    fn list_call(&self, call: &CallExpr, parts: &[(f64, Shape<'v>)]) -> Option<(f64, Shape<'v>)> {
-        let shape = |index: usize| parts.get(index).map(|(_, shape)| *shape);
-        let size = |index: usize| shape(index).map_or(1.0, |shape| shape.size(self.sizes));
-        let (factor, made) = match call.func_name.as_str() {
-            "first" | "last" => return Some((1.0, self.element(shape(0)))),
-            "value" | "or" | "orValue" => return Some((1.0, shape(0)?)),
-            "unwrapOpt" => return Some((1.0, Shape::Size(size(0)))),
-            "unwrap" => return Some((1.0, Shape::Size(size(1)))),
-            "contains" | "intersects" if is_of(call, "sets") => {
-                return Some((1.0 + size(1) * size(2), Shape::Size(1.0)));
-            }
-            "equivalent" => return Some((1.0 + 2.0 * size(1) * size(2), Shape::Size(1.0))),
-            "slice" => (1.0, (whole(call, 1).unwrap_or(size(0)) - whole(call, 0).unwrap_or(0.0)).max(0.0)),
-            "reverse" => (1.0, size(0)),
-            "flatten" if call.args.is_empty() => (1.0, size(0)),
-            "flatten" => (whole(call, 0).unwrap_or(UNBOUNDED), size(0)),
-            "range" if is_of(call, "lists") => (1.0, whole(call, 0).unwrap_or(UNBOUNDED)),
-            "distinct" => (2.0, size(0) * size(0)),
-            "sort" if has_texts(shape(0)) => (2.0 + CHARACTER, size(0) * size(0)),
-            "sort" => (2.0, size(0) * size(0)),
-            "@sortByAssociatedKeys" => (2.0, size(1) * size(1)),
-            _ => return None,
+    fn map(&mut self, map: &MapExpr) -> (f64, Known<'v>) {
+        let (mut cost, mut sizes) = (30.0, None);
+        for entry in &map.entries {
+            let EntryExpr::MapEntry(entry) = &entry.expr else { continue };
+            let (key, value) = (self.cost(&entry.key), self.cost(&entry.value));
+            cost += key.0 + value.0;
+            let own = Elements { key: key.1.size(), value: value.1.size() };
+            sizes = Some(sizes.map_or(own, |sizes: Elements| sizes.or(own)));
+        }
+        let nothing = Elements { key: Size::exactly(0.0), value: Size::exactly(0.0) };
+        (cost, Known { elements: Some(sizes.unwrap_or(nothing)), ..Known::sized(Size::count(map.entries.len())) })
+    }
+
+    fn call(&mut self, call: &CallExpr) -> (f64, Known<'v>) {
+        // Of a function with a dot in its name, what is before the dot is no value and has no type.
+        let target = call.target.as_deref().filter(|target| self.types.contains_key(&target.id));
+        let space = call.target.as_deref().filter(|_| target.is_none()).map(|space| &space.expr);
+        let name = match space {
+            Some(Expr::Ident(space)) => format!("{space}.{}", call.func_name),
+            _ => call.func_name.clone(),
         };
-        Some((LIST_CALL + factor * made, Shape::Size(made)))
+        let target = target.map(|target| self.part(target));
+        let args: Vec<Part<'_, 'v>> = call.args.iter().map(|arg| self.part(arg)).collect();
+        if let ("_?_:_", [condition, yes, no]) = (name.as_str(), args.as_slice()) {
+            let elements = yes.known.elements.zip(no.known.elements).map(|(yes, no)| yes.or(no));
+            let known = Known { elements, ..Known::sized(yes.known.size().or(no.known.size())) };
+            return (condition.cost + yes.cost.max(no.cost), known);
+        }
+        let given: f64 = target.iter().chain(&args).map(|part| part.cost).sum();
+        let (own, known) = self.function(&name, target.as_ref(), &args);
+        (given + own, known)
     }
 
-    fn comprehension(&mut self, loops: &ComprehensionExpr) -> (f64, Shape<'v>) {
-        let (range, shape) = self.cost(&loops.iter_range);
+    fn part<'e>(&mut self, expr: &'e IdedExpr) -> Part<'e, 'v> {
+        let (cost, known) = self.cost(expr);
+        Part { expr, cost, known, of: self.type_of(expr) }
+    }
+
+    /// Where the elements of a list or the values of a map are. What comes from nowhere is taken for the whole, as in
+    /// Kubernetes.
+    fn below(&self, of: &Known<'v>, is_list: bool) -> Option<Place<'v>> {
+        let Some(place) = of.place else { return Some(self.root) };
+        let of = if is_list { items(place.schema) } else { additional(place.schema) };
+        of.map(Place::of)
+    }
+
+    /// A value that only gets a name.
+    fn bind(&mut self, loops: &ComprehensionExpr) -> (f64, Known<'v>) {
+        let (range, (start, begun)) = (self.cost(&loops.iter_range).0, self.cost(&loops.accu_init));
+        self.locals.push((loops.accu_var.clone(), begun));
+        let (result, made) = self.cost(&loops.result);
+        self.locals.pop();
+        (range + start + result, Known { place: None, ..made })
+    }
+
+    fn comprehension(&mut self, loops: &ComprehensionExpr) -> (f64, Known<'v>) {
+        let (range_cost, range) = self.cost(&loops.iter_range);
         let (start, begun) = self.cost(&loops.accu_init);
         let depth = self.locals.len();
         self.locals.push((loops.accu_var.clone(), begun));
-        if never_turns(loops) {
-            let (result, made) = self.cost(&loops.result);
-            self.locals.truncate(depth);
-            return (range + start + result, made);
-        }
-        let (first, second) = self.variables(loops, shape);
-        self.locals.push((loops.iter_var.clone(), first));
-        if let Some(name) = &loops.iter_var2 {
-            self.locals.push((name.clone(), second));
-        }
-        let each = self.cost(&loops.loop_cond).0 + self.cost(&loops.loop_step).0;
+        self.push_variables(loops, &range);
+        let condition = self.cost(&loops.loop_cond).0;
+        let (step, stepped) = self.cost(&loops.loop_step);
+        self.locals.truncate(depth + 1);
         let result = self.cost(&loops.result).0;
         self.locals.truncate(depth);
-        let turns = shape.size(self.sizes);
-        (range + start + turns * each + result, Shape::Size(turns))
+        let turns = range.size();
+        let known = match &loops.accu_init.expr {
+            Expr::Literal(_) => Known { size: begun.size, ..Known::default() },
+            Expr::List(_) | Expr::Map(_) => Known { elements: stepped.elements, ..Known::sized(turns) },
+            _ => Known::default(),
+        };
+        (range_cost + start + turns.times_cost(condition + step) + result, known)
     }
 
     /// What the variables of a loop stand for. With two of them the first is an index or a key.
-    fn variables(&self, loops: &ComprehensionExpr, range: Shape<'v>) -> (Shape<'v>, Shape<'v>) {
-        const KEY: Shape<'static> = Shape::Size(20.0);
-        let element = self.element(Some(range));
-        match range {
-            Shape::Schema(schema) if additional(schema).is_some() => (KEY, element),
-            _ if loops.iter_var2.is_some() => (Shape::Size(1.0), element),
-            _ => (element, Shape::Size(1.0)),
+    fn push_variables(&mut self, loops: &ComprehensionExpr, range: &Known<'v>) {
+        let is_list = matches!(self.type_of(&loops.iter_range), Type::List(_));
+        let key = Known {
+            size: range.elements.map(|elements| elements.key),
+            place: match range.place {
+                None => Some(self.root),
+                Some(place) if !is_list && additional(place.schema).is_some() => Some(Place::of(&KEY)),
+                Some(_) => None,
+            },
+            elements: None,
+        };
+        let size = range.elements.map(|elements| elements.value);
+        let value = Known { size, place: self.below(range, is_list), elements: None };
+        let first = if loops.iter_var2.is_none() && is_list { value } else { key };
+        self.locals.push((loops.iter_var.clone(), first));
+        if let Some(name) = &loops.iter_var2 {
+            self.locals.push((name.clone(), value));
         }
+    }
+}
+
+/// A target or an argument of a call.
+struct Part<'e, 'v> {
+    expr: &'e IdedExpr,
+    cost: f64,
+    known: Known<'v>,
+    of: &'v Type,
+}
+
+fn literal_size(literal: &LiteralValue) -> Size {
+    match literal {
+        LiteralValue::String(text) => Size::count(text.inner().chars().count()),
+        LiteralValue::Bytes(bytes) => Size::count(bytes.inner().len()),
+        _ => Size::exactly(1.0),
+    }
+}
+
+fn is_scalar(of: &Type) -> bool {
+    match of {
+        Type::Bool | Type::Int | Type::Uint | Type::Double | Type::Time | Type::Duration => true,
+        Type::Optional(of) => is_scalar(of),
+        _ => false,
     }
 }
 
@@ -246,84 +336,5 @@ fn never_turns(loops: &ComprehensionExpr) -> bool {
     matches!(&loops.loop_cond.expr, Expr::Literal(LiteralValue::Boolean(flag)) if !*flag.inner())
 }
 
-/// Whether a function is one of a library's, `lists.range`.
-fn is_of(call: &CallExpr, library: &str) -> bool {
-    matches!(call.target.as_ref().map(|target| &target.expr), Some(Expr::Ident(name)) if name == library)
-}
-
-/// An argument that stands in the expression as a whole number; what is less than nothing is nothing.
-fn whole(call: &CallExpr, index: usize) -> Option<f64> {
-    match call.args.get(index).map(|argument| &argument.expr) {
-        #[expect(clippy::cast_precision_loss, reason = "estimates are no more precise")]
-        Some(Expr::Literal(LiteralValue::Int(number))) => Some((*number.inner()).max(0) as f64),
-        _ => None,
-    }
-}
-
-fn has_texts(shape: Option<Shape<'_>>) -> bool {
-    matches!(shape, Some(Shape::Schema(schema)) if items(schema).is_some_and(|of| text(of, "type") == "string"))
-}
-
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::super::schema::type_of_schema;
-    use super::super::{Env, Program};
-    use super::*;
-
-    /// What an expression costs about lists of ten and a map of five.
-    fn cost(text: &str) -> f64 {
-        let list = |of: Value| json!({"type": "array", "maxItems": 10, "items": of});
-        let named = json!({"type": "object", "properties": {"n": {"type": "integer"}}});
-        let schema = json!({"type": "object", "properties": {
-            "l": list(json!({"type": "integer"})),
-            "t": list(json!({"type": "string", "maxLength": 5})),
-            "ll": list(list(json!({"type": "integer"}))),
-            "o": list(named),
-            "m": {"type": "object", "maxProperties": 5, "additionalProperties": {"type": "integer"}}}});
-        let env = Env::new([("self".to_owned(), type_of_schema(&schema, false).unwrap())]);
-        estimate(&Program::compile(text, &env).unwrap(), &schema)
-    }
-
-    #[test]
-    fn functions_of_lists_cost_by_what_they_make() {
-        // `self.l` costs two.
-        assert_eq!(cost("self.l.first()"), 3.0);
-        assert_eq!(cost("self.l.reverse()"), 2.0 + 11.0 + 10.0);
-        assert_eq!(cost("self.l.slice(2, 5)"), 2.0 + 11.0 + 3.0);
-        assert_eq!(cost("self.l.slice(0, self.l[0])"), 2.0 + 3.0 + 11.0 + 10.0);
-        assert_eq!(cost("self.ll.flatten()"), 2.0 + 11.0 + 10.0);
-        assert_eq!(cost("self.ll.flatten(3)"), 2.0 + 11.0 + 30.0);
-        assert!(cost("self.ll.flatten(self.l[0])") > 1e19);
-        // The name of the library counts as a variable.
-        assert_eq!(cost("lists.range(7)"), 1.0 + 11.0 + 7.0);
-        assert!(cost("lists.range(self.l[0])") > 1e19);
-    }
-
-    #[test]
-    fn what_compares_all_with_all_costs_the_square() {
-        assert_eq!(cost("self.l.distinct()"), 2.0 + 11.0 + 200.0);
-        assert_eq!(cost("self.l.sort()"), 2.0 + 11.0 + 200.0);
-        assert_eq!(cost("self.t.sort()"), 2.0 + 11.0 + 210.0);
-        assert_eq!(cost("sets.equivalent(self.l, self.l)"), 1.0 + 4.0 + 1.0 + 200.0);
-        // The list and its name, the keys of what the name stands for, and the sorting of them.
-        let keys = cost("self.o.map(e, e.n)");
-        assert_eq!(cost("self.o.sortBy(e, e.n)"), 10.0 + 2.0 + 1.0 + (keys - 1.0) + 11.0 + 200.0);
-    }
-
-    #[test]
-    fn what_comes_out_of_a_list_is_as_large_as_its_elements() {
-        // Up to twenty bytes against one.
-        assert!((cost("self.t.first().value().contains('a')") - 5.2).abs() < 1e-9);
-    }
-
-    #[test]
-    fn loops_over_two_variables_cost_their_turns() {
-        // Each turn: the condition is two, and the step is one for `&&`, one for what was, and what is asked.
-        assert_eq!(cost("self.l.all(i, v, true)"), 2.0 + 10.0 * (2.0 + 2.0) + 1.0);
-        assert_eq!(cost("self.m.all(k, v, true)"), 2.0 + 5.0 * (2.0 + 2.0) + 1.0);
-        assert_eq!(cost("self.l.transformMap(i, v, true)"), 2.0 + 30.0 + 10.0 * 3.0 + 1.0);
-        assert_eq!(cost("self.l.transformMapEntry(i, v, {v: i})"), 2.0 + 30.0 + 10.0 * (2.0 + 32.0) + 1.0);
-    }
-}
+mod tests;

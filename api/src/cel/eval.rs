@@ -109,7 +109,7 @@ impl<'r> Run<'r> {
                 value => out.push(value),
             }
         }
-        Ok(Val::List(Arc::new(out)))
+        Ok(Val::list(out))
     }
 
     fn map(&mut self, map: &MapExpr) -> Outcome {

@@ -25,6 +25,9 @@ const RESERVED: [&str; 21] = [
     "while",
 ];
 
+/// How expressions spell what no name of theirs can hold, and what it stands for.
+const SPELLED: [(&str, &str); 4] = [("__underscores__", "__"), ("__dot__", "."), ("__dash__", "-"), ("__slash__", "/")];
+
 /// Whether a variable can have this name.
 #[must_use]
 pub fn is_identifier(name: &str) -> bool {
@@ -63,6 +66,26 @@ pub(super) fn escaped(name: &str) -> Option<String> {
     starts.then_some(out)
 }
 
+/// The name of the field that [`escaped`] makes this of.
+pub(super) fn unescaped(name: &str) -> String {
+    let word = name.strip_prefix("__").and_then(|rest| rest.strip_suffix("__"));
+    if let Some(word) = word.filter(|word| RESERVED.contains(word)) {
+        return word.to_owned();
+    }
+    let (mut out, mut rest) = (String::with_capacity(name.len()), name);
+    while let Some(first) = rest.chars().next() {
+        let found = SPELLED.iter().find_map(|(spelled, sign)| Some((*sign, rest.strip_prefix(spelled)?)));
+        if let Some((sign, after)) = found {
+            out.push_str(sign);
+            rest = after;
+        } else {
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +96,14 @@ mod tests {
         let words = ["plain", "__namespace__", "x__dash__y__dot__z__slash__w", "a__underscores__b"];
         assert_eq!(shown[..4], words.map(|word| Some(word.to_owned())));
         assert_eq!(shown[4..], [None, None]);
+    }
+
+    #[test]
+    fn what_was_escaped_is_told_again() {
+        for name in ["plain", "namespace", "x-y.z/w", "a__b", "a__dot__b", "a_-", "___", "__in__", "a.__", "_"] {
+            assert_eq!(unescaped(&escaped(name).unwrap()), name);
+        }
+        assert_eq!(unescaped("namespace"), "namespace");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::outcome::{Outcome, fail};
 use super::{Val, addresses, urls, versions};
-use crate::names;
 use crate::quantity::{Format, Quantity};
+use crate::{names, url};
 
 pub(super) fn call(name: &str, values: &[Val]) -> Option<Outcome> {
     quantities(name, values)
@@ -93,7 +93,7 @@ fn format_errors(format: &str, text: &str) -> Vec<String> {
         "dns1035LabelPrefix" => names::is_dns1035_label(&names::mask_trailing_dash(text)),
         "qualifiedName" => names::is_qualified_name(text),
         "labelValue" => names::is_label_value(text),
-        "uri" => urls::refusal(text).into_iter().collect(),
+        "uri" => url::parse_request(text).err().into_iter().collect(),
         "uuid" => named("uuid", "does not match the UUID format"),
         "byte" => named("byte", "invalid base64"),
         "date" => named("date", "invalid date"),

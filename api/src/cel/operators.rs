@@ -50,7 +50,7 @@ fn arithmetic(name: &str, a: &Val, b: &Val) -> Outcome {
         })),
         (Val::Text(a), Val::Text(b)) if name == "_+_" => Ok(Val::text(format!("{a}{b}"))),
         (Val::Bytes(a), Val::Bytes(b)) if name == "_+_" => Ok(Val::Bytes(a.iter().chain(b.iter()).copied().collect())),
-        (Val::List(a), Val::List(b)) if name == "_+_" => Ok(Val::list(a.iter().chain(b.iter()).cloned())),
+        (Val::List(a), Val::List(b)) if name == "_+_" => Ok(Val::List(Arc::new(a.plus(b)))),
         _ => time::arithmetic(name, a, b).unwrap_or_else(no_overload),
     }
 }
@@ -83,7 +83,7 @@ fn index(of: &Val, at: &Val) -> Outcome {
     match (of, at) {
         (Val::Optional(_), _) => Ok(optional_index(of, at)),
         (Val::List(list), at) => {
-            let Some(Key::Int(number)) = Key::of(at) else { return no_overload() };
+            let Some(Key::Int(number)) = Key::of(at) else { return fail(no_place(at)) };
             let found = usize::try_from(number).ok().and_then(|number| list.get(number));
             found.map_or_else(|| fail(format!("index out of bounds: {number}")), |value| Ok(value.clone()))
         }
@@ -91,7 +91,16 @@ fn index(of: &Val, at: &Val) -> Outcome {
             Some(value) => Ok(value.clone()),
             None => fail(format!("no such key: {}", at.to_text().unwrap_or_default())),
         },
-        _ => no_overload(),
+        // Anything else has no keys.
+        _ => fail(format!("no such key: {}", at.to_text().unwrap_or_default())),
+    }
+}
+
+/// What is said of a value that is no place in a list.
+fn no_place(at: &Val) -> String {
+    match at {
+        Val::Double(_) => format!("unsupported index value {} in list", at.to_text().unwrap_or_default()),
+        other => format!("unsupported index type '{}' in list", other.type_name()),
     }
 }
 

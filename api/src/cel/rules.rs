@@ -15,7 +15,7 @@ mod definition;
 pub use definition::{default_errors, rule_errors};
 
 /// Steps that all rules of one object may take together.
-const OBJECT_BUDGET: u64 = 20_000_000;
+const OBJECT_BUDGET: u64 = 10_000_000;
 /// Characters of a message that an expression makes, at the most.
 const LONGEST_MESSAGE: usize = 5 << 10;
 
@@ -85,9 +85,15 @@ impl RuleSet {
 
     /// The errors of a default, which stands at `path` in its definition.
     fn errors_of_default(&self, default: &Value, schema: &Value, root: bool, path: &Path) -> ErrorList {
-        let mut run = Checking::default();
-        run.node(self, Node { value: default, old: None, schema, kept: false, root }, path);
-        run.errors
+        let found = |old: Option<&Value>| {
+            let mut run = Checking::default();
+            run.node(self, Node { value: default, old, schema, kept: false, root }, path);
+            run.errors.append(&mut run.kept);
+            run.errors
+        };
+        // First as something that stays, which rules about changes look at, then as something new.
+        let errors = found(Some(default));
+        if errors.is_empty() { found(None) } else { errors }
     }
 }
 

@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::builtin::object_meta;
 use super::identifier::escaped;
+use super::list::{Elements, List};
 use super::{Key, Type, Val};
-use crate::schema::{additional, is_embedded, is_int_or_string, is_type_field, items, properties, text};
+use crate::schema::{additional, is_embedded, is_int_or_string, is_type_field, items, list_keys, properties, text};
 
 /// The type of values of a schema; `None` if rules cannot see them, as nothing says what they are.
 #[must_use]
@@ -70,7 +71,10 @@ pub fn value_of_schema(value: &Value, schema: &Value, root: bool) -> Val {
             Val::Double(number.as_f64().or_else(|| number.as_i64().map(|n| n as f64)).unwrap_or_default())
         }
         Value::Array(list) => match items(schema) {
-            Some(of) => Val::list(list.iter().map(|item| value_of_schema(item, of, false))),
+            Some(of) => {
+                let list = list.iter().map(|item| value_of_schema(item, of, false)).collect();
+                Val::List(Arc::new(List::of(list, elements(schema))))
+            }
             None => Val::from_json(value),
         },
         Value::Object(map) => {
@@ -91,10 +95,22 @@ pub fn value_of_schema(value: &Value, schema: &Value, root: bool) -> Val {
     }
 }
 
+/// What tells the elements of a list apart.
+fn elements(schema: &Value) -> Elements {
+    match text(schema, "x-kubernetes-list-type") {
+        "set" => Elements::Set,
+        "map" => {
+            let name = |key: &str| escaped(key).unwrap_or_else(|| key.to_owned());
+            Elements::Keyed(list_keys(schema).map(name).collect())
+        }
+        _ => Elements::Placed,
+    }
+}
+
 fn text_value(own: &str, schema: &Value) -> Val {
     let read = match text(schema, "format") {
         "byte" => base64::engine::general_purpose::STANDARD.decode(own).ok().map(|bytes| Val::Bytes(bytes.into())),
-        "duration" => super::time::parse_duration(own).map(Val::Duration),
+        "duration" => crate::schema::duration(own).map(Val::Duration),
         "date-time" => own.parse().ok().map(Val::Time),
         "date" => format!("{own}T00:00:00Z").parse().ok().map(Val::Time),
         _ => None,

@@ -47,19 +47,20 @@ impl Sizes {
     }
 
     fn most_elements(&self, schema: &Value) -> f64 {
-        let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
+        let bound = |key: &str| schema.get(key).and_then(Value::as_f64).map(|most| most.max(0.0));
         let fitting = |of: Option<&Value>, more: f64| {
             let least = of.map_or(1.0, |of| self.least(of));
             ((REQUEST - 2.0) / (least + more)).floor()
         };
         match text(schema, "type") {
-            "" if is_int_or_string(schema) => REQUEST - 2.0,
+            "" if is_int_or_string(schema) => bound("maxLength").map_or(REQUEST - 2.0, |most| most * 4.0),
             "string" => most_characters(schema),
             "array" => bound("maxItems").unwrap_or_else(|| fitting(items(schema), 1.0)),
             "object" if additional(schema).is_some() => {
                 bound("maxProperties").unwrap_or_else(|| fitting(additional(schema), 6.0))
             }
-            _ => 1.0,
+            // As Kubernetes has it, whatever is no text, list or map is of no size.
+            _ => 0.0,
         }
     }
 
@@ -68,6 +69,12 @@ impl Sizes {
             "" if is_int_or_string(schema) => 1.0,
             "boolean" => 4.0,
             "integer" | "number" => 1.0,
+            "string" => match text(schema, "format") {
+                "duration" => 3.0,
+                "date" => 12.0,
+                "date-time" => 21.0,
+                _ => 2.0,
+            },
             "object" if additional(schema).is_none() => {
                 let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
                 // However often one is named, it is there once.
@@ -86,7 +93,12 @@ impl Sizes {
 
 /// A character may take four bytes, unless the string is one of known ones.
 fn most_characters(schema: &Value) -> f64 {
-    let each = if text(schema, "format") == "byte" { 1.0 } else { 4.0 };
+    let each = match text(schema, "format") {
+        "duration" | "date-time" => return 32.0,
+        "date" => return 12.0,
+        "byte" => 1.0,
+        _ => 4.0,
+    };
     if let Some(most) = schema.get("maxLength").and_then(Value::as_f64) {
         return most.max(0.0) * each;
     }
@@ -111,6 +123,21 @@ mod tests {
         assert_eq!(Sizes::default().least(&of(json!(["a"]))), 11.0);
         assert_eq!(Sizes::default().least(&of(json!(["a", "a", "c", "x"]))), 11.0);
         assert_eq!(Sizes::default().least(&of(json!(["a", "b"]))), 18.0);
+    }
+
+    #[test]
+    fn no_size_is_less_than_nothing() {
+        let of = |kind: &str, bound: &str| json!({"type": kind, bound: -5, "items": {}, "additionalProperties": {}});
+        for (kind, bound) in [("string", "maxLength"), ("array", "maxItems"), ("object", "maxProperties")] {
+            assert_eq!(Sizes::default().most(&of(kind, bound)), 0.0);
+        }
+    }
+
+    #[test]
+    fn an_integer_or_a_string_is_as_large_as_the_string() {
+        let most = |schema: Value| Sizes::default().most(&schema);
+        assert_eq!(most(json!({"x-kubernetes-int-or-string": true, "maxLength": 5})), 20.0);
+        assert_eq!(most(json!({"x-kubernetes-int-or-string": true})), REQUEST - 2.0);
     }
 
     #[test]

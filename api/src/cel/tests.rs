@@ -20,6 +20,11 @@ pub(super) fn run(text: &str, x: Value) -> Result<Val, String> {
     program.eval(&scope, &mut CALL_BUDGET.clone()).map_err(|error| error.to_string())
 }
 
+/// What the rules of a schema say of an object that was another one.
+pub(super) fn schema_rule_errors(schema: &Value, new: &Value, old: &Value) -> crate::field::ErrorList {
+    RuleSet::compile(schema).unwrap().errors(new, Some(old), schema)
+}
+
 pub(super) fn holds(text: &str, x: Value) {
     let found = run(text, x);
     assert!(found == Ok(Val::Bool(true)), "{text}: {:?}", found.map(|value| value.to_json()));
@@ -83,6 +88,9 @@ fn conversions_that_fail() {
     let why = |text: &str, x: Value| run(text, x).unwrap_err();
     assert_eq!(why("uint(x) == 1u", json!(-1.5)), "unsigned integer overflow");
     assert_eq!(why("uint(x) == 1u", json!("+1")), "type conversion error from 'string' to 'uint'");
+    assert_eq!(why("double(x) == 1.0", json!("1e999")), "type conversion error from 'string' to 'double'");
+    assert_eq!(why("int(x) == 1", json!(9.3e18)), "integer overflow");
+    holds("int(x) == 9223300000000000000 && uint(x) == 9223300000000000000u", json!(9.2233e18));
     assert_eq!(why("string(b'\\xff') == 'a'", json!(0)), "invalid UTF-8 in bytes, cannot convert to string");
     assert_eq!(why("timestamp(0).getHours(x) == 0", json!("999999999:0")), "unknown time zone 999999999:0");
     assert_eq!(
@@ -230,6 +238,23 @@ fn rules_of_definitions_are_looked_at_where_the_schema_is_sound() {
         "x-kubernetes-validations": [{"rule": "self > 0"}]}}});
     let found = default_errors(&default, &Path::new("r"));
     assert_eq!(found[0].to_string(), "r.properties[n].default: Invalid value: -1: failed rule: self > 0");
+    let grows = json!({"type": "object", "properties": {"n": {"type": "integer", "default": 1,
+        "x-kubernetes-validations": [{"rule": "self > oldSelf"}]}}});
+    assert_eq!(default_errors(&grows, &Path::new("r"))[0].detail, "failed rule: self > oldSelf");
+    let no_condition = of(json!({"rule": "oldSelf", "optionalOldSelf": false}));
+    assert_eq!(texts(&no_condition, &Vec::new()).len(), 2);
+}
+
+#[test]
+fn what_costs_nothing_does_so_however_often_it_occurs() {
+    let mut deep = json!({"type": "string", "x-kubernetes-validations": [{"rule": "true"}, {"rule": "self != ''"}]});
+    for _ in 0..20 {
+        deep = json!({"type": "array", "maxItems": i64::MAX, "items": deep});
+    }
+    let found = rule_errors(&json!({"type": "object", "properties": {"l": deep}}), &Path::new("r"), &Vec::new());
+    // The second rule by itself, the same once more as the worst of all, and all of them.
+    let told: Vec<bool> = found.iter().map(|error| error.field.ends_with("x-kubernetes-validations[1].rule")).collect();
+    assert_eq!(told, [true, true, false]);
 }
 
 #[test]
@@ -289,6 +314,21 @@ fn an_operand_that_knows_no_operator_is_told_by_its_name() {
         ("dyn('a') + 1 == 1", "no such overload"),
     ] {
         assert_eq!(run(text, json!(null)).unwrap_err(), told, "{text}");
+    }
+}
+
+#[test]
+fn what_has_no_fields_lacks_them() {
+    holds("!has(x.a.b) && !has(x.n.b)", json!({"a": "text", "n": 1}));
+    for (text, told) in [
+        ("x.a.b == 1", "no such key: b"),
+        ("x.a[0] == 1", "no such key: 0"),
+        ("x.l.b == 1", "unsupported index type 'string' in list"),
+        ("has(x.l.b)", "unsupported index type 'string' in list"),
+        ("x.l['b'] == 1", "unsupported index type 'string' in list"),
+        ("x.l[x.f] == 1", "unsupported index value 0.5 in list"),
+    ] {
+        assert_eq!(run(text, json!({"a": "text", "l": [1], "f": 0.5})).unwrap_err(), told, "{text}");
     }
 }
 

@@ -95,44 +95,119 @@ pub(super) fn arithmetic(name: &str, a: &Val, b: &Val) -> Option<Outcome> {
     })
 }
 
-/// Reads Go's notation: `1h30m`, `-1.5s`.
-pub(super) fn parse_duration(text: &str) -> Option<i64> {
-    let (sign, mut rest) = match text.strip_prefix('-') {
-        Some(rest) => (-1.0, rest),
-        None => (1.0, text.trim_start_matches('+')),
+/// Reads Go's notation: `1h30m`, `-1.5s`. Only fractions are worked out with floats, as in Go.
+pub(crate) fn parse_duration(text: &str) -> Option<i64> {
+    let (negative, mut rest) = match text.strip_prefix(['-', '+']) {
+        Some(rest) => (text.starts_with('-'), rest),
+        None => (false, text),
     };
     if rest == "0" {
         return Some(0);
     }
-    let mut total = 0.0_f64;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
-        let unit = match &rest[..end] {
-            "ns" => 1.0,
-            "us" | "µs" | "μs" => 1e3,
-            "ms" => 1e6,
-            "s" => 1e9,
-            "m" => 6e10,
-            "h" => 3.6e12,
-            _ => return None,
-        };
-        total += number * unit;
-        rest = &rest[end..];
+    if rest.is_empty() {
+        return None;
     }
-    #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
-    (total > 0.0 || text.contains('0')).then_some((sign * total) as i64).filter(|_| total < 9.2e18)
+    let mut total: u64 = 0;
+    while !rest.is_empty() {
+        let (part, after) = amount(rest)?;
+        total = total.checked_add(part).filter(|total| *total <= MOST)?;
+        rest = after;
+    }
+    if negative { 0_i64.checked_sub_unsigned(total) } else { i64::try_from(total).ok() }
 }
 
-/// The text of a duration, in seconds.
-pub(super) fn duration_text(nanos: i64) -> String {
-    let (whole, part) = (nanos / SECOND, (nanos % SECOND).abs());
-    if part == 0 {
-        return format!("{whole}s");
+/// Nanoseconds of the longest duration, which is a negative one.
+const MOST: u64 = 1 << 63;
+
+/// A number with its unit in nanoseconds, and what follows it.
+fn amount(text: &str) -> Option<(u64, &str)> {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let (whole, rest) = text.split_at(digits(text));
+    let (fraction, rest) = match rest.strip_prefix('.') {
+        Some(rest) => rest.split_at(digits(rest)),
+        None => ("", rest),
+    };
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
     }
-    let digits = format!("{part:09}");
-    let sign = if nanos < 0 && whole == 0 { "-" } else { "" };
-    format!("{sign}{whole}.{}s", digits.trim_end_matches('0'))
+    let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+    let unit: u64 = match &rest[..end] {
+        "ns" => 1,
+        "us" | "µs" | "μs" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => return None,
+    };
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let total = whole.checked_mul(unit)?.checked_add(part_of(fraction, unit))?;
+    (total <= MOST).then_some((total, &rest[end..]))
+}
+
+/// The fraction of a unit; digits that no whole number can hold any more count for nothing.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "Go works it out so"
+)]
+fn part_of(fraction: &str, unit: u64) -> u64 {
+    let (mut value, mut scale) = (0_u64, 1.0_f64);
+    for digit in fraction.bytes() {
+        let next = value.checked_mul(10).and_then(|value| value.checked_add(u64::from(digit - b'0')));
+        let Some(next) = next.filter(|next| *next <= MOST) else { break };
+        (value, scale) = (next, scale * 10.0);
+    }
+    (value as f64 * (unit as f64 / scale)) as u64
+}
+
+/// The text of a duration, in seconds: as precise as a float is, as in Go.
+#[expect(clippy::cast_precision_loss, reason = "Go loses it too")]
+pub(super) fn duration_text(nanos: i64) -> String {
+    format!("{}s", (nanos / SECOND) as f64 + (nanos % SECOND) as f64 / 1e9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{duration_text, parse_duration};
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        for (text, nanos) in [
+            ("0", 0),
+            ("-0", 0),
+            ("0s", 0),
+            ("1h30m", 5_400_000_000_000),
+            ("-1.5s", -1_500_000_000),
+            ("+.5s", 500_000_000),
+            ("1.s", 1_000_000_000),
+            ("9007199254740993ns", 9_007_199_254_740_993),
+            ("9223372036854775807ns", i64::MAX),
+            ("-9223372036854775808ns", i64::MIN),
+            ("0.3333333333333333333h", 1_200_000_000_000),
+            ("0.9223372036854775807h", 3_320_413_933_267),
+            ("0.100000000000000000000h", 360_000_000_000),
+        ] {
+            assert_eq!(parse_duration(text), Some(nanos), "{text}");
+        }
+        for text in
+            ["", "+", "-", "1", ".s", "1h-1m", "++1s", "-+1s", "1d", "1 s", "9223372036854775808ns", "3000000h", "1e3s"]
+        {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_told_in_seconds() {
+        for (nanos, text) in [
+            (0, "0s"),
+            (-1_500_000_000, "-1.5s"),
+            (1, "0.000000001s"),
+            (86_400_000_000_000, "86400s"),
+            (i64::MAX, "9223372036.854776s"),
+        ] {
+            assert_eq!(duration_text(nanos), text);
+        }
+    }
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Number, Value};
 
 use super::constructed::Made;
+use super::list::List;
 use crate::quantity::Quantity;
 
 /// A value at run time.
@@ -29,7 +30,7 @@ pub enum Val {
     /// `bytes`.
     Bytes(Arc<[u8]>),
     /// `list`.
-    List(Arc<Vec<Val>>),
+    List(Arc<List>),
     /// `map`, or an object.
     Map(Arc<BTreeMap<Key, Val>>),
     /// An object that the expression has constructed.
@@ -117,7 +118,7 @@ impl Val {
     /// A list.
     #[must_use]
     pub fn list(items: impl IntoIterator<Item = Val>) -> Val {
-        Val::List(Arc::new(items.into_iter().collect()))
+        Val::List(Arc::new(List::new(items.into_iter().collect())))
     }
 
     /// JSON without a schema: numbers without a fraction are `int`.

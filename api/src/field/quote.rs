@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
+use crate::json::go_type;
+
 /// A string in double quotes with Go's escapes (`%q`).
 #[must_use]
 pub fn quote(text: &str) -> String {
@@ -114,6 +116,24 @@ pub fn value(value: &Value) -> String {
         }
         Value::Object(map) => {
             let items: Vec<String> = map.iter().map(|(key, item)| format!("{key}:{}", self::value(item))).collect();
+            format!("map[{}]", items.join(" "))
+        }
+    }
+}
+
+/// A decoded JSON value as `%s` prints it, which takes offence at all that is no text: `%!s(int64=3)`.
+#[must_use]
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "%!s(<nil>)".to_owned(),
+        Value::Bool(_) | Value::Number(_) => format!("%!s({}={})", go_type(value), self::value(value)),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            let items: Vec<String> = list.iter().map(text).collect();
+            format!("[{}]", items.join(" "))
+        }
+        Value::Object(map) => {
+            let items: Vec<String> = map.iter().map(|(key, item)| format!("{key}:{}", text(item))).collect();
             format!("map[{}]", items.join(" "))
         }
     }

@@ -1,13 +1,18 @@
 //! Why a text is no JSON, in the words of Go's decoder.
 
+use std::ops::Range;
+
 use crate::field::go_quote;
 
 /// Go reads nothing that is nested deeper. Source: `maxNestingDepth` of encoding/json.
 const DEEPEST: usize = 10_000;
 
-/// The first fault of a text; `None` if its syntax has none.
+/// The first fault of a text, or else the first number that is too large for any; `None` if there is neither.
 pub(super) fn of(bytes: &[u8]) -> Option<String> {
-    Scanner { bytes, at: 0, within: Vec::new() }.document().err()
+    let mut scanner = Scanner { bytes, at: 0, within: Vec::new(), too_large: None };
+    let fault = scanner.document().err();
+    let number = || scanner.too_large.map(|number| std::str::from_utf8(&bytes[number]).unwrap_or_default());
+    fault.or_else(|| Some(format!("json: cannot unmarshal number {} into Go value of type float64", number()?)))
 }
 
 /// A character as Go's decoder quotes it.
@@ -25,6 +30,8 @@ struct Scanner<'a> {
     at: usize,
     /// What ends the objects and arrays that have begun.
     within: Vec<u8>,
+    /// Where the first number is that is beyond all floats.
+    too_large: Option<Range<usize>>,
 }
 
 type Scan<T = ()> = Result<T, String>;
@@ -56,6 +63,12 @@ impl Scanner<'_> {
             None => "unexpected end of JSON input".to_owned(),
             Some(byte) => format!("invalid character {} {context}", go_char(char::from(byte))),
         })
+    }
+
+    /// As [`Self::odd`] within a word: Go takes the end of the text for a space, which breaks the word.
+    fn broken<T>(&self, context: &str) -> Scan<T> {
+        let byte = self.byte().unwrap_or(b' ');
+        Err(format!("invalid character {} {context}", go_char(char::from(byte))))
     }
 
     /// Reads a value up to the first that is within it. Whether there is none, and so all of the value is read.
@@ -147,12 +160,12 @@ impl Scanner<'_> {
                 self.at += 1;
                 for _ in 0..4 {
                     if !self.byte().is_some_and(|byte| byte.is_ascii_hexdigit()) {
-                        return self.odd("in \\u hexadecimal character escape");
+                        return self.broken("in \\u hexadecimal character escape");
                     }
                     self.at += 1;
                 }
             }
-            _ => return self.odd("in string escape code"),
+            _ => return self.broken("in string escape code"),
         }
         Ok(())
     }
@@ -160,7 +173,7 @@ impl Scanner<'_> {
     fn literal(&mut self, word: &str) -> Scan {
         for expected in word.bytes() {
             if self.byte() != Some(expected) {
-                return self.odd(&format!("in literal {word} (expecting '{}')", char::from(expected)));
+                return self.broken(&format!("in literal {word} (expecting '{}')", char::from(expected)));
             }
             self.at += 1;
         }
@@ -168,6 +181,7 @@ impl Scanner<'_> {
     }
 
     fn number(&mut self) -> Scan {
+        let start = self.at;
         if self.byte() == Some(b'-') {
             self.at += 1;
         }
@@ -187,12 +201,21 @@ impl Scanner<'_> {
             }
             self.digits("in exponent of numeric literal")?;
         }
+        if self.too_large.is_none() && self.is_too_large(start) {
+            self.too_large = Some(start..self.at);
+        }
         Ok(())
+    }
+
+    /// Whether the number that was just read from there on is beyond all floats.
+    fn is_too_large(&self, start: usize) -> bool {
+        let number = std::str::from_utf8(&self.bytes[start..self.at]).unwrap_or_default();
+        number.parse::<f64>().is_ok_and(f64::is_infinite)
     }
 
     fn digits(&mut self, context: &str) -> Scan {
         if !self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
-            return self.odd(context);
+            return self.broken(context);
         }
         while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
@@ -223,6 +246,12 @@ mod tests {
         assert_eq!(told("{} x"), "invalid character 'x' after top-level value");
         assert_eq!(told("nil"), "invalid character 'i' in literal null (expecting 'u')");
         assert_eq!(told("[-x]"), "invalid character 'x' in numeric literal");
+        assert_eq!(told("[-"), "invalid character ' ' in numeric literal");
+        assert_eq!(told("[tru"), "invalid character ' ' in literal true (expecting 'e')");
+        assert_eq!(told("\"\\"), "invalid character ' ' in string escape code");
+        assert_eq!(told("\"x"), "unexpected end of JSON input");
+        assert_eq!(told("[1, 1E400, 2e999]"), "json: cannot unmarshal number 1E400 into Go value of type float64");
+        assert_eq!(told("[1E400,]"), "invalid character ']' looking for beginning of value");
         assert_eq!(told("\"a\nb\""), "invalid character '\\n' in string literal");
         assert_eq!(told("\u{e9}"), "invalid character 'Ã' looking for beginning of value");
     }

@@ -30,6 +30,8 @@ fn qualified_names() {
     assert_eq!(is_qualified_name("").len(), 2);
     assert!(is_qualified_name("a/b/c")[0].starts_with("a valid label key must consist"));
     assert!(is_qualified_name("UP.io/a")[0].starts_with("prefix part a lowercase RFC 1123 subdomain"));
+    let long = format!("{}/a", "a".repeat(254));
+    assert_eq!(is_qualified_name(&long), ["prefix part must be no more than 253 bytes"]);
     assert_eq!(is_label_value(&"x".repeat(64)), ["must be no more than 63 bytes"]);
     assert!(is_label_value("").is_empty());
 }
@@ -46,5 +48,6 @@ fn small_strings() {
     assert_eq!(key_error("a/%").unwrap(), r#"Name parameter invalid: "a/%": may not contain '/';may not contain '%'"#);
     assert!(is_percent("10%").is_empty());
     assert_eq!(mask_trailing_dash("ab-"), "aa");
+    assert_eq!(mask_trailing_dash("ab--"), "aba");
     assert_eq!(mask_trailing_dash("ab"), "ab");
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::phrase::{capital, group_word, phrase, tag};
+use super::shared::share;
 use super::{META, is_builtin, kind_name, root, schema_name};
 use crate::resource::{DeleteReturns, Resource};
 
@@ -43,6 +45,8 @@ struct Operation<'a> {
     verb: &'a str,
     sub: &'a str,
     everywhere: bool,
+    /// The path goes on below the subresource.
+    below: bool,
     /// Schema of what is sent and answered.
     body: String,
     gvk: [&'a str; 3],
@@ -71,6 +75,22 @@ const DELETES: [(&str, &str); 5] = [
     ("propagationPolicy", "string"),
 ];
 
+/// What a stream to a container is asked with.
+const STREAMS: [(&str, &str); 5] =
+    [("container", "string"), ("stderr", "boolean"), ("stdin", "boolean"), ("stdout", "boolean"), ("tty", "boolean")];
+
+const LOGS: [(&str, &str); 9] = [
+    ("container", "string"),
+    ("follow", "boolean"),
+    ("insecureSkipTLSVerifyBackend", "boolean"),
+    ("limitBytes", "integer"),
+    ("previous", "boolean"),
+    ("sinceSeconds", "integer"),
+    ("stream", "string"),
+    ("tailLines", "integer"),
+    ("timestamps", "boolean"),
+];
+
 /// All paths of the rows.
 pub(super) fn paths(rows: &[&Resource], edition: Edition) -> Map<String, Value> {
     let mut out = Map::new();
@@ -82,48 +102,50 @@ pub(super) fn paths(rows: &[&Resource], edition: Edition) -> Map<String, Value> 
         add(&mut out, &collection, row, "", &["list", "create", "deletecollection"], edition);
         add(&mut out, &item, row, "", &["get", "update", "patch", "delete"], edition);
         if row.namespaced && row.has_verb("list") {
-            let mut all = Operation::new(row, "list", "");
-            all.everywhere = true;
-            let path = item_of(&mut out, &format!("{root}/{}", row.resource), &["pretty"], false, edition);
-            path.insert("get".to_owned(), all.document(edition));
+            put(&mut out, &format!("{root}/{}", row.resource), &Operation::new(row, "list", "").everywhere(), edition);
         }
         for sub in &row.subresources {
-            let verbs: Vec<&str> = sub.verbs.iter().map(String::as_str).collect();
+            let mut verbs: Vec<&str> = sub.verbs.iter().map(String::as_str).collect();
+            if is_builtin(row) && sub.name == "proxy" {
+                verbs.extend(["head", "options"]);
+                for verb in &verbs {
+                    let operation = Operation { below: true, ..Operation::new(row, verb, &sub.name) };
+                    put(&mut out, &format!("{item}/proxy/{{path}}"), &operation, edition);
+                }
+            }
             add(&mut out, &format!("{item}/{}", sub.name), row, &sub.name, &verbs, edition);
         }
+        if is_builtin(row) && row.has_verb("watch") {
+            add_watches(&mut out, row, &root, scope, edition);
+        }
     }
+    out.values_mut().for_each(share);
     out
 }
 
-fn add(out: &mut Map<String, Value>, path: &str, row: &Resource, sub: &str, verbs: &[&str], edition: Edition) {
-    let offered = |verb: &&&str| !sub.is_empty() || row.has_verb(verb);
-    let verbs: Vec<&str> = verbs.iter().filter(offered).copied().collect();
-    if verbs.is_empty() {
-        return;
-    }
-    let place = item_of(out, path, &["pretty"], path.contains("{name}"), edition);
-    for verb in verbs {
-        place.insert(method(verb).to_owned(), Operation::new(row, verb, sub).document(edition));
+/// The paths that were watched before the query could ask for that.
+fn add_watches(out: &mut Map<String, Value>, row: &Resource, root: &str, scope: &str, edition: Edition) {
+    let collection = format!("{root}/watch{scope}/{}", row.resource);
+    put(out, &collection, &Operation::new(row, "watchlist", ""), edition);
+    put(out, &format!("{collection}/{{name}}"), &Operation::new(row, "watch", ""), edition);
+    if row.namespaced {
+        let everywhere = Operation::new(row, "watchlist", "").everywhere();
+        put(out, &format!("{root}/watch/{}", row.resource), &everywhere, edition);
     }
 }
 
-/// The entry of a path, with the parameters that all of its operations share.
-fn item_of<'a>(
-    out: &'a mut Map<String, Value>,
-    path: &str,
-    query: &[&str],
-    named: bool,
-    edition: Edition,
-) -> &'a mut Map<String, Value> {
-    let mut parameters: Vec<Value> = query.iter().map(|name| parameter("query", name, "string", edition)).collect();
-    if path.contains("{namespace}") {
-        parameters.push(parameter("path", "namespace", "string", edition));
+fn add(out: &mut Map<String, Value>, path: &str, row: &Resource, sub: &str, verbs: &[&str], edition: Edition) {
+    for verb in verbs.iter().filter(|verb| !sub.is_empty() || row.has_verb(verb)) {
+        put(out, path, &Operation::new(row, verb, sub), edition);
     }
-    if named {
-        parameters.push(parameter("path", "name", "string", edition));
-    }
+}
+
+/// Enters an operation at its path, beside the parameters that stand in the path itself.
+fn put(out: &mut Map<String, Value>, path: &str, operation: &Operation<'_>, edition: Edition) {
+    let stand = ["name", "namespace", "path"].into_iter().filter(|name| path.contains(&format!("{{{name}}}")));
+    let parameters: Vec<Value> = stand.map(|name| parameter("path", name, "string", edition)).collect();
     let entry = out.entry(path).or_insert_with(|| json!({"parameters": parameters}));
-    entry.as_object_mut().expect("entries of paths are objects")
+    entry[method(operation.verb)] = operation.document(edition);
 }
 
 fn parameter(place: &str, name: &str, kind: &str, edition: Edition) -> Value {
@@ -147,19 +169,10 @@ fn method(verb: &str) -> &'static str {
         "update" => "put",
         "patch" => "patch",
         "delete" | "deletecollection" => "delete",
+        "head" => "head",
+        "options" => "options",
         _ => "get",
     }
-}
-
-/// `rbac.authorization.k8s.io` is `RbacAuthorization`, the core group is `Core`.
-fn group_word(row: &Resource) -> String {
-    let name = if row.group.is_empty() { "core" } else { row.group.trim_end_matches(".k8s.io") };
-    name.split(['.', '-']).map(capital).collect()
-}
-
-fn capital(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 impl<'a> Operation<'a> {
@@ -171,9 +184,15 @@ impl<'a> Operation<'a> {
             "list" => kind_name(row, &row.group, &row.version, &row.list_kind),
             "delete" if returns_object(row) => kind_name(row, gvk[0], gvk[1], gvk[2]),
             "delete" | "deletecollection" => format!("{META}.Status"),
+            "watch" | "watchlist" => format!("{META}.WatchEvent"),
             _ => kind_name(row, gvk[0], gvk[1], gvk[2]),
         };
-        Self { row, verb, sub, everywhere: false, body, gvk }
+        Self { row, verb, sub, everywhere: false, below: false, body, gvk }
+    }
+
+    /// The same in all namespaces.
+    fn everywhere(self) -> Self {
+        Self { everywhere: true, ..self }
     }
 
     fn id(&self) -> String {
@@ -181,15 +200,22 @@ impl<'a> Operation<'a> {
             "get" => "read",
             "update" => "replace",
             "deletecollection" => "delete",
+            "watchlist" => "watch",
             other => other,
         };
+        let list = if self.verb == "watchlist" { "List" } else { "" };
+        let below = if self.below { "WithPath" } else { "" };
         let collection = if self.verb == "deletecollection" { "Collection" } else { "" };
         let scope = if self.row.namespaced && !self.everywhere { "Namespaced" } else { "" };
         let everywhere = if self.everywhere { "ForAllNamespaces" } else { "" };
-        let group = group_word(self.row) + &capital(&self.row.version);
+        let group = group_word(&self.row.group) + &capital(&self.row.version);
         let (verb, method) =
             if self.connects() { ("connect", capital(method(self.verb))) } else { (verb, String::new()) };
-        format!("{verb}{group}{method}{collection}{scope}{}{}{everywhere}", self.row.kind, capital(self.sub))
+        format!(
+            "{verb}{group}{method}{collection}{scope}{}{list}{}{below}{everywhere}",
+            self.row.kind,
+            capital(self.sub)
+        )
     }
 
     /// Whether the client is connected with something else, which answers as it likes.
@@ -213,6 +239,7 @@ impl<'a> Operation<'a> {
 
     fn document(&self, edition: Edition) -> Value {
         let mut out = json!({
+            "description": self.phrase(),
             "operationId": self.id(),
             "tags": [self.tag()],
             "x-kubernetes-action": self.action(),
@@ -240,22 +267,39 @@ impl<'a> Operation<'a> {
         out
     }
 
-    fn tag(&self) -> String {
-        let group = if self.row.group.is_empty() { "core".to_owned() } else { group_word(self.row) };
-        let first = group.chars().take(1).flat_map(char::to_lowercase);
-        format!("{}_{}", first.chain(group.chars().skip(1)).collect::<String>(), self.row.version)
+    fn phrase(&self) -> String {
+        let watched = is_builtin(self.row) && self.row.has_verb("watch");
+        let method = self.connects().then(|| method(self.verb));
+        phrase(self.verb, &self.row.kind, self.sub, watched, method)
     }
 
+    fn tag(&self) -> String {
+        format!("{}_{}", tag(&self.row.group), self.row.version)
+    }
+
+    /// What can be asked in the query, by name.
     fn parameters(&self) -> Vec<(&'static str, &'static str)> {
-        match self.verb {
-            _ if self.connects() => Vec::new(),
-            "create" | "update" => WRITES.to_vec(),
-            "patch" => WRITES.iter().copied().chain([("force", "boolean")]).collect(),
-            "list" => LISTS.to_vec(),
-            "delete" => DELETES.to_vec(),
-            "deletecollection" => DELETES.iter().chain(LISTS.iter().filter(|(n, _)| *n != "watch")).copied().collect(),
+        let mut out: Vec<(&'static str, &'static str)> = match (self.sub, self.verb) {
+            ("exec", _) if self.connects() => STREAMS.iter().copied().chain([("command", "string")]).collect(),
+            ("attach", _) if self.connects() => STREAMS.to_vec(),
+            ("portforward", _) if self.connects() => vec![("ports", "integer")],
+            _ if self.connects() => vec![("path", "string")],
+            ("log", _) if self.is_text() => LOGS.to_vec(),
+            (_, "create" | "update") => WRITES.to_vec(),
+            (_, "patch") => WRITES.iter().copied().chain([("force", "boolean")]).collect(),
+            (_, "list" | "watch" | "watchlist") => LISTS.to_vec(),
+            (_, "delete") => DELETES.to_vec(),
+            (_, "deletecollection") => {
+                let lists = LISTS.iter().filter(|(name, _)| !matches!(*name, "allowWatchBookmarks" | "watch"));
+                DELETES.iter().chain(lists).copied().collect()
+            }
             _ => Vec::new(),
+        };
+        if !self.connects() {
+            out.push(("pretty", "string"));
         }
+        out.sort_unstable();
+        out
     }
 
     fn request(&self) -> Option<String> {
@@ -300,7 +344,7 @@ impl<'a> Operation<'a> {
         if is_builtin(self.row) {
             media.push("application/vnd.kubernetes.protobuf");
         }
-        if self.verb == "list" {
+        if matches!(self.verb, "list" | "watch" | "watchlist") {
             media.push("application/json;stream=watch");
             media.extend(is_builtin(self.row).then_some("application/vnd.kubernetes.protobuf;stream=watch"));
         }
@@ -333,7 +377,7 @@ impl<'a> Operation<'a> {
     }
 }
 
-fn content(media: &[&str], schema: &Value) -> Value {
+pub(super) fn content(media: &[&str], schema: &Value) -> Value {
     media.iter().map(|m| ((*m).to_owned(), json!({"schema": schema}))).collect::<Map<_, _>>().into()
 }
 

@@ -14,8 +14,8 @@ use crate::types::{self, Element, Field, ListType, Shape, Type};
 /// Types that every document speaks of.
 const GENERAL: [&str; 6] = ["Status", "DeleteOptions", "WatchEvent", "ObjectMeta", "ListMeta", "Time"];
 
-/// The schemas of all types that the paths of these rows speak of, by name.
-pub(super) fn closure(rows: &[&Resource], edition: Edition) -> Map<String, Value> {
+/// The schemas of all types that the paths of these rows speak of, and of some more, by name.
+pub(super) fn closure(rows: &[&Resource], more: &[&str], edition: Edition) -> Map<String, Value> {
     let prose = Prose::read();
     let mut out = Map::new();
     let mut seen = BTreeSet::new();
@@ -28,14 +28,19 @@ pub(super) fn closure(rows: &[&Resource], edition: Edition) -> Map<String, Value
             custom(row, edition, &mut out);
         }
     }
-    open.extend(GENERAL.iter().filter_map(|name| types::by_name(&format!("{META}.{name}"))));
+    if !rows.is_empty() {
+        open.extend(GENERAL.iter().filter_map(|name| types::by_name(&format!("{META}.{name}"))));
+    }
+    open.extend(more.iter().filter_map(|name| types::by_name(name)));
     while let Some(of) = open.pop() {
         if seen.insert(of.id()) && !is_inline(of) {
             open.extend(of.members().filter_map(|f| f.object()));
             out.insert(of.name.to_owned(), structure(of, edition, &prose));
         }
     }
-    out.insert(format!("{META}.Patch"), json!({"type": "object"}));
+    if !rows.is_empty() {
+        out.insert(format!("{META}.Patch"), json!({"type": "object"}));
+    }
     of_every_group(rows, &mut out);
     out
 }

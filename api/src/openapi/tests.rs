@@ -88,6 +88,41 @@ fn schemas_are_put_together_as_kubernetes_does() {
 }
 
 #[test]
+fn what_a_path_is_asked_with_is_told_once() {
+    let core = v3_group_version(resource::builtin(), "api/v1").unwrap();
+    let asked = |path: &str| -> Vec<String> {
+        let all = core["paths"][format!("/api/v1/{path}")]["parameters"].as_array().unwrap();
+        all.iter().map(|p| p["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let pod = "namespaces/{namespace}/pods/{name}";
+    let exec = ["command", "container", "name", "namespace", "stderr", "stdin", "stdout", "tty"];
+    assert_eq!(asked(&format!("{pod}/exec")), exec);
+    assert_eq!(asked(&format!("{pod}/proxy/{{path}}")), ["name", "namespace", "path", "path"]);
+    assert!(asked(&format!("{pod}/log")).contains(&"tailLines".to_owned()));
+    assert_eq!(asked(pod), ["name", "namespace", "pretty"]);
+    let collection = &core["paths"]["/api/v1/namespaces/{namespace}/pods"];
+    let deleted = collection["delete"]["parameters"].as_array().unwrap();
+    assert!(deleted.iter().all(|p| p["name"] != "allowWatchBookmarks" && p["name"] != "watch"));
+    assert_eq!(collection["post"]["description"], "create a Pod");
+}
+
+#[test]
+fn watches_and_what_tells_of_the_server_have_paths_too() {
+    let core = v3_group_version(resource::builtin(), "api/v1").unwrap();
+    let id = |path: &str| core["paths"][path]["get"]["operationId"].clone();
+    assert_eq!(id("/api/v1/"), "getCoreV1APIResources");
+    assert_eq!(id("/api/v1/watch/pods"), "watchCoreV1PodListForAllNamespaces");
+    assert_eq!(id("/api/v1/watch/namespaces/{namespace}/pods/{name}"), "watchCoreV1NamespacedPod");
+    assert_eq!(id("/api/v1/watch/nodes"), "watchCoreV1NodeList");
+    let proxied = &core["paths"]["/api/v1/nodes/{name}/proxy/{path}"]["head"];
+    assert_eq!(proxied["operationId"], "connectCoreV1HeadNodeProxyWithPath");
+    let version = v3_group_version(resource::builtin(), "version").unwrap();
+    assert_closed(&version);
+    assert_eq!(version["components"]["schemas"].as_object().unwrap().len(), 1);
+    assert_eq!(v2(resource::builtin())["paths"]["/apis/apps/"]["get"]["operationId"], "getAppsAPIGroup");
+}
+
+#[test]
 fn the_index_points_at_documents() {
     let index = v3_index(resource::builtin());
     for (place, entry) in index["paths"].as_object().unwrap() {

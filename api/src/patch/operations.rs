@@ -166,9 +166,10 @@ fn copy(document: &mut Value, limits: &mut Limits, from: &str, path: &str) -> Re
     put(holder, &step, value).or_else(|why| refuse(format!("error while adding value during copy: {why}")))
 }
 
-/// Numbers are equal by value, however they are written.
+/// Kubernetes compares numbers as they are written, and writes no `.0` itself.
 fn same(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
+        (Value::Number(_), Value::Number(b)) if b.is_f64() && b.as_f64().is_some_and(|b| b.fract() == 0.0) => false,
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
         (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (Value::Object(a), Value::Object(b)) => {
@@ -287,7 +288,9 @@ mod tests {
 
     #[test]
     fn escaped_keys() {
-        let done = applied(json!({"a/b~c": 1}), json!({"op": "test", "path": "/a~1b~0c", "value": 1.0}));
-        assert!(done.is_some());
+        let test =
+            |value: Value| applied(json!({"a/b~c": 1}), json!({"op": "test", "path": "/a~1b~0c", "value": value}));
+        assert!(test(json!(1)).is_some());
+        assert!(test(json!(1.0)).is_none(), "it is written otherwise");
     }
 }

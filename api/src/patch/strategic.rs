@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::field::go_value;
+use crate::field::{go_text, go_value};
 use crate::status::{ApiResult, Status};
 use crate::types::Type;
 
@@ -81,7 +81,7 @@ impl MergeError {
 
     fn unknown_directive(directive: &Value, map: &Map<String, Value>) -> MergeError {
         let map = go_value(&Value::Object(map.clone()));
-        MergeError::Other(format!("unknown patch type: {} in map: {map}", go_value(directive)))
+        MergeError::Other(format!("unknown patch type: {} in map: {map}", go_text(directive)))
     }
 }
 

@@ -91,14 +91,12 @@ fn one_default(schema: &Value, whole: &Structural, default: &Value, path: &Path,
         errors.push(Error::invalid(path, default.clone(), "must not have unknown fields"));
     }
     let mut found = ErrorList::new();
-    if root || is_embedded(schema) {
+    if root && default.is_object() && !is_embedded(schema) {
         embedded::type_errors(default, path, &mut found);
     }
+    found.extend(embedded::embedded_errors(default, schema, path));
     if found.is_empty() {
         found = Validator::new(whole).at(&path.to_string()).errors(default, schema, None);
-    }
-    if found.is_empty() {
-        found = super::list_errors(default, schema, path);
     }
     errors.extend(found);
     errors

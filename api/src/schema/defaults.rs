@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{additional, flag, items, properties};
+use super::{additional, flag, items, member, properties};
 
 /// Sets the defaults of fields that are missing, or null where null is not allowed.
 pub fn apply_defaults(value: &mut Value, schema: &Value) {
@@ -54,13 +54,11 @@ fn default_of(schema: &Value) -> Option<&Value> {
 pub fn drop_null_fields(value: &mut Value, schema: &Value) {
     match value {
         Value::Object(map) => map.retain(|name, value| {
-            let own = properties(schema).and_then(|all| all.get(name));
-            if value.is_null() && own.is_some_and(|of| !flag(of, "nullable") && default_of(of).is_none()) {
+            let Some(of) = member(schema, name) else { return true };
+            if value.is_null() && !flag(of, "nullable") && default_of(of).is_none() {
                 return false;
             }
-            if let Some(of) = own.or_else(|| additional(schema)) {
-                drop_null_fields(value, of);
-            }
+            drop_null_fields(value, of);
             true
         }),
         Value::Array(list) => {

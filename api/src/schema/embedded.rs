@@ -1,6 +1,6 @@
 //! Objects inside of objects: their type and metadata.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{is_embedded, is_type_field, items, member, properties};
 use crate::field::{Error, ErrorList, Path};
@@ -42,6 +42,8 @@ fn walk(value: &Value, schema: &Value, path: &Path, errors: &mut ErrorList) {
 
 /// Type and metadata of one embedded object.
 pub(super) fn type_errors(value: &Value, path: &Path, errors: &mut ErrorList) {
+    let missing = ["apiVersion", "kind"].into_iter().filter(|field| value.get(field).is_none());
+    errors.extend(missing.map(|field| Error::required(&path.child(field), "")));
     word_errors(value, "apiVersion", path, errors, |version| match version.matches('/').count() {
         0 | 1 => None,
         _ => Some(format!("unexpected GroupVersion string: {version}")),
@@ -64,7 +66,7 @@ pub(super) fn type_errors(value: &Value, path: &Path, errors: &mut ErrorList) {
     errors.extend(meta::validate_object_meta(&named, namespaced, &form, &path.child("metadata")));
 }
 
-/// What is wrong with a field of text that has to be there.
+/// What is wrong with a field of text, if it is there.
 fn word_errors(
     value: &Value,
     field: &str,
@@ -74,7 +76,7 @@ fn word_errors(
 ) {
     let path = path.child(field);
     match value.get(field) {
-        None => errors.push(Error::required(&path, "")),
+        None => {}
         Some(Value::String(text)) if text.is_empty() => {
             errors.push(Error::invalid(&path, "", "must not be empty"));
         }
@@ -85,45 +87,45 @@ fn word_errors(
     }
 }
 
-/// Brings the metadata of the object and of embedded resources into its normal form; unknown fields are returned.
+/// Brings the metadata of the object into its normal form; unknown fields are returned.
 ///
 /// # Errors
 /// In the decoder's words, if metadata has values of wrong types.
-pub fn coerce_metadata(value: &mut Value, schema: &Value) -> Result<Vec<String>, String> {
+pub fn coerce_metadata(value: &mut Value) -> Result<Vec<String>, String> {
+    let Some(found) = value.get("metadata").filter(|found| !found.is_null()) else { return Ok(Vec::new()) };
+    let (kept, unknown) = coerced(found).map_err(|(_, why)| why)?;
+    let kept = kept.as_object().filter(|map| !map.is_empty()).map(|map| Value::Object(map.clone()));
+    value["metadata"] = kept.unwrap_or_else(|| Value::Object(Map::new()));
+    Ok(unknown.iter().map(|field| format!("metadata.{field}")).collect())
+}
+
+/// Brings the metadata of embedded resources into its normal form; unknown fields are returned, sorted.
+///
+/// # Errors
+/// In the decoder's words, if metadata or the type of a resource have values of wrong types.
+pub fn coerce_embedded(value: &mut Value, schema: &Value) -> Result<Vec<String>, String> {
     let mut unknown = Vec::new();
-    if let Some(found) = value.get("metadata").filter(|found| !found.is_null()) {
-        let (kept, mut dropped) = coerced(found).map_err(|(_, why)| why)?;
-        let kept = kept.as_object().filter(|map| !map.is_empty()).map(|map| Value::Object(map.clone()));
-        unknown.append(&mut dropped.iter_mut().map(|field| format!("metadata.{field}")).collect());
-        value["metadata"] = kept.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-    }
-    coerce_below(value, schema, "", true, &mut unknown)?;
+    coerce_below(value, schema, "", &mut unknown)?;
+    unknown.sort();
     Ok(unknown)
 }
 
-fn coerce_below(
-    value: &mut Value,
-    schema: &Value,
-    path: &str,
-    root: bool,
-    unknown: &mut Vec<String>,
-) -> Result<(), String> {
+fn coerce_below(value: &mut Value, schema: &Value, path: &str, unknown: &mut Vec<String>) -> Result<(), String> {
     match value {
         Value::Object(map) => {
-            if is_embedded(schema)
-                && !root
-                && let Some(found) = map.get("metadata").filter(|found| !found.is_null())
-            {
-                let place = format!("{path}.metadata");
-                let (kept, dropped) =
-                    coerced(found).map_err(|(shown, why)| format!("{place}: Invalid value: {shown}: {why}"))?;
-                unknown.extend(dropped.iter().map(|field| format!("{place}.{field}")));
-                map.insert("metadata".to_owned(), kept);
+            // The object itself has been looked at.
+            if is_embedded(schema) && !path.is_empty() {
+                coerce_resource(map, path, unknown)?;
             }
             for (key, value) in map.iter_mut() {
                 let Some(of) = member(schema, key) else { continue };
-                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                coerce_below(value, of, &below, false, unknown)?;
+                let declared = properties(schema).is_some_and(|all| all.contains_key(key));
+                let below = match path {
+                    "" if declared => key.clone(),
+                    _ if declared => format!("{path}.{key}"),
+                    _ => format!("{path}[{key}]"),
+                };
+                coerce_below(value, of, &below, unknown)?;
             }
             Ok(())
         }
@@ -131,10 +133,30 @@ fn coerce_below(
             let Some(of) = items(schema) else { return Ok(()) };
             list.iter_mut()
                 .enumerate()
-                .try_for_each(|(index, value)| coerce_below(value, of, &format!("{path}[{index}]"), false, unknown))
+                .try_for_each(|(index, value)| coerce_below(value, of, &format!("{path}[{index}]"), unknown))
         }
         _ => Ok(()),
     }
+}
+
+/// The type and the metadata of one embedded resource.
+fn coerce_resource(map: &mut Map<String, Value>, path: &str, unknown: &mut Vec<String>) -> Result<(), String> {
+    for field in ["apiVersion", "kind"] {
+        if let Some(found) = map.get(field).filter(|found| !found.is_string()) {
+            let shown = crate::field::go_json(found);
+            return Err(format!("{path}.{field}: Invalid value: {shown}: must be a string"));
+        }
+    }
+    let Some(found) = map.get("metadata") else { return Ok(()) };
+    let place = format!("{path}.metadata");
+    let (kept, dropped) = match found {
+        // Nothing is metadata that says nothing.
+        Value::Null => (Value::Object(Map::new()), Vec::new()),
+        found => coerced(found).map_err(|(shown, why)| format!("{place}: Invalid value: {shown}: {why}"))?,
+    };
+    unknown.extend(dropped.iter().map(|field| format!("{place}.{field}")));
+    map.insert("metadata".to_owned(), kept);
+    Ok(())
 }
 
 /// Metadata in normal form and its unknown fields, or the value and what is wrong with it.
@@ -163,5 +185,34 @@ fn go_kind(value: &Value) -> &'static str {
         Value::Number(_) => "number",
         Value::Array(_) => "array",
         Value::Object(_) | Value::Null => "object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_embedded_is_read_as_resources_are() {
+        let open = json!({"type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true});
+        let schema =
+            json!({"type": "object", "properties": {"a": open, "m": {"type": "object", "additionalProperties": open}}});
+        let read = |mut value: Value| coerce_embedded(&mut value, &schema).map(|unknown| (value, unknown));
+        let nothing = json!({"a": {"metadata": null}});
+        assert_eq!(read(nothing), Ok((json!({"a": {"metadata": {}}}), Vec::new())));
+        let inner = json!({"kind": "A", "metadata": {"name": "b", "x": 1}});
+        let (_, unknown) = read(json!({"a": inner, "m": {"k": inner}})).unwrap();
+        assert_eq!(unknown, ["a.metadata.x", "m[k].metadata.x"]);
+        assert_eq!(read(json!({"a": {"kind": 5}})), Err("a.kind: Invalid value: 5: must be a string".to_owned()));
+    }
+
+    #[test]
+    fn what_is_missing_is_told_first() {
+        let schema = json!({"x-kubernetes-embedded-resource": true});
+        let errors = embedded_errors(&json!({"apiVersion": "a/b/c"}), &schema, &Path::new("e"));
+        let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!(fields, ["e.kind", "e.apiVersion"]);
     }
 }

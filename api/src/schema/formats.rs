@@ -4,20 +4,22 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::Value;
 
-use crate::{cel, names};
+use crate::{names, url};
 
 mod texts;
+
+pub(crate) use texts::duration;
 
 /// Whether a text has a format.
 pub(super) fn fits(format: &str, text: &str) -> bool {
     match format {
         "date-time" | "datetime" => texts::is_date_time(text),
         "date" => texts::is_date(text),
-        "duration" => texts::is_duration(text),
+        "duration" => duration(text).is_some(),
         "ipv4" => text.parse::<Ipv4Addr>().is_ok(),
         "ipv6" => text.parse::<Ipv6Addr>().is_ok(),
         "cidr" => text.parse::<ipnet::IpNet>().is_ok(),
-        "uri" => cel::is_request_uri(text),
+        "uri" => url::parse_request(text).is_ok(),
         "email" => texts::is_email(text),
         "hostname" => texts::is_hostname(text),
         "bsonobjectid" => text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),

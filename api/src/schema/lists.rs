@@ -1,6 +1,6 @@
 //! Lists that are sets or maps hold nothing twice.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
@@ -27,34 +27,42 @@ fn walk(value: &Value, schema: &Value, path: &Path, errors: &mut ErrorList) {
         }
         Value::Array(list) => {
             let Some(of) = items(schema) else { return };
-            duplicates(list, schema, of, path, errors);
+            duplicates(list, schema, path, errors);
             list.iter().enumerate().for_each(|(index, value)| walk(value, of, &path.index(index), errors));
         }
         _ => {}
     }
 }
 
-fn duplicates(list: &[Value], schema: &Value, of: &Value, path: &Path, errors: &mut ErrorList) {
-    let shown = |item: &Value| match text(schema, "x-kubernetes-list-type") {
-        "set" => Some(item.clone()),
-        "map" => Some(keys_of(item, schema, of)),
-        _ => None,
-    };
-    let mut seen: HashSet<Value> = HashSet::new();
+fn duplicates(list: &[Value], schema: &Value, path: &Path, errors: &mut ErrorList) {
+    let kind = text(schema, "x-kubernetes-list-type");
+    if !matches!(kind, "set" | "map") {
+        return;
+    }
+    let odd = |item: &Value| kind == "map" && !item.is_object() && !item.is_null();
+    if let Some(index) = list.iter().position(odd) {
+        let why = "must be an object for an array of list-type map";
+        return errors.push(Error::invalid(&path.index(index), list[index].clone(), why));
+    }
+    // Whether what was seen has been told of: once is enough.
+    let mut seen: HashMap<Value, bool> = HashMap::new();
     for (index, item) in list.iter().enumerate() {
-        let Some(key) = shown(item) else { return };
-        if seen.contains(&key) {
-            errors.push(Error::duplicate(&path.index(index), key));
-        } else {
-            seen.insert(key);
+        let key = if kind == "set" { item.clone() } else { keys_of(item, schema) };
+        match seen.get_mut(&key) {
+            None => {
+                seen.insert(key, false);
+            }
+            Some(told) => {
+                if !std::mem::replace(told, true) {
+                    errors.push(Error::duplicate(&path.index(index), key));
+                }
+            }
         }
     }
 }
 
-/// The keys of an element with the defaults of those that are missing.
-fn keys_of(item: &Value, schema: &Value, of: &Value) -> Value {
-    let default = |key: &str| properties(of)?.get(key)?.get("default").cloned();
-    let found =
-        list_keys(schema).filter_map(|key| Some((key.to_owned(), item.get(key).cloned().or_else(|| default(key))?)));
+/// The keys of an element, as far as it has them.
+fn keys_of(item: &Value, schema: &Value) -> Value {
+    let found = list_keys(schema).filter_map(|key| Some((key.to_owned(), item.get(key).cloned()?)));
     Value::Object(found.collect::<Map<_, _>>())
 }

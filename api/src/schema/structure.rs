@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::keywords::junctors;
-use super::{flag, is_embedded, is_int_or_string, items, preserves, properties, text};
+use super::{describes_values, flag, is_embedded, is_int_or_string, items, preserves, properties, text};
 use crate::field::{Error, ErrorList, Path};
 
 #[derive(Clone, Copy, PartialEq)]
@@ -34,7 +34,7 @@ fn invariants(schema: &Value, level: Level, path: &Path, errors: &mut ErrorList)
     for (name, of) in properties(schema).into_iter().flatten() {
         invariants(of, Level::Field, &path.child("properties").key(name), errors);
     }
-    if schema.get("additionalProperties").is_some_and(|values| !values.is_null()) {
+    if describes_values(schema) {
         let path = path.child("additionalProperties");
         if level == Level::Root {
             errors.push(Error::forbidden(&path, "must not be used at the root"));
@@ -77,7 +77,7 @@ fn types(schema: &Value, level: Level, path: &Path, errors: &mut ErrorList) {
         };
         errors.push(Error::required(&at, why));
     }
-    if is_embedded(schema) && super::additional(schema).is_some() {
+    if is_embedded(schema) && describes_values(schema) {
         let why = "must not be used if x-kubernetes-embedded-resource is set";
         errors.push(Error::forbidden(&path.child("additionalProperties"), why));
     }
@@ -88,7 +88,7 @@ fn types(schema: &Value, level: Level, path: &Path, errors: &mut ErrorList) {
 
 fn type_fields(schema: &Value, level: Level, path: &Path, errors: &mut ErrorList) {
     let typed = level == Level::Root || is_embedded(schema);
-    let Some(all) = properties(schema) else {
+    let Some(all) = properties(schema).filter(|all| !all.is_empty()) else {
         if is_embedded(schema) && !preserves(schema) {
             let why = "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields";
             errors.push(Error::required(&path.child("properties"), why));
@@ -114,7 +114,21 @@ fn is_plain_metadata(of: &Value) -> bool {
     let Some(map) = of.as_object() else { return false };
     let names =
         properties(of).is_none_or(|all| all.keys().all(|name| matches!(name.as_str(), "name" | "generateName")));
-    names && map.keys().all(|key| matches!(key.as_str(), "type" | "properties" | "default"))
+    // What only describes is not kept of it.
+    let plain = |key: &str| matches!(key, "type" | "properties" | "default" | "externalDocs" | "example");
+    names && map.keys().all(|key| plain(key) || !is_set(of, key))
+}
+
+/// Whether a keyword says anything: most say nothing where they are empty or false.
+fn is_set(of: &Value, key: &str) -> bool {
+    match of.get(key) {
+        None | Some(Value::Null) => false,
+        Some(_) if key == "default" => true,
+        Some(Value::Bool(flag)) => *flag,
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Array(list)) => !list.is_empty(),
+        Some(Value::Number(_) | Value::Object(_)) => true,
+    }
 }
 
 /// Whether any of two types will do: exactly an integer or a string. That alone may be said of types in a junctor.
@@ -173,8 +187,7 @@ fn nested(of: &Value, union: bool, path: &Path, errors: &mut ErrorList) {
         nested(of, false, &path.child("properties").key(name), errors);
     }
     for (key, why) in FORBIDDEN {
-        let set = of.get(key).is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)));
-        if set && of.get(key).and_then(Value::as_str) != Some("") {
+        if is_set(of, key) {
             errors.push(Error::forbidden(&path.child(key), format!("must be {why} to be structural")));
         }
     }
@@ -224,6 +237,20 @@ mod tests {
         );
         let below = json!({"type": "object", "properties": own, "anyOf": any});
         assert!(texts(&json!({"type": "object", "properties": {"x": below}})).is_empty());
+    }
+
+    #[test]
+    fn what_is_empty_is_not_said() {
+        let of = |of: Value| texts(&json!({"type": "object", "properties": {"a": {"type": "string", "anyOf": [of]}}}));
+        assert!(of(json!({"description": "", "nullable": false, "x-kubernetes-list-map-keys": []})).is_empty());
+        assert_eq!(
+            of(json!({"default": false})),
+            ["s.properties[a].anyOf[0].default: Forbidden: must be undefined to be structural"]
+        );
+        let metadata = json!({"type": "object", "nullable": false, "properties": {"name": {"type": "string"}}});
+        assert!(texts(&json!({"type": "object", "properties": {"metadata": metadata}})).is_empty());
+        let inner = json!({"type": "object", "x-kubernetes-embedded-resource": true, "properties": {}, "additionalProperties": true});
+        assert_eq!(texts(&json!({"type": "object", "properties": {"a": inner}})).len(), 2);
     }
 
     #[test]

@@ -79,6 +79,12 @@ fn defaults_fill_missing_and_forbidden_nulls() {
     apply_defaults(&mut value, &schema);
     drop_null_fields(&mut value, &schema);
     assert_eq!(value, json!({"a": "x", "n": null}));
+    let of = |nullable: bool| json!({"additionalProperties": {"type": "string", "nullable": nullable}});
+    let mut map = json!({"a": null, "b": "c"});
+    drop_null_fields(&mut map, &of(true));
+    assert_eq!(map, json!({"a": null, "b": "c"}));
+    drop_null_fields(&mut map, &of(false));
+    assert_eq!(map, json!({"b": "c"}));
 }
 
 #[test]
@@ -112,6 +118,32 @@ fn sets_hold_nothing_twice() {
     let schema = json!({"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"});
     let errors = list_errors(&json!(["a", "b", "a"]), &schema, &Path::new("l"));
     assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), ["l[2]: Duplicate value: \"a\""]);
+    let again = list_errors(&json!(["a", "a", "b", "a", "b"]), &schema, &Path::new("l"));
+    assert_eq!(again.iter().map(|error| error.field.as_str()).collect::<Vec<_>>(), ["l[1]", "l[4]"]);
+}
+
+#[test]
+fn a_list_of_maps_holds_objects() {
+    let of = json!({"type": "object", "properties": {"k": {"type": "string"}}});
+    let schema =
+        json!({"type": "array", "items": of, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"]});
+    let texts = |list: Value| -> Vec<String> {
+        list_errors(&list, &schema, &Path::new("l")).iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(texts(json!([{"k": "a"}, {"k": "a"}, {"k": "a"}])), ["l[1]: Duplicate value: {\"k\":\"a\"}"]);
+    assert_eq!(
+        texts(json!([{"k": "a"}, "x", {"k": "a"}, 1])),
+        ["l[1]: Invalid value: \"x\": must be an object for an array of list-type map"]
+    );
+}
+
+#[test]
+fn keys_may_be_forbidden() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": "object", "additionalProperties": false}}});
+    assert_eq!(
+        texts(schema, &json!({"a": {"b": 1}}), None),
+        ["a: Invalid value: \"b\": a.b in body is a forbidden property"]
+    );
 }
 
 #[test]

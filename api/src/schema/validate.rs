@@ -3,8 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Elements, Structural, additional, any_additional, flag, formats, is_embedded, is_int_or_string, is_type_field,
-    items,
+    Elements, Structural, additional, flag, formats, is_embedded, is_int_or_string, is_type_field, items,
     limits::{self, Fault},
     properties, text,
 };
@@ -188,9 +187,9 @@ impl Walk<'_> {
             let schema = declared.or_else(|| additional(of).filter(|_| !(typed && is_type_field(key))));
             if let Some(schema) = schema {
                 self.value(value, schema, &below(key), old.and_then(|old| old.get(key)), false);
-            } else if of.get("additionalProperties").is_some() && !any_additional(of) && !typed {
-                let error = Error::forbidden(&self.path(&below(key)), "");
-                self.errors.push(error);
+            } else if of.get("additionalProperties") == Some(&Value::Bool(false)) {
+                let why = format!("{name}.{key} in body is a forbidden property");
+                self.errors.push(Error::invalid(&self.path(name), key.as_str(), why));
             }
         }
         for key in of.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {

@@ -14,6 +14,12 @@ pub(super) struct Conflict {
 }
 
 impl Conflict {
+    /// Sorts managers as Kubernetes does, by the JSON of their entries: whoever writes a subresource comes first there.
+    fn order(&self) -> (String, Operation, String, bool, String) {
+        let Identity { manager, operation, api_version, subresource } = self.identity.clone();
+        (format!("{manager}\""), operation, api_version, subresource.is_empty(), subresource)
+    }
+
     /// The manager as the message names it.
     fn manager(&self) -> String {
         let mut text = go_quote(&self.identity.manager);
@@ -31,7 +37,7 @@ impl Conflict {
 
 /// The 409 that lists all conflicts.
 pub(super) fn refuse(mut conflicts: Vec<Conflict>) -> Status {
-    conflicts.sort_by_key(Conflict::manager);
+    conflicts.sort_by_cached_key(Conflict::order);
     let mut causes = Vec::new();
     let mut groups = Vec::new();
     for conflict in &conflicts {
@@ -50,4 +56,34 @@ pub(super) fn refuse(mut conflicts: Vec<Conflict>) -> Status {
     let mut status = Status::failure(409, reason::CONFLICT, message);
     status.details = Some(Box::new(Details { causes, ..Details::default() }));
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_writes_a_subresource_comes_first() {
+        let conflict = |manager: &str, subresource: &str| Conflict {
+            identity: Identity {
+                manager: manager.to_owned(),
+                operation: Operation::Update,
+                api_version: "v1".to_owned(),
+                subresource: subresource.to_owned(),
+            },
+            api_version: "v1".to_owned(),
+            set: FieldSet::of_fields(&[&["data"]]),
+        };
+        let status = refuse(vec![conflict("ab", ""), conflict("a", ""), conflict("a", "status")]);
+        let details = status.details.unwrap();
+        let told: Vec<&str> = details.causes.iter().map(|cause| cause.message.as_str()).collect();
+        assert_eq!(
+            told,
+            [
+                "conflict with \"a\" with subresource \"status\" using v1",
+                "conflict with \"a\" using v1",
+                "conflict with \"ab\" using v1"
+            ]
+        );
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
+use super::schema::Schema;
 use super::set::FieldSet;
 use crate::meta;
 
@@ -16,7 +17,7 @@ const FIELDS_TYPE: &str = "FieldsV1";
 const ANCIENT: &str = "ancient-changes";
 
 /// How a manager came to own fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Operation {
     /// By server-side apply.
     Apply,
@@ -34,7 +35,7 @@ impl Operation {
 }
 
 /// Who a manager is. Appliers are the same manager at every version.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
     pub manager: String,
     pub operation: Operation,
@@ -57,9 +58,28 @@ pub(super) struct Entry {
 pub(super) struct Managers(pub Vec<Entry>);
 
 impl Managers {
-    /// Reads `metadata.managedFields`; None if an entry cannot be read.
+    /// Reads `metadata.managedFields`; None if an entry cannot be read. Of two entries of one manager the later counts.
     pub(super) fn read(object: &Value) -> Option<Managers> {
-        meta::managed_fields(object).iter().map(read_entry).collect::<Option<Vec<_>>>().map(Managers)
+        let mut places: HashMap<Identity, usize> = HashMap::new();
+        let mut entries: Vec<Entry> = Vec::new();
+        for entry in meta::managed_fields(object) {
+            let entry = read_entry(entry)?;
+            match places.get(&entry.identity).copied() {
+                Some(at) => entries[at] = entry,
+                None => {
+                    places.insert(entry.identity.clone(), entries.len());
+                    entries.push(entry);
+                }
+            }
+        }
+        Some(Managers(entries))
+    }
+
+    /// Brings sets that were written in a version into line with the schema that it has now.
+    pub(super) fn reconcile(&mut self, api_version: &str, schema: Schema<'_>) {
+        for entry in self.0.iter_mut().filter(|entry| entry.api_version == api_version) {
+            entry.set.reconcile(schema);
+        }
     }
 
     pub(super) fn get(&self, identity: &Identity) -> Option<&Entry> {
@@ -177,7 +197,7 @@ fn read_entry(entry: &Value) -> Option<Entry> {
         subresource: text("subresource"),
     };
     let time = entry.get("time").and_then(Value::as_str).map(str::to_owned);
-    let set = FieldSet::from_json(entry.get("fieldsV1").unwrap_or(&Value::Null));
+    let set = FieldSet::from_json(entry.get("fieldsV1").unwrap_or(&Value::Null))?;
     Some(Entry { identity, api_version, time, set })
 }
 

@@ -1,5 +1,7 @@
 //! Managed fields between an object and its `Scale`: whoever owns the replicas of the one owns those of the other.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::managed::{Entry, Identity, Managers};
@@ -39,20 +41,20 @@ pub fn to_scale(object: &Value, place: &str, scale: &mut Value) {
 /// and has its replicas at the pointer `place`.
 pub fn from_scale(object: &mut Value, place: &str, scale: &Value, api_version: &str) {
     let place = field(place);
-    let mut owners = Managers::read(scale).unwrap_or_default().0;
-    owners.retain(|entry| owns(entry, &replicas()));
+    let replicas = replicas();
+    let owners = Managers::read(scale).unwrap_or_default().0.into_iter().filter(|entry| owns(entry, &replicas));
+    let mut owners: HashMap<Identity, Entry> = owners.map(|entry| (entry.identity.clone(), entry)).collect();
     let mut kept = Vec::new();
     for mut entry in Managers::read(object).unwrap_or_default().0 {
-        if owns(&entry, &place) {
-            match owners.iter().position(|owner| same(&owner.identity, &entry.identity)) {
-                Some(at) => drop(owners.remove(at)),
-                None => entry.set.subtract(&place),
-            }
+        // Kubernetes does not find who has updated the one among those of the other, for the versions differ: such a
+        // manager comes back as an entry of its own. Appliers are the same at every version.
+        if owns(&entry, &place) && owners.remove(&entry.identity).is_none() {
+            entry.set.subtract(&place);
         }
         kept.push(entry);
     }
     kept.retain(|entry| !entry.set.is_empty());
-    let gained = owners.into_iter().map(|mut owner| {
+    let gained = owners.into_values().map(|mut owner| {
         if !owner.identity.api_version.is_empty() {
             api_version.clone_into(&mut owner.identity.api_version);
         }
@@ -62,11 +64,6 @@ pub fn from_scale(object: &mut Value, place: &str, scale: &Value, api_version: &
     kept.extend(gained);
     meta::remove_field(object, "managedFields");
     Managers(kept).write(object);
-}
-
-/// Versions differ by nature between the two.
-fn same(a: &Identity, b: &Identity) -> bool {
-    (&a.manager, a.operation, &a.subresource) == (&b.manager, b.operation, &b.subresource)
 }
 
 #[cfg(test)]
@@ -80,6 +77,20 @@ mod tests {
             "manager": manager, "operation": "Update", "apiVersion": version, "time": "2026-01-01T00:00:00Z",
             "fieldsType": "FieldsV1", "fieldsV1": fields,
         })
+    }
+
+    #[test]
+    fn a_write_that_scales_nothing_parts_the_replicas_from_what_else_was_updated() {
+        let all = json!({"f:spec": {"f:replicas": {}, "f:paused": {}}});
+        let mut applied = entry("b", "apps/v1", all.clone());
+        applied["operation"] = "Apply".into();
+        let mut object = json!({"metadata": {"managedFields": [applied, entry("a", "apps/v1", all.clone())]}});
+        let mut scale = json!({"metadata": {}});
+        to_scale(&object, "/spec/replicas", &mut scale);
+        from_scale(&mut object, "/spec/replicas", &scale, "apps/v1");
+        let fields: Vec<_> = meta::managed_fields(&object).iter().map(|entry| entry["fieldsV1"].clone()).collect();
+        let replicas = json!({"f:spec": {"f:replicas": {}}});
+        assert_eq!(fields, [all, replicas, json!({"f:spec": {"f:paused": {}}})]);
     }
 
     #[test]

@@ -97,6 +97,11 @@ impl<'a> Schema<'a> {
         }
     }
 
+    /// Whether whatever is here changes hands as a whole.
+    pub(super) fn is_atomic(self) -> bool {
+        matches!(self.atom(&Value::Null), Atom::Map { atomic: true } | Atom::List { relation: Relation::Atomic, .. })
+    }
+
     /// The object that a new one is compared with: what Kubernetes writes for the zero value of the type.
     #[must_use]
     pub fn empty_object(self) -> Value {

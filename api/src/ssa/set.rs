@@ -5,6 +5,8 @@ use std::collections::btree_map::Entry;
 
 use serde_json::{Map, Value};
 
+use super::step;
+
 /// A set of paths. Each step of a path is written as in FieldsV1: `f:name`, `k:{"name":"c"}`, `v:"x"`, `i:0`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldSet {
@@ -31,15 +33,23 @@ impl FieldSet {
         set
     }
 
-    /// Reads FieldsV1.
+    /// Reads FieldsV1; None if it is malformed. Steps of a kind that nobody knows are passed over.
     #[must_use]
-    pub fn from_json(fields: &Value) -> FieldSet {
+    pub fn from_json(fields: &Value) -> Option<FieldSet> {
+        let fields = match fields {
+            Value::Object(fields) => fields,
+            Value::Null => return Some(FieldSet::default()),
+            _ => return None,
+        };
         let mut set = FieldSet::default();
-        for (step, below) in fields.as_object().into_iter().flatten().filter(|(step, _)| *step != ".") {
-            let member = below.get(".").is_some() || below.as_object().is_none_or(Map::is_empty);
-            set.nodes.insert(step.clone(), Node { member, below: FieldSet::from_json(below) });
+        for (step, below) in fields.iter().filter(|(step, _)| *step != ".") {
+            let Some(step) = step::read(step)? else { continue };
+            let children = FieldSet::from_json(below)?;
+            let member = below.get(".").is_some() || children.is_empty();
+            // Two texts may be one step.
+            set.hang(step, Node { member, below: children });
         }
-        set
+        Some(set)
     }
 
     /// Writes FieldsV1.
@@ -166,6 +176,19 @@ impl FieldSet {
         out
     }
 
+    /// Takes everything below something that its schema has as atomic for the whole of that: the schema may have been
+    /// another when the set was written.
+    pub(super) fn reconcile(&mut self, schema: super::schema::Schema<'_>) {
+        for (step, node) in self.nodes.iter_mut().filter(|(_, node)| !node.below.is_empty()) {
+            let (inner, _) = schema.step(step);
+            if inner.is_atomic() {
+                *node = Node { member: true, below: FieldSet::default() };
+            } else {
+                node.below.reconcile(inner);
+            }
+        }
+    }
+
     /// Makes every step that `named` tells to be a declared field a path of its own.
     pub(super) fn with_named_fields(&self, schema: super::schema::Schema<'_>) -> FieldSet {
         let mut out = FieldSet::default();
@@ -186,27 +209,14 @@ impl FieldSet {
     }
 
     fn collect(&self, prefix: &str, out: &mut Vec<String>) {
-        for (step, _) in self.nodes.iter().filter(|(_, node)| node.member) {
-            out.push(format!("{prefix}{}", readable(step)));
+        let mut nodes: Vec<_> = self.nodes.iter().map(|(step, node)| (step::Shown::of(step), node)).collect();
+        nodes.sort_by(|(a, _), (b, _)| a.order(b));
+        for (step, _) in nodes.iter().filter(|(_, node)| node.member) {
+            out.push(format!("{prefix}{step}"));
         }
-        for (step, node) in &self.nodes {
-            node.below.collect(&format!("{prefix}{}", readable(step)), out);
+        for (step, node) in nodes.iter().filter(|(_, node)| !node.below.is_empty()) {
+            node.below.collect(&format!("{prefix}{step}"), out);
         }
-    }
-}
-
-/// A step as people read it.
-fn readable(step: &str) -> String {
-    let Some((kind, rest)) = step.split_once(':') else { return step.to_owned() };
-    match kind {
-        "f" => format!(".{rest}"),
-        "v" => format!("[={rest}]"),
-        "k" => {
-            let keys: Map<String, Value> = serde_json::from_str(rest).unwrap_or_default();
-            let keys: Vec<String> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
-            format!("[{}]", keys.join(","))
-        }
-        _ => format!("[{rest}]"),
     }
 }
 
@@ -216,19 +226,68 @@ mod tests {
 
     use super::*;
 
+    fn read(fields: &Value) -> FieldSet {
+        FieldSet::from_json(fields).unwrap()
+    }
+
+    #[test]
+    fn paths_come_in_the_order_of_their_values() {
+        let set = read(&json!({"f:ports": {
+            "k:{\"port\":443,\"protocol\":\"TCP\"}": {".": {}, "f:name": {}},
+            "k:{\"protocol\":\"TCP\",\"port\":80}": {},
+            "k:{\"port\":9}": {}}}));
+        assert_eq!(
+            set.paths(),
+            [
+                ".ports[port=9]",
+                ".ports[port=80,protocol=\"TCP\"]",
+                ".ports[port=443,protocol=\"TCP\"]",
+                ".ports[port=443,protocol=\"TCP\"].name"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_below_something_atomic_is_the_whole_of_it() {
+        let of = crate::types::type_of("apps", "v1", "Deployment").unwrap();
+        let mut set = read(&json!({"f:spec": {"f:selector": {"f:matchLabels": {"f:a": {}}}, "f:replicas": {}}}));
+        set.reconcile(super::super::schema::Schema::Struct(of));
+        assert_eq!(set.to_json(), json!({"f:spec": {"f:selector": {}, "f:replicas": {}}}));
+    }
+
+    #[test]
+    fn malformed_sets_are_none() {
+        for odd in [
+            json!({"f:a": 1}),
+            json!({"a": {}}),
+            json!({"": {}}),
+            json!({"fa:b": {}}),
+            json!({"v:x": {}}),
+            json!({"k:1": {}}),
+            json!({"i:x": {}}),
+            json!([]),
+        ] {
+            assert_eq!(FieldSet::from_json(&odd), None, "{odd}");
+        }
+        assert_eq!(read(&json!({"f:a": {"x:b": {}}})).to_json(), json!({"f:a": {}}));
+        let twice = json!({"k:{\"a\":1,\"b\":2}": {}, "k:{\"b\":2,\"a\":1}": {"f:c": {}}});
+        assert_eq!(read(&twice).to_json(), json!({"k:{\"a\":1,\"b\":2}": {".": {}, "f:c": {}}}));
+        assert_eq!(read(&json!({"f:a": null})).to_json(), json!({"f:a": {}}));
+    }
+
     #[test]
     fn a_difference_keeps_what_is_below_and_no_empty_steps() {
         let whole =
             json!({"f:metadata": {".": {}, "f:labels": {".": {}, "f:a": {}}, "f:name": {}}, "f:data": {"f:k": {}}});
         let gone = json!({"f:metadata": {".": {}, "f:name": {}, "f:uid": {}}, "f:data": {"f:k": {}}, "f:kind": {}});
-        let left = FieldSet::from_json(&whole).difference(&FieldSet::from_json(&gone));
+        let left = read(&whole).difference(&read(&gone));
         assert_eq!(left.to_json(), json!({"f:metadata": {"f:labels": {".": {}, "f:a": {}}}}));
     }
 
     #[test]
     fn a_union_has_the_paths_of_both() {
-        let one = FieldSet::from_json(&json!({"f:a": {".": {}, "f:b": {}}, "f:c": {}}));
-        let other = FieldSet::from_json(&json!({"f:a": {"f:d": {}}, "f:c": {"f:e": {}}, "f:f": {}}));
+        let one = read(&json!({"f:a": {".": {}, "f:b": {}}, "f:c": {}}));
+        let other = read(&json!({"f:a": {"f:d": {}}, "f:c": {"f:e": {}}, "f:f": {}}));
         let both = one.union(&other);
         assert_eq!(
             both.to_json(),

@@ -172,7 +172,8 @@ fn custom_resources() {
         "Apply failed with 1 conflict: conflict with \"m1\": .spec.map[k=\"a\",p=80].v"
     );
     let prefix = "failed to create typed patch object (/w; example.com/v1, Kind=Widget): ";
-    assert_eq!(error(json!({"nope": 1})), format!("{prefix}.spec.nope: field not declared in schema"));
+    let undeclared = format!("{prefix}.spec.nope: field not declared in schema");
+    assert_eq!(error(json!({"nope": 1, "nothing": 1})), undeclared);
     assert_eq!(error(json!({"set": ["a", "a"]})), format!("{prefix}.spec.set: duplicate entries for key [=\"a\"]"));
     let created = updated(None, widget(json!({"single": "s"})), schema, "up");
     assert_eq!(fields(&created, 0), &json!({"f:spec": {".": {}, "f:single": {}}}));
@@ -288,6 +289,43 @@ fn kubectl_takes_over_from_the_client() {
     let annotation = meta::annotation(&object, legacy::LAST_APPLIED).unwrap();
     assert_eq!(annotation, format!("{}\n", cm(json!({"a": "2"}))));
     assert!(applied(Some(&live), cm(json!({"a": "2"})), config_map(), "me", false).is_err());
+}
+
+#[test]
+fn an_annotation_of_another_version_hands_nothing_over() {
+    let other = cm(json!({"a": "1"})).to_string().replace("\"v1\"", "\"v2\"");
+    for last in ["", "{}", other.as_str()] {
+        let mut live = cm(json!({"a": "1"}));
+        live["metadata"]["annotations"] = json!({(legacy::LAST_APPLIED): last});
+        let live = updated(None, live, config_map(), "kubectl-client-side-apply");
+        let apply = |force: bool| applied(Some(&live), cm(json!({"a": "2"})), config_map(), "kubectl", force);
+        assert!(apply(false).is_err(), "{last}");
+        let annotated = meta::annotation(&apply(true).unwrap(), legacy::LAST_APPLIED).is_some_and(|text| text != last);
+        assert_eq!(annotated, !last.is_empty(), "{last}");
+    }
+}
+
+#[test]
+fn the_annotation_holds_the_configuration_without_itself() {
+    let mut live = cm(json!({"a": "<"}));
+    live["metadata"]["annotations"] = json!({(legacy::LAST_APPLIED): "x".repeat(meta::ANNOTATIONS_MAX)});
+    let config = live.clone();
+    legacy::sync_annotation(&mut live, &config);
+    let text =
+        r#"{"apiVersion":"v1","data":{"a":"\u003c"},"kind":"ConfigMap","metadata":{"annotations":{},"name":"a"}}"#;
+    assert_eq!(meta::annotation(&live, legacy::LAST_APPLIED), Some(format!("{text}\n").as_str()));
+}
+
+#[test]
+fn of_two_entries_of_one_manager_the_later_counts() {
+    let entry = |name: &str| {
+        json!({"manager": "x", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:data": {(format!("f:{name}")): {}}}})
+    };
+    let mut live = cm(json!({"a": "1", "b": "1"}));
+    live["metadata"]["managedFields"] = json!([entry("a"), entry("b")]);
+    let less = applied(Some(&live), cm(json!({})), config_map(), "x", false).unwrap();
+    assert_eq!(less["data"], json!({"a": "1"}));
 }
 
 #[test]

@@ -6,20 +6,21 @@ use serde_json::{Map, Value};
 
 use super::schema::{Atom, Relation, Schema};
 use super::set::{FieldSet, Node};
+use crate::field::go_json;
 
 /// The step that leads to a list element; None if a key is missing and has no default.
 pub(super) fn element_step(relation: &Relation, item: &Value) -> Option<String> {
     match relation {
         Relation::Atomic => None,
-        Relation::Set => Some(format!("v:{item}")),
+        Relation::Set => Some(format!("v:{}", go_json(item))),
         Relation::Keyed(keys) => {
             let mut found = Map::new();
             for (key, default) in keys {
-                let value = item.get(key).filter(|value| !value.is_null()).or(default.as_ref());
+                let value = item.get(key).or(default.as_ref());
                 found.extend(value.map(|value| (key.clone(), value.clone())));
             }
             // Some of the keys may be missing, but not all of them.
-            (!found.is_empty()).then(|| format!("k:{}", Value::Object(found)))
+            (!found.is_empty()).then(|| format!("k:{}", go_json(&Value::Object(found))))
         }
     }
 }
@@ -58,10 +59,12 @@ fn collect(value: &Value, schema: Schema<'_>, here: &mut Node) {
             }
         }
         Atom::List { relation, element } => {
-            for item in value.as_array().into_iter().flatten() {
-                let Some(step) = element_step(&relation, item) else { continue };
+            for (step, items) in grouped(Some(value), &relation) {
                 let mut there = Node::default();
-                collect(item, element, &mut there);
+                // What is there twice is told as a whole.
+                if let [only] = items.as_slice() {
+                    collect(only, element, &mut there);
+                }
                 there.member = true;
                 here.below.hang(step, there);
             }
@@ -134,6 +137,9 @@ fn differ(old: Option<&Value>, new: Option<&Value>, schema: Schema<'_>, here: &m
             | (None | Some(Value::Null | Value::Array(_)), None | Some(Value::Null | Value::Array(_)))
     );
     let leaf = !same_kind || (is_empty(old) && is_empty(new));
+    if !same_kind {
+        differ_kinds(old, new, schema, here);
+    }
     match schema.atom(shown) {
         Atom::Map { atomic: false } if !leaf => differ_maps(old, new, schema, here),
         Atom::List { relation, element } if relation != Relation::Atomic && !leaf => {
@@ -149,6 +155,14 @@ fn differ(old: Option<&Value>, new: Option<&Value>, schema: Schema<'_>, here: &m
     }
     here.added.member |= old.is_none() && new.is_some();
     here.removed.member |= old.is_some() && new.is_none();
+}
+
+/// What was in a map that is none any more is gone, and what is in one that was none is new.
+fn differ_kinds(old: Option<&Value>, new: Option<&Value>, schema: Schema<'_>, here: &mut Difference) {
+    let map = |value: &Option<&Value>| {
+        value.is_some_and(|value| value.is_object() && matches!(schema.atom(value), Atom::Map { atomic: false }))
+    };
+    differ_maps(old.filter(|_| map(&old)), new.filter(|_| map(&new)), schema, here);
 }
 
 fn differ_maps(old: Option<&Value>, new: Option<&Value>, schema: Schema<'_>, here: &mut Difference) {
@@ -186,16 +200,26 @@ fn differ_lists(
     }
 }
 
-/// Elements under one key: usually one on each side; several are compared as a whole.
+/// Elements under one key: usually one on each side. Several are compared as a whole.
 fn differ_items(old: &[&Value], new: &[&Value], element: Schema<'_>, here: &mut Difference) {
-    if old.len() <= 1 && new.len() <= 1 {
-        return differ(old.first().copied(), new.first().copied(), element, here);
-    }
-    match (old.is_empty(), new.is_empty()) {
-        (true, _) => here.added.member = true,
-        (_, true) => here.removed.member = true,
-        _ if old.len() == new.len() && old.iter().zip(new).all(|(a, b)| equal(a, b)) => {}
-        _ => here.modified.member = true,
+    match (old, new) {
+        ([] | [_], [] | [_]) => differ(old.first().copied(), new.first().copied(), element, here),
+        ([] | [_], _) => {
+            if let [only] = old {
+                differ(Some(*only), None, element, here);
+            }
+            here.added.member = true;
+        }
+        (_, [] | [_]) => {
+            if let [only] = new {
+                differ(None, Some(*only), element, here);
+            }
+            here.removed.member = true;
+        }
+        _ => {
+            let same = old.len() == new.len() && old.iter().zip(new).all(|(a, b)| equal(a, b));
+            here.modified.member |= !same;
+        }
     }
 }
 

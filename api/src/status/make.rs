@@ -56,6 +56,15 @@ impl Status {
         Status { details: details(group, resource, name), ..Status::failure(409, reason::ALREADY_EXISTS, message) }
     }
 
+    /// A create whose name is taken although the server might have chosen it.
+    #[must_use]
+    pub fn no_unique_name(group: &str, resource: &str, name: &str) -> Status {
+        let taken = Status::already_exists(group, resource, name);
+        let why = "the server was not able to generate a unique name for the object";
+        let message = format!("{}, {why}", taken.message);
+        taken.with_message(message).with_retry_after(1)
+    }
+
     /// A write that cannot be done on the object as it now is; `why` follows a colon.
     #[must_use]
     pub fn conflict_because(group: &str, resource: &str, name: &str, why: impl Display) -> Status {

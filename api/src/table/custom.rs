@@ -7,6 +7,7 @@ use super::cell::text;
 use super::path::JsonPath;
 use super::{Rendered, definition, described, duration};
 use crate::meta;
+use crate::time::Layout;
 
 /// Prints custom resources. `printer` is `additionalPrinterColumns` of the version served; without any, there is a
 /// column for the age. From one whose path cannot be read there are no more, as in Kubernetes.
@@ -53,11 +54,30 @@ fn cell(column: &Value, found: Option<&Value>, now: Timestamp) -> Value {
         }
         "number" if value.is_number() => value.clone(),
         "boolean" if value.is_boolean() => value.clone(),
-        "date" => match value.as_str().map(crate::time::read) {
-            Some(Some(time)) => duration(now.as_second() - time.as_second()).into(),
-            Some(None) => "<invalid>".into(),
-            None => Value::Null,
-        },
+        "date" => value.as_str().map_or(Value::Null, |text| since(text, now).into()),
         _ => Value::Null,
+    }
+}
+
+/// How long ago a text says that something was.
+fn since(text: &str, now: Timestamp) -> String {
+    match text {
+        "" | "null" => "<unknown>".to_owned(),
+        text => match crate::time::parse(text, Layout::Seconds) {
+            Ok(time) => duration(now.as_second() - time.as_second()),
+            Err(_) => "<invalid>".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_at_no_time_is_of_unknown_age() {
+        let now: Timestamp = "2020-01-01T00:01:00Z".parse().unwrap();
+        let age = |text: &str| since(text, now);
+        assert_eq!(["", "2020-01-01T00:00:00Z", "2020-01-01 00:00:00Z"].map(age), ["<unknown>", "60s", "<invalid>"]);
     }
 }

@@ -51,8 +51,8 @@ mod tests {
         assert_eq!(read(&format!("{base}x:\n  <<: *b\n  a: 3\n"))["x"], json!({"a": 3, "c": 2}));
         assert_eq!(read(&format!("{base}x:\n  a: 3\n  <<: *b\n"))["x"], json!({"a": 1, "c": 2}));
         assert_eq!(read("x:\n  <<: [{a: 1}, {a: 2, b: 2}]\n")["x"], json!({"a": 1, "b": 2}));
-        assert_eq!(read("x: {'<<': {a: 1}, y: 1}\n")["x"], json!({"<<": {"a": 1}, "y": 1}));
-        assert_eq!(read("x: {\"<<\": 1, y: 'cat <<EOF'}\n")["x"], json!({"<<": 1, "y": "cat <<EOF"}));
+        assert_eq!(read("x: {'<<': {a: 1}, z: 1}\n")["x"], json!({"<<": {"a": 1}, "z": 1}));
+        assert_eq!(read("x: {\"<<\": 1, z: 'cat <<EOF'}\n")["x"], json!({"<<": 1, "z": "cat <<EOF"}));
     }
 
     #[test]

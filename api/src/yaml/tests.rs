@@ -13,6 +13,10 @@ fn reads_as_kubectl_does() {
         json!({"a": 420, "b": true, "c": "no", "d": 16, "e": 1000, "f": null, "g": "1", "h": true, "i": false})
     );
     assert_eq!(read("1: a\n"), json!({"1": "a"}));
+    assert_eq!(
+        read("on: a\n0x10: b\n1.50: c\n'no': d\n010: e\n1.23456789: f\n2e6: g\n"),
+        json!({"true": "a", "16": "b", "1.5": "c", "no": "d", "8": "e", "1.2345679": "f", "2e+06": "g"})
+    );
     assert_eq!(read(""), json!(null));
     assert_eq!(read("- a\n"), json!(["a"]));
     assert_eq!(read("a: &x {b: 1}\nc: *x\n"), json!({"a": {"b": 1}, "c": {"b": 1}}));

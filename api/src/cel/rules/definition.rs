@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{RuleSet, environment};
-use crate::cel::cost::{Limits, estimate_by, times_below};
+use crate::cel::cost::{Limits, estimate, times_below};
 use crate::cel::sizes::Sizes;
 use crate::cel::{Env, Program, Type, type_of_schema};
 use crate::field::{Error, ErrorList, Path, go_json};
@@ -59,7 +59,8 @@ struct Place {
 
 impl Place {
     fn below(&self, schema: &Value) -> Self {
-        let times = self.times.zip(times_below(schema)).map(|(times, more)| times * more);
+        // Were it infinite, what costs nothing would cost what is no number.
+        let times = self.times.zip(times_below(schema)).map(|(times, more)| (times * more).min(f64::MAX));
         Self { root: false, within: self.within.clone(), times }
     }
 }
@@ -116,22 +117,24 @@ impl RuleChecker<'_> {
         let optional = rule.get("optionalOldSelf").filter(|optional| !optional.is_null());
         let env = environment(own, optional == Some(&Value::Bool(true)));
         let at = path.child("rule");
-        let compiled = Program::compile(expression, &env);
+        let compiled = Program::checked(expression, &env);
         match &compiled {
             Err(error) => self.invalid_rule(rule, &at, format!("compilation failed: {error}")),
-            Ok(program) if *program.output() != Type::Bool => {
+            Ok((program, _)) if *program.output() != Type::Bool => {
                 self.invalid_rule(rule, &at, "cel expression must evaluate to a bool".to_owned());
             }
-            Ok(program) => match program.unready() {
+            Ok((program, types)) => match program.unready() {
                 Some(why) => self.invalid_rule(rule, &at, format!("program instantiation failed: {why}")),
                 None => {
                     let times = place.times.unwrap_or_else(|| self.sizes.occurrences(schema));
-                    self.cost("estimated rule cost", estimate_by(self.sizes, program, schema) * times, &at);
-                    self.message_expression(rule, schema, &env, path);
+                    let cost = estimate(self.sizes, (program, types), (schema, place.root)) * times;
+                    self.cost("estimated rule cost", cost, &at);
+                    self.message_expression(rule, (schema, place.root), &env, path);
                 }
             },
         }
-        if !compiled.is_ok_and(|program| program.mentions("oldSelf")) {
+        // What is no condition is not looked at for what it mentions.
+        if !compiled.is_ok_and(|(program, _)| *program.output() == Type::Bool && program.mentions("oldSelf")) {
             if let Some(optional) = optional {
                 let why = "may not be set if oldSelf is not used in rule";
                 self.errors.push(Error::invalid(&path.child("optionalOldSelf"), optional.clone(), why));
@@ -146,21 +149,21 @@ impl RuleChecker<'_> {
         self.errors.push(Error::invalid_text(at, shown(rule), why));
     }
 
-    fn message_expression(&mut self, rule: &Value, schema: &Value, env: &Env, path: &Path) {
+    fn message_expression(&mut self, rule: &Value, of: (&Value, bool), env: &Env, path: &Path) {
         let expression = text(rule, "messageExpression");
         if expression.is_empty() {
             return;
         }
         let at = path.child("messageExpression");
-        match Program::compile(expression, env) {
+        match Program::checked(expression, env) {
             Err(error) => self.invalid_rule(rule, &at, format!("messageExpression compilation failed: {error}")),
-            Ok(program) if *program.output() != Type::Text => {
+            Ok((program, _)) if *program.output() != Type::Text => {
                 self.invalid_rule(rule, &at, "messageExpression must evaluate to a string".to_owned());
             }
-            Ok(program) => match program.unready() {
+            Ok((program, types)) => match program.unready() {
                 Some(why) => self.invalid_rule(rule, &at, format!("messageExpression instantiation failed: {why}")),
                 None => {
-                    let cost = estimate_by(self.sizes, &program, schema);
+                    let cost = estimate(self.sizes, (&program, &types), of);
                     self.cost("estimated messageExpression cost", cost, &at);
                 }
             },

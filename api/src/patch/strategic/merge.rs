@@ -1,6 +1,6 @@
 use serde_json::{Map, Value};
 
-use super::order::{arrange, go_type, key_of, same};
+use super::order::{arrange, go_type, key_of, map_of, same};
 use super::place::{Place, Strategy};
 use super::{DELETE_PRIMITIVES, DIRECTIVE, MergeError, RETAIN_KEYS, SET_ORDER};
 use crate::field::go_value;
@@ -107,10 +107,10 @@ fn retain_keys(original: &mut Object, patch: &mut Object) -> Result<(), MergeErr
 fn ordered_lists(original: &mut Object, patch: &mut Object, place: Place) -> Result<(), MergeError> {
     let directives: Vec<String> = patch.keys().filter(|name| name.starts_with(SET_ORDER)).cloned().collect();
     for directive in directives {
-        let Some(("$setElementOrder", name)) = directive.split_once('/') else {
+        let order = take_list(patch.remove(&directive))?.unwrap_or_default();
+        let Some((SET_ORDER, name)) = directive.split_once('/') else {
             return Err(MergeError::SetElementOrder);
         };
-        let order = take_list(patch.remove(&directive))?.unwrap_or_default();
         let live = take_list(original.get(name).cloned())?;
         let change = take_list(patch.get(name).cloned())?;
         let strategy = place.declared(name)?;
@@ -148,21 +148,33 @@ fn take_list(value: Option<Value>) -> Result<Option<Vec<Value>>, MergeError> {
     }
 }
 
-/// The elements of the patch must appear in the order given, in the same sequence.
+/// The elements of the patch must appear in the order given, in the same sequence. Those that the patch deletes need
+/// not; other directives are passed over, but not once the order is at its end.
 fn check_order(patch: &[Value], order: &[Value], key: &str) -> Result<(), MergeError> {
     if patch.is_empty() || order.is_empty() {
         return Ok(());
     }
+    if !key.is_empty() {
+        patch.iter().try_for_each(|item| map_of(item).map(drop))?;
+    }
+    let deletes = |item: &Value| !key.is_empty() && item.get(DIRECTIVE).is_some_and(|directive| directive == "delete");
+    let mut items = patch.iter().filter(|item| !deletes(item)).peekable();
     let mut ahead = order.iter();
-    for item in patch.iter().filter(|item| item.get(DIRECTIVE).is_none()) {
-        loop {
-            let wanted = ahead.next().ok_or_else(|| MergeError::order(patch, order))?;
-            key_of(item, key)?;
-            key_of(wanted, key)?;
-            if same(wanted, item, key) {
-                break;
-            }
+    while let Some(item) = items.peek().copied() {
+        let Some(wanted) = ahead.as_slice().first() else { return Err(MergeError::order(patch, order)) };
+        if item.get(DIRECTIVE).is_some() {
+            items.next();
+            continue;
         }
+        if !key.is_empty() {
+            map_of(wanted)?;
+        }
+        key_of(item, key)?;
+        key_of(wanted, key)?;
+        if same(wanted, item, key) {
+            items.next();
+        }
+        ahead.next();
     }
     Ok(())
 }

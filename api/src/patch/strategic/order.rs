@@ -1,6 +1,6 @@
 //! In which order merged lists come out: the patch's order wins, the live order holds the rest in place.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::MergeError;
 use crate::json;
@@ -58,17 +58,21 @@ fn interleave(others: Vec<(usize, Value)>, ours: Vec<Value>, live: &[Value], key
 
 /// Refuses an element of a keyed list that has no such key.
 pub(super) fn key_of(item: &Value, key: &str) -> Result<(), MergeError> {
-    match item {
-        _ if key.is_empty() => Ok(()),
-        Value::Object(map) if map.contains_key(key) => Ok(()),
-        Value::Object(map) => Err(MergeError::no_merge_key(map, key)),
-        other => {
-            Err(MergeError::Other(format!("expected a map[string]interface {{}}, but received a {}", go_type(other))))
-        }
+    if key.is_empty() {
+        return Ok(());
     }
+    let map = map_of(item)?;
+    if map.contains_key(key) { Ok(()) } else { Err(MergeError::no_merge_key(map, key)) }
+}
+
+/// Refuses an element that is no map.
+pub(super) fn map_of(item: &Value) -> Result<&Map<String, Value>, MergeError> {
+    item.as_object().ok_or_else(|| {
+        MergeError::Other(format!("expected a map[string]interface {{}}, but received a {}", go_type(item)))
+    })
 }
 
 /// The Go type that a decoded JSON value has, in the words of patches.
 pub(super) fn go_type(value: &Value) -> &'static str {
-    if value.is_null() { "nil" } else { json::go_type(value) }
+    if value.is_null() { "%!s(<nil>)" } else { json::go_type(value) }
 }

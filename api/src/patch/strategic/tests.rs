@@ -93,6 +93,8 @@ fn errors() {
         (500, "map: map[image:noname] does not contain declared merge key: name".to_owned())
     );
     assert_eq!(error(json!({"$patch": "what"})).1, "unknown patch type: what in map: map[$patch:what]");
+    assert_eq!(error(json!({"$patch": 3})).1, "unknown patch type: %!s(int64=3) in map: map[$patch:3]");
+    assert_eq!(error(json!({"$patch": null})).1, "unknown patch type: %!s(<nil>) in map: map[$patch:<nil>]");
     assert!(
         error(containers(json!(["c"])))
             .1
@@ -105,6 +107,23 @@ fn errors() {
         error(order).1,
         "The order in patch list:\n[map[image:q:1 name:zz]]\n doesn't match $setElementOrder list:\n[map[name:c]]\n"
     );
+    let ordered = |order: Value, list: Value| {
+        error(json!({"spec": {"template": {"spec": {"$setElementOrder/containers": order, "containers": list}}}})).1
+    };
+    let directives = json!([{"name": "c"}, {"name": "d", "$patch": "delete"}, {"name": "d", "$patch": "merge"}]);
+    assert_eq!(
+        ordered(json!([{"name": "c"}]), directives),
+        "The order in patch list:\n[map[name:c] map[$patch:delete name:d] map[$patch:merge name:d]]\n doesn't match $setElementOrder list:\n[map[name:c]]\n"
+    );
+    assert_eq!(
+        ordered(json!([{"name": "c"}]), json!([{"name": "c"}, null])),
+        "expected a map[string]interface {}, but received a %!s(<nil>)"
+    );
+    assert_eq!(
+        error(json!({"metadata": {"$setElementOrder": null}})).1,
+        "expected a []interface {}, but received a %!s(<nil>)"
+    );
+    assert_eq!(error(json!({"metadata": {"$setElementOrder": []}})).0, 400);
     assert_eq!(error(json!([])).1, "json: cannot unmarshal array into Go value of type map[string]interface {}");
 }
 

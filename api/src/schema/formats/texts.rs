@@ -28,16 +28,16 @@ const PATTERNS: [(&str, &str); 13] = [
 const MAC: &str = "(?i)^(?:BB(?::BB){5}|BB(?::BB){7}|BB(?::BB){19}|BB(?:-BB){5}|BB(?:-BB){7}|BB(?:-BB){19}\
     |WW(?:[.]WW){2}|WW(?:[.]WW){3}|WW(?:[.]WW){9})$";
 
-/// Units of durations; the last of each may go on: `minutes`.
-const UNITS: [&[&str]; 8] = [
-    &["ns", "nano"],
-    &["us", "µs", "micro"],
-    &["ms", "milli"],
-    &["s", "sec"],
-    &["m", "min"],
-    &["h", "hr", "hour"],
-    &["d", "day"],
-    &["w", "wk", "week"],
+/// Units of durations and their nanoseconds; the last name of each may go on: `minutes`.
+const UNITS: [(&[&str], i64); 8] = [
+    (&["ns", "nano"], 1),
+    (&["us", "µs", "micro"], 1_000),
+    (&["ms", "milli"], 1_000_000),
+    (&["s", "sec"], 1_000_000_000),
+    (&["m", "min"], 60_000_000_000),
+    (&["h", "hr", "hour"], 3_600_000_000_000),
+    (&["d", "day"], 86_400_000_000_000),
+    (&["w", "wk", "week"], 604_800_000_000_000),
 ];
 
 static FORMATS: LazyLock<HashMap<&str, Regex>> = LazyLock::new(|| {
@@ -51,18 +51,11 @@ static FORMATS: LazyLock<HashMap<&str, Regex>> = LazyLock::new(|| {
 static TIME: LazyLock<Option<Regex>> =
     LazyLock::new(|| compiled("^([0-9]{2}):([0-9]{2}):([0-9]{2})(?:.[0-9]+)?(?:z|[+-][0-9]{2}:[0-9]{2})$").ok());
 
-static AMOUNT: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(r"\d+\s*([A-Za-zµ]+)").ok());
-
-static GO_DURATION: LazyLock<Option<Regex>> =
-    LazyLock::new(|| compiled(r"^[-+]?(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+)$").ok());
+static AMOUNT: LazyLock<Option<Regex>> = LazyLock::new(|| compiled(r"(\d+)\s*([A-Za-zµ]+)").ok());
 
 /// Whether a text fits a format that is one pattern; `None` if the format is another.
 pub(super) fn fits_pattern(format: &str, text: &str) -> Option<bool> {
     FORMATS.get(format).map(|pattern| pattern.is_match(text))
-}
-
-fn matches(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {
-    pattern.as_ref().is_some_and(|regex| regex.is_match(text))
 }
 
 pub(super) fn is_date(text: &str) -> bool {
@@ -78,15 +71,25 @@ pub(super) fn is_date_time(text: &str) -> bool {
     is_date(date) && part(1) <= "23" && part(2) <= "59" && part(3) <= "59"
 }
 
-pub(super) fn is_duration(text: &str) -> bool {
-    let known = |unit: &str| {
-        let unit = unit.to_lowercase();
-        UNITS
-            .iter()
-            .any(|names| names.contains(&unit.as_str()) || names.last().is_some_and(|long| unit.starts_with(long)))
-    };
-    let mut amounts = AMOUNT.iter().flat_map(|pattern| pattern.captures_iter(text));
-    matches(&GO_DURATION, text) || amounts.any(|found| found.get(1).is_some_and(|unit| known(unit.as_str())))
+/// The nanoseconds of a duration as Go writes it, or else of all amounts that there are in a text: `1 day, 2 hours`.
+pub(crate) fn duration(text: &str) -> Option<i64> {
+    if let Some(nanos) = crate::cel::parse_duration(text) {
+        return Some(nanos);
+    }
+    let mut total: Option<i64> = None;
+    for found in AMOUNT.iter().flat_map(|pattern| pattern.captures_iter(text)) {
+        let factor: i64 = found.get(1)?.as_str().parse().ok()?;
+        if let Some(unit) = unit(&found.get(2)?.as_str().to_lowercase()) {
+            total = Some(total.unwrap_or_default().wrapping_add(factor.wrapping_mul(unit)));
+        }
+    }
+    total
+}
+
+/// The nanoseconds of a unit.
+fn unit(name: &str) -> Option<i64> {
+    let is = |names: &&[&str]| names.contains(&name) || names.last().is_some_and(|long| name.starts_with(long));
+    UNITS.iter().find(|(names, _)| is(names)).map(|(_, nanos)| *nanos)
 }
 
 /// An address of mail, which may stand in angle brackets after a name.
@@ -167,6 +170,19 @@ mod tests {
         ] {
             assert!(fits(format, good), "{format} {good}");
             assert_eq!(fits(format, bad), format == "no-such-format", "{format} {bad}");
+        }
+    }
+
+    #[test]
+    fn durations_have_a_length() {
+        for (text, nanos) in [
+            ("1h30m", Some(5_400_000_000_000)),
+            ("1 day, 2 Hours", Some(93_600_000_000_000)),
+            ("3 weeks 1x", Some(1_814_400_000_000_000)),
+            ("5 lightyears", None),
+            ("99999999999999999999 days", None),
+        ] {
+            assert_eq!(super::duration(text), nanos, "{text}");
         }
     }
 }
