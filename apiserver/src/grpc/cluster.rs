@@ -175,7 +175,10 @@ impl Cluster for ClusterService {
 
     async fn remove_member(&self, request: Request<wire::RemoveMemberRequest>) -> Reply<wire::RemoveMemberResponse> {
         check(request.extensions())?;
-        let removed = self.rest.engine.store.remove_member(&request.into_inner().name).await;
+        let wire::RemoveMemberRequest { name, id } = request.into_inner();
+        let store = &self.rest.engine.store;
+        let removed =
+            if id == 0 { store.remove_member(&name).await } else { store.remove_member_with_id(&name, id).await };
         told(removed.map(|()| wire::RemoveMemberResponse {}).map_err(change_status))
     }
 

@@ -26,9 +26,10 @@ pub(super) async fn promote(connection: &Connection, name: &str) -> Result<()> {
     add(connection, member).await
 }
 
-/// Takes a master out.
-pub(super) async fn remove(connection: &Connection, name: &str) -> Result<()> {
-    connected(connection)?.remove_member(RemoveMemberRequest { name: name.to_owned() }).await.map_err(said)?;
+/// Takes a master out; with an id only the one that has it.
+pub(super) async fn remove(connection: &Connection, name: &str, id: Option<u64>) -> Result<()> {
+    let request = RemoveMemberRequest { name: name.to_owned(), id: id.unwrap_or_default() };
+    connected(connection)?.remove_member(request).await.map_err(said)?;
     print::line(&format!(
         "master {name} is no member any more; stop its process, and remove its data before it joins again"
     ))

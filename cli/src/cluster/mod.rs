@@ -60,6 +60,9 @@ enum Action {
     Remove {
         /// Its name
         name: String,
+        /// Its id, as `cluster status -o json` tells it: one that came back under the name meanwhile stays
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+        id: Option<u64>,
     },
     /// Make another master the leader
     TransferLeader {
@@ -130,7 +133,7 @@ pub(crate) async fn run(args: ClusterArgs) -> Result<ExitCode> {
             members::add(connection, AddMemberRequest { name, id, peer_address, url }).await?;
         }
         Action::Promote { name } => members::promote(connection, &name).await?,
-        Action::Remove { name } => members::remove(connection, &name).await?,
+        Action::Remove { name, id } => members::remove(connection, &name, id).await?,
         Action::TransferLeader { to } => {
             let request = TransferLeaderRequest { to: to.unwrap_or_default() };
             let answer = connected(connection)?.transfer_leader(request).await.map_err(said)?.into_inner();

@@ -150,7 +150,16 @@ fn masters_are_removed_and_join_again_with_a_token_for_masters_only() {
     });
     let again = cluster.client(MAINSTAY.as_ref(), &["cluster", "promote", "extra"], "");
     assert!(text(&again.stderr).contains("votes already"));
-    cluster.mainstay(&["cluster", "remove", "extra"]);
+    let id = members(&status(&cluster)).iter().find(|m| m["name"] == "extra").unwrap()["id"].as_u64().unwrap();
+    let remove =
+        |id: u64| cluster.client(MAINSTAY.as_ref(), &["cluster", "remove", "extra", "--id", &id.to_string()], "");
+    let refused = remove(id + 1);
+    assert!(
+        text(&refused.stderr).contains(&format!("with id {id} there is, and it stays")),
+        "{}",
+        text(&refused.stderr)
+    );
+    assert!(remove(id).status.success());
 }
 
 #[test]
