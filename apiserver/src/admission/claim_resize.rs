@@ -26,18 +26,15 @@ impl Plugin for ClaimResize {
         if size(new) <= size(old) {
             return Ok(());
         }
-        let text = |object: &Value, pointer: &str| {
-            object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
         if text(old, "/status/phase") != "Bound" {
             return Err(request.forbidden("Only bound persistent volume claims can be expanded"));
         }
-        let class = text(new, "/spec/storageClassName");
+        let class = class_of(new);
         let expands = request
             .reader
-            .get("storage.k8s.io", "storageclasses", "", &class)
+            .get("storage.k8s.io", "storageclasses", "", class)
             .is_some_and(|class| class["allowVolumeExpansion"] == true);
-        if class.is_empty() || class != text(old, "/spec/storageClassName") || !expands {
+        if class.is_empty() || class != class_of(old) || !expands {
             let why = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize";
             return Err(request.forbidden(why));
         }
@@ -45,7 +42,32 @@ impl Plugin for ClaimResize {
     }
 }
 
+fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The class of a claim; how it was said in former times counts first.
+fn class_of(claim: &Value) -> &str {
+    let annotated = mainstay_api::meta::annotation(claim, "volume.beta.kubernetes.io/storage-class");
+    annotated.unwrap_or_else(|| text(claim, "/spec/storageClassName"))
+}
+
 fn size(claim: &Value) -> Quantity {
     let storage = claim.pointer("/spec/resources/requests/storage");
     storage.and_then(|value| Quantity::from_json(value).ok()).unwrap_or_else(Quantity::zero)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_class_may_be_annotated() {
+        let mut claim = json!({"spec": {"storageClassName": "new"}});
+        assert_eq!(class_of(&claim), "new");
+        claim["metadata"] = json!({"annotations": {"volume.beta.kubernetes.io/storage-class": "old"}});
+        assert_eq!(class_of(&claim), "old");
+    }
 }

@@ -123,7 +123,9 @@ fn judge(item: &At<'_>, object: &Value, pod: bool) -> Vec<String> {
             }
         }
         ("Pod", true) => {
-            let (requests, limits) = (usage::pod(object, "requests"), usage::pod(object, "limits"));
+            // What runs the pod is not what its user asks for.
+            let spec = At::spec(object);
+            let (requests, limits) = (usage::own(&spec, "requests"), usage::own(&spec, "limits"));
             compare(item, &requests, &limits, &mut errors);
         }
         ("PersistentVolumeClaim", false) => {

@@ -12,6 +12,7 @@ use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 
 pub use self::rounds::Rounds;
+use crate::audit::Notes;
 use crate::authz::Authorizer;
 use crate::strategy::{Reader, SideWrite};
 use crate::user::UserInfo;
@@ -26,6 +27,7 @@ mod node_restriction;
 mod pod_resize;
 mod pod_security;
 mod priority;
+mod quota_costs;
 mod quota_scopes;
 mod resource_quota;
 mod rounds;
@@ -73,6 +75,8 @@ pub struct Attributes<'a> {
     pub side: Vec<SideWrite>,
     /// Texts for Warning headers, in order.
     pub warnings: Vec<String>,
+    /// What the audit log is told.
+    pub(crate) notes: Notes,
     /// Where the mutating phase is.
     pub rounds: Rounds,
     /// The other objects, from the watch caches.

@@ -17,11 +17,16 @@ use serde_json::Value;
 use self::policy::{Level, Policy};
 use self::subject::{Pod, join};
 use super::{Attributes, Operation, Plugin};
+use crate::audit::Notes;
 use crate::strategy::validate::At;
 
 /// Annotations of old that say the profile of a pod, and those of its containers by name.
 const SECCOMP: &str = "seccomp.security.alpha.kubernetes.io/pod";
 const SECCOMP_CONTAINER: &str = "container.seccomp.security.alpha.kubernetes.io/";
+
+/// What the audit log is told: the level that has been enforced, and what another one would not have let in.
+const ENFORCED: &str = "pod-security.kubernetes.io/enforce-policy";
+const VIOLATIONS: &str = "pod-security.kubernetes.io/audit-violations";
 
 /// PodSecurity.
 pub(crate) struct PodSecurity;
@@ -49,7 +54,7 @@ impl Plugin for PodSecurity {
 
 fn policy_of(request: &Attributes<'_>) -> Policy {
     let namespace = request.reader.get("", "namespaces", "", request.namespace);
-    namespace.map(|namespace| Policy::of(&namespace)).unwrap_or_default()
+    Policy::of(namespace.as_deref().unwrap_or(&Value::Null))
 }
 
 fn pod(request: &mut Attributes<'_>) -> ApiResult<()> {
@@ -58,10 +63,17 @@ fn pod(request: &mut Attributes<'_>) -> ApiResult<()> {
     }
     let policy = policy_of(request);
     let Some(pod) = request.object.as_ref() else { return Ok(()) };
-    if policy.is_open() || (request.operation == Operation::Update && !matters(request)) {
+    if policy.is_open() {
+        // Whatever version its labels name: nothing is held against it.
+        request.notes.add(ENFORCED, "privileged:latest");
         return Ok(());
     }
+    if request.operation == Operation::Update && !matters(request) {
+        return Ok(());
+    }
+    request.notes.add(ENFORCED, policy.enforce_text.as_str());
     let found = checks::violations(policy.enforce, &described(pod, policy.enforce_version));
+    note(&mut request.notes, pod, &policy);
     if !found.is_empty() {
         let why = format!("violates PodSecurity \"{}\": {}", policy.enforce_text, join(&found));
         return Err(request.forbidden(why));
@@ -72,6 +84,14 @@ fn pod(request: &mut Attributes<'_>) -> ApiResult<()> {
         request.warnings.push(text);
     }
     Ok(())
+}
+
+/// Tells the audit log what the level that it asks for does not let in.
+fn note(notes: &mut Notes, subject: &Value, policy: &Policy) {
+    let found = checks::violations(policy.audit, &described(subject, policy.audit_version));
+    if !found.is_empty() {
+        notes.add(VIOLATIONS, format!("would violate PodSecurity \"{}\": {}", policy.audit_text, join(&found)));
+    }
 }
 
 /// A pod or a template, with the version that it is held against.
@@ -96,7 +116,7 @@ fn matters(request: &Attributes<'_>) -> bool {
     let (own, before) = lists("ephemeralContainers");
     let before: HashMap<&str, At<'_>> = before.items().map(|before| (before.get("name").str(), before)).collect();
     let added = |own: At<'_>| before.get(own.get("name").str()).is_none_or(|before| changes(&own, before));
-    differs(SECCOMP) || fixed || own.items().any(added)
+    fixed || own.items().any(added)
 }
 
 /// Where a workload's template is.
@@ -115,6 +135,7 @@ fn template(request: &mut Attributes<'_>) {
     let Some(pointer) = template_pointer(request).filter(|_| request.subresource.is_empty()) else { return };
     let policy = policy_of(request);
     let Some(template) = request.object.as_ref().and_then(|object| object.pointer(pointer)) else { return };
+    note(&mut request.notes, template, &policy);
     let found = checks::violations(policy.warn, &described(template, policy.warn_version));
     if !found.is_empty() {
         let text = format!("would violate PodSecurity \"{}\": {}", policy.warn_text, join(&found));

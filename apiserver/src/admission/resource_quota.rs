@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use k8s_openapi::api::resource::v1::ResourceClaim;
 use mainstay_api::quantity::Quantity;
 use mainstay_api::ssa::{self, FieldSet, Schema, Write};
 use mainstay_api::status::ApiResult;
-use mainstay_api::{devices, meta, types};
+use mainstay_api::{meta, types};
 use serde_json::Value;
 
+use super::quota_costs::{LEGACY, cost, count_name};
 use super::quota_scopes::{in_scope, is_terminating};
 use super::usage::{self, Amounts};
 use super::{Attributes, Operation, Plugin};
@@ -29,16 +29,6 @@ const FREE: &[&str] = &[
     "selfsubjectaccessreviews",
     "localsubjectaccessreviews",
     "selfsubjectrulesreviews",
-];
-/// Kinds that have been counted under their bare names.
-const LEGACY: &[&str] = &[
-    "configmaps",
-    "secrets",
-    "replicationcontrollers",
-    "resourcequotas",
-    "services",
-    "persistentvolumeclaims",
-    "pods",
 ];
 const NEED_VALUES: &[&str] = &["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"];
 
@@ -159,14 +149,6 @@ impl<'q> Held<'q> {
     }
 }
 
-/// The name that objects of a resource are counted by.
-fn count_name(request: &Attributes<'_>) -> String {
-    match (&*request.resource.group, &*request.resource.resource) {
-        ("", resource) => format!("count/{resource}"),
-        (group, resource) => format!("count/{resource}.{group}"),
-    }
-}
-
 /// Whether objects of a resource may take what a quota limits by this name.
 fn may_take(request: &Attributes<'_>, name: &str) -> bool {
     let (group, resource) = (&*request.resource.group, &*request.resource.resource);
@@ -221,9 +203,12 @@ fn own(quota: &Value, charged: &mut Value, now: Timestamp) {
     ssa::track_update(Some(quota), charged, &write);
 }
 
-/// A quota on compute resources wants every container to say what it needs.
+/// A quota on compute resources wants every container to say what it needs, unless the pod says anything as a whole.
 fn need_values(request: &Attributes<'_>, quota: &str, hard: &Amounts, pod: &Value) -> ApiResult<()> {
     let spec = At::spec(pod);
+    if ["requests", "limits"].into_iter().any(|list| !spec.get("resources").get(list).map().is_empty()) {
+        return Ok(());
+    }
     let mut missing = Vec::new();
     for key in hard.keys().filter(|key| NEED_VALUES.contains(&key.as_str())) {
         let (list, name) = key.split_once('.').unwrap_or(("requests", key));
@@ -231,7 +216,7 @@ fn need_values(request: &Attributes<'_>, quota: &str, hard: &Amounts, pod: &Valu
         let containers = spec.get("containers").items().chain(spec.get("initContainers").items());
         let mut names: Vec<&str> = containers.filter(lacks).map(|container| container.get("name").str()).collect();
         names.sort_unstable();
-        if !names.is_empty() && spec.get("resources").get(list).opt(name).is_none() {
+        if !names.is_empty() {
             missing.push(format!("{key} for: {}", names.join(",")));
         }
     }
@@ -240,90 +225,6 @@ fn need_values(request: &Attributes<'_>, quota: &str, hard: &Amounts, pod: &Valu
     } else {
         Err(request.forbidden(format!("failed quota: {quota}: must specify {}", missing.join("; "))))
     }
-}
-
-fn one() -> Quantity {
-    Quantity::new(1, mainstay_api::quantity::Format::DecimalSi)
-}
-
-/// What an object takes of everything that quotas count.
-fn cost(request: &Attributes<'_>, object: &Value) -> Amounts {
-    let (group, resource) = (&*request.resource.group, &*request.resource.resource);
-    let mut cost = Amounts::from([(count_name(request), one())]);
-    if group.is_empty() && LEGACY.contains(&resource) {
-        cost.insert(resource.to_owned(), one());
-    }
-    match (group, resource) {
-        ("", "pods") => pod_cost(object, &mut cost),
-        ("", "services") => service_cost(object, &mut cost),
-        ("", "persistentvolumeclaims") => claim_cost(object, &mut cost),
-        ("resource.k8s.io", "resourceclaims") => device_cost(request, object, &mut cost),
-        _ => {}
-    }
-    cost
-}
-
-fn pod_cost(pod: &Value, cost: &mut Amounts) {
-    let phase = At::root(pod).get("status").get("phase").str();
-    if matches!(phase, "Failed" | "Succeeded") {
-        cost.retain(|key, _| key == "count/pods");
-        return;
-    }
-    for (name, quantity) in usage::pod(pod, "requests") {
-        if matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-") {
-            cost.insert(name.clone(), quantity);
-        }
-        cost.insert(format!("requests.{name}"), quantity);
-    }
-    for (name, quantity) in usage::pod(pod, "limits") {
-        cost.insert(format!("limits.{name}"), quantity);
-    }
-}
-
-fn service_cost(service: &Value, cost: &mut Amounts) {
-    let spec = At::spec(service);
-    let ports = i64::try_from(spec.get("ports").len()).unwrap_or(i64::MAX);
-    let count = |number| Quantity::new(number, mainstay_api::quantity::Format::DecimalSi);
-    match spec.get("type").str() {
-        "NodePort" => drop(cost.insert("services.nodeports".to_owned(), count(ports))),
-        "LoadBalancer" => {
-            let ports = if spec.opt("allocateLoadBalancerNodePorts").is_some_and(|at| !at.bool()) {
-                spec.get("ports")
-                    .items()
-                    .filter(|port| port.get("nodePort").int() != 0)
-                    .count()
-                    .try_into()
-                    .unwrap_or(i64::MAX)
-            } else {
-                ports
-            };
-            cost.insert("services.nodeports".to_owned(), count(ports));
-            cost.insert("services.loadbalancers".to_owned(), one());
-        }
-        _ => {}
-    }
-}
-
-fn claim_cost(claim: &Value, cost: &mut Amounts) {
-    let storage = At::spec(claim).get("resources").get("requests").get("storage").quantity();
-    let annotated = meta::annotation(claim, "volume.beta.kubernetes.io/storage-class");
-    let class = annotated.unwrap_or_else(|| At::spec(claim).get("storageClassName").str()).to_owned();
-    cost.insert("requests.storage".to_owned(), storage);
-    if !class.is_empty() {
-        cost.insert(format!("{class}.storageclass.storage.k8s.io/persistentvolumeclaims"), one());
-        cost.insert(format!("{class}.storageclass.storage.k8s.io/requests.storage"), storage);
-    }
-}
-
-/// The devices that a claim may get.
-fn device_cost(request: &Attributes<'_>, claim: &Value, cost: &mut Amounts) {
-    let Ok(claim) = serde_json::from_value::<ResourceClaim>(claim.clone()) else { return };
-    let extended = |class: &str| {
-        let class = request.reader.get("resource.k8s.io", "deviceclasses", "", class)?;
-        class.pointer("/spec/extendedResourceName").and_then(Value::as_str).map(str::to_owned)
-    };
-    let count = |number| Quantity::new(number, mainstay_api::quantity::Format::DecimalSi);
-    cost.extend(devices::cost(&claim, extended).into_iter().map(|(name, number)| (name, count(number))));
 }
 
 #[cfg(test)]

@@ -70,6 +70,11 @@ impl Rounds {
         }
     }
 
+    /// Which round it is, from zero on.
+    pub(crate) fn number(&self) -> usize {
+        usize::from(self.is_second)
+    }
+
     /// Whether there is a second round, which begins with that.
     pub(super) fn repeat(&mut self) -> bool {
         let begins = self.is_wanted && !self.is_second;

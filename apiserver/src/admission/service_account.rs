@@ -113,11 +113,9 @@ fn automounts(pod: &Value, account: &Value) -> bool {
 
 /// Mounts the token where a container has nothing in its place.
 fn mount(pod: &mut Value) {
-    let existing = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
-    let existing = existing
-        .into_iter()
-        .find(|volume| text(volume, "/name").starts_with(VOLUME) && volume.get("projected").is_some());
-    let existing = existing.map(|volume| text(volume, "/name").to_owned());
+    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
+    // A volume that is called so is taken for it, whatever is in it.
+    let existing = volumes.map(|volume| text(volume, "/name")).find(|name| name.starts_with(VOLUME)).map(str::to_owned);
     let name = existing.clone().unwrap_or_else(|| format!("{VOLUME}{}", suffix()));
     let mut mounted = false;
     for kind in ["containers", "initContainers"] {

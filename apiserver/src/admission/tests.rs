@@ -15,6 +15,17 @@ async fn admit_with(
     resource: &str,
     object: Value,
 ) -> Result<Value, String> {
+    admit_and_note(extensions, objects, group, resource, object).await.0
+}
+
+/// The same, and what the audit log is told.
+async fn admit_and_note(
+    extensions: Vec<Box<dyn Plugin>>,
+    objects: &Objects,
+    group: &str,
+    resource: &str,
+    object: Value,
+) -> (Result<Value, String>, Notes) {
     let row = Resource { group: group.into(), resource: resource.into(), namespaced: true, ..Resource::default() };
     let user = UserInfo { name: "u".into(), uid: String::new(), groups: Vec::new(), extra: Default::default() };
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -31,6 +42,7 @@ async fn admit_with(
         dry_run: false,
         side: Vec::new(),
         warnings: Vec::new(),
+        notes: Default::default(),
         rounds: Rounds::default(),
         reader: objects,
         now: Timestamp::UNIX_EPOCH,
@@ -38,9 +50,12 @@ async fn admit_with(
     let authorizer = Arc::new(Authorizer::new(Arc::new(Objects::default())));
     let config = Config { default_toleration_seconds: 300 };
     let chain = Chain::with_extensions(&config, &authorizer, extensions);
-    chain.mutate(&mut request).await.map_err(|status| status.message.into_owned())?;
-    chain.validate(&mut request).await.map_err(|status| status.message.into_owned())?;
-    Ok(request.object.unwrap_or_default())
+    let outcome = match chain.mutate(&mut request).await {
+        Ok(()) => chain.validate(&mut request).await,
+        refused => refused,
+    };
+    let object = request.object.unwrap_or_default();
+    (outcome.map(|()| object).map_err(|status| status.message.into_owned()), request.notes)
 }
 
 fn world(more: Vec<(&'static str, &'static str, Value)>) -> Objects {
@@ -124,6 +139,27 @@ async fn quotas_are_held() {
         refused,
         Err("pods \"a\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2".to_owned())
     );
+}
+
+#[tokio::test]
+async fn pod_security_tells_the_audit_log() {
+    let noted = async |label: &str, value: &str| {
+        let mut labels = json!({});
+        labels[format!("pod-security.kubernetes.io/{label}")] = value.into();
+        let namespace = json!({"metadata": {"name": "n", "labels": labels}, "status": {"phase": "Active"}});
+        let account = json!({"metadata": {"name": "default", "namespace": "n"}});
+        let objects = Objects(vec![("", "namespaces", namespace), ("", "serviceaccounts", account)]);
+        let (_, notes) = admit_and_note(Vec::new(), &objects, "", "pods", pod()).await;
+        let told = |name: &str| notes.get(&format!("pod-security.kubernetes.io/{name}")).map(str::to_owned);
+        (told("enforce-policy"), told("audit-violations"))
+    };
+    let privileged = Some("privileged:latest".to_owned());
+    assert_eq!(noted("enforce-version", "v1.25").await, (privileged.clone(), None));
+    let (enforced, violations) = noted("audit", "restricted").await;
+    assert_eq!(enforced, privileged);
+    assert!(violations.unwrap().starts_with("would violate PodSecurity \"restricted:latest\": "));
+    let (enforced, violations) = noted("enforce", "baseline").await;
+    assert_eq!((enforced.as_deref(), violations), (Some("baseline:latest"), None));
 }
 
 #[tokio::test]

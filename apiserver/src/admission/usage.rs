@@ -30,10 +30,23 @@ fn raise(total: &mut Amounts, other: &Amounts) {
     }
 }
 
-/// The requests or limits (`list`) of a pod: containers and sidecars together, or its greediest init step; pod-level
-/// values instead of sums where they are given; overhead on top.
+/// The requests or limits (`list`) of a pod as [`own`] has them, with its overhead on top.
 pub(crate) fn pod(pod: &Value, list: &str) -> Amounts {
     let spec = At::spec(pod);
+    let mut total = own(&spec, list);
+    let overhead = amounts(&spec.get("overhead"));
+    if list == "requests" {
+        add(&mut total, &overhead);
+    } else {
+        let known: Amounts = overhead.into_iter().filter(|(name, _)| total.contains_key(name)).collect();
+        add(&mut total, &known);
+    }
+    total
+}
+
+/// The requests or limits (`list`) that the spec of a pod says: containers and sidecars together, or its greediest init
+/// step; pod-level values instead of sums where they are given.
+pub(crate) fn own(spec: &At<'_>, list: &str) -> Amounts {
     let mut total = Amounts::new();
     for container in spec.get("containers").items() {
         add(&mut total, &amounts(&container.get("resources").get(list)));
@@ -55,12 +68,25 @@ pub(crate) fn pod(pod: &Value, list: &str) -> Amounts {
     for (name, quantity) in amounts(&spec.get("resources").get(list)) {
         total.insert(name, quantity);
     }
-    let overhead = amounts(&spec.get("overhead"));
-    if list == "requests" {
-        add(&mut total, &overhead);
-    } else {
-        let known: Amounts = overhead.into_iter().filter(|(name, _)| total.contains_key(name)).collect();
-        add(&mut total, &known);
-    }
     total
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn overhead_is_on_top_of_what_the_spec_says() {
+        let value = json!({"spec": {
+            "overhead": {"cpu": "1", "memory": "1Gi"},
+            "containers": [{"resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "2"}}}],
+        }});
+        let cpu = |amounts: &Amounts| amounts.get("cpu").map(Quantity::value);
+        assert_eq!(cpu(&own(&At::spec(&value), "requests")), Some(1));
+        assert_eq!(cpu(&pod(&value, "requests")), Some(2));
+        assert_eq!(cpu(&pod(&value, "limits")), Some(3));
+        assert!(!pod(&value, "limits").contains_key("memory"));
+    }
 }

@@ -9,7 +9,7 @@ use mainstay_api::time;
 use serde_json::{Map, Value, json};
 
 use super::content::Content;
-use super::{Level, Stage};
+use super::{Level, Notes, Stage};
 use crate::authz::{AuthzAttributes, Verdict};
 use crate::user::UserInfo;
 
@@ -63,6 +63,8 @@ pub(super) struct Event {
     pub(super) at: Timestamp,
     pub(super) impersonated: Option<Arc<UserInfo>>,
     pub(super) verdict: Option<Verdict>,
+    /// What those who admitted it had to say.
+    pub(super) notes: Notes,
     /// Of the answer, once there is one.
     pub(super) code: Option<u16>,
     pub(super) request: Option<Content>,
@@ -103,8 +105,14 @@ impl Event {
         if self.level >= Level::RequestResponse {
             set("responseObject", response.map(|value| self.shown(value)));
         }
-        set("annotations", self.verdict.as_ref().map(annotations));
+        set("annotations", self.annotations());
         out
+    }
+
+    fn annotations(&self) -> Option<Value> {
+        let mut all = self.verdict.as_ref().map(annotations).unwrap_or_default();
+        self.notes.show(&mut all);
+        (!all.is_empty()).then_some(Value::Object(all))
     }
 
     fn response_status(&self, response: Option<&Value>) -> Option<Value> {
@@ -142,9 +150,12 @@ fn drop_managed_fields(object: &mut Value) {
     }
 }
 
-fn annotations(verdict: &Verdict) -> Value {
+fn annotations(verdict: &Verdict) -> Map<String, Value> {
     let decision = if verdict.allowed { "allow" } else { "forbid" };
-    json!({"authorization.k8s.io/decision": decision, "authorization.k8s.io/reason": verdict.reason})
+    Map::from_iter([
+        ("authorization.k8s.io/decision".to_owned(), decision.into()),
+        ("authorization.k8s.io/reason".to_owned(), verdict.reason.as_str().into()),
+    ])
 }
 
 fn user(user: &UserInfo) -> Value {
@@ -232,6 +243,7 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
             impersonated: None,
             verdict: None,
+            notes: Notes::default(),
             code: Some(201),
             request: Some(Content::json(body.into())),
             response: Some(Content::json(body.into())),

@@ -7,6 +7,7 @@
 mod content;
 mod event;
 mod file;
+mod notes;
 mod policy;
 mod trail;
 mod writer;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub use policy::{Decision, Level, Policy, PolicyError, Stage};
 
 pub(crate) use content::Content;
+pub(crate) use notes::Notes;
 pub(crate) use trail::{Asked, Trail, on_end};
 
 /// Where the log goes and how it is kept.

@@ -13,7 +13,7 @@ use tonic::body::Body;
 
 use super::content::Content;
 use super::event::{Event, Head, Target};
-use super::{Audit, Decision, Level, Stage};
+use super::{Audit, Decision, Level, Notes, Stage};
 use crate::authz::{AuthzAttributes, Verdict};
 use crate::user::UserInfo;
 
@@ -40,6 +40,7 @@ pub(crate) struct Trail {
     head: Arc<Head>,
     impersonated: Option<Arc<UserInfo>>,
     verdict: Option<Verdict>,
+    notes: Notes,
     request: Option<Content>,
     /// Of an answer that has begun.
     code: Option<u16>,
@@ -62,7 +63,8 @@ impl Trail {
         };
         let head = Arc::new(head);
         let (impersonated, verdict, request, code) = (None, None, None, None);
-        let trail = Self { audit, decision, head, impersonated, verdict, request, code, finished: false };
+        let notes = Notes::default();
+        let trail = Self { audit, decision, head, impersonated, verdict, notes, request, code, finished: false };
         trail.emit(Stage::RequestReceived, None, None);
         trail
     }
@@ -75,6 +77,11 @@ impl Trail {
     /// What the authorizer said.
     pub fn judged(&mut self, verdict: &Verdict) {
         self.verdict = Some(verdict.clone());
+    }
+
+    /// What those who admitted the request had to say.
+    pub fn noted(&mut self, notes: Notes) {
+        self.notes.join(notes);
     }
 
     /// Whether the body of the request is of use.
@@ -105,9 +112,9 @@ impl Trail {
     }
 
     /// The request was turned away before it was known who asks.
-    pub fn unauthenticated(mut self, response: Content) {
+    pub fn turned_away(mut self, code: u16, response: Content) {
         self.finished = true;
-        self.emit(Stage::ResponseStarted, Some(401), Some(response));
+        self.emit(Stage::ResponseStarted, Some(code), Some(response));
     }
 
     fn emit(&self, stage: Stage, code: Option<u16>, response: Option<Content>) {
@@ -123,6 +130,7 @@ impl Trail {
             at: if first { self.head.received } else { Timestamp::now() },
             impersonated: self.impersonated.clone(),
             verdict: self.verdict.clone(),
+            notes: self.notes.clone(),
             code,
             request: self.request.clone(),
             response,

@@ -46,6 +46,8 @@ pub(super) fn join_token_user(reader: &dyn Reader, text: &str, now: Timestamp) -
     token.check(Some(&secret), TokenUse::Authentication, now).ok()?;
     let mut groups = vec!["system:bootstrappers".to_owned()];
     groups.extend(extra_groups(&secret)?);
+    groups.sort_unstable();
+    groups.dedup();
     groups.push("system:authenticated".to_owned());
     Some(UserInfo { name: format!("system:bootstrap:{}", token.id), groups, ..UserInfo::default() })
 }

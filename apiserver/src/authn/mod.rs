@@ -141,7 +141,7 @@ impl Authenticator {
         )
     }
 
-    /// Like [`Self::review_token`], but knows the administrator's token and those of other issuers too.
+    /// Like [`Self::review_token`], but knows the administrator's token, join tokens and those of other issuers too.
     ///
     /// # Errors
     /// Why the token is not accepted.
@@ -151,8 +151,12 @@ impl Authenticator {
         audiences: &[&str],
         now: Timestamp,
     ) -> Result<(UserInfo, Vec<String>), TokenError> {
-        if same(token, &self.admin_token) && audiences.contains(&ISSUER) {
-            return Ok((UserInfo::admin(), vec![ISSUER.to_owned()]));
+        if audiences.contains(&ISSUER) {
+            let own = same(token, &self.admin_token).then(UserInfo::admin);
+            let own = own.or_else(|| bearer::join_token_user(self.reader.as_ref(), token, now));
+            if let Some(user) = own {
+                return Ok((user, vec![ISSUER.to_owned()]));
+            }
         }
         match self.review_token(token, audiences, now) {
             Err(TokenError::Invalid) => self.oidc.review(token, audiences, now),

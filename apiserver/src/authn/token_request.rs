@@ -133,7 +133,7 @@ impl Spec {
         });
         let extend = self.seconds == PROJECTED_SECONDS
             && bound.contains_key("pod")
-            && self.audiences.iter().any(|a| a == ISSUER);
+            && self.audiences.iter().all(|a| a == ISSUER);
         let lifetime = if extend { EXTENDED_SECONDS } else { self.seconds };
         if extend {
             kubernetes["warnafter"] = json!(now + self.seconds);
@@ -238,6 +238,18 @@ fn name_and_uid(object: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_tokens_for_the_api_alone_live_on() {
+        let lifetime = |audiences: &[&str]| {
+            let spec = Spec::read(&json!({"audiences": audiences, "expirationSeconds": PROJECTED_SECONDS}));
+            let pod = Map::from_iter([("pod".to_owned(), json!({"name": "p"}))]);
+            let claims = spec.claims("ns", &json!({"metadata": {"name": "a"}}), pod, Timestamp::UNIX_EPOCH);
+            claims["exp"].as_i64()
+        };
+        assert_eq!(lifetime(&[ISSUER]), Some(EXTENDED_SECONDS));
+        assert_eq!(lifetime(&[ISSUER, "vault"]), Some(PROJECTED_SECONDS));
+    }
 
     #[test]
     fn a_request_names_its_account_or_none() {

@@ -16,6 +16,9 @@ pub const ISSUER: &str = "https://kubernetes.default.svc";
 /// A token outlives the deletion mark of what it is bound to by this much, so that a stopping pod can finish, in seconds.
 const LEEWAY_AFTER_DELETION: i64 = 60;
 
+/// How far clocks may be apart, in seconds.
+const CLOCK_LEEWAY: i64 = 60;
+
 /// Why a token is not accepted, in Kubernetes' words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
@@ -75,11 +78,15 @@ pub(super) fn listed<T: AsRef<str>>(texts: &[T]) -> String {
 
 fn check_times(claims: &Value, now: Timestamp) -> Result<(), TokenError> {
     let now = now.as_second();
-    if claims["exp"].as_i64().is_none_or(|end| now > end) {
+    let is_ahead = |claim: &str| claims[claim].as_i64().is_some_and(|start| now + CLOCK_LEEWAY < start);
+    if is_ahead("nbf") {
+        return Err(refused("service account token is not valid yet"));
+    }
+    if claims["exp"].as_i64().is_none_or(|end| now - CLOCK_LEEWAY > end) {
         return Err(refused("service account token has expired"));
     }
-    if claims["nbf"].as_i64().is_some_and(|start| now < start) {
-        return Err(refused("service account token is not valid yet"));
+    if is_ahead("iat") {
+        return Err(refused("service account token is issued in the future"));
     }
     Ok(())
 }
@@ -157,6 +164,15 @@ fn text(value: &Value) -> &str {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn clocks_may_be_a_little_apart() {
+        let claims = json!({"nbf": 1000, "iat": 1000, "exp": 2000});
+        let at = |second| check_times(&claims, Timestamp::from_second(second).unwrap());
+        assert_eq!((at(940), at(2060)), (Ok(()), Ok(())));
+        assert_eq!(at(939), Err(refused("service account token is not valid yet")));
+        assert_eq!(at(2061), Err(refused("service account token has expired")));
+    }
 
     #[test]
     fn audiences_are_told_as_go_lists_them() {

@@ -108,9 +108,13 @@ impl<'a> AuthzAttributes<'a> {
         }
     }
 
-    /// `User "x" cannot …`, as in refusals.
+    /// `User "x" cannot …`, as in refusals: nothing in it reads as HTML.
     #[must_use]
     pub fn sentence(&self) -> String {
+        self.plain_sentence().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    }
+
+    fn plain_sentence(&self) -> String {
         let (user, verb) = (go_quote(&self.user.name), self.verb);
         if !self.is_resource {
             return format!("User {user} cannot {verb} path {}", go_quote(self.path));

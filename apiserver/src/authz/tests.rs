@@ -93,6 +93,7 @@ fn refusals_are_worded_as_kubernetes_words_them() {
         "deployments.apps is forbidden: User \"alice\" cannot watch resource \"deployments\" in API group \"apps\" at the cluster scope",
     );
     assert_eq!(refusal(Method::GET, "/a%20b%22"), "forbidden: User \"alice\" cannot get path \"/a b\\\"\"");
+    assert_eq!(refusal(Method::GET, "/%3Cb%3E%26"), "forbidden: User \"alice\" cannot get path \"/&lt;b&gt;&amp;\"");
     assert_eq!(refusal(Method::OPTIONS, "/metrics"), "forbidden: User \"alice\" cannot options path \"/metrics\"");
     assert_eq!(
         refusal(Method::PUT, "/api/v1/namespaces/ns/finalize"),

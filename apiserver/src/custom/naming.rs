@@ -78,7 +78,7 @@ pub(super) fn set_condition(status: &mut Value, new: (&str, &str, &str, &str), n
     }
 }
 
-/// The names that other definitions of the group have.
+/// The names that the definitions of a group have: also its own, which none of its other names may take.
 #[derive(Default)]
 struct Taken {
     resources: BTreeSet<String>,
@@ -89,8 +89,9 @@ impl Taken {
     fn by(definition: &Value, others: &[std::sync::Arc<Value>]) -> Self {
         let mut taken = Self::default();
         let group = definition.pointer("/spec/group");
-        let same = others.iter().filter(|other| other.pointer("/spec/group") == group);
-        for other in same.filter(|other| meta::name(other) != meta::name(definition)) {
+        let others = others.iter().map(|other| &**other).filter(|other| meta::name(other) != meta::name(definition));
+        let same = others.filter(|other| other.pointer("/spec/group") == group).chain([definition]);
+        for other in same {
             let names = other.pointer("/status/acceptedNames").cloned().unwrap_or_default();
             taken.resources.extend(["plural", "singular"].iter().filter_map(|field| own(&names, field)));
             let short = names["shortNames"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -177,6 +178,14 @@ mod tests {
         assert_eq!(status["conditions"][1]["status"], "True");
         definition["status"] = status;
         assert!(settled(&definition, &[], Timestamp::UNIX_EPOCH).is_none());
+    }
+
+    #[test]
+    fn a_name_of_its_own_is_taken_too() {
+        let mut own = definition("widgets", "Widget", true);
+        own["spec"]["names"]["shortNames"] = json!(["widget"]);
+        let status = settled(&own, &[], Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(status["conditions"][0]["message"], "\"widget\" is already in use");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Objects of custom kinds as they come in and go out: pruned and defaulted by their schema.
 
-use mainstay_api::schema::{apply_defaults, coerce_metadata, drop_null_fields, is_unwieldy, prune};
+use mainstay_api::schema::{apply_defaults, coerce_embedded, coerce_metadata, drop_null_fields, is_unwieldy, prune};
 use serde_json::{Number, Value};
 
 use super::Served;
@@ -16,10 +16,11 @@ impl Served {
         }
         whole_numbers(value);
         let schema = self.schema.root();
-        let mut unknown = coerce_metadata(value, schema)?;
+        let mut unknown = coerce_metadata(value)?;
         unknown.extend(prune(value, schema));
-        unknown.sort();
-        complete(value, schema);
+        drop_null_fields(value, schema);
+        unknown.extend(coerce_embedded(value, schema)?);
+        apply_defaults(value, schema);
         Ok(unknown)
     }
 

@@ -56,7 +56,7 @@ impl Engine {
         while names < NAME_TRIES && sides < SIDE_TRIES {
             let plan = self.plan_create(call, target, object.clone(), options, &mut name).await?;
             if options.dry_run {
-                self.check_absent(&target.named(&name)).await?;
+                self.check_absent(&target.named(&name), &object).await?;
             }
             match self.finish(call, target, plan, options.dry_run).await? {
                 Finished::Answer(answer) => return Ok(answer),
@@ -72,12 +72,14 @@ impl Engine {
         if sides >= SIDE_TRIES {
             return Err(Status::conflict(target.group(), target.resource(), &name));
         }
-        Err(Status::already_exists(target.group(), target.resource(), &name))
+        let target = target.named(&name);
+        let there = self.latest(&target).await.ok().flatten().map(|there| crate::codec::decode(&there.value));
+        Err(taken(&target, &object, there.as_ref()))
     }
 
-    async fn check_absent(&self, target: &Target) -> ApiResult<()> {
+    async fn check_absent(&self, target: &Target, object: &Value) -> ApiResult<()> {
         match self.latest(target).await? {
-            Some(_) => Err(Status::already_exists(target.group(), target.resource(), &target.name)),
+            Some(there) => Err(taken(target, object, Some(&crate::codec::decode(&there.value)))),
             None => Ok(()),
         }
     }
@@ -202,6 +204,22 @@ pub(crate) fn refuse(target: &Target, object: &Value, errors: ErrorList) -> ApiR
     Err(Status::invalid(group, kind, meta::name(object), errors))
 }
 
+/// The refusal of a creation whose name is taken: `object` is what was sent, `there` what has the name.
+fn taken(target: &Target, object: &Value, there: Option<&Value>) -> Status {
+    let (group, resource, name) = (target.group(), target.resource(), target.name.as_str());
+    // It is put down to the drawing of names as soon as one could have been drawn.
+    let refusal = if meta::generate_name(object).is_empty() {
+        Status::already_exists(group, resource, name)
+    } else {
+        Status::no_unique_name(group, resource, name)
+    };
+    if !there.is_some_and(meta::is_deleting) {
+        return refusal;
+    }
+    let message = format!("object is being deleted: {}", refusal.message);
+    refusal.with_message(message)
+}
+
 /// Labels that an object got from its template by default are the template's own, so what the server adds to those
 /// is in them too.
 fn share_labels(object: &mut Value) {
@@ -230,6 +248,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::registry::Registry;
 
     #[test]
     fn labels_that_came_from_the_template_grow_with_it() {
@@ -241,6 +260,21 @@ mod tests {
         };
         assert_eq!(shared(json!({"a": "b"})), json!({"a": "b", "job-name": "j"}));
         assert_eq!(shared(json!({"a": "c"})), json!({"a": "c"}));
+    }
+
+    #[test]
+    fn what_has_the_name_may_be_on_its_way_out() {
+        let row = Registry::builtin().find("", "v1", "configmaps").unwrap();
+        let target = Target { row, namespace: "n".into(), name: "a".into(), subresource: String::new() };
+        let told = |object: Value, there: Value| taken(&target, &object, Some(&there)).message.into_owned();
+        let (plain, drawn) = (json!({}), json!({"metadata": {"name": "a", "generateName": "b"}}));
+        let leaving = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        assert_eq!(told(plain.clone(), json!({})), "configmaps \"a\" already exists");
+        assert_eq!(told(plain, leaving), "object is being deleted: configmaps \"a\" already exists");
+        assert_eq!(
+            told(drawn, json!({})),
+            "configmaps \"a\" already exists, the server was not able to generate a unique name for the object"
+        );
     }
 
     #[test]

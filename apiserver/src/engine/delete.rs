@@ -38,7 +38,7 @@ impl Engine {
         target.row.strategy.delete_warnings(options).into_iter().for_each(|warning| call.warn(warning));
         for _ in 0..TRIES {
             let live = self.live(target).await?.ok_or_else(|| not_found(target))?;
-            let (plan, again) = self.plan_delete(call, target, live, options).await?;
+            let (plan, again) = self.plan_delete(call, target, &live, options).await?;
             let removed = matches!(plan.ops.first(), Some(mainstay_store::Op::Delete { .. }));
             let Finished::Answer(answer) = self.finish(call, target, plan, options.dry_run).await? else { continue };
             if again && !options.dry_run {
@@ -55,7 +55,7 @@ impl Engine {
         &self,
         call: &mut Call,
         target: &Target,
-        live: Live,
+        live: &Live,
         options: &DeleteOptions,
     ) -> ApiResult<(Plan, bool)> {
         check_preconditions(target, &live.value, options)?;
@@ -65,10 +65,10 @@ impl Engine {
             self.admit_delete(call, target, &live.value, options).await?;
         }
         let (plan, again) = match verdict {
-            Verdict::Pending => (Plan::unchanged(live.bytes), false),
-            Verdict::Remove => (self.removal(call, target, &live).await?, false),
-            Verdict::Mark(object) => (self.mark_plan(target, &live, &object).await?, false),
-            Verdict::MarkAndRemove(object) => (self.mark_plan(target, &live, &object).await?, true),
+            Verdict::Pending => (Plan::unchanged(live.bytes.clone()), false),
+            Verdict::Remove => (self.removal(call, target, live).await?, false),
+            Verdict::Mark(object) => (self.mark_plan(target, live, &object).await?, false),
+            Verdict::MarkAndRemove(object) => (self.mark_plan(target, live, &object).await?, true),
         };
         let accepted =
             options.not_orphaning && !again && !matches!(plan.ops.first(), Some(mainstay_store::Op::Delete { .. }));
@@ -122,7 +122,7 @@ pub(super) fn check_preconditions(target: &Target, object: &Value, options: &Del
         && uid != meta::uid(object)
     {
         let found = meta::uid(object);
-        if begins_itself(target) {
+        if target.row.strategy.begins_deletion() {
             return failed(format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}"));
         }
         return conflict(format!(
@@ -133,7 +133,7 @@ pub(super) fn check_preconditions(target: &Target, object: &Value, options: &Del
         && version != meta::resource_version(object)
     {
         let found = meta::resource_version(object);
-        if begins_itself(target) {
+        if target.row.strategy.begins_deletion() {
             return failed(format!(
                 "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {found}"
             ));
@@ -145,16 +145,7 @@ pub(super) fn check_preconditions(target: &Target, object: &Value, options: &Del
     Ok(())
 }
 
-/// Namespaces and definitions of custom resources begin their deletion themselves: they check preconditions first, in the
-/// words of the storage, and the first request only marks them.
-fn begins_itself(target: &Target) -> bool {
-    matches!(
-        (target.group(), target.resource()),
-        ("", "namespaces") | (crate::custom::GROUP, crate::custom::DEFINITIONS)
-    )
-}
-
-/// The deletion of what [`begins_itself`], as long as more than finalizers holds it.
+/// The deletion of a kind that begins it itself, as long as more than finalizers holds the object.
 fn begin(cx: &Context<'_>, target: &Target, object: &Value, options: &DeleteOptions) -> Verdict {
     if meta::is_deleting(object) {
         return Verdict::Pending;

@@ -4,6 +4,8 @@ use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 use mainstay_api::status::ApiResult;
 
+use super::list::Selection;
+use super::steps::Remarks;
 use super::{Call, DeleteOptions, Engine, ListOptions, Listing, Target, Told};
 use crate::strategy::Reader as _;
 
@@ -12,6 +14,14 @@ use crate::strategy::Reader as _;
 const AT_ONCE: usize = 32;
 
 impl Engine {
+    /// Judges which list a collection is deleted by, before how it is to be deleted is looked at.
+    ///
+    /// # Errors
+    /// 400 and 422 for options that do not parse or fit together.
+    pub fn judge_list(&self, target: &Target, list: &ListOptions) -> ApiResult<()> {
+        Selection::of_list(target, list).map(drop)
+    }
+
     /// Deletes what a list with these options shows; answers with that list.
     ///
     /// # Errors
@@ -37,7 +47,7 @@ impl Engine {
                 under_way.push_back(self.delete_if_there(call.clone(), one, options));
             }
             match under_way.next().await {
-                Some(Ok(warnings)) => warnings.into_iter().for_each(|warning| call.warn(warning)),
+                Some(Ok(remarks)) => call.heard(remarks),
                 Some(Err(error)) => failure = failure.or(Some(error)),
                 None => break,
             }
@@ -51,11 +61,11 @@ impl Engine {
         configured("mutatingwebhookconfigurations") || configured("validatingwebhookconfigurations")
     }
 
-    /// Deletes one of them, unless somebody else has; its warnings.
-    async fn delete_if_there(&self, mut call: Call, one: Target, options: &DeleteOptions) -> ApiResult<Vec<String>> {
+    /// Deletes one of them, unless somebody else has; what was said of it.
+    async fn delete_if_there(&self, mut call: Call, one: Target, options: &DeleteOptions) -> ApiResult<Remarks> {
         match self.delete(&mut call, &one, options).await {
             Err(error) if error.code() != 404 => Err(error),
-            _ => Ok(call.warnings),
+            _ => Ok(Remarks { warnings: call.warnings, notes: call.notes }),
         }
     }
 }

@@ -7,19 +7,21 @@ use serde_json::Value;
 use super::Target;
 use crate::cache::CachedObject;
 
-/// A field selector that the kind supports.
+/// A field selector; `check` tells whether the kind supports it.
 #[derive(Default)]
 pub(crate) struct Fields {
     selector: FieldSelector,
 }
 
 impl Fields {
-    pub(crate) fn parse(target: &Target, text: &str) -> ApiResult<Self> {
+    pub(crate) fn read(text: &str) -> ApiResult<Self> {
         let selector = FieldSelector::parse(text).map_err(|error| Status::bad_request(error.to_string()))?;
-        for term in selector.terms() {
-            supported(target, &term.field)?;
-        }
         Ok(Self { selector })
+    }
+
+    /// Refuses what the kind does not offer.
+    pub(crate) fn check(&self, target: &Target) -> ApiResult<()> {
+        self.selector.terms().iter().try_for_each(|term| supported(target, &term.field))
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -54,9 +54,18 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    pub(crate) fn parse(target: &Target, labels: &str, fields: &str) -> ApiResult<Self> {
+    /// Reads both. Whether the kind offers the fields is asked after all other options are judged.
+    pub(crate) fn read(labels: &str, fields: &str) -> ApiResult<Self> {
         let labels = LabelSelector::parse(labels).map_err(|error| Status::bad_request(error.to_string()))?;
-        Ok(Self { labels, fields: Fields::parse(target, fields)? })
+        Ok(Self { labels, fields: Fields::read(fields)? })
+    }
+
+    /// What a list selects, all of whose options are judged.
+    pub(super) fn of_list(target: &Target, options: &ListOptions) -> ApiResult<Self> {
+        let selection = Self::read(&options.label_selector, &options.field_selector)?;
+        validate(options)?;
+        selection.fields.check(target)?;
+        Ok(selection)
     }
 
     pub(crate) fn is_everything(&self) -> bool {
@@ -84,11 +93,9 @@ impl Engine {
     /// 400 and 422 for options that do not parse or fit together, 410 for pages whose history is gone, 504 for
     /// revisions that are not reached.
     pub async fn list(&self, target: &Target, options: &ListOptions) -> ApiResult<Listing> {
-        validate(options)?;
-        let selection = Selection::parse(target, &options.label_selector, &options.field_selector)?;
-        let page = options.continuation.as_str();
-        let after = if page.is_empty() { None } else { Some(Continuation::decode(page, &target.namespace)?) };
-        match source(options, after.as_ref())? {
+        let selection = Selection::of_list(target, options)?;
+        let after = page_before(options, &target.namespace)?;
+        match source(options, after.as_ref(), named(target, &selection).is_some())? {
             Source::Exactly(revision) => self.list_history(target, options, &selection, revision, after).await,
             Source::Consistent => {
                 self.caches.consistent().await.map_err(store_status)?;
@@ -146,8 +153,7 @@ impl Engine {
             let objects = objects.values().filter(|object| object.key.starts_with(&prefix));
             return page.gather(objects.filter(behind), None);
         }
-        let one_place = !target.namespace.is_empty() || !target.row.resource.namespaced;
-        if let Some(name) = pinned("metadata.name").filter(|_| one_place) {
+        if let Some(name) = named(target, page.selection) {
             let object = view.objects.get(&target.key_of(name));
             return page.gather(object.into_iter().filter(behind), None);
         }
@@ -212,6 +218,24 @@ fn history_status(error: mainstay_store::StoreError, page: &str) -> Status {
     }
 }
 
+/// The one object that a list can be of.
+fn named<'s>(target: &Target, selection: &'s Selection) -> Option<&'s str> {
+    let one_place = !target.namespace.is_empty() || !target.row.resource.namespaced;
+    selection.fields.pinned("metadata.name").filter(|_| one_place)
+}
+
+/// Where the page before ended.
+fn page_before(options: &ListOptions, namespace: &str) -> ApiResult<Option<Continuation>> {
+    if options.continuation.is_empty() {
+        return Ok(None);
+    }
+    let after = Continuation::decode(&options.continuation, namespace)?;
+    if !matches!(options.resource_version.as_str(), "" | "0") {
+        return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+    }
+    Ok(Some(after))
+}
+
 fn full_key(target: &Target, after: &str) -> Bytes {
     let mut key = crate::key::prefix(&target.row.storage_group, target.resource(), None).to_vec();
     key.extend_from_slice(after.as_bytes());
@@ -269,7 +293,8 @@ impl Page<'_> {
     }
 }
 
-fn source(options: &ListOptions, after: Option<&Continuation>) -> ApiResult<Source> {
+/// `one` says that the list is of one named object, which has no pages.
+fn source(options: &ListOptions, after: Option<&Continuation>, one: bool) -> ApiResult<Source> {
     if let Some(after) = after {
         return Ok(match u64::try_from(after.revision) {
             Ok(revision) => Source::Exactly(Revision(revision)),
@@ -281,7 +306,7 @@ fn source(options: &ListOptions, after: Option<&Continuation>) -> ApiResult<Sour
         ("0", _) => Source::Cache(None),
         (text, "Exact") => Source::Exactly(parse_revision(text)?),
         // Pages of a named revision are of just that one, as they were before matching could be asked for.
-        (text, "") if options.limit > 0 => Source::Exactly(parse_revision(text)?),
+        (text, "") if options.limit > 0 && !one => Source::Exactly(parse_revision(text)?),
         (text, _) => Source::Cache(Some(parse_revision(text)?)),
     })
 }
@@ -310,11 +335,7 @@ fn validate(options: &ListOptions) -> ApiResult<()> {
     if options.send_initial_events.is_some() {
         errors.push(Error::forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list"));
     }
-    super::options::finish("ListOptions", errors)?;
-    if !options.continuation.is_empty() && !matches!(version, "" | "0") {
-        return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
-    }
-    Ok(())
+    super::options::finish("ListOptions", errors)
 }
 
 #[cfg(test)]
@@ -339,17 +360,29 @@ mod tests {
 
     #[test]
     fn a_named_revision_of_pages_is_exact() {
-        let exact = |limit, matching: &str| {
+        let exact = |limit, matching: &str, one| {
             let options = ListOptions {
                 limit,
                 resource_version: "7".into(),
                 resource_version_match: matching.into(),
                 ..ListOptions::default()
             };
-            matches!(source(&options, None), Ok(Source::Exactly(Revision(7))))
+            matches!(source(&options, None, one), Ok(Source::Exactly(Revision(7))))
         };
-        assert!(exact(0, "Exact") && exact(2, "Exact") && exact(2, ""));
-        assert!(!exact(0, "") && !exact(2, "NotOlderThan"));
+        assert!(exact(0, "Exact", false) && exact(2, "Exact", true) && exact(2, "", false));
+        assert!(!exact(0, "", false) && !exact(2, "NotOlderThan", false) && !exact(2, "", true));
+    }
+
+    #[test]
+    fn a_page_is_judged_before_the_revision_that_is_named_with_it() {
+        let refused = |continuation: &str| {
+            let (continuation, resource_version) = (continuation.into(), "7".into());
+            let options = ListOptions { continuation, resource_version, ..ListOptions::default() };
+            page_before(&options, "").unwrap_err().message.into_owned()
+        };
+        assert!(refused("!!").starts_with("invalid continue token: "));
+        let token = Continuation { revision: 7, after: "ns\0name".into(), left: None }.encode();
+        assert_eq!(refused(&token), "specifying resource version is not allowed when using continue");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Changing an object: update, patch and apply are one path with different ways to arrive at the new state.
 
 use mainstay_api::field::{ErrorList, Path};
-use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
+use mainstay_api::{meta, names};
 use serde_json::Value;
 
 use super::commit::{After, Answer, Finished, Plan};
@@ -77,10 +77,6 @@ impl Engine {
         change: &Change,
         options: &WriteOptions,
     ) -> ApiResult<Plan> {
-        if let Change::Replace(object) = change {
-            // A uid is a precondition: nothing has none, and that is told before that there is nothing.
-            check_uid(target, object, &Value::Null)?;
-        }
         let row = &target.row.resource;
         let creates = match change {
             Change::Replace(_) => row.create_on_update && target.subresource.is_empty(),
@@ -89,6 +85,10 @@ impl Engine {
         };
         if !creates {
             return Err(not_found(target));
+        }
+        if let Change::Replace(object) = change {
+            // A uid is a precondition, and nothing has none.
+            check_uid(target, object, &Value::Null)?;
         }
         let object = self.applied(call, target, None, change, options)?;
         if let Change::Apply(_) = change
@@ -205,7 +205,8 @@ impl Engine {
         let cx = self.context(call, target, options.dry_run);
         let side = strategy.allocate(&cx, new, Some(old))?;
         let path = Path::new("metadata");
-        let mut errors = meta::validate_object_meta(new, target.row.resource.namespaced, &|_, _| Vec::new(), &path);
+        let namespaced = target.row.resource.namespaced;
+        let mut errors = meta::validate_object_meta(new, namespaced, &names::is_path_segment, &path);
         errors.extend(meta::validate_object_meta_update(new, old, &path));
         errors.extend(unauthorized);
         errors.extend(strategy.validate_update(&cx, new, old));

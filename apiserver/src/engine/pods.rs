@@ -141,18 +141,26 @@ fn check_url_name(target: &Target, body: &Value, kind: &str) -> ApiResult<()> {
 }
 
 fn check_node(binding: &Value) -> ApiResult<()> {
+    match node_faults(binding).as_slice() {
+        [] => Ok(()),
+        [one] => Err(Status::plain(one.clone())),
+        many => Err(Status::plain(format!("[{}]", many.join(", ")))),
+    }
+}
+
+/// What is wrong with the target of a binding.
+fn node_faults(binding: &Value) -> Vec<String> {
     let text = |pointer: &str| binding.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let mut faults = Vec::new();
     let kind = text("/target/kind");
     if !matches!(kind, "" | "Node") {
         let kind = mainstay_api::field::go_quote(kind);
-        return Err(Status::plain(format!(
-            "target.kind: Unsupported value: {kind}: supported values: \"Node\", \"<empty>\""
-        )));
+        faults.push(format!("target.kind: Unsupported value: {kind}: supported values: \"Node\", \"<empty>\""));
     }
     if text("/target/name").is_empty() {
-        return Err(Status::plain("target.name: Required value"));
+        faults.push("target.name: Required value".to_owned());
     }
-    Ok(())
+    faults
 }
 
 fn assign(pod: &mut Value, binding: &Value, now: Timestamp) -> ApiResult<()> {
@@ -209,13 +217,7 @@ fn spend_one(budget: &mut Value, pod: &str, now: &str) -> ApiResult<()> {
     }
     let allowed = number("/status/disruptionsAllowed");
     if allowed <= 0 {
-        let (healthy, desired) = (number("/status/currentHealthy"), number("/status/desiredHealthy"));
-        let why = if healthy <= desired {
-            format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently")
-        } else {
-            format!("The disruption budget {name} does not allow evicting pods currently")
-        };
-        return Err(refused(&why, 0));
+        return Err(refused(&why_nothing_is_allowed(budget), 0));
     }
     budget["status"]["disruptionsAllowed"] = (allowed - 1).into();
     if budget["status"].get("disruptedPods").is_none_or(Value::is_null) {
@@ -226,6 +228,30 @@ fn spend_one(budget: &mut Value, pod: &str, now: &str) -> ApiResult<()> {
         exhausted(budget, now);
     }
     Ok(())
+}
+
+/// A controller that could not work the budget out says so in a condition; its numbers mean nothing then.
+fn why_nothing_is_allowed(budget: &Value) -> String {
+    let number = |pointer: &str| budget.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let (healthy, desired) = (number("/status/currentHealthy"), number("/status/desiredHealthy"));
+    let name = meta::name(budget);
+    let denied = format!("The disruption budget {name} does not allow evicting pods currently");
+    match disallowed(budget) {
+        Some(("SyncFailed", message)) => format!("{denied} because it failed sync: {message}"),
+        _ if healthy <= desired => {
+            format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently")
+        }
+        Some((reason, message)) => format!("{denied} ({reason}): {message}"),
+        None => denied,
+    }
+}
+
+/// The reason and message of the condition that forbids disruptions, if there is a message.
+fn disallowed(budget: &Value) -> Option<(&str, &str)> {
+    let conditions = budget.pointer("/status/conditions").and_then(Value::as_array);
+    let condition = conditions.into_iter().flatten().find(|condition| condition["type"] == "DisruptionAllowed")?;
+    let text = |field: &str| condition[field].as_str().unwrap_or_default();
+    (text("status") == "False" && !text("message").is_empty()).then(|| (text("reason"), text("message")))
 }
 
 /// The condition of a budget that allows nothing more.
@@ -247,7 +273,36 @@ fn refused(why: &str, seconds: i32) -> Status {
 mod tests {
     use serde_json::json;
 
-    use super::unmet_precondition;
+    use super::{node_faults, unmet_precondition, why_nothing_is_allowed};
+
+    #[test]
+    fn a_binding_names_a_node() {
+        assert!(node_faults(&json!({"target": {"kind": "Node", "name": "n"}})).is_empty());
+        assert_eq!(
+            node_faults(&json!({"target": {"kind": "Pod"}})),
+            [
+                "target.kind: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\"",
+                "target.name: Required value"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_budget_says_why_it_allows_nothing() {
+        let why = |healthy: i64, reason: &str, message: &str| {
+            let condition =
+                json!({"type": "DisruptionAllowed", "status": "False", "reason": reason, "message": message});
+            let status = json!({"currentHealthy": healthy, "desiredHealthy": 1, "conditions": [condition]});
+            why_nothing_is_allowed(&json!({"metadata": {"name": "b"}, "status": status}))
+        };
+        let needs = "The disruption budget b needs 1 healthy pods and has 1 currently";
+        let denied = "The disruption budget b does not allow evicting pods currently";
+        assert_eq!(why(1, "InsufficientPods", ""), needs);
+        assert_eq!(why(1, "SyncFailed", "no scale"), format!("{denied} because it failed sync: no scale"));
+        assert_eq!(why(1, "Odd", "so"), needs);
+        assert_eq!(why(2, "Odd", "so"), format!("{denied} (Odd): so"));
+        assert_eq!(why(2, "InsufficientPods", ""), denied);
+    }
 
     #[test]
     fn a_binding_may_name_the_pod_it_is_for() {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::modify::carry;
 use super::{Call, DeleteOptions, Engine, Target, Told, WriteOptions, managed};
 use crate::admission::{Attributes, Operation, Rounds};
+use crate::audit::Notes;
 use crate::authz::claim_status::{self, StatusWrite};
 use crate::authz::escalation::{self, Write};
 use crate::authz::policy_params;
@@ -48,6 +49,7 @@ impl Engine {
             dry_run,
             side: Vec::new(),
             warnings: Vec::new(),
+            notes: Default::default(),
             rounds: Rounds::default(),
             reader: &self.reader,
             now: call.now,
@@ -66,8 +68,8 @@ impl Engine {
         let mut attributes =
             self.attributes(call, target, operation, options_value("CreateOptions", options), options.dry_run);
         attributes.object = Some(object);
-        let (outcome, warnings) = self.run_mutating(attributes).await;
-        warnings.into_iter().for_each(|warning| call.warn(warning));
+        let (outcome, remarks) = self.run_mutating(attributes).await;
+        call.heard(remarks);
         outcome
     }
 
@@ -84,8 +86,8 @@ impl Engine {
             self.attributes(call, target, Operation::Update, options_value("UpdateOptions", options), options.dry_run);
         attributes.object = Some(new);
         attributes.old_object = Some(old.clone());
-        let (outcome, warnings) = self.run_mutating(attributes).await;
-        warnings.into_iter().for_each(|warning| call.warn(warning));
+        let (outcome, remarks) = self.run_mutating(attributes).await;
+        call.heard(remarks);
         outcome
     }
 
@@ -130,11 +132,11 @@ impl Engine {
         policy_params::error(&self.authorizer, &self.registry, &write)
     }
 
-    /// What became of the object, and the warnings, which are told also if it is refused.
-    async fn run_mutating(&self, mut attributes: Attributes<'_>) -> (ApiResult<Value>, Vec<String>) {
+    /// What became of the object, and the remarks, which are told also if it is refused.
+    async fn run_mutating(&self, mut attributes: Attributes<'_>) -> (ApiResult<Value>, Remarks) {
         let outcome = self.admission.mutate(&mut attributes).await;
         let object = attributes.object.take().unwrap_or_default();
-        (outcome.map(|()| object), std::mem::take(&mut attributes.warnings))
+        (outcome.map(|()| object), remarks(&mut attributes))
     }
 
     /// Validating admission of creates and changes; what other objects it writes.
@@ -152,9 +154,9 @@ impl Engine {
         attributes.object = new.cloned();
         attributes.old_object = old.cloned();
         let outcome = self.admission.validate(&mut attributes).await;
-        let (side, warnings) = (std::mem::take(&mut attributes.side), std::mem::take(&mut attributes.warnings));
+        let (side, remarks) = (std::mem::take(&mut attributes.side), remarks(&mut attributes));
         drop(attributes);
-        warnings.into_iter().for_each(|warning| call.warn(warning));
+        call.heard(remarks);
         outcome.map(|()| side)
     }
 
@@ -170,8 +172,8 @@ impl Engine {
         let asked = options_value("CreateOptions", options);
         let mut attributes = self.attributes(call, target, Operation::Create, asked, options.dry_run);
         attributes.object = Some(object);
-        let (outcome, warnings) = self.admit_both(attributes).await;
-        warnings.into_iter().for_each(|warning| call.warn(warning));
+        let (outcome, remarks) = self.admit_both(attributes).await;
+        call.heard(remarks);
         outcome
     }
 
@@ -191,8 +193,8 @@ impl Engine {
             attributes.name = "";
         }
         attributes.old_object = Some(old.clone());
-        let (outcome, warnings) = self.admit_both(attributes).await;
-        warnings.into_iter().for_each(|warning| call.warn(warning));
+        let (outcome, remarks) = self.admit_both(attributes).await;
+        call.heard(remarks);
         outcome.map(drop)
     }
 
@@ -200,19 +202,31 @@ impl Engine {
     pub(crate) async fn admit_connect(&self, call: &mut Call, target: &Target, asked: Value) -> ApiResult<()> {
         let mut attributes = self.attributes(call, target, Operation::Connect, Value::Null, false);
         attributes.object = Some(asked);
-        let (outcome, warnings) = self.admit_both(attributes).await;
-        warnings.into_iter().for_each(|warning| call.warn(warning));
+        let (outcome, remarks) = self.admit_both(attributes).await;
+        call.heard(remarks);
         outcome.map(drop)
     }
 
-    async fn admit_both(&self, mut attributes: Attributes<'_>) -> (ApiResult<Value>, Vec<String>) {
+    async fn admit_both(&self, mut attributes: Attributes<'_>) -> (ApiResult<Value>, Remarks) {
         let outcome = match self.admission.mutate(&mut attributes).await {
             Ok(()) => self.admission.validate(&mut attributes).await,
             refused => refused,
         };
         let object = attributes.object.take().unwrap_or_default();
-        (outcome.map(|()| object), std::mem::take(&mut attributes.warnings))
+        (outcome.map(|()| object), remarks(&mut attributes))
     }
+}
+
+/// What admission has to say besides its verdict.
+pub(crate) struct Remarks {
+    /// To the client.
+    pub warnings: Vec<String>,
+    /// To the audit log.
+    pub notes: Notes,
+}
+
+fn remarks(attributes: &mut Attributes<'_>) -> Remarks {
+    Remarks { warnings: std::mem::take(&mut attributes.warnings), notes: std::mem::take(&mut attributes.notes) }
 }
 
 /// Whether an object changes in nothing but what holds it.

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use mainstay_api::status::{ApiResult, Status};
 use mainstay_store::Term;
 
+use super::steps::Remarks;
+use crate::audit::Notes;
 use crate::key::ObjectKey;
 use crate::registry::Row;
 use crate::user::UserInfo;
@@ -109,6 +111,8 @@ pub struct Call {
     pub now: Timestamp,
     /// Texts for `Warning` headers.
     pub warnings: Vec<String>,
+    /// What the audit log is told of it.
+    pub(crate) notes: Notes,
     /// Where the request has empty lists, maps and texts, which the stored form leaves out; errors show them.
     pub(crate) empties: super::empties::Empties,
     /// The object of the request had no labels, and got its template's as a default.
@@ -124,9 +128,16 @@ impl Call {
             term,
             now: Timestamp::now(),
             warnings: Vec::new(),
+            notes: Notes::default(),
             empties: Default::default(),
             template_labels: false,
         }
+    }
+
+    /// Takes over what admission had to say.
+    pub(crate) fn heard(&mut self, remarks: Remarks) {
+        remarks.warnings.into_iter().for_each(|warning| self.warn(warning));
+        self.notes.join(remarks.notes);
     }
 
     /// Adds a warning unless it is there already, or there are so many that nobody will see it.

@@ -94,7 +94,9 @@ impl Engine {
             Operation::Change(change) => self.plan_modify(call, target, change, options).await,
             Operation::Delete(delete) => {
                 let live = self.live(target).await?.ok_or_else(|| not_found(target))?;
-                Ok(self.plan_delete(call, target, live, delete).await?.0)
+                let (plan, removed_next) = self.plan_delete(call, target, &live, delete).await?;
+                // One revision holds one change of an object: what is marked and removed otherwise goes at once.
+                if removed_next { self.removal(call, target, &live).await } else { Ok(plan) }
             }
         }
     }

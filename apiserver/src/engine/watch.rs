@@ -55,8 +55,9 @@ impl Engine {
     /// # Errors
     /// 400 and 422 for options; 410 if the history after the asked revision is gone.
     pub async fn watch(&self, target: &Target, options: &WatchOptions) -> ApiResult<WatchStream> {
+        let selection = Selection::read(&options.label_selector, &options.field_selector)?;
         validate(options)?;
-        let selection = Selection::parse(target, &options.label_selector, &options.field_selector)?;
+        selection.fields.check(target)?;
         if !target.row.has_verb("watch") {
             return Err(Status::method_not_supported(target.group(), target.resource(), "watch"));
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mainstay_api::cel::{Host, Val};
+use mainstay_api::names;
 use mainstay_api::selector::FieldSelector;
 
 use crate::authz::{Authorizer, AuthzAttributes};
@@ -94,24 +95,17 @@ impl Host for Asker {
         let texts: Vec<String> = arguments.iter().filter_map(Val::to_text).collect();
         let first = texts.first().cloned().unwrap_or_default();
         Some(Ok(match (self.step, name) {
+            (Step::Root, "path") | (Step::Group, "resource") if first.trim().is_empty() => {
+                return Some(Err(format!("{name} must not be empty")));
+            }
             (Step::Root, "path") => self.then(Step::Path, |asked| *asked = Asked { path: first, ..Asked::default() }),
             (Step::Root, "group") => {
                 self.then(Step::Group, |asked| *asked = Asked { group: first, ..Asked::default() })
             }
-            (Step::Root, "serviceAccount") => {
-                let account = texts.get(1).cloned().unwrap_or_default();
-                let groups = vec![
-                    "system:serviceaccounts".into(),
-                    format!("system:serviceaccounts:{first}"),
-                    "system:authenticated".into(),
-                ];
-                let user = UserInfo {
-                    name: format!("system:serviceaccount:{first}:{account}"),
-                    groups,
-                    ..UserInfo::default()
-                };
-                Val::Host(Arc::new(Asker { user, ..self.clone() }))
-            }
+            (Step::Root, "serviceAccount") => match account(&first, texts.get(1).map_or("", String::as_str)) {
+                Ok(user) => Val::Host(Arc::new(Asker { user, ..self.clone() })),
+                Err(why) => return Some(Err(why.to_owned())),
+            },
             (Step::Group, "resource") => self.then(Step::Resource, |asked| asked.resource = first),
             (Step::Resource, "subresource") => self.then(Step::Resource, |asked| asked.subresource = first),
             (Step::Resource, "namespace") => self.then(Step::Resource, |asked| asked.namespace = first),
@@ -123,6 +117,18 @@ impl Host for Asker {
             _ => return None,
         }))
     }
+}
+
+/// A service account as nobody has authenticated it.
+fn account(namespace: &str, name: &str) -> Result<UserInfo, &'static str> {
+    if !names::is_dns1123_subdomain(name).is_empty() {
+        return Err("Invalid service account name");
+    }
+    if !names::is_dns1123_label(namespace).is_empty() {
+        return Err("Invalid service account namespace");
+    }
+    let groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+    Ok(UserInfo { name: format!("system:serviceaccount:{namespace}:{name}"), groups, ..UserInfo::default() })
 }
 
 struct Decided {
@@ -148,13 +154,17 @@ impl Host for Decided {
 
 #[cfg(test)]
 mod tests {
-    use mainstay_api::cel::{CALL_BUDGET, Env, Program, Scope, authorizer};
+    use mainstay_api::cel::{CALL_BUDGET, Env, EvalError, Program, Scope, authorizer};
 
     use super::*;
     use crate::strategy::testing::Objects;
 
     /// Whether a node may do what an expression asks for.
     fn allowed(expression: &str) -> bool {
+        outcome(expression) == Ok(Val::Bool(true))
+    }
+
+    fn outcome(expression: &str) -> Result<Val, EvalError> {
         let role = serde_json::json!({"metadata": {"name": "system:node"}, "rules": [
             {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]});
         let roles = Objects(vec![("rbac.authorization.k8s.io", "clusterroles", role)]);
@@ -162,7 +172,21 @@ mod tests {
             UserInfo { name: "system:node:n1".into(), groups: vec!["system:nodes".into()], ..UserInfo::default() };
         let asker = Asker::new(Arc::new(Authorizer::new(Arc::new(roles))), node, Asked::default());
         let program = Program::compile(expression, &Env::new([]).with("authorizer", authorizer())).unwrap();
-        program.eval(&Alone(asker), &mut CALL_BUDGET.clone()) == Ok(Val::Bool(true))
+        program.eval(&Alone(asker), &mut CALL_BUDGET.clone())
+    }
+
+    #[test]
+    fn what_is_asked_about_has_a_name() {
+        let why = |expression: &str| match outcome(expression) {
+            Err(EvalError::Failed(why)) => why,
+            other => panic!("{expression} gives {other:?}"),
+        };
+        assert_eq!(why("authorizer.path(' ').check('get').allowed()"), "path must not be empty");
+        assert_eq!(why("authorizer.group('').resource('').check('get').allowed()"), "resource must not be empty");
+        let account = |of: &str| why(&format!("authorizer.serviceAccount({of}).path('/x').check('get').allowed()"));
+        assert_eq!(account("'ns', 'A'"), "Invalid service account name");
+        assert_eq!(account("'n.s', 'a'"), "Invalid service account namespace");
+        assert_eq!(super::account("ns", "a").unwrap().groups.len(), 2);
     }
 
     struct Alone(Asker);

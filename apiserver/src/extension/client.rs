@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::rt::TokioIo;
+use mainstay_api::field::go_quote;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
@@ -21,6 +22,8 @@ use crate::strategy::Reader;
 
 /// Bytes of an answer at the most.
 const LARGEST: usize = 3 << 20;
+/// Bytes of an error in plain words that are repeated at the most.
+const LONGEST_WORDS: usize = 2048;
 /// What the system trusts, where a configuration names nothing.
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -126,7 +129,7 @@ fn service_address(service: &Value, reader: &dyn Reader) -> Result<String, Strin
 async fn exchange(place: &Place, address: &str, roots: &str, body: String) -> Result<Value, String> {
     let wrong = |why: String| posted(place, &why);
     let socket = TcpStream::connect(address).await;
-    let socket = socket.map_err(|error| wrong(format!("dial tcp {address}: connect: {}", dial_words(&error))))?;
+    let socket = socket.map_err(|error| wrong(undialled(address, &error)))?;
     let tls = tokio_rustls::TlsConnector::from(Arc::new(tls_config(roots).map_err(&wrong)?));
     let name = ServerName::try_from(place.host.clone()).map_err(|error| wrong(error.to_string()))?;
     let stream = tls.connect(name, socket).await.map_err(|error| wrong(tls_words(&error, &place.host)))?;
@@ -143,7 +146,7 @@ async fn exchange(place: &Place, address: &str, roots: &str, body: String) -> Re
         let response = sender.send_request(request).await.map_err(|error| wrong(error.to_string()))?;
         let status = response.status();
         let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let content_type = content_type.filter(|said| !said.is_empty()).unwrap_or("application/json").to_owned();
+        let content_type = content_type.unwrap_or_default().to_owned();
         let body = Limited::new(response.into_body(), LARGEST).collect().await;
         let body = body.map_err(|error| wrong(error.to_string()))?.to_bytes();
         read(status, &content_type, &body)
@@ -160,21 +163,23 @@ async fn exchange(place: &Place, address: &str, roots: &str, body: String) -> Re
 
 fn read(status: StatusCode, content_type: &str, body: &[u8]) -> Result<Value, String> {
     if status.is_success() {
+        let content_type = Some(content_type).filter(|said| !said.is_empty()).unwrap_or("application/json");
         return answer::parse(status.as_u16(), content_type, body);
     }
     if let Some(said) = said_by_status(body) {
         return Err(said);
     }
+    let said = said_in_text(content_type, body);
     Err(match status {
         StatusCode::NOT_FOUND => "the server could not find the requested resource".to_owned(),
         StatusCode::UNAUTHORIZED => "the server has asked for the client to provide credentials".to_owned(),
-        StatusCode::FORBIDDEN => "unknown".to_owned(),
+        StatusCode::FORBIDDEN | StatusCode::UNSUPPORTED_MEDIA_TYPE => said,
         StatusCode::BAD_REQUEST => "the server rejected our request for an unknown reason".to_owned(),
         StatusCode::METHOD_NOT_ALLOWED => "the server does not allow this method on the requested resource".to_owned(),
-        StatusCode::NOT_ACCEPTABLE => {
+        StatusCode::NOT_ACCEPTABLE if said.is_empty() || said == "unknown" => {
             "the server was unable to respond with a content type that the client supports".to_owned()
         }
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unknown".to_owned(),
+        StatusCode::NOT_ACCEPTABLE => said,
         StatusCode::CONFLICT => "the server reported a conflict".to_owned(),
         StatusCode::UNPROCESSABLE_ENTITY => "the server rejected our request due to an error in our request".to_owned(),
         StatusCode::TOO_MANY_REQUESTS => {
@@ -186,12 +191,22 @@ fn read(status: StatusCode, content_type: &str, body: &[u8]) -> Result<Value, St
                 .to_owned()
         }
         status if status.is_server_error() => {
-            "an error on the server (\"unknown\") has prevented the request from succeeding".to_owned()
+            format!("an error on the server ({}) has prevented the request from succeeding", go_quote(&said))
         }
         status => {
             format!("the server responded with the status code {} but did not return more information", status.as_u16())
         }
     })
+}
+
+/// What an error says that is told in plain words, or in nobody knows what.
+fn said_in_text(content_type: &str, body: &[u8]) -> String {
+    let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if !media.is_empty() && !media.starts_with("text/") {
+        return "unknown".to_owned();
+    }
+    let shown = &body[..body.len().min(LONGEST_WORDS)];
+    String::from_utf8_lossy(shown).trim().to_owned()
 }
 
 /// The message of an error that is told with a Status.
@@ -206,8 +221,12 @@ fn tls_words(error: &std::io::Error, host: &str) -> String {
     use rustls::CertificateError as Bad;
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let why = match inner {
-        Some(rustls::Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature)) => {
-            "certificate signed by unknown authority".to_owned()
+        Some(rustls::Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature)) => unknown_authority(),
+        // A certificate that was to sign others; Go does not mind that, but that nobody has signed it.
+        Some(rustls::Error::InvalidCertificate(Bad::Other(other)))
+            if format!("{other:?}").contains("CaUsedAsEndEntity") =>
+        {
+            unknown_authority()
         }
         Some(rustls::Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. })) => {
             format!("certificate is not valid for any names, but wanted to match {host}")
@@ -220,6 +239,21 @@ fn tls_words(error: &std::io::Error, host: &str) -> String {
         _ => return format!("tls: {error}"),
     };
     format!("tls: failed to verify certificate: x509: {why}")
+}
+
+/// Why there is no connection, in Go's words.
+fn undialled(address: &str, error: &std::io::Error) -> String {
+    let why = dial_words(error);
+    match address.rsplit_once(':') {
+        Some((host, _)) if why.starts_with("failed to lookup address") => {
+            format!("dial tcp: lookup {host}: no such host")
+        }
+        _ => format!("dial tcp {address}: connect: {why}"),
+    }
+}
+
+fn unknown_authority() -> String {
+    "certificate signed by unknown authority".to_owned()
 }
 
 fn dial_words(error: &std::io::Error) -> String {
@@ -309,5 +343,32 @@ impl ServerCertVerifier for Trusting {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.inner.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_nobody_knows_is_told() {
+        let unknown = std::io::Error::other("failed to lookup address information: Name or service not known");
+        assert_eq!(undialled("h.invalid:443", &unknown), "dial tcp: lookup h.invalid: no such host");
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        assert_eq!(undialled("127.0.0.1:1", &refused), "dial tcp 127.0.0.1:1: connect: connection refused");
+    }
+
+    #[test]
+    fn an_error_in_plain_words_is_repeated() {
+        let why = |code: u16, media: &str, body: &str| {
+            read(StatusCode::from_u16(code).unwrap(), media, body.as_bytes()).unwrap_err()
+        };
+        let server =
+            |said: &str| format!("an error on the server (\"{said}\") has prevented the request from succeeding");
+        assert_eq!(why(500, "text/plain; charset=utf-8", "boom\n"), server("boom"));
+        assert_eq!(why(502, "", "boom"), server("boom"));
+        assert_eq!(why(500, "application/json", "boom"), server("unknown"));
+        assert_eq!(why(403, "text/plain", "not you"), "not you");
+        assert_eq!(why(404, "text/plain", "nothing"), "the server could not find the requested resource");
     }
 }

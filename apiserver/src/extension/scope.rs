@@ -20,6 +20,12 @@ const BUDGET: u64 = 10_000_000;
 const CONDITIONS_BUDGET: u64 = BUDGET / 4;
 /// Compiled expressions that are kept.
 const KEPT: usize = 4096;
+/// Stack in bytes that the deepest expression takes at the most, and what is added where less than that is left: a variable
+/// may ask for the one before it, and a policy can have tens of thousands of them.
+const STACK: usize = 512 << 10;
+const MORE_STACK: usize = 4 << 20;
+/// A fault of so many bytes tells no more of the variables that it passes through.
+const LONG_FAULT: usize = 4 << 10;
 
 /// Expressions that have been compiled, for all requests alike.
 #[derive(Default)]
@@ -239,12 +245,12 @@ impl Review<'_> {
         };
         self.known.borrow_mut().insert(name.to_owned(), None);
         let found = self.programs.get(expression).map_err(EvalError::Failed);
-        let found = found.and_then(|program| self.run(&program, self));
+        let found = found.and_then(|program| stacker::maybe_grow(STACK, MORE_STACK, || self.run(&program, self)));
         let found = found.map_err(|error| match error {
-            EvalError::Failed(why) => {
+            EvalError::Failed(why) if why.len() < LONG_FAULT => {
                 EvalError::Failed(format!("composited variable \"{name}\" fails to evaluate: {why}"))
             }
-            EvalError::Budget => EvalError::Budget,
+            other => other,
         });
         self.known.borrow_mut().insert(name.to_owned(), Some(found.clone()));
         found

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{GROUP, plugins};
 use crate::admission::{Attributes, Chain, Operation, Rounds};
+use crate::audit::Notes;
 use crate::authz::Authorizer;
 use crate::registry::Registry;
 use crate::strategy::testing::Objects;
@@ -14,15 +15,23 @@ use crate::user::UserInfo;
 
 /// What becomes of a new configmap under these configurations.
 async fn admit(configurations: Vec<(&'static str, Value)>) -> Result<Value, Status> {
+    let (outcome, object, _) = admit_and_note(configurations).await;
+    outcome.map(|()| object)
+}
+
+/// The same whatever comes of it, and what the audit log is told.
+async fn admit_and_note(configurations: Vec<(&'static str, Value)>) -> (Result<(), Status>, Value, Notes) {
     let registry = Arc::new(Registry::builtin());
     let row = registry.find("", "v1", "configmaps").unwrap();
     let objects = Objects(configurations.into_iter().map(|(resource, object)| (GROUP, resource, object)).collect());
     let user = UserInfo { name: "u".into(), ..UserInfo::default() };
     let mut request = creation(&row.resource, &user, &objects);
     let chain = chain(&registry);
-    chain.mutate(&mut request).await?;
-    chain.validate(&mut request).await?;
-    Ok(request.object.unwrap_or_default())
+    let outcome = match chain.mutate(&mut request).await {
+        Ok(()) => chain.validate(&mut request).await,
+        refused => refused,
+    };
+    (outcome, request.object.unwrap_or_default(), request.notes)
 }
 
 fn chain(registry: &Arc<Registry>) -> Chain {
@@ -45,6 +54,7 @@ fn creation<'a>(resource: &'a Resource, user: &'a UserInfo, objects: &'a Objects
         dry_run: false,
         side: Vec::new(),
         warnings: Vec::new(),
+        notes: Default::default(),
         rounds: Rounds::default(),
         reader: objects,
         now: Timestamp::UNIX_EPOCH,
@@ -215,4 +225,71 @@ async fn mutating_webhooks_see_a_deletion_once() {
     let chain = chain(&registry);
     assert_eq!(chain.mutate(&mut request).await.unwrap_err().code, 403);
     assert_eq!(chain.validate(&mut request).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_long_chain_of_variables_has_a_value_and_its_fault_stays_short() {
+    let chain = |first: &str| {
+        let link = |n: usize| json!({"name": format!("v{n}"), "expression": format!("variables.v{}", n - 1)});
+        let variables: Vec<Value> =
+            [json!({"name": "v0", "expression": first})].into_iter().chain((1..1000).map(link)).collect();
+        let validations = [json!({"expression": "variables.v999 == 'b'"})];
+        policy(json!({"variables": variables, "validations": validations}))
+    };
+    let judged = async |first: &str| {
+        let of = |policy| {
+            vec![("validatingadmissionpolicies", policy), ("validatingadmissionpolicybindings", binding(&["Deny"]))]
+        };
+        admit(of(chain(first))).await
+    };
+    judged("object.data.a").await.unwrap();
+    let refused = judged("object.data.missing").await.unwrap_err();
+    assert!(refused.message.contains("no such key: missing") && refused.message.len() < 8192, "{}", refused.message);
+}
+
+#[tokio::test]
+async fn the_audit_log_is_told_of_webhooks() {
+    let mut other = rule();
+    other["resources"] = json!(["secrets"]);
+    // Its address is none, so it always fails.
+    let hook = |rule: Value, name: &str, failure: &str| {
+        let address = json!({"url": "http://nowhere.example.com"});
+        json!({"name": name, "rules": [rule], "failurePolicy": failure, "clientConfig": address})
+    };
+    let configured = |failure: &str| {
+        let hooks = [hook(other.clone(), "x.example.com", failure), hook(rule(), "y.example.com", failure)];
+        let configuration = json!({"metadata": {"name": "w"}, "webhooks": hooks});
+        vec![
+            ("mutatingwebhookconfigurations", configuration.clone()),
+            ("validatingwebhookconfigurations", configuration),
+        ]
+    };
+    let called = r#"{"configuration":"w","webhook":"y.example.com","mutated":false}"#;
+    let (outcome, _, notes) = admit_and_note(configured("Ignore")).await;
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(notes.get("mutation.webhook.admission.k8s.io/round_0_index_1"), Some(called));
+    assert_eq!(notes.get("failed-open.mutation.webhook.admission.k8s.io/round_0_index_1"), Some("y.example.com"));
+    assert_eq!(notes.get("failed-open.validating.webhook.admission.k8s.io/round_0_index_0"), Some("y.example.com"));
+    let (outcome, _, notes) = admit_and_note(configured("Fail")).await;
+    assert_eq!(outcome.unwrap_err().code, 500);
+    assert_eq!(notes.get("mutation.webhook.admission.k8s.io/round_0_index_1"), Some(called));
+    assert_eq!(notes.get("failed-open.mutation.webhook.admission.k8s.io/round_0_index_1"), None);
+}
+
+#[tokio::test]
+async fn the_audit_log_is_told_what_policies_want() {
+    let audits = json!([{"key": "k", "valueExpression": "object.metadata.name"}]);
+    let judged = policy(json!({"auditAnnotations": audits, "validations": [{"expression": "false", "message": "no"}]}));
+    let mut second = binding(&["Audit"]);
+    second["metadata"]["name"] = "c".into();
+    let (outcome, _, notes) = admit_and_note(vec![
+        ("validatingadmissionpolicies", judged),
+        ("validatingadmissionpolicybindings", binding(&["Audit"])),
+        ("validatingadmissionpolicybindings", second),
+    ])
+    .await;
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(notes.get("p/k"), Some("c"), "what two bindings say alike is told once");
+    let failure = notes.get("validation.policy.admission.k8s.io/validation_failure").unwrap();
+    assert!(failure.contains(r#""binding":"b""#) && failure.contains(r#""message":"no""#), "{failure}");
 }

@@ -15,6 +15,8 @@ pub(super) struct Verdict {
     pub patch: Vec<Value>,
     /// Texts for Warning headers.
     pub warnings: Vec<String>,
+    /// What the audit log is told.
+    pub notes: Vec<(String, String)>,
 }
 
 /// Reads the answer to the review with this uid and of this version.
@@ -56,7 +58,12 @@ pub(super) fn verdict(answer: &Value, version: &str, uid: &str, mutating: bool) 
         status: response.get("status").cloned().unwrap_or_default(),
         patch,
         warnings: list(response, "/warnings").iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        notes: response["auditAnnotations"].as_object().into_iter().flatten().filter_map(note).collect(),
     })
+}
+
+fn note((key, value): (&String, &Value)) -> Option<(String, String)> {
+    Some((key.clone(), value.as_str()?.to_owned()))
 }
 
 /// Whether a value is of the type that a member is to have.

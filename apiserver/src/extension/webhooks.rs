@@ -106,8 +106,12 @@ fn may_change(request: &Attributes<'_>) -> bool {
     request.operation != Operation::Delete && request.subresource != "scale"
 }
 
-fn warn(request: &mut Attributes<'_>, verdict: &Verdict) {
+/// Passes on what a webhook says to the client and to the audit log.
+fn heard(request: &mut Attributes<'_>, hook: &Value, verdict: &Verdict) {
     request.warnings.extend(verdict.warnings.iter().cloned());
+    for (key, value) in &verdict.notes {
+        request.notes.add(format!("{}/{key}", text(hook, "/name")), value.as_str());
+    }
 }
 
 #[async_trait]
@@ -127,30 +131,35 @@ impl Plugin for MutatingWebhooks {
             return Ok(());
         }
         request.rounds.begin(MUTATING, request.object.as_ref());
-        for (key, hook) in hooks {
-            self.one(hook, key, request).await?;
+        for (index, (key, hook)) in hooks.into_iter().enumerate() {
+            self.one(hook, key, index, request).await?;
         }
         request.rounds.end(MUTATING, request.object.as_ref());
         Ok(())
     }
 }
 
+/// What the audit log is told of a call; `key` begins with the configuration's name.
+fn called(key: &str, hook: &Value, changed: bool) -> String {
+    let configuration = key.split('/').next().unwrap_or_default();
+    let name = text(hook, "/name");
+    format!(r#"{{"configuration":"{configuration}","webhook":"{name}","mutated":{changed}}}"#)
+}
+
 impl MutatingWebhooks {
     /// Calls a hook that is about the request, in the second round only if it has asked for that.
-    async fn one(&self, hook: &Value, key: String, request: &mut Attributes<'_>) -> ApiResult<()> {
+    async fn one(&self, hook: &Value, key: String, index: usize, request: &mut Attributes<'_>) -> ApiResult<()> {
         let Some(chosen) = choose(&self.0, hook, request)?.filter(|_| request.rounds.calls(MUTATING, &key)) else {
             return Ok(());
         };
-        let mut changed = false;
-        if let Some(verdict) = chosen.ask(request, true).await? {
-            warn(request, &verdict);
-            if !verdict.allowed {
-                return Err(denied(hook, &verdict));
-            }
-            if !verdict.patch.is_empty() {
-                changed = chosen.change(request, &verdict.patch)?;
-            }
+        let place = format!("mutation.webhook.admission.k8s.io/round_{}_index_{index}", request.rounds.number());
+        let outcome = chosen.ask(request, true).await;
+        if let Ok(None) = outcome {
+            request.notes.add(format!("failed-open.{place}"), text(hook, "/name"));
         }
+        let outcome = outcome.and_then(|verdict| chosen.heed(request, verdict));
+        request.notes.add(place, called(&key, hook, outcome == Ok(true)));
+        let changed = outcome?;
         let again = text(hook, "/reinvocationPolicy") == "IfNeeded";
         request.rounds.called(MUTATING, key, changed, again);
         Ok(())
@@ -158,6 +167,16 @@ impl MutatingWebhooks {
 }
 
 impl Chosen<'_> {
+    /// Does what a mutating webhook says, if it has said anything; whether that changes the object.
+    fn heed(&self, request: &mut Attributes<'_>, verdict: Option<Verdict>) -> ApiResult<bool> {
+        let Some(verdict) = verdict else { return Ok(false) };
+        heard(request, self.hook, &verdict);
+        if !verdict.allowed {
+            return Err(denied(self.hook, &verdict));
+        }
+        if verdict.patch.is_empty() { Ok(false) } else { self.change(request, &verdict.patch) }
+    }
+
     /// Makes of the object what the webhook asks for; whether that is another one.
     fn change(&self, request: &mut Attributes<'_>, operations: &[Value]) -> ApiResult<bool> {
         if request.operation == Operation::Delete {
@@ -193,11 +212,16 @@ impl Plugin for ValidatingWebhooks {
         // They are asked at once, and the first in order that refuses counts.
         let asked = futures::future::join_all(chosen.iter().map(|chosen| chosen.ask(request, false))).await;
         let mut refusal = None;
-        for (chosen, verdict) in chosen.iter().zip(asked) {
+        // Unlike those that change things, they are numbered as far as they are about the request.
+        for (index, (chosen, verdict)) in chosen.iter().zip(asked).enumerate() {
             let refused = match verdict {
-                Ok(None) => None,
+                Ok(None) => {
+                    let key = format!("failed-open.validating.webhook.admission.k8s.io/round_0_index_{index}");
+                    request.notes.add(key, text(chosen.hook, "/name"));
+                    None
+                }
                 Ok(Some(verdict)) => {
-                    warn(request, &verdict);
+                    heard(request, chosen.hook, &verdict);
                     (!verdict.allowed).then(|| denied(chosen.hook, &verdict))
                 }
                 Err(status) => Some(status),

@@ -94,6 +94,13 @@ impl Asking {
         }
     }
 
+    /// What admission had to say of the call; of a transaction of several writes nobody can tell of which.
+    pub fn noted(&self, call: &Call) {
+        if let [trail] = self.held.lock().trails.as_mut_slice() {
+            trail.noted(call.notes.clone());
+        }
+    }
+
     /// A watch has begun: it needs no turn any more.
     pub fn began(&self) {
         let mut held = self.held.lock();

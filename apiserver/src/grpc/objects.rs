@@ -84,8 +84,9 @@ impl ObjectsService {
         asking.sent(&message.object);
         let mut call = asking.call(metadata, message.options.as_ref());
         let options = options(message.options, "CreateOptions", None)?;
-        let result = self.rest.engine.create(&mut call, &target, Body::Json(message.object), &options).await?;
-        Ok(respond(answer(result), &call))
+        let result = self.rest.engine.create(&mut call, &target, Body::Json(message.object), &options).await;
+        asking.noted(&call);
+        Ok(respond(answer(result?), &call))
     }
 
     async fn update_object(
@@ -99,8 +100,9 @@ impl ObjectsService {
         asking.sent(&message.object);
         let mut call = asking.call(metadata, message.options.as_ref());
         let options = options(message.options, "UpdateOptions", None)?;
-        let result = self.rest.engine.update(&mut call, &target, Body::Json(message.object), &options).await?;
-        Ok(respond(answer(result), &call))
+        let result = self.rest.engine.update(&mut call, &target, Body::Json(message.object), &options).await;
+        asking.noted(&call);
+        Ok(respond(answer(result?), &call))
     }
 
     async fn patch_object(
@@ -115,8 +117,9 @@ impl ObjectsService {
         let mut call = asking.call(metadata, message.options.as_ref());
         let options = options(message.options.clone(), "PatchOptions", None)?;
         let change = patch(&message)?;
-        let result = self.rest.engine.modify(&mut call, &target, &change, &options).await?;
-        Ok(respond(answer(result), &call))
+        let result = self.rest.engine.modify(&mut call, &target, &change, &options).await;
+        asking.noted(&call);
+        Ok(respond(answer(result?), &call))
     }
 
     async fn apply_object(
@@ -131,8 +134,9 @@ impl ObjectsService {
         let mut call = asking.call(metadata, message.options.as_ref());
         let options = options(message.options, "PatchOptions", Some(message.force))?;
         let config = self.rest.engine.read_applied(&target, &message.object, &options)?;
-        let result = self.rest.engine.modify(&mut call, &target, &Change::Apply(config), &options).await?;
-        Ok(respond(answer(result), &call))
+        let result = self.rest.engine.modify(&mut call, &target, &Change::Apply(config), &options).await;
+        asking.noted(&call);
+        Ok(respond(answer(result?), &call))
     }
 
     async fn delete_object(
@@ -145,8 +149,9 @@ impl ObjectsService {
         asking.authorize("delete", &target, "").await?;
         let mut call = asking.call(metadata, message.options.as_ref());
         let options = delete_options(&message.delete_options, message.options.as_ref())?;
-        let result = self.rest.engine.delete(&mut call, &target, &options).await?;
-        Ok(respond(answer(result), &call))
+        let result = self.rest.engine.delete(&mut call, &target, &options).await;
+        asking.noted(&call);
+        Ok(respond(answer(result?), &call))
     }
 
     async fn delete_objects(
@@ -159,8 +164,9 @@ impl ObjectsService {
         asking.authorize("deletecollection", &target, &list.field_selector).await?;
         let mut call = asking.call(metadata, message.options.as_ref());
         let options = delete_options(&message.delete_options, message.options.as_ref())?;
-        let listing = self.rest.engine.delete_collection(&mut call, &target, &list, &options).await?;
-        Ok(respond(listed(&target, &listing)?, &call))
+        let listing = self.rest.engine.delete_collection(&mut call, &target, &list, &options).await;
+        asking.noted(&call);
+        Ok(respond(listed(&target, &listing?)?, &call))
     }
 
     async fn transact(
@@ -175,7 +181,9 @@ impl ObjectsService {
         for operation in message.operations {
             operations.push(self.operation(asking, operation).await?);
         }
-        let (answers, revision) = self.rest.engine.transact(&mut call, &operations, &options).await?;
+        let done = self.rest.engine.transact(&mut call, &operations, &options).await;
+        asking.noted(&call);
+        let (answers, revision) = done?;
         let results = answers.into_iter().map(answer).collect();
         Ok(respond(TxnResponse { results, resource_version: revision.0.to_string() }, &call))
     }

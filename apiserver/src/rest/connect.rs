@@ -13,9 +13,10 @@ use mainstay_api::time::{self, Layout};
 use serde_json::{Value, json};
 use tonic::body::Body;
 
-use super::Rest;
 use super::admitted::Admitted;
+use super::objects::{call_of, finish};
 use super::query::Query;
+use super::{Rest, respond};
 use crate::authz::AuthzAttributes;
 use crate::engine::{Call, Target};
 use relay::Place;
@@ -42,12 +43,15 @@ pub(crate) async fn connect(rest: &Arc<Rest>, request: Admitted, target: Target)
     if target.subresource != "log" && request.query.get("dryRun").is_some() {
         return Err(Status::bad_request("dryRun is not supported"));
     }
-    match target.subresource.as_str() {
+    let form = respond::error_form(&request.parts);
+    let mut call = call_of(&request);
+    let answer = match target.subresource.as_str() {
         "log" => log(rest, &request.query, &target).await,
-        "exec" | "attach" => command(rest, request, &target).await,
-        "portforward" => port_forward(rest, request, &target).await,
-        _ => proxy::answer(rest, request, &target).await,
-    }
+        "exec" | "attach" => command(rest, &mut call, request, &target).await,
+        "portforward" => port_forward(rest, &mut call, request, &target).await,
+        _ => proxy::answer(rest, &mut call, request, &target).await,
+    };
+    finish(&call, answer, form)
 }
 
 async fn log(rest: &Arc<Rest>, query: &Query, target: &Target) -> ApiResult<Response<Body>> {
@@ -70,10 +74,10 @@ fn no_content() -> ApiResult<Response<Body>> {
     response.body(Body::empty()).map_err(Status::internal)
 }
 
-async fn command(rest: &Arc<Rest>, request: Admitted, target: &Target) -> ApiResult<Response<Body>> {
+async fn command(rest: &Arc<Rest>, call: &mut Call, request: Admitted, target: &Target) -> ApiResult<Response<Body>> {
     may_connect(rest, &request, target)?;
     let kind = if target.subresource == "exec" { "PodExecOptions" } else { "PodAttachOptions" };
-    admit(rest, caller(&request), target, asked(kind, &request.query)).await?;
+    rest.engine.admit_connect(call, target, asked(kind, &request.query)).await?;
     let Admitted { parts, query, .. } = request;
     let pod = object(rest, target).await?;
     let container = format!("/{}", container(&pod, &target.name, query.text("container"))?);
@@ -82,10 +86,15 @@ async fn command(rest: &Arc<Rest>, request: Admitted, target: &Target) -> ApiRes
     relay::upgrade(rest, &place, target, parts).await
 }
 
-async fn port_forward(rest: &Arc<Rest>, request: Admitted, target: &Target) -> ApiResult<Response<Body>> {
+async fn port_forward(
+    rest: &Arc<Rest>,
+    call: &mut Call,
+    request: Admitted,
+    target: &Target,
+) -> ApiResult<Response<Body>> {
     may_connect(rest, &request, target)?;
     check_ports(&request.query)?;
-    admit(rest, caller(&request), target, asked("PodPortForwardOptions", &request.query)).await?;
+    rest.engine.admit_connect(call, target, asked("PodPortForwardOptions", &request.query)).await?;
     let Admitted { parts, query, .. } = request;
     let pod = object(rest, target).await?;
     let node = host(&pod, &target.name)?;
@@ -117,16 +126,6 @@ fn may_connect(rest: &Rest, request: &Admitted, target: &Target) -> ApiResult<()
     }
     let attributes = AuthzAttributes::resource(&request.user, "create", "", "pods", &target.namespace, &target.name);
     rest.authorizer.require(&attributes.with_subresource(&target.subresource))
-}
-
-/// Admission of a stream, to which what is asked of the stream is the object.
-async fn admit(rest: &Rest, mut call: Call, target: &Target, asked: Value) -> ApiResult<()> {
-    rest.engine.admit_connect(&mut call, target, asked).await
-}
-
-/// A call of whoever makes a request.
-fn caller(request: &Admitted) -> Call {
-    Call::new(request.user.clone(), request.user_agent(), None)
 }
 
 /// The query of a stream as the object that it stands for.

@@ -48,11 +48,8 @@ fn answer(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
     match segments.as_slice() {
         [""] => raw_json(&json!({"paths": paths(rest)})),
         ["version"] => read_only(request).and_then(|()| json_only(request, &version())),
-        ["metrics"] => Ok(respond::bytes(
-            200,
-            "text/plain; version=0.0.4; charset=utf-8",
-            rest.metrics.render(rest.engine.caches().watchers()),
-        )),
+        ["metrics"] => Ok(figures(rest.metrics.render(rest.engine.caches().watchers()))),
+        ["metrics", "slis"] => Ok(figures(super::health::indicators(rest))),
         [".well-known", "openid-configuration"] => openid_configuration(rest, request),
         ["openid", "v1", "jwks"] => token_keys(rest, request),
         ["api"] | ["apis"] => roots(rest, request, segments[0]),
@@ -62,6 +59,11 @@ fn answer(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
         ["apis", group, version] => resources(rest, request, group, version),
         _ => Ok(respond::text(404, "404 page not found\n")),
     }
+}
+
+/// What Prometheus reads.
+fn figures(text: String) -> Response<Body> {
+    respond::bytes(200, "text/plain; version=0.0.4; charset=utf-8", text)
 }
 
 /// These paths are routed like objects: not even HEAD is allowed besides GET.
@@ -106,6 +108,17 @@ fn rows(rest: &Rest) -> Vec<Resource> {
     rows
 }
 
+/// The same with what is registered but cannot be reached: clients shall know that they do not see all there is.
+fn registered(rest: &Rest) -> Vec<Resource> {
+    let mut rows = rows(rest);
+    for remote in Remote::all(&rest.engine.reader) {
+        if !rows.iter().any(|row| row.group == remote.group && row.version == remote.version) {
+            rows.push(discovery::unknown(&remote.group, &remote.version));
+        }
+    }
+    rows
+}
+
 /// `/api` and `/apis`: the groups, or all resources at once for clients that ask for the aggregated form.
 fn roots(rest: &Rest, request: &Admitted, which: &str) -> ApiResult<Response<Body>> {
     let accept = request.header(header::ACCEPT);
@@ -115,12 +128,12 @@ fn roots(rest: &Rest, request: &Admitted, which: &str) -> ApiResult<Response<Bod
         negotiate::routed(accept, &SERVED)?;
     }
     if let Some(media) = negotiate::aggregated(accept) {
-        return aggregated_answer(request, media, &discovery::aggregated(&rows(rest), core));
+        return aggregated_answer(request, media, &discovery::aggregated(&registered(rest), core));
     }
     if core {
         values(request, &discovery::api_versions(&server_address(request)))
     } else {
-        unrouted(request, &discovery::groups(&rows(rest)))
+        unrouted(request, &discovery::groups(&registered(rest)))
     }
 }
 
@@ -139,7 +152,7 @@ fn server_address(request: &Admitted) -> String {
 }
 
 fn one_group(rest: &Rest, request: &Admitted, group: &str) -> ApiResult<Response<Body>> {
-    match discovery::group(&rows(rest), group) {
+    match discovery::group(&registered(rest), group) {
         Some(value) => unrouted(request, &value),
         None => Ok(respond::text(404, "404 page not found\n")),
     }
@@ -199,9 +212,12 @@ fn paths(rest: &Rest) -> Vec<String> {
         "/.well-known/openid-configuration",
         "/api",
         "/apis",
+        "/apis/",
         "/metrics",
+        "/metrics/slis",
         "/openapi/v2",
         "/openapi/v3",
+        "/openapi/v3/",
         "/openid/v1/jwks",
         "/version",
     ]

@@ -17,7 +17,7 @@ use super::path::RequestInfo;
 use super::query::Query;
 use super::respond::error_form;
 use super::{Rest, respond};
-use crate::audit::{self, Content, Trail};
+use crate::audit::{self, Content, Notes, Trail};
 use crate::authn::overlooked_token;
 use crate::authz::{self, AuthzAttributes};
 use crate::flow::{Class, Permit};
@@ -37,6 +37,8 @@ struct Passing {
     asked: authz::RequestInfo,
     /// A watch, or a stream to a node.
     long: bool,
+    /// How long it may take, unless it is a long one.
+    deadline: Duration,
 }
 
 pub(crate) async fn run(rest: Arc<Rest>, request: Request<Body>) -> Response<Body> {
@@ -63,7 +65,7 @@ async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response<Body> {
     let asked = authz::RequestInfo::of(&parts.method, &parts.uri).answered_as(&info);
     let long = is_stream(&info);
     let warning = overlooked_token(&parts.headers);
-    let passing = Passing { parts, info, query, asked, long };
+    let passing = Passing { parts, info, query, asked, long, deadline: rest.deadline };
     let (trail, mut response) = audited(rest, passing, body, &arrival).await;
     respond::warn(&mut response, warning.as_slice());
     if let Ok(id) = HeaderValue::from_str(&arrival.id) {
@@ -73,6 +75,13 @@ async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response<Body> {
         Some((trail, long)) => close(trail, response, long).await,
         None => response,
     }
+}
+
+/// Who asks, and how long his request may take; a time that makes no sense is told to anybody.
+async fn let_in(rest: &Rest, passing: &Passing) -> ApiResult<(UserInfo, Duration)> {
+    let longest = rest.deadline;
+    let time = if passing.long { longest } else { deadline(&passing.query, longest)? };
+    Ok((rest.gate.authenticate(&passing.parts).await?, time))
 }
 
 /// Authenticates, and answers between the first and the last event of the audit trail.
@@ -85,13 +94,13 @@ async fn audited(
     let form = error_form(&passing.parts);
     let begin =
         |caller: &Caller| rest.gate.trail(&passing.parts, arrival, caller, &passing.asked.attributes(&caller.user));
-    let real = match rest.gate.authenticate(&passing.parts).await {
-        Ok(real) => real,
+    let (real, time) = match let_in(&rest, &passing).await {
+        Ok(known) => known,
         Err(status) => {
             let nobody = Caller { user: UserInfo::default(), real: None };
             let trail = begin(&nobody);
             if let Some(trail) = trail {
-                trail.unauthenticated(Content::json(status.to_json().into()));
+                trail.turned_away(status.code(), Content::json(status.to_json().into()));
             }
             return (None, respond::error(form, &status));
         }
@@ -101,6 +110,7 @@ async fn audited(
         Err(status) => (Caller { user: real, real: None }, Some(status)),
     };
     let mut trail = begin(&caller);
+    passing.deadline = time;
     if caller.real.is_some() {
         forget_impersonation(&mut passing.parts.headers);
     }
@@ -137,9 +147,9 @@ async fn admitted(
         Err(status) => return told(class, respond::error(form, &status)),
     };
     if let Err(status) = rest.gate.authorize(&attributes, trail.as_deref_mut()) {
-        return told(class, respond::error(form, &status));
+        return told(class, as_said(respond::error(form, &status)));
     }
-    let Passing { parts, info, query, long, .. } = passing;
+    let Passing { parts, info, query, long, deadline, .. } = passing;
     let body = match kept(&parts, body, long, trail).await {
         Ok(body) => body,
         Err(status) => return told(class, respond::error(form, &status)),
@@ -148,10 +158,7 @@ async fn admitted(
     let response = if long {
         super::objects::route(rest, request).await
     } else {
-        match deadline(&request.query, rest.deadline) {
-            Ok(deadline) => in_time(deadline, super::objects::route(rest, request)).await,
-            Err(status) => respond::error(form, &status),
-        }
+        in_time(deadline, super::objects::route(rest, request)).await
     };
     // Of a watch, only its beginning was paid for.
     drop(permit);
@@ -192,10 +199,12 @@ async fn kept(parts: &Parts, body: Body, long: bool, trail: Option<&mut Trail>) 
 }
 
 /// Ends a trail with its answer; that of a long one ends when its body does.
-async fn close(trail: Trail, response: Response<Body>, long: bool) -> Response<Body> {
+async fn close(mut trail: Trail, mut response: Response<Body>, long: bool) -> Response<Body> {
     let code = response.status().as_u16();
+    if let Some(notes) = response.extensions_mut().remove::<Notes>() {
+        trail.noted(notes);
+    }
     if long && code < 400 {
-        let mut trail = trail;
         trail.started(code);
         return response.map(|body| audit::on_end(body, trail, code));
     }
@@ -218,6 +227,12 @@ async fn close(trail: Trail, response: Response<Body>, long: bool) -> Response<B
             respond::error(Form::JSON, &Status::internal(error))
         }
     }
+}
+
+/// A refusal repeats what was asked for; nobody shall take it for a page.
+fn as_said(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// Tells how the request was classified.

@@ -38,6 +38,19 @@ pub(crate) fn route(rest: &Rest, request: &Admitted) -> Option<Response<Body>> {
     })
 }
 
+/// Whether each check is well, as Prometheus reads it.
+pub(crate) fn indicators(rest: &Rest) -> String {
+    let line = |whole: &str, name: &str| {
+        let well = u8::from(fault(rest, name).is_none());
+        format!("kubernetes_healthcheck{{name=\"{name}\",type=\"{whole}\"}} {well}\n")
+    };
+    let lines = WHOLES.iter().flat_map(|whole| names(rest, whole).into_iter().map(move |name| (*whole, name)));
+    let lines: String = lines.map(|(whole, name)| line(whole, name)).collect();
+    format!(
+        "# HELP kubernetes_healthcheck [STABLE] This metric records the result of all healthchecks.\n# TYPE kubernetes_healthcheck gauge\n{lines}"
+    )
+}
+
 /// All health paths.
 pub(crate) fn paths(rest: &Rest) -> impl Iterator<Item = String> {
     WHOLES.iter().flat_map(move |whole| {

@@ -102,12 +102,15 @@ impl<'a> Clause<'a> {
 
     /// How it has bytes written; none if it asks for what is not served.
     fn encoding(&self) -> Option<Media> {
-        if self.param("stream").is_some_and(|stream| !matches!(stream, "" | "watch")) {
+        let stream = self.param("stream").unwrap_or_default();
+        let served = matches!(stream, "" | "watch") && matches!(self.param("sv"), None | Some("" | "v1"));
+        if !served {
             return None;
         }
         match self.media {
             "*" | "*/*" | "application/*" | JSON => Some(Media::Json),
-            YAML => Some(Media::Yaml),
+            // Nobody streams YAML.
+            YAML if stream.is_empty() => Some(Media::Yaml),
             PROTOBUF => Some(Media::Protobuf),
             _ => None,
         }
@@ -274,10 +277,15 @@ mod tests {
         assert!(error.message.starts_with("406: Not Acceptable\n\nAvailable representations: application/json, "));
         let error = negotiate(Some("application/json;as=Odd;v=v1;g=meta.k8s.io"), &SERVED, false).unwrap_err();
         assert!(error.message.starts_with("only the following media types are accepted"));
-        for accept in ["application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io", "application/json;stream=odd"]
-        {
+        for accept in [
+            "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io",
+            "application/json;stream=odd",
+            "application/yaml;stream=watch",
+            "application/json;sv=v2",
+        ] {
             assert!(negotiate(Some(accept), &SERVED, false).is_err(), "{accept}");
         }
+        assert!(negotiate(Some("application/json;sv=v1;stream="), &SERVED, false).is_ok());
     }
 
     #[test]

@@ -105,7 +105,8 @@ fn target(request: &Admitted, row: Arc<Row>) -> Target {
 
 async fn verb(rest: &Arc<Rest>, request: Admitted, row: Arc<Row>) -> ApiResult<Response<Body>> {
     check_verb(&request, &row)?;
-    if request.parts.method == Method::HEAD {
+    // A head is had of what is proxied to, but of nothing else.
+    if request.parts.method == Method::HEAD && request.info.subresource != "proxy" {
         return Err(Status::method_not_allowed());
     }
     let target = target(&request, row);
@@ -200,23 +201,26 @@ pub(crate) fn raw_options(query: &Query) -> RawOptions {
     }
 }
 
-/// A request body by its content type.
-pub(crate) fn object_body(content_type: Option<&str>, custom: bool, bytes: Bytes) -> ApiResult<ObjectBody> {
-    Ok(match negotiate::body_media(content_type, custom)? {
+/// A request body in its media type.
+fn object_body(media: Media, bytes: Bytes) -> ObjectBody {
+    match media {
         Media::Json => ObjectBody::Json(bytes),
         Media::Yaml => ObjectBody::Yaml(bytes),
         Media::Protobuf => ObjectBody::Protobuf(bytes),
-    })
+    }
 }
 
-/// An answer with the warnings of its call.
+/// An answer with the warnings of its call, and with what the audit log is told.
 pub(crate) fn finish(call: &Call, response: ApiResult<Response<Body>>, form: Form) -> ApiResult<Response<Body>> {
     let mut response = match response {
         Ok(response) => response,
-        Err(status) if call.warnings.is_empty() => return Err(status),
+        Err(status) if call.warnings.is_empty() && call.notes.is_empty() => return Err(status),
         Err(status) => respond::error(form, &status),
     };
     respond::warn(&mut response, &call.warnings);
+    if !call.notes.is_empty() {
+        response.extensions_mut().insert(call.notes.clone());
+    }
     Ok(response)
 }
 
@@ -235,11 +239,11 @@ fn written(form: Form, target: &Target, answer: &Answer, query: &Query) -> ApiRe
 async fn create(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
     let form = request.form(&target.row, false)?;
     let mut call = call_of(&request);
-    let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
+    let media = negotiate::body_media(request.header(header::CONTENT_TYPE), target.row.custom)?;
     let raw = raw_options(&request.query);
     let bytes = read(request.body).await?;
     let options = raw.validate("CreateOptions", false)?;
-    let body = object_body(content_type.as_deref(), target.row.custom, bytes)?;
+    let body = object_body(media, bytes);
     let answer = rest.engine.create(&mut call, &target, body, &options).await;
     finish(&call, answer.and_then(|answer| written(form, &target, &answer, &request.query)), form)
 }
@@ -247,11 +251,12 @@ async fn create(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Res
 async fn update(rest: &Rest, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
     let form = request.form(&target.row, false)?;
     let mut call = call_of(&request);
-    let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
+    // Unlike a creation, an update is refused for its options first.
+    let media = negotiate::body_media(request.header(header::CONTENT_TYPE), target.row.custom);
     let raw = raw_options(&request.query);
     let bytes = read(request.body).await?;
     let options = raw.validate("UpdateOptions", false)?;
-    let body = object_body(content_type.as_deref(), target.row.custom, bytes)?;
+    let body = object_body(media?, bytes);
     let answer = rest.engine.update(&mut call, &target, body, &options).await;
     finish(&call, answer.and_then(|answer| written(form, &target, &answer, &request.query)), form)
 }
@@ -303,11 +308,13 @@ async fn delete_collection(rest: &Rest, request: Admitted, target: Target) -> Ap
     let list = list_options(&request.query)?;
     let mut call = call_of(&request);
     let target = Target { name: String::new(), ..target };
+    rest.engine.judge_list(&target, &list)?;
     let content_type = request.header(header::CONTENT_TYPE).map(str::to_owned);
     let options = super::delete_options::read(&request.query, content_type.as_deref(), request.body).await?;
-    let listing = rest.engine.delete_collection(&mut call, &target, &list, &options).await?;
-    let include = include(form, &request.query)?;
-    finish(&call, respond::list(form, &target.row, listing, include, None), form)
+    let listing = rest.engine.delete_collection(&mut call, &target, &list, &options).await;
+    let shown =
+        listing.and_then(|listing| respond::list(form, &target.row, listing, include(form, &request.query)?, None));
+    finish(&call, shown, form)
 }
 
 #[cfg(test)]

@@ -212,8 +212,8 @@ pub(crate) fn table(
     };
     let rows = rendered.rows.into_iter().zip(objects).map(|(mut cells, object)| {
         let shown = match include {
-            Include::None => Value::Null,
-            Include::Metadata => partial(form, object.clone()),
+            Include::None if !ends_the_state(object) => Value::Null,
+            Include::None | Include::Metadata => partial(form, object.clone()),
             Include::Object => object.clone(),
         };
         if let Some(cells) = cells.as_object_mut() {
@@ -228,6 +228,11 @@ pub(crate) fn table(
         }
     }
     json!({"apiVersion": api_version(form), "kind": "Table", "metadata": list, "columnDefinitions": rendered.columns, "rows": rows.collect::<Vec<_>>()})
+}
+
+/// Whether an object marks the end of the state that a watch begins with, which tables have to tell, whatever they leave out.
+fn ends_the_state(object: &Value) -> bool {
+    meta::annotation(object, "k8s.io/initial-events-end") == Some("true")
 }
 
 /// The objects of a table in the order of its rows: flow schemas in the order in which they are asked.

@@ -58,6 +58,7 @@ pub(crate) async fn watch(rest: &Arc<Rest>, request: Admitted, target: Target) -
         form,
         include,
         columns: true,
+        ended: false,
         until: Instant::now() + timeout,
         stop: rest.stop.clone(),
         was_cut_off: rest.engine.store.is_cut_off(),
@@ -128,6 +129,8 @@ struct Feed {
     include: Include,
     /// The next table carries its columns.
     columns: bool,
+    /// What came last cannot be shown as the client wants it: no more is told.
+    ended: bool,
     until: Instant,
     stop: tokio_util::sync::CancellationToken,
     /// This master was cut off from the others already: who comes nevertheless has no other.
@@ -138,6 +141,9 @@ impl Feed {
     /// The next bytes, which never end inside a revision: who resumes after what he has got misses nothing of it. `None` at
     /// the end.
     async fn frame(&mut self) -> Option<Bytes> {
+        if self.ended {
+            return None;
+        }
         let items = match &mut self.stream {
             Err(status) => {
                 let status = status.take()?;
@@ -154,8 +160,11 @@ impl Feed {
         for item in items {
             let item = self.engine.converted_item(&self.target.row, item).await;
             self.write(&mut out, item);
+            if self.ended {
+                break;
+            }
         }
-        Some(out.freeze())
+        (!self.ended || !out.is_empty()).then(|| out.freeze())
     }
 
     fn write(&mut self, out: &mut BytesMut, item: WatchItem) {
@@ -170,8 +179,7 @@ impl Feed {
             }
             WatchItem::Bookmark { revision, initial_end } => {
                 let bookmark = bookmark(&self.target, revision.0, initial_end);
-                let shown = self.shape(bookmark);
-                out.extend_from_slice(&self.encode("BOOKMARK", shown));
+                self.write_shaped(out, "BOOKMARK", bookmark);
             }
         }
     }
@@ -186,18 +194,19 @@ impl Feed {
             out.extend_from_slice(b"}\n");
             return;
         }
-        let shown = self.shape(crate::codec::decode(&bytes));
-        out.extend_from_slice(&self.encode(name, shown));
+        self.write_shaped(out, name, crate::codec::decode(&bytes));
     }
 
-    fn shape(&mut self, object: Value) -> Value {
+    fn write_shaped(&mut self, out: &mut BytesMut, name: &str, object: Value) {
         let columns = std::mem::take(&mut self.columns);
-        let shown = respond::shape(self.form, &self.target.row, object, None, self.include);
-        let mut shown = shown.unwrap_or_else(|status| status.to_value());
+        let Ok(mut shown) = respond::shape(self.form, &self.target.row, object, None, self.include) else {
+            self.ended = true;
+            return;
+        };
         if self.form.shape == Shape::Table && !columns {
             shown["columnDefinitions"] = Value::Null;
         }
-        shown
+        out.extend_from_slice(&self.encode(name, shown));
     }
 
     fn encode(&self, name: &str, object: Value) -> Bytes {
@@ -256,6 +265,19 @@ mod tests {
         assert_eq!(told("apps", "deployments")["spec"]["replicas"], 0);
         let daemons = told("apps", "daemonsets");
         assert_eq!(daemons["metadata"]["annotations"]["deprecated.daemonset.template.generation"], "0");
+    }
+
+    #[test]
+    fn a_table_without_objects_tells_where_the_state_ends() {
+        let row = Registry::builtin().find("", "v1", "configmaps").unwrap();
+        let target = Target { row, namespace: String::new(), name: String::new(), subresource: String::new() };
+        let form = Form { shape: Shape::Table, ..Form::JSON };
+        let object = |initial_end| {
+            let shown = respond::shape(form, &target.row, bookmark(&target, 7, initial_end), None, Include::None);
+            shown.unwrap()["rows"][0]["object"].clone()
+        };
+        assert_eq!(object(true)["kind"], "PartialObjectMetadata");
+        assert_eq!(object(false), Value::Null);
     }
 
     #[test]

@@ -181,6 +181,12 @@ pub trait Strategy: Send + Sync {
         Vec::new()
     }
 
+    /// Whether the kind begins deletions itself: preconditions are checked first, in the words of the storage, and the first
+    /// request only marks the object.
+    fn begins_deletion(&self) -> bool {
+        false
+    }
+
     /// Changes the object when its deletion begins, if [`Self::holds_deletion`] says so.
     fn begin_delete(&self, _cx: &Context<'_>, _obj: &mut Value) {}
 

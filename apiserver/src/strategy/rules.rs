@@ -20,6 +20,8 @@ pub(crate) struct Rules {
     pub change: Compare,
     /// The rules of a change of the status, instead of both.
     pub status: Compare,
+    /// Whether the metadata is judged once more beside a change of the status.
+    pub status_meta: bool,
     /// What a name looks like.
     pub names: fn(&str, bool) -> Vec<String>,
     /// Whether a name of which only the beginning is given is made unlike all others.
@@ -61,6 +63,7 @@ impl Rules {
         check: |_, _, _| {},
         change: |_, _, _, _| {},
         status: |_, _, _, _| {},
+        status_meta: true,
         names: subdomain,
         draws_names: true,
         tidy: |_, _| {},
@@ -131,7 +134,9 @@ impl Strategy for Rules {
     fn validate_update(&self, cx: &Context<'_>, new: &Value, old: &Value) -> ErrorList {
         let mut errors = Errors::default();
         if cx.subresource == "status" {
-            self.meta_update_errors(new, old, &mut errors);
+            if self.status_meta {
+                self.meta_update_errors(new, old, &mut errors);
+            }
             (self.status)(cx, new, old, &mut errors);
             return errors.0;
         }
@@ -200,6 +205,19 @@ mod tests {
                 strategy.name_errors("A", false).len(),
             ]
         })
+    }
+
+    #[test]
+    fn some_judge_no_metadata_beside_a_status() {
+        let told = |rules: &Rules| {
+            testing::context("", "pods", |cx| {
+                let cx = Context { subresource: "status", ..*cx };
+                let object = json!({"metadata": {"name": "a", "labels": {"k": "a b"}}});
+                rules.validate_update(&cx, &object, &object).len()
+            })
+        };
+        assert!(told(&Rules::PLAIN) > 0);
+        assert_eq!(told(&Rules { status_meta: false, ..Rules::PLAIN }), 0);
     }
 
     #[test]

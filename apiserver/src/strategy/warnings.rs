@@ -55,12 +55,7 @@ fn app_armor(pod: &Value, out: &mut Vec<String>) {
 
 /// Warnings of the template at `path`, if anything that is wanted has changed.
 pub(crate) fn template(path: &str, new: &Value, old: Option<&Value>) -> Vec<String> {
-    let pointer = format!("/{}", path.replace('.', "/"));
-    let moved = |old: &Value| match meta::generation(new) {
-        0 => old.pointer(&pointer) != new.pointer(&pointer),
-        now => now != meta::generation(old),
-    };
-    if old.is_some_and(|old| !moved(old)) {
+    if !has_moved(path, new, old) {
         return Vec::new();
     }
     let mut at = At::root(new);
@@ -72,6 +67,15 @@ pub(crate) fn template(path: &str, new: &Value, old: Option<&Value>) -> Vec<Stri
     warnings
 }
 
+/// Whether anything that is wanted has changed; without a generation, whether the template at `path` has.
+fn has_moved(path: &str, new: &Value, old: Option<&Value>) -> bool {
+    let pointer = format!("/{}", path.replace('.', "/"));
+    old.is_none_or(|old| match meta::generation(new) {
+        0 => old.pointer(&pointer) != new.pointer(&pointer),
+        now => now != meta::generation(old),
+    })
+}
+
 /// Warnings of a workload of which the name becomes part of the names of its pods, and of its template.
 pub(crate) fn workload(path: &str, new: &Value, old: Option<&Value>) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -81,7 +85,7 @@ pub(crate) fn workload(path: &str, new: &Value, old: Option<&Value>) -> Vec<Stri
             warnings.push(format!("metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{}]", texts.join(" ")));
         }
     }
-    warnings.extend(indexes(path, new));
+    warnings.extend(indexes(path, new).filter(|_| has_moved(path, new, old)));
     warnings.extend(template(path, new, old));
     warnings
 }
@@ -100,7 +104,11 @@ fn indexes(path: &str, new: &Value) -> Option<String> {
 pub(crate) fn stateful_set(new: &Value, old: Option<&Value>) -> Vec<String> {
     let mut warnings = template("spec.template", new, old);
     let spec = At::spec(new);
-    spec.get("volumeClaimTemplates").items().for_each(|claim| volumes::claim(&claim.get("spec"), &mut warnings));
+    for claim in spec.get("volumeClaimTemplates").items() {
+        // Kubernetes names one place for a claim of a new set and another for one of a changed set; neither is right.
+        let path = if old.is_none() { claim.path.clone() } else { claim.path.child("Spec") };
+        volumes::claim(&At::new(claim.get("spec").value, path), &mut warnings);
+    }
     if spec.get("revisionHistoryLimit").int() < 0 {
         warnings.push(
             "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended"

@@ -126,5 +126,7 @@ async fn another_server_serves_a_group() {
     assert!(
         lost["message"].as_str().unwrap().starts_with("failing or missing response from https://things.default.svc:")
     );
+    let (code, group) = send(&mut admin, Method::GET, "/apis/x.example.com", &Value::Null).await;
+    assert_eq!((code, &group["versions"][0]["version"]), (200, &json!("v1")), "what is registered stays listed");
     cluster.stop().await;
 }

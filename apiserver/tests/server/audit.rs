@@ -9,7 +9,7 @@ use mainstay_proto::v1::objects_client::ObjectsClient;
 use mainstay_proto::v1::{CreateRequest, ListRequest, ResourceRef};
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, eventually};
+use crate::support::{Cluster, eventually, pod, send, with_account};
 
 const POLICY: &str = "
 apiVersion: audit.k8s.io/v1
@@ -97,7 +97,8 @@ async fn refusals_and_impersonation_are_told() {
     let admin = client.clone().token(&cluster.admin_token);
     let nodes = "/api/v1/nodes";
     let jane = admin.clone().with("impersonate-user", "jane").with("audit-id", "b1");
-    assert_eq!(jane.get(nodes).await.code, 403);
+    let refused = jane.get(nodes).await;
+    assert_eq!((refused.code, refused.headers["x-content-type-options"].to_str().unwrap()), (403, "nosniff"));
     let event = of(dir.path(), "b1", 1).await.remove(0);
     assert_eq!((&event["user"]["username"], &event["impersonatedUser"]["username"]), (&json!("admin"), &json!("jane")));
     assert_eq!(
@@ -109,6 +110,12 @@ async fn refusals_and_impersonation_are_told() {
     assert_eq!(client.clone().token("wrong").with("audit-id", "b2").get(nodes).await.code, 401);
     let event = of(dir.path(), "b2", 1).await.remove(0);
     assert_eq!((&event["stage"], &event["responseStatus"]["code"]), (&json!("ResponseStarted"), &json!(401)));
+
+    // How long a request may take is looked at before who asks.
+    let odd = format!("{nodes}?timeout=x");
+    assert_eq!(client.clone().token("wrong").with("audit-id", "b6").get(&odd).await.code, 400);
+    let event = of(dir.path(), "b6", 1).await.remove(0);
+    assert_eq!((&event["stage"], &event["responseStatus"]["code"]), (&json!("ResponseStarted"), &json!(400)));
 
     let noise = admin.clone().with("impersonate-user", "noise").with("audit-id", "b3");
     noise.get(nodes).await;
@@ -148,5 +155,30 @@ async fn calls_over_grpc_are_told_too() {
     assert_eq!((&made["requestObject"], &made["responseObject"]["data"]), (&map, &map["data"]));
     assert_eq!(made["objectRef"]["name"], "g");
     assert_eq!((&refused["verb"], &refused["responseStatus"]["code"]), (&json!("list"), &json!(403)));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_admission_says_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = audited(dir.path()).await;
+    let mut face = cluster.admin();
+    with_account(&mut face).await;
+    assert_eq!(send(&mut face, Method::POST, "/api/v1/namespaces/default/pods", &pod("p")).await.0, 201);
+    let (version, resource, namespace) = ("v1".into(), "pods".into(), "default".into());
+    let place = ResourceRef { version, resource, namespace, ..ResourceRef::default() };
+    let mut object = pod("q");
+    (object["apiVersion"], object["kind"]) = ("v1".into(), "Pod".into());
+    let create = CreateRequest { r#ref: Some(place), object: object.to_string().into(), options: None };
+    ObjectsClient::new(cluster.admin()).create(create).await.unwrap();
+    let told = |name: &str| {
+        let mut all = events(dir.path()).into_iter();
+        all.find(|event| event["objectRef"]["resource"] == "pods" && event["objectRef"]["name"] == name)
+    };
+    for name in ["p", "q"] {
+        eventually(&format!("an event of {name}"), async || told(name).is_some()).await;
+        let annotations = told(name).unwrap()["annotations"].clone();
+        assert_eq!(annotations["pod-security.kubernetes.io/enforce-policy"], "privileged:latest", "{name}");
+    }
     cluster.stop().await;
 }

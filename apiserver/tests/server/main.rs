@@ -15,6 +15,7 @@ mod refused_grpc;
 mod refused_rest;
 mod support;
 mod tokens;
+mod transactions;
 
 use mainstay_apiserver::user::UserInfo;
 

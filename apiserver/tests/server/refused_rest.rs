@@ -142,6 +142,7 @@ async fn of_the_other_paths_strangers_see_health_and_version_only() {
         "/openapi/v2",
         "/openapi/v3",
         "/metrics",
+        "/metrics/slis",
         "/openid/v1/jwks",
         "/.well-known/openid-configuration",
         "/logs",
@@ -156,7 +157,7 @@ async fn of_the_other_paths_strangers_see_health_and_version_only() {
         assert_eq!(said["message"], words);
     }
     let mut member = cluster.server.in_process(member());
-    for path in ["/metrics", "/logs", "/debug/pprof/", "/no/such/path"] {
+    for path in ["/metrics", "/metrics/slis", "/logs", "/debug/pprof/", "/no/such/path"] {
         assert_eq!(answer(&mut member, &Method::GET, path).await.0, 403, "{path}");
     }
     for method in [Method::POST, Method::PUT, Method::DELETE] {

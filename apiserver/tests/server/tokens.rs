@@ -195,7 +195,7 @@ async fn bootstrap_tokens_are_good_for_what_their_secret_says() {
     let user = who(&with("good00", "0123456789abcdef")).await.unwrap();
     assert_eq!(user["username"], "system:bootstrap:good00");
     let groups =
-        ["system:bootstrappers", "system:bootstrappers:workers", "system:bootstrappers:new", "system:authenticated"];
+        ["system:bootstrappers", "system:bootstrappers:new", "system:bootstrappers:workers", "system:authenticated"];
     assert_eq!(user["groups"], json!(groups));
     assert_eq!(who(&with("good00", "0123456789abcdee")).await, Err(401));
     for id in ["past00", "unfit0", "groups", "when00", "absent"] {

@@ -45,11 +45,19 @@ impl Asked {
         }
     }
 
-    /// Whether the subject is a node's.
-    pub fn check_node(&self) -> Result<(), String> {
+    /// Whether the subject is of the group of nodes.
+    ///
+    /// # Errors
+    /// That it is not, in Kubernetes' words.
+    pub fn check_group(&self) -> Result<(), String> {
         if self.organizations != ["system:nodes"] {
             return Err("subject organization is not system:nodes".to_owned());
         }
+        Ok(())
+    }
+
+    /// Whether the subject has the name of a node.
+    pub fn check_node(&self) -> Result<(), String> {
         if !self.common_name.starts_with("system:node:") {
             return Err("subject common name does not begin with system:node: ".to_owned());
         }

@@ -41,25 +41,27 @@ pub(super) fn check(signer: &str, asked: &Asked, usages: &[String]) -> Result<()
     match signer {
         CLIENT => client_usages(usages),
         KUBELET_CLIENT => {
-            asked.check_node()?;
+            asked.check_group()?;
             no_names(asked)?;
+            asked.check_node()?;
             node_usages(usages, CLIENT_AUTH)
         }
         _ => {
-            asked.check_node()?;
+            asked.check_group()?;
             serving_names(asked)?;
-            node_usages(usages, SERVER_AUTH)
+            node_usages(usages, SERVER_AUTH)?;
+            asked.check_node()
         }
     }
 }
 
 fn client_usages(usages: &[String]) -> Result<(), String> {
     let allowed = [CLIENT_AUTH, SIGNATURE, ENCIPHERMENT];
-    if !usages.iter().any(|usage| usage == CLIENT_AUTH) {
-        return Err(format!("usages required to include [{CLIENT_AUTH}]"));
+    if let Some(odd) = usages.iter().find(|usage| !allowed.contains(&usage.as_str())) {
+        return Err(format!("invalid usage for client certificate: {odd}"));
     }
-    if usages.iter().any(|usage| !allowed.contains(&usage.as_str())) {
-        return Err(format!("usages must be a subset of [{}]", allowed.join(", ")));
+    if !usages.iter().any(|usage| usage == CLIENT_AUTH) {
+        return Err(format!("missing required usage for client certificate: {CLIENT_AUTH}"));
     }
     Ok(())
 }
@@ -85,11 +87,10 @@ fn no_names(asked: &Asked) -> Result<(), String> {
 }
 
 fn serving_names(asked: &Asked) -> Result<(), String> {
-    no_names(&Asked { dns: 0, ip: 0, ..asked.clone() })?;
     if asked.dns + asked.ip == 0 {
         return Err("DNS or IP subjectAltName is required".to_owned());
     }
-    Ok(())
+    no_names(&Asked { dns: 0, ip: 0, ..asked.clone() })
 }
 
 /// Whether a request is a node's for itself as a client, fit to be approved without a person.
@@ -120,6 +121,8 @@ mod tests {
         assert_eq!(refused(stranger, &fit), "subject organization is not system:nodes");
         let other = Asked { common_name: "n1".into(), ..node() };
         assert_eq!(refused(other, &fit), "subject common name does not begin with system:node: ");
+        let both = Asked { common_name: "n1".into(), dns: 1, ..node() };
+        assert_eq!(refused(both, &fit), "DNS subjectAltNames are not allowed");
         let wrong = refused(node(), &usages(&[SIGNATURE, SERVER_AUTH]));
         assert_eq!(wrong, "usages did not match [client auth digital signature key encipherment]");
     }
@@ -131,14 +134,20 @@ mod tests {
         assert_eq!(check(KUBELET_SERVING, &node(), &fit).unwrap_err(), "DNS or IP subjectAltName is required");
         let mail = Asked { ip: 1, email: 1, ..node() };
         assert_eq!(check(KUBELET_SERVING, &mail, &fit).unwrap_err(), "Email subjectAltNames are not allowed");
+        // Unlike with clients, the name is looked at last.
+        let other = Asked { common_name: "n1".into(), ip: 1, ..node() };
+        let refused = |list: &[&str]| check(KUBELET_SERVING, &other, &usages(list)).unwrap_err();
+        assert!(refused(&[CLIENT_AUTH]).starts_with("usages did not match "));
+        assert_eq!(refused(&[SIGNATURE, SERVER_AUTH]), "subject common name does not begin with system:node: ");
     }
 
     #[test]
     fn clients_may_be_anybody_but_only_clients() {
         let anybody = Asked { common_name: "jane".into(), ..Asked::default() };
         assert_eq!(check(CLIENT, &anybody, &usages(&[CLIENT_AUTH])), Ok(()));
-        assert!(check(CLIENT, &anybody, &usages(&[SIGNATURE])).is_err());
-        assert!(check(CLIENT, &anybody, &usages(&[CLIENT_AUTH, SERVER_AUTH])).is_err());
+        let refused = |list: &[&str]| check(CLIENT, &anybody, &usages(list)).unwrap_err();
+        assert_eq!(refused(&[SIGNATURE]), "missing required usage for client certificate: client auth");
+        assert_eq!(refused(&[CLIENT_AUTH, SERVER_AUTH]), "invalid usage for client certificate: server auth");
     }
 
     #[test]

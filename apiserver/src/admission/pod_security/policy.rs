@@ -50,6 +50,12 @@ pub(crate) struct Policy {
     pub warn_version: u32,
     /// The same with its version.
     pub warn_text: String,
+    /// What the audit log is told of.
+    pub audit: Level,
+    /// By the controls of which minor version.
+    pub audit_version: u32,
+    /// The same with its version.
+    pub audit_text: String,
 }
 
 impl Policy {
@@ -67,6 +73,7 @@ impl Policy {
             Some(warn) => (warn, version("warn")),
             None => (enforce, version("enforce")),
         };
+        let audit = level("audit").and_then(Level::parse).unwrap_or_default();
         Self {
             enforce,
             enforce_version: minor(&version("enforce")),
@@ -74,12 +81,15 @@ impl Policy {
             warn,
             warn_version: minor(&warn_version),
             warn_text: format!("{}:{warn_version}", warn.name()),
+            audit,
+            audit_version: minor(&version("audit")),
+            audit_text: format!("{}:{}", audit.name(), version("audit")),
         }
     }
 
     /// Nothing is asked for.
     pub fn is_open(&self) -> bool {
-        self.enforce == Level::Privileged && self.warn == Level::Privileged
+        [self.enforce, self.warn, self.audit].iter().all(|level| *level == Level::Privileged)
     }
 }
 
@@ -96,4 +106,22 @@ pub(crate) fn is_version(text: &str) -> bool {
             minor == "0"
                 || (!minor.starts_with('0') && !minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit()))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_audited_is_asked_for_by_itself() {
+        let of = |labels: Value| Policy::of(&json!({"metadata": {"labels": labels}}));
+        let policy = of(json!({"pod-security.kubernetes.io/audit": "restricted"}));
+        assert_eq!((policy.audit_text.as_str(), policy.warn), ("restricted:latest", Level::Privileged));
+        assert!(!policy.is_open());
+        let policy = of(json!({"pod-security.kubernetes.io/enforce": "baseline"}));
+        assert_eq!(policy.audit, Level::Privileged);
+        assert!(Policy::of(&Value::Null).is_open());
+    }
 }

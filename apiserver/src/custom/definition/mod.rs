@@ -99,6 +99,10 @@ impl Strategy for Definitions {
         if cx.subresource == "status" { Vec::new() } else { formats::warnings(new, old) }
     }
 
+    fn begins_deletion(&self) -> bool {
+        true
+    }
+
     fn begin_delete(&self, cx: &Context<'_>, obj: &mut Value) {
         if !meta::has_finalizer(obj, CLEANUP) {
             let names = meta::finalizers(obj).chain([CLEANUP]).map(str::to_owned).collect::<Vec<_>>();

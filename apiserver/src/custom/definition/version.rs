@@ -47,8 +47,11 @@ pub(super) fn all(spec: &At<'_>, errors: &mut Errors) {
         if !of.is_null() && own_schemas {
             schema_errors(&of, has_status(&version), errors);
         }
+        // A schema that all versions share stands at the definition, also where what has to be in it does not.
+        let own = Some(&of).filter(|of| own_schemas && !of.is_null());
         for field in &own_extras {
-            extras(field, &version.get(field), &of, errors);
+            let why = "selectableFields may only be set when version.schema.openAPIV3Schema is not included";
+            extras(field, &version.get(field), own.ok_or(why), errors);
         }
     }
     together(&versions, errors);
@@ -65,16 +68,20 @@ pub(super) fn shared(spec: &At<'_>, errors: &mut Errors) {
     }
     for field in ["subresources", "additionalPrinterColumns", "selectableFields"] {
         if let Some(value) = alike(&versions, field) {
-            extras(field, &At::new(value, spec.path.child(field)), &at, errors);
+            let schema = of.is_some().then_some(&at).ok_or("may only be set when validations.schema is included");
+            extras(field, &At::new(value, spec.path.child(field)), schema, errors);
         }
     }
 }
 
-fn extras(field: &str, at: &At<'_>, of: &At<'_>, errors: &mut Errors) {
-    match field {
-        "subresources" => columns::scale(at, errors),
-        "additionalPrinterColumns" => columns::columns(at, errors),
-        _ => columns::selectable(at, of.value, errors),
+/// `of` is the schema that stands beside a field, or what is said if none does and one is needed.
+fn extras(field: &str, at: &At<'_>, of: Result<&At<'_>, &str>, errors: &mut Errors) {
+    match (field, of) {
+        ("subresources", _) => columns::scale(at, errors),
+        ("additionalPrinterColumns", _) => columns::columns(at, errors),
+        (_, Ok(of)) => columns::selectable(at, of.value, errors),
+        (_, Err(_)) if at.is_empty() => {}
+        (_, Err(why)) => errors.0.push(Error::invalid(&at.path, "", why)),
     }
 }
 
@@ -149,5 +156,42 @@ fn deprecation(version: &At<'_>, errors: &mut Errors) {
         let why =
             format!("must only contain printable UTF-8 characters; non-printable character found at index {index}");
         errors.invalid(&at, why);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of two versions with these fields in their schemas, and these that can be selected.
+    fn texts(versions: [(&str, Option<&str>); 2]) -> Vec<String> {
+        let version = |name: &str, (field, selectable): (&str, Option<&str>)| {
+            let spec = json!({"type": "object", "properties": {"a": {"type": "string"}, field: {"type": "string"}}});
+            let schema = json!({"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}});
+            let fields = selectable.map(|path| json!([{"jsonPath": path}]));
+            json!({"name": name, "served": true, "storage": name == "v1", "schema": schema, "selectableFields": fields})
+        };
+        let spec = json!({"versions": [version("v1", versions[0]), version("v2", versions[1])]});
+        let (at, mut errors) = (At::new(&spec, Path::new("spec")), Errors::default());
+        all(&at, &mut errors);
+        shared(&at, &mut errors);
+        errors.0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn fields_are_selected_beside_their_schema() {
+        assert!(texts([("b", Some(".spec.a")), ("b", Some(".spec.a"))]).is_empty());
+        assert!(texts([("b", Some(".spec.a")), ("c", Some(".spec.c"))]).is_empty());
+        assert!(texts([("b", Some(".spec.a")), ("c", None)]).is_empty());
+        assert_eq!(
+            texts([("b", Some(".spec.a")), ("c", Some(".spec.a"))]),
+            ["spec.selectableFields: Invalid value: \"\": may only be set when validations.schema is included"]
+        );
+        assert_eq!(
+            texts([("b", Some(".spec.a")), ("b", None)]),
+            [
+                "spec.versions[0].selectableFields: Invalid value: \"\": selectableFields may only be set when version.schema.openAPIV3Schema is not included"
+            ]
+        );
     }
 }

@@ -195,8 +195,6 @@ fn with_revision(object: &CachedObject, revision: Revision) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Target;
-    use crate::registry::Registry;
 
     struct Feed {
         events: mpsc::Sender<Arc<CacheEvent>>,
@@ -217,12 +215,10 @@ mod tests {
     }
 
     fn stream() -> (Feed, WatchStream) {
-        let row = Registry::builtin().find("", "v1", "configmaps").unwrap();
-        let target = Target { row, namespace: String::new(), name: String::new(), subresource: String::new() };
         let (events, queue) = mpsc::channel(4096);
         let (sender, reached) = watch::channel(Revision(0));
         let stream = WatchStream {
-            selection: Selection::parse(&target, "", "").unwrap(),
+            selection: Selection::read("", "").unwrap(),
             prefix: Bytes::from_static(b"/configmaps\0"),
             reached,
             ready: VecDeque::new(),

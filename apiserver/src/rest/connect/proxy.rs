@@ -10,7 +10,7 @@ use serde_json::Value;
 use tonic::body::Body;
 
 use super::relay::{self, Answered};
-use crate::engine::Target;
+use crate::engine::{Call, Target};
 use crate::rest::Rest;
 use crate::rest::admitted::Admitted;
 use crate::strategy::Reader;
@@ -56,7 +56,19 @@ fn named(text: &str) -> Option<Named<'_>> {
 }
 
 /// Passes a request on and its answer back.
-pub(super) async fn answer(rest: &Rest, request: Admitted, target: &Target) -> ApiResult<Response<Body>> {
+pub(super) async fn answer(
+    rest: &Rest,
+    call: &mut Call,
+    request: Admitted,
+    target: &Target,
+) -> ApiResult<Response<Body>> {
+    let kind = match target.resource() {
+        "nodes" => "NodeProxyOptions",
+        "pods" => "PodProxyOptions",
+        _ => "ServiceProxyOptions",
+    };
+    // Whether there is what is asked for shows when it is connected to.
+    rest.engine.admit_connect(call, target, asked(kind, &request, target)).await?;
     let mut named_target = target.whole();
     let name = named(&target.name).ok_or_else(|| {
         let kind = target.resource().trim_end_matches('s');
@@ -64,17 +76,10 @@ pub(super) async fn answer(rest: &Rest, request: Admitted, target: &Target) -> A
     })?;
     named_target.name = name.name.to_owned();
     let object = super::object(rest, &named_target).await?;
-    let kind = match target.resource() {
-        "nodes" => "NodeProxyOptions",
-        "pods" => "PodProxyOptions",
-        _ => "ServiceProxyOptions",
-    };
-    let place = Target { subresource: "proxy".into(), ..named_target };
-    super::admit(rest, super::caller(&request), &place, asked(kind, &request, target)).await?;
     let place = match target.resource() {
         "nodes" => node_place(&object, name.port)?,
         "pods" => pod_place(&object, &name)?,
-        _ => service_place(rest, &object, &name)?,
+        _ => service_place(&rest.engine.reader, &object, &name, &target.name)?,
     };
     if name.scheme == "https" {
         return Err(Status::failure(501, "NotImplemented", "the proxy speaks HTTP only"));
@@ -208,16 +213,27 @@ fn number(port: &str) -> ApiResult<u16> {
     port.parse().map_err(|_| Status::bad_request(format!("invalid port {port:?}")))
 }
 
-fn service_place(rest: &Rest, service: &Value, name: &Named<'_>) -> ApiResult<Place> {
+/// `asked` is the name as the request has it.
+fn service_place(reader: &impl Reader, service: &Value, name: &Named<'_>, asked: &str) -> ApiResult<Place> {
     let port = service_port(service, name)?;
     let namespace = service["metadata"]["namespace"].as_str().unwrap_or_default();
-    let endpoints = rest.engine.reader.get("", "endpoints", namespace, name.name);
+    let endpoints = reader.get("", "endpoints", namespace, name.name);
     let endpoints = endpoints.ok_or_else(|| Status::not_found("", "services", name.name))?;
-    let choice = places(&endpoints, &port);
-    let place = choice.choose(&mut rand::rng());
-    place
-        .cloned()
-        .ok_or_else(|| Status::service_unavailable(format!("no endpoints available for service {:?}", name.name)))
+    let none = |name: &str| Status::service_unavailable(format!("no endpoints available for service {name:?}"));
+    if endpoints["subsets"].as_array().is_none_or(Vec::is_empty) {
+        return Err(none(name.name));
+    }
+    let choice = places(&endpoints, &port, |address| is_of_a_pod(reader, namespace, address));
+    choice.choose(&mut rand::rng()).cloned().ok_or_else(|| none(asked))
+}
+
+/// Whether an address is one of a pod of this namespace: whoever writes endpoints by hand may name any address.
+fn is_of_a_pod(reader: &impl Reader, namespace: &str, address: &Value) -> bool {
+    let target = &address["targetRef"];
+    let name = target["name"].as_str().filter(|_| target["namespace"] == namespace);
+    let Some(pod) = name.and_then(|name| reader.get("", "pods", namespace, name)) else { return false };
+    let mut ips = pod["status"]["podIPs"].as_array().into_iter().flatten();
+    ips.any(|ip| ip["ip"] == address["ip"])
 }
 
 /// The name of the service's port that is meant; a number is looked up.
@@ -232,7 +248,7 @@ fn service_port(service: &Value, name: &Named<'_>) -> ApiResult<String> {
 }
 
 /// Where the port of this name is served. Addresses that no node holds cannot be reached.
-fn places(endpoints: &Value, port: &str) -> Vec<Place> {
+fn places(endpoints: &Value, port: &str, may_be_used: impl Fn(&Value) -> bool) -> Vec<Place> {
     let mut all = Vec::new();
     for subset in endpoints["subsets"].as_array().into_iter().flatten() {
         let ports = subset["ports"].as_array().into_iter().flatten();
@@ -240,7 +256,8 @@ fn places(endpoints: &Value, port: &str) -> Vec<Place> {
             .filter(|known| known["name"].as_str().unwrap_or_default() == port)
             .filter_map(|known| u16::try_from(known["port"].as_u64()?).ok())
             .collect();
-        for address in subset["addresses"].as_array().into_iter().flatten() {
+        let addresses = subset["addresses"].as_array().into_iter().flatten();
+        for address in addresses.filter(|address| may_be_used(address)) {
             if let (Some(ip), Some(node)) = (address["ip"].as_str(), address["nodeName"].as_str()) {
                 all.extend(numbers.iter().map(|port| Place { node: node.into(), address: Some((ip.into(), *port)) }));
             }
@@ -254,6 +271,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::strategy::testing::Objects;
 
     #[test]
     fn an_address_of_colons_stands_in_brackets() {
@@ -289,7 +307,28 @@ mod tests {
         let endpoints = json!({"subsets": [{"ports": [{"name": "web", "port": 8080}, {"name": "x", "port": 1}],
             "addresses": [{"ip": "10.0.0.1", "nodeName": "n"}, {"ip": "10.0.0.2"}]}]});
         let here = Place { node: "n".into(), address: Some(("10.0.0.1".into(), 8080)) };
-        assert_eq!(places(&endpoints, "web"), [here]);
+        assert_eq!(places(&endpoints, "web", |_| true), [here]);
+    }
+
+    #[test]
+    fn endpoints_that_are_no_pods_of_the_namespace_are_passed_over() {
+        let service = json!({"metadata": {"name": "a", "namespace": "d"}, "spec": {"ports": [{"port": 80}]}});
+        let pod = json!({"metadata": {"name": "p", "namespace": "d"}, "status": {"podIPs": [{"ip": "10.0.0.1"}]}});
+        let found = |asked: &str, subsets: Value| {
+            let endpoints = json!({"metadata": {"name": "a", "namespace": "d"}, "subsets": subsets});
+            let reader = Objects(vec![("", "pods", pod.clone()), ("", "endpoints", endpoints)]);
+            let place = service_place(&reader, &service, &named(asked).unwrap(), asked);
+            place.map(|place| place.address).map_err(|status| status.message.into_owned())
+        };
+        let of = |address: Value| json!([{"ports": [{"port": 8080}], "addresses": [address]}]);
+        let target = json!({"kind": "Pod", "namespace": "d", "name": "p"});
+        let good = json!({"ip": "10.0.0.1", "nodeName": "n", "targetRef": target.clone()});
+        assert_eq!(found("a", of(good)), Ok(Some(("10.0.0.1".to_owned(), 8080))));
+        let none = |name: &str| Err(format!("no endpoints available for service \"{name}\""));
+        assert_eq!(found("http:a:", of(json!({"ip": "10.0.0.1", "nodeName": "n"}))), none("http:a:"));
+        let other = json!({"ip": "10.0.0.2", "nodeName": "n", "targetRef": target});
+        assert_eq!(found("a:80", of(other)), none("a:80"));
+        assert_eq!(found("http:a:", json!([])), none("a"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub(crate) use deployment::DEPLOYMENT;
 pub(crate) use replicas::{REPLICA_SET, REPLICATION_CONTROLLER};
 pub(crate) use stateful_set::STATEFUL_SET;
 
-use crate::strategy::rules::Rules;
+use crate::strategy::rules::{Part, Rules};
 use crate::strategy::validate::{At, template};
 use crate::strategy::warnings;
 
@@ -35,6 +35,7 @@ pub(crate) const CONTROLLER_REVISION: Rules = Rules {
         }
     },
     change: |_, new, old, errors| errors.immutable(&At::root(new).get("data"), &At::root(old).get("data")),
+    parts: &[Part::MetaUpdate, Part::Meta, Part::Check, Part::Change],
     ..Rules::PLAIN
 };
 

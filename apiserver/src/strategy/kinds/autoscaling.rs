@@ -2,7 +2,7 @@
 
 use mainstay_api::field::Error;
 use mainstay_api::{meta, names};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::strategy::rules::{self, Part, Rules};
 use crate::strategy::validate::selectors::{at_most_all, int_or_percent, label_selector};
@@ -30,11 +30,29 @@ pub(crate) const BUDGET: Rules = Rules {
         }
     },
     // Of its metadata Kubernetes judges what every object has, and no more.
+    status_meta: false,
+    tidy: |_, obj| forget_old_match(obj),
     names: rules::segment,
     parts: &[Part::Check, Part::Change],
     finalizers: false,
     ..Rules::PLAIN
 };
+
+/// By this label version v1beta1 told a selector that chooses all pods from one that chooses none. Version v1 knows the
+/// latter by it, and else passes it over.
+fn forget_old_match(budget: &mut Value) {
+    const LABEL: &str = "pdb.kubernetes.io/deprecated-v1beta1-empty-selector-match";
+    let Some(selector) = budget.pointer_mut("/spec/selector").and_then(Value::as_object_mut) else { return };
+    let alone = selector.get("matchLabels").and_then(Value::as_object).is_none_or(|labels| labels.is_empty());
+    if alone && selector.get("matchExpressions") == Some(&json!([{"key": LABEL, "operator": "Exists"}])) {
+        return;
+    }
+    let Some(list) = selector.get_mut("matchExpressions").and_then(Value::as_array_mut) else { return };
+    list.retain(|expression| expression["key"] != LABEL);
+    if list.is_empty() {
+        selector.remove("matchExpressions");
+    }
+}
 
 fn budget(obj: &Value, errors: &mut Errors) {
     let spec = At::spec(obj);
@@ -274,14 +292,33 @@ fn target(target: &At<'_>, errors: &mut Errors) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn judge(check: fn(&At<'_>, &mut Errors), value: &Value) -> Vec<String> {
         let mut errors = Errors::default();
         check(&At::root(value), &mut errors);
         errors.0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_label_of_an_old_version_is_passed_over_unless_it_says_none() {
+        const LABEL: &str = "pdb.kubernetes.io/deprecated-v1beta1-empty-selector-match";
+        let kept = |selector: Value| {
+            let mut budget = json!({"spec": {"selector": selector}});
+            forget_old_match(&mut budget);
+            budget["spec"]["selector"].take()
+        };
+        let expressions = |operator: &str| json!([{"key": LABEL, "operator": operator}]);
+        let none = json!({"matchExpressions": expressions("Exists")});
+        assert_eq!(kept(none.clone()), none);
+        assert_eq!(kept(json!({"matchExpressions": expressions("DoesNotExist")})), json!({}));
+        let labels = json!({"a": "b"});
+        assert_eq!(
+            kept(json!({"matchLabels": labels, "matchExpressions": expressions("Exists")})),
+            json!({"matchLabels": labels})
+        );
+        assert_eq!(kept(json!({})), json!({}));
+        assert_eq!(kept(Value::Null), Value::Null);
     }
 
     #[test]

@@ -298,6 +298,7 @@ fn with_directives(old: &Value, new: &Value) -> Value {
 /// CronJobs.
 pub(crate) const CRON_JOB: Rules = Rules {
     check: |_, obj, errors| cron_job(obj, errors),
+    status_meta: false,
     warn: |new, old| warnings::workload("spec.jobTemplate.spec.template", new, old),
     ..Rules::PLAIN
 };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use base64::Engine as _;
-use mainstay_api::field::{Error, ErrorList};
+use mainstay_api::field::{Error, ErrorList, go_quote};
 use mainstay_api::names;
 use serde_json::{Value, json};
 
@@ -39,6 +39,8 @@ const USAGES: &[&str] = &[
 const FINAL: [&str; 3] = ["Approved", "Denied", "Failed"];
 /// Bytes of a signer's domain at the most.
 const LONGEST_DOMAIN: usize = 253;
+/// Bytes of a signer's name at the most: its domain, a label, a subdomain, and what is between them.
+const LONGEST_SIGNER: usize = 571;
 
 /// CertificateSigningRequests.
 pub(crate) struct SigningRequest;
@@ -181,7 +183,7 @@ pub(crate) fn signer_name(at: &At<'_>, errors: &mut Errors) {
         }
     };
     if domain.len() > LONGEST_DOMAIN {
-        errors.0.push(Error::too_long(&at.path, 253));
+        errors.0.push(Error::too_long(&at.path, LONGEST_DOMAIN as i64));
     }
     labels(at, domain, names::is_dns1123_label, errors);
     if !domain.contains('.') {
@@ -189,14 +191,18 @@ pub(crate) fn signer_name(at: &At<'_>, errors: &mut Errors) {
         errors.0.push(Error::invalid(&at.path, domain, why));
     }
     labels(at, path, names::is_dns1123_subdomain, errors);
+    if at.str().len() > LONGEST_SIGNER {
+        errors.0.push(Error::too_long(&at.path, LONGEST_SIGNER as i64));
+    }
 }
 
-/// Each of the parts between the dots of a part of a name follows a rule.
+/// Each of the parts between the dots of a part of a name follows a rule; the first that does not is told.
 fn labels(at: &At<'_>, shown: &str, rule: fn(&str) -> Vec<String>, errors: &mut Errors) {
-    for label in shown.split('.') {
-        for why in rule(label) {
-            errors.0.push(Error::invalid(&at.path, shown, format!("validating label \"{label}\": {why}")));
-        }
+    let mut judged = shown.split('.').map(|label| (label, rule(label)));
+    let Some((label, texts)) = judged.find(|(_, texts)| !texts.is_empty()) else { return };
+    for why in texts {
+        let why = format!("validating label {}: {why}", go_quote(label));
+        errors.0.push(Error::invalid(&at.path, shown, why));
     }
 }
 
@@ -378,5 +384,8 @@ mod tests {
         let found = judge("nodots/Up");
         assert_eq!(found[0].0, mainstay_api::field::Shown::Value("nodots".into()));
         assert!(found[1].1.starts_with("validating label \"Up\": a lowercase RFC 1123 subdomain"));
+        assert_eq!(judge("example.com/A.B.C").len(), 1);
+        let (long, omitted) = (["a"; 300].join("."), mainstay_api::field::Shown::Omitted);
+        assert_eq!(judge(&format!("example.com/{long}")), [(omitted, "may not be more than 571 bytes".to_owned())]);
     }
 }

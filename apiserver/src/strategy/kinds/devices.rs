@@ -71,6 +71,8 @@ pub(crate) const CLASS: Rules = Rules {
             errors.invalid(&name, "must be a valid extended resource name");
         }
     },
+    // A name is judged as it was drawn, not what it was drawn from.
+    names: |name, prefix| if prefix { Vec::new() } else { names::is_long_name(name) },
     parts: &[Part::Meta, Part::MetaUpdate, Part::Check],
     ..Rules::PLAIN
 };
@@ -339,6 +341,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::strategy::Strategy as _;
     use crate::strategy::testing::{Objects, with_objects};
 
     #[test]
@@ -352,6 +355,13 @@ mod tests {
             errors.0.len()
         };
         assert_eq!([judge("r"), judge("r/a"), judge("r/b"), judge("R"), judge("r/a/b")], [0, 0, 1, 2, 1]);
+    }
+
+    #[test]
+    fn the_name_of_a_class_is_measured_in_bytes() {
+        let judge = |name: &str| CLASS.name_errors(name, false);
+        assert!(judge("a.b").is_empty() && CLASS.name_errors("A_", true).is_empty());
+        assert_eq!(judge(&"a".repeat(254)), ["must be no more than 253 bytes"]);
     }
 
     #[test]

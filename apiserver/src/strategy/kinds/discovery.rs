@@ -19,7 +19,7 @@ pub(crate) const ENDPOINTS: Rules = Rules {
 /// EndpointSlices.
 pub(crate) const SLICE: Rules = Rules {
     check: |_, obj, errors| slice(obj, None, errors),
-    warn: |new, _| objects::slice(new),
+    warn: objects::slice,
     parts: &[Part::MetaUpdate, Part::Change],
     // The topology of old is what the fields for it cannot say, and nothing that anybody may write.
     settle: |new, old| {
@@ -136,6 +136,11 @@ fn domain(at: &At<'_>, errors: &mut Errors) {
             name,
             "should be a domain with at least two segments separated by dots",
         ));
+    } else {
+        // A domain may have labels that are too long for each of them.
+        let mut judged = name.split('.').map(|label| (label, names::is_dns1123_label(label)));
+        let bad = judged.find(|(_, texts)| !texts.is_empty());
+        errors.0.extend(bad.map(|(label, texts)| Error::invalid(&at.path, label, texts.join(","))));
     }
 }
 
@@ -179,5 +184,24 @@ fn ports(list: &At<'_>, errors: &mut Errors) {
         if let Some(app) = port.opt("appProtocol") {
             errors.each(&app, names::is_qualified_name(app.str()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_label_of_a_domain_is_short_enough() {
+        let told = |name: String| -> Vec<String> {
+            let name = Value::from(name);
+            let mut errors = Errors::default();
+            domain(&At::root(&name), &mut errors);
+            errors.0.iter().map(|error| error.detail.clone()).collect()
+        };
+        assert_eq!(told("a.b.".to_owned()), Vec::<String>::new());
+        assert_eq!(told("a".to_owned()), ["should be a domain with at least two segments separated by dots"]);
+        let long = "a".repeat(64);
+        assert_eq!(told(format!("{long}.b.{long}")), ["must be no more than 63 characters"]);
     }
 }

@@ -58,6 +58,10 @@ impl Strategy for Namespace {
         rules::label(name, prefix)
     }
 
+    fn begins_deletion(&self) -> bool {
+        true
+    }
+
     fn begin_delete(&self, _cx: &Context<'_>, obj: &mut Value) {
         base::set(obj, "/status/phase", "Terminating".into());
     }

@@ -3,6 +3,7 @@
 mod change;
 mod devices;
 mod difference;
+mod matching;
 mod qos;
 mod resize;
 mod status;
@@ -12,7 +13,7 @@ use mainstay_api::{meta, time};
 use serde_json::{Value, json};
 
 use crate::strategy::validate::{At, Errors, Owner, pod_annotations, pod_spec};
-use crate::strategy::{Context, Strategy, base, warnings};
+use crate::strategy::{Context, Strategy, base, features, warnings};
 
 pub(crate) use qos::class as qos_class;
 
@@ -51,10 +52,12 @@ impl Strategy for Pod {
                     Some(list) => base::set(new, "/spec/ephemeralContainers", list),
                     None => base::remove(new, ".spec.ephemeralContainers"),
                 }
+                features::drop_disabled(&cx.resource.group, &cx.resource.resource, new, Some(old));
                 base::move_generation(cx.resource, new, old);
             }
             "resize" => {
                 resize::prepare(new, old);
+                features::drop_disabled(&cx.resource.group, &cx.resource.resource, new, Some(old));
                 base::move_generation(cx.resource, new, old);
             }
             _ => base::prepare_update(cx, new, old),

@@ -286,7 +286,7 @@ fn limit_order(item: &At<'_>, name: &str, errors: &mut Errors) {
     }
     if let (Some(default), Some(request)) = (&default, &request)
         && default != request
-        && (quantities::is_extended(name) || quantities::is_hugepages(name))
+        && (!quantities::is_native(name) || quantities::is_hugepages(name))
     {
         let detail = format!("default value {default} must equal to defaultRequest value {request} in {name}");
         wrong("defaultRequest", request, detail);

@@ -7,6 +7,7 @@ mod rehearsal;
 pub(crate) mod validate;
 
 use mainstay_api::field::ErrorList;
+use mainstay_api::meta;
 use mainstay_api::status::ApiResult;
 use serde_json::Value;
 
@@ -42,8 +43,15 @@ impl Strategy for Service {
         allocate::allocate(cx, obj, old)
     }
 
-    fn release(&self, _cx: &Context<'_>, obj: &Value) -> Vec<SideWrite> {
-        allocate::release(obj, None)
+    /// The endpoints go with the service, lest the next one of that name is sent to them.
+    fn release(&self, cx: &Context<'_>, obj: &Value) -> Vec<SideWrite> {
+        let mut freed = allocate::release(obj, None);
+        let (namespace, name) = (meta::namespace(obj).to_owned(), meta::name(obj).to_owned());
+        let endpoints = cx.reader.get("", "endpoints", &namespace, &name);
+        if endpoints.is_some_and(|endpoints| meta::finalizers(&endpoints).next().is_none()) {
+            freed.push(SideWrite::Delete { group: "", resource: "endpoints", namespace, name });
+        }
+        freed
     }
 
     fn validate_create(&self, _cx: &Context<'_>, obj: &Value) -> ErrorList {

@@ -49,9 +49,10 @@ fn tolerations(list: &At<'_>, errors: &mut Errors) {
     }
 }
 
-/// A number of 32 bits, written in one way only.
+/// A number of 32 bits without a plus or zeros before it; what follows a minus is as good as any number.
 fn is_cost(text: &str) -> bool {
-    text.parse::<i32>().is_ok_and(|number| number.to_string() == text)
+    let plain = text == "0" || text.starts_with(|first: char| matches!(first, '-' | '1'..='9'));
+    plain && text.parse::<i32>().is_ok()
 }
 
 fn seccomp(at: &At<'_>, errors: &mut Errors) {
@@ -170,6 +171,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_cost_has_no_plus_and_no_zeros_before_it() {
+        for good in ["0", "10", "-1", "-0", "-05", "-2147483648"] {
+            assert!(is_cost(good), "{good}");
+        }
+        for bad in ["", "-", "+1", "05", "1.0", "2147483648"] {
+            assert!(!is_cost(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn tolerations_of_old_are_judged_as_those_of_the_field() {

@@ -3,7 +3,7 @@
 use mainstay_api::field::Error;
 use mainstay_api::quantity::Quantity;
 
-use super::quantities::{container_resource_name, is_extended, is_hugepages, resource_amount};
+use super::quantities::{container_resource_name, is_hugepages, is_native, resource_amount};
 use super::{At, Errors};
 
 /// The `resources` of a container.
@@ -59,7 +59,7 @@ fn request_and_limit(name: &str, request: &At<'_>, limits: &At<'_>, requests: &A
 }
 
 fn overcommits(name: &str) -> bool {
-    !is_extended(name) && !is_hugepages(name)
+    is_native(name) && !is_hugepages(name)
 }
 
 /// An amount of huge pages is a multiple of the page.

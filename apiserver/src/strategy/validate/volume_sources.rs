@@ -240,14 +240,32 @@ fn ephemeral(at: &At<'_>, errors: &mut Errors) {
     claim_spec(&template.get("spec"), errors);
 }
 
+/// What a template cannot say of the metadata, spelled as errors about it are.
+const NOT_IN_TEMPLATES: &[&str] = &[
+    "name",
+    "generateName",
+    "namespace",
+    "selfLink",
+    "uID",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+];
+
 /// The metadata of what is made from a template: labels and annotations alone.
 fn template_metadata(at: &At<'_>, errors: &mut Errors) {
     let (labels, annotations) = (at.get("labels"), at.get("annotations"));
     errors.extend(meta::validate_annotations(annotations.value.as_object(), &annotations.path));
     selectors::labels(&labels, errors);
-    for field in ["name", "generateName", "namespace", "ownerReferences", "finalizers"] {
-        if !at.get(field).is_empty() {
-            errors.forbidden(&at.get(field), "cannot be set");
+    for &field in NOT_IN_TEMPLATES {
+        let said = at.get(if field == "uID" { "uid" } else { field });
+        if !said.is_empty() && (field != "generation" || said.int() != 0) {
+            errors.forbidden(&At::new(said.value, at.path.child(field)), "cannot be set");
         }
     }
 }
@@ -277,13 +295,24 @@ pub(crate) fn claim_spec(spec: &At<'_>, errors: &mut Errors) {
             data_source(&source, errors);
         }
     }
-    let (source, reference) = (spec.get("dataSource"), spec.get("dataSourceRef"));
-    if !source.is_null() && !reference.is_null() && source.value != reference.value {
-        errors.0.push(Error::invalid_text(&spec.path, "{}", "must match dataSourceRef"));
-    }
+    two_sources(spec, errors);
     if spec.opt("volumeAttributesClassName").is_some() {
         errors.name_if_set(&spec.get("volumeAttributesClassName"), names::is_dns1123_subdomain);
     }
+}
+
+/// Both ways to name what a claim is made from name the same, in its own namespace.
+fn two_sources(spec: &At<'_>, errors: &mut Errors) {
+    let (Some(source), Some(reference)) = (spec.opt("dataSource"), spec.opt("dataSourceRef")) else { return };
+    let differ = |field: &str| source.get(field).value != reference.get(field).value;
+    let why = if !reference.get("namespace").is_empty() {
+        "may not be specified when dataSourceRef.namespace is specified"
+    } else if ["apiGroup", "kind", "name"].into_iter().any(differ) {
+        "must match dataSourceRef"
+    } else {
+        return;
+    };
+    errors.0.push(Error::invalid_text(&spec.path, "{}", why));
 }
 
 fn data_source(at: &At<'_>, errors: &mut Errors) {

@@ -103,18 +103,31 @@ pub(crate) fn service_status(obj: &Value) -> Vec<String> {
     list.items().filter_map(|at| address::ip(&At::new(at.get("ip").value, at.path))).collect()
 }
 
+/// Whether one of Kubernetes' own controllers writes the object, whose addresses nobody needs to be told of.
+fn is_kept(obj: &Value, label: &str, controllers: &[&str]) -> bool {
+    mainstay_api::meta::label(obj, label).is_some_and(|by| controllers.contains(&by))
+}
+
 /// The endpoints of a service, in the old form.
 pub(crate) fn endpoints(obj: &Value) -> Vec<String> {
+    if is_kept(obj, "endpoints.kubernetes.io/managed-by", &["endpoint-controller"]) {
+        return Vec::new();
+    }
     let subsets = At::root(obj).get("subsets");
     let lists = subsets.items().flat_map(|subset| [subset.get("addresses"), subset.get("notReadyAddresses")]);
     lists.flat_map(|list| list.items()).filter_map(|at| address::ip(&at.get("ip"))).collect()
 }
 
-/// A slice of endpoints.
-pub(crate) fn slice(obj: &Value) -> Vec<String> {
+/// A slice of endpoints; of names that are no addresses only a new one is warned.
+pub(crate) fn slice(obj: &Value, old: Option<&Value>) -> Vec<String> {
+    const KEEPERS: [&str; 2] = ["endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"];
     let root = At::root(obj);
     if root.get("addressType").str() == "FQDN" {
-        return vec!["spec.addressType: FQDN endpoints are deprecated".to_owned()];
+        let text = "spec.addressType: FQDN endpoints are deprecated".to_owned();
+        return if old.is_none() { vec![text] } else { Vec::new() };
+    }
+    if is_kept(obj, "endpointslice.kubernetes.io/managed-by", &KEEPERS) {
+        return Vec::new();
     }
     let addresses = root.get("endpoints");
     let addresses = addresses.items().flat_map(|endpoint| endpoint.get("addresses").items());

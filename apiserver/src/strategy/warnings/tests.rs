@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{objects, pod, template, workload};
+use super::{objects, pod, stateful_set, template, workload};
 
 fn a_pod(spec: Value) -> Value {
     json!({"metadata": {"name": "a"}, "spec": spec})
@@ -26,6 +26,28 @@ fn ports_of_several_containers_are_compared() {
             "spec.containers[2].ports[0]: dangerously ambiguous port definition with spec.containers[1].ports[0]",
         ]
     );
+}
+
+#[test]
+fn claims_of_a_new_set_are_elsewhere_than_those_of_a_changed_one() {
+    let claim = json!({"spec": {"resources": {"requests": {"storage": "1500m"}}}});
+    let set = json!({"metadata": {"name": "a", "generation": 1}, "spec": {"volumeClaimTemplates": [claim]}});
+    let told = |place: &str| {
+        vec![format!(
+            "{place}.resources.requests[storage]: fractional byte value \"1500m\" is invalid, must be an integer"
+        )]
+    };
+    assert_eq!(stateful_set(&set, None), told("spec.volumeClaimTemplates[0]"));
+    assert_eq!(stateful_set(&set, Some(&set)), told("spec.volumeClaimTemplates[0].Spec"));
+}
+
+#[test]
+fn many_indexes_are_told_of_when_something_changes() {
+    let spec = json!({"completionMode": "Indexed", "completions": 200_000, "parallelism": 20_000});
+    let job = |generation: i64| json!({"metadata": {"name": "a", "generation": generation}, "spec": spec});
+    assert_eq!(workload("spec.template", &job(1), None).len(), 1);
+    assert_eq!(workload("spec.template", &job(2), Some(&job(1))).len(), 1);
+    assert!(workload("spec.template", &job(1), Some(&job(1))).is_empty());
 }
 
 #[test]
@@ -83,4 +105,16 @@ fn a_headless_service_ignores_much() {
         objects::service(&json!({"spec": spec})),
         ["spec.externalIPs is ignored for headless services", "spec.SessionAffinity is ignored for headless services"]
     );
+}
+
+#[test]
+fn slices_are_warned_of_as_long_as_no_controller_keeps_them() {
+    let mut slice = json!({"addressType": "IPv6", "endpoints": [{"addresses": ["2001:DB8::1"]}]});
+    assert_eq!(objects::slice(&slice, None).len(), 1);
+    slice["metadata"] =
+        json!({"labels": {"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}});
+    assert!(objects::slice(&slice, None).is_empty());
+    let names = json!({"addressType": "FQDN", "endpoints": [{"addresses": ["a.b"]}]});
+    assert_eq!(objects::slice(&names, None), ["spec.addressType: FQDN endpoints are deprecated"]);
+    assert!(objects::slice(&names, Some(&names)).is_empty());
 }

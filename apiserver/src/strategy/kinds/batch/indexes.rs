@@ -49,14 +49,23 @@ fn index(text: &str, completions: i64) -> Result<i64, String> {
 
 /// The first index that is in both, as far as they can be read.
 pub(super) fn overlap(one: &str, other: &str, completions: i64) -> Option<i64> {
-    let read = |text: &str| -> Vec<(i64, i64)> {
-        text.split(',').filter_map(|part| interval(part, completions).ok()).collect()
+    let read = |text: &str| {
+        let parts = text.split(',').filter_map(|part| interval(part, completions).ok());
+        let mut intervals: Vec<(i64, i64)> = parts.collect();
+        intervals.sort_unstable();
+        intervals.into_iter().peekable()
     };
-    let other = read(other);
-    let met = read(one).into_iter().flat_map(|(x, y)| {
-        other.iter().filter(move |(first, end)| x <= *end && *first <= y).map(move |(first, _)| x.max(*first))
-    });
-    met.min()
+    let (mut ones, mut others) = (read(one), read(other));
+    while let (Some((first, end)), Some((other_first, other_end))) = (ones.peek(), others.peek()) {
+        let begin = *first.max(other_first);
+        if begin <= *end.min(other_end) {
+            return Some(begin);
+        }
+        // What ends first meets nothing that comes later.
+        let passed = if end < other_end { &mut ones } else { &mut others };
+        passed.next();
+    }
+    None
 }
 
 #[cfg(test)]
@@ -73,5 +82,6 @@ mod tests {
         assert!(count("1-2-3", 5).is_err());
         assert_eq!(count("2-2", 5), Err("non-increasing order, previous: 2, current: 2".into()));
         assert_eq!((overlap("0,2-4", "1,3", 5), overlap("0", "1-2", 5)), (Some(3), None));
+        assert_eq!((overlap("4,0-1,x", "3-4,1", 5), overlap("0,0-3", "2-4", 5)), (Some(1), Some(2)));
     }
 }

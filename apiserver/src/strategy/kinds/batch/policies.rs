@@ -154,10 +154,16 @@ pub(crate) fn success_policy(spec: &At<'_>, errors: &mut Errors) {
     policy.get("rules").items().for_each(|rule| success_rule(&rule, spec.get("completions").int(), errors));
 }
 
+/// How long the text of the indexes that have to succeed may be, in bytes.
+const MAX_INDEXES_BYTES: usize = 64 * 1024;
+
 fn success_rule(rule: &At<'_>, completions: i64, errors: &mut Errors) {
     let (count, indexes) = (rule.get("succeededCount"), rule.get("succeededIndexes"));
     if count.is_null() && indexes.is_null() {
         errors.required(rule, "at least one of succeededCount or succeededIndexes must be specified");
+    }
+    if indexes.str().len() > MAX_INDEXES_BYTES {
+        errors.0.push(Error::too_long(&indexes.path, MAX_INDEXES_BYTES as i64));
     }
     let named = indexes::count(indexes.str(), completions);
     if let Err(why) = &named {
@@ -199,6 +205,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn indexes_that_have_to_succeed_are_of_a_certain_length() {
+        let told = |text: String| -> Vec<String> {
+            let rule = json!({"succeededIndexes": text});
+            let mut errors = Errors::default();
+            success_rule(&At::root(&rule), 10, &mut errors);
+            errors.0.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(told("1,3".to_owned()), Vec::<String>::new());
+        let told = told("0".repeat(MAX_INDEXES_BYTES + 1));
+        assert_eq!(told, ["succeededIndexes: Too long: may not be more than 65536 bytes"]);
+    }
 
     #[test]
     fn a_mode_that_says_nothing_is_none() {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::capacity::capacity;
 use super::{EFFECTS, binding, counters, csi_driver_name, each, label, pool_name, qualified, set};
 use crate::strategy::Context;
-use crate::strategy::rules::Rules;
+use crate::strategy::rules::{Part, Rules};
 use crate::strategy::validate::{At, Errors, selectors};
 
 /// Devices of a slice at the most.
@@ -26,13 +26,9 @@ const FIELDS: &str = "`nodeName`, `nodeSelector` and `allNodes` can only be set 
 const EACH: &str = "exactly one of `nodeName`, `nodeSelector`, or `allNodes` is required when `perDeviceNodeSelection` is set to true in the ResourceSlice spec";
 
 pub(super) const RULES: Rules = Rules {
-    check: |_, obj, errors| slice(&At::spec(obj), errors),
-    change: |_, new, old, errors| {
-        let (new, old) = (At::spec(new), At::spec(old));
-        errors.immutable_plain(&new.get("pool").get("name"), &old.get("pool").get("name"));
-        errors.immutable_plain(&new.get("driver"), &old.get("driver"));
-        errors.immutable(&new.get("nodeName"), &old.get("nodeName"));
-    },
+    check: |_, obj, errors| slice(&At::spec(obj), None, errors),
+    change: |_, new, old, errors| slice(&At::spec(new), Some(&At::spec(old)), errors),
+    parts: &[Part::MetaUpdate, Part::Change],
     tidy,
     ..Rules::PLAIN
 };
@@ -58,7 +54,7 @@ fn tidy(cx: &Context<'_>, obj: &mut Value) {
     }
 }
 
-fn slice(spec: &At<'_>, errors: &mut Errors) {
+fn slice(spec: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
     csi_driver_name(&spec.get("driver"), errors);
     let pool = spec.get("pool");
     pool_name(&pool.get("name"), errors);
@@ -68,6 +64,11 @@ fn slice(spec: &At<'_>, errors: &mut Errors) {
     }
     if generation.int() < 0 {
         errors.invalid(&generation, "must be greater than or equal to zero");
+    }
+    if let Some(old) = old {
+        errors.immutable_plain(&pool.get("name"), &old.get("pool").get("name"));
+        errors.immutable_plain(&spec.get("driver"), &old.get("driver"));
+        errors.immutable(&spec.get("nodeName"), &old.get("nodeName"));
     }
     let found = places(spec, &PLACES, "must be either unset or set to a non-empty string", errors);
     if let Some(terms) = spec.opt("nodeSelector").map(|selector| selector.get("nodeSelectorTerms"))
@@ -208,7 +209,7 @@ mod tests {
 
     fn judge(spec: &Value) -> Vec<String> {
         let mut errors = Errors::default();
-        slice(&At::root(spec), &mut errors);
+        slice(&At::root(spec), None, &mut errors);
         errors.0.iter().map(ToString::to_string).collect()
     }
 
@@ -230,6 +231,18 @@ mod tests {
         let found = judge(&json!({"driver": "d", "allNodes": false, "pool": pool}));
         assert_eq!(found[0], "allNodes: Invalid value: false: must be either unset or set to true");
         assert!(found[1].contains("is required"));
+    }
+
+    #[test]
+    fn what_may_not_change_is_told_before_the_place() {
+        let pool = json!({"name": "p", "generation": 1, "resourceSliceCount": 1});
+        let old = json!({"driver": "d.example.com", "nodeName": "n", "pool": pool});
+        let new = json!({"driver": "d.example.com", "pool": pool});
+        let mut errors = Errors::default();
+        slice(&At::root(&new), Some(&At::root(&old)), &mut errors);
+        let told: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+        assert_eq!(told[0], "nodeName: Invalid value: null: field is immutable");
+        assert!(told[1].contains("is required"));
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn limited(at: &At<'_>, errors: &mut Errors) {
     lendable(at, errors);
     let borrowing = at.get("borrowingLimitPercent");
     if borrowing.int() < 0 {
-        errors.invalid(&borrowing, "must be a non-negative integer");
+        errors.invalid(&borrowing, "if specified, must be a non-negative integer");
     }
 }
 
@@ -175,5 +175,14 @@ mod tests {
         assert_eq!(found[0].detail, "must be between 0 and 100, inclusive");
         assert_eq!(found[1].detail, "spec of 'catch-all' must equal the fixed value");
         assert!(found[1].body().contains(r#"{"Type":"Limited","Limited":{"#));
+    }
+
+    #[test]
+    fn what_is_borrowed_may_be_left_out() {
+        let spec = json!({"borrowingLimitPercent": -1, "limitResponse": {"type": "Reject"}});
+        let mut errors = Errors::default();
+        limited(&At::root(&spec), &mut errors);
+        let told: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["borrowingLimitPercent: Invalid value: -1: if specified, must be a non-negative integer"]);
     }
 }

@@ -38,7 +38,8 @@ pub(crate) fn spec(new: &Value, old: &Value, errors: &mut Errors) {
     let mut comparable = now.value.clone();
     adopt(&mut comparable, &was, gated);
     if comparable != *was.value {
-        errors.forbidden(&now, format!("{IMMUTABLE}\n{}", difference(&comparable, was.value)));
+        let differences = lines_that_differ("io.k8s.api.core.v1.PodSpec", &comparable, was.value);
+        errors.forbidden(&now, format!("{IMMUTABLE}\n{differences}"));
     }
 }
 
@@ -180,20 +181,27 @@ fn adopt_node_affinity(spec: &mut Value, was: &At<'_>) {
     }
 }
 
-/// The fields that differ, for people.
-fn difference(new: &Value, old: &Value) -> String {
-    let (Some(new), Some(old)) = (new.as_object(), old.as_object()) else { return String::new() };
-    let names = new.keys().chain(old.keys().filter(|name| !new.contains_key(*name)));
-    let changed: Vec<&str> = names.filter(|name| new.get(*name) != old.get(*name)).map(String::as_str).collect();
-    format!("changed: {}", changed.join(", "))
+/// How many values something may have whose differences are shown: each of them may be dozens of lines.
+const SHOWN: usize = 1 << 13;
+
+/// Two values of a type as Kubernetes sees them, with the lines that differ; nothing if they are very large.
+fn lines_that_differ(type_name: &str, new: &Value, old: &Value) -> String {
+    match mainstay_api::types::by_name(type_name) {
+        Some(of) if values(new).max(values(old)) <= SHOWN => {
+            difference::unified(&internal::lines(of, old), &internal::lines(of, new))
+        }
+        _ => String::new(),
+    }
 }
 
-/// Two ephemeral containers as Kubernetes sees them, with the lines that differ.
-fn container_difference(new: &Value, old: &Value) -> String {
-    match mainstay_api::types::by_name("io.k8s.api.core.v1.EphemeralContainer") {
-        Some(of) => difference::unified(&internal::lines(of, old), &internal::lines(of, new)),
-        None => String::new(),
-    }
+/// The values in a value, itself among them.
+fn values(value: &Value) -> usize {
+    let within: usize = match value {
+        Value::Array(list) => list.iter().map(values).sum(),
+        Value::Object(map) => map.values().map(values).sum(),
+        _ => 0,
+    };
+    1 + within
 }
 
 /// Ephemeral containers are added, never changed or removed.
@@ -212,10 +220,11 @@ pub(crate) fn ephemeral(new: &Value, old: &Value, errors: &mut Errors) {
         match named.get(name) {
             None => errors.forbidden(&list, format!("existing ephemeral containers \"{name}\" may not be removed\n")),
             Some(at) if at.value != before.value => {
-                let difference = container_difference(at.value, before.value);
+                let of = "io.k8s.api.core.v1.EphemeralContainer";
+                let differences = lines_that_differ(of, at.value, before.value);
                 errors.forbidden(
                     &list,
-                    format!("existing ephemeral containers \"{name}\" may not be changed\n{difference}"),
+                    format!("existing ephemeral containers \"{name}\" may not be changed\n{differences}"),
                 );
             }
             Some(_) => {}

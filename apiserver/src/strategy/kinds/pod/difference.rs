@@ -1,5 +1,7 @@
 //! The lines in which two texts differ, as `diff -u` shows them without the names of files.
 
+use super::matching::{self, Run};
+
 /// Lines of agreement around a difference.
 const AROUND: usize = 3;
 
@@ -19,7 +21,7 @@ pub(super) fn unified(old: &[String], new: &[String]) -> String {
     let mut changed = changed.into_iter().peekable();
     while let Some(first) = changed.next() {
         let mut last = first;
-        while let Some(next) = changed.next_if(|next| next - last <= 2 * AROUND) {
+        while let Some(next) = changed.next_if(|next| next - last <= 2 * AROUND + 1) {
             last = next;
         }
         let hunk = &steps[first.saturating_sub(AROUND)..(last + AROUND + 1).min(steps.len())];
@@ -43,7 +45,11 @@ fn write_hunk(hunk: &[Step], old: &[String], new: &[String], out: &mut String) {
             Step::Old(_) => None,
         })
         .collect();
-    let range = |lines: &[usize]| format!("{},{}", lines.first().map_or(0, |at| at + 1), lines.len());
+    let range = |lines: &[usize]| match lines {
+        [] => "0,0".to_owned(),
+        [one] => (one + 1).to_string(),
+        [first, ..] => format!("{},{}", first + 1, lines.len()),
+    };
     out.push_str(&format!("@@ -{} +{} @@\n", range(&of_old), range(&of_new)));
     for step in hunk {
         let (mark, line) = match step {
@@ -57,31 +63,15 @@ fn write_hunk(hunk: &[Step], old: &[String], new: &[String], out: &mut String) {
     }
 }
 
-/// A shortest way from the old lines to the new, by the longest common subsequence.
+/// The way from the old lines to the new: between what both have, the old ones go before the new ones come.
 fn steps(old: &[String], new: &[String]) -> Vec<Step> {
-    let width = new.len() + 1;
-    let mut longest = vec![0usize; (old.len() + 1) * width];
-    for a in (0..old.len()).rev() {
-        for b in (0..new.len()).rev() {
-            longest[a * width + b] = if old[a] == new[b] {
-                longest[(a + 1) * width + b + 1] + 1
-            } else {
-                longest[(a + 1) * width + b].max(longest[a * width + b + 1])
-            };
-        }
-    }
     let (mut a, mut b, mut out) = (0, 0, Vec::new());
-    while a < old.len() || b < new.len() {
-        if a < old.len() && b < new.len() && old[a] == new[b] {
-            out.push(Step::Both(a, b));
-            (a, b) = (a + 1, b + 1);
-        } else if b == new.len() || a < old.len() && longest[(a + 1) * width + b] >= longest[a * width + b + 1] {
-            out.push(Step::Old(a));
-            a += 1;
-        } else {
-            out.push(Step::New(b));
-            b += 1;
-        }
+    let end = Run { old: old.len(), new: new.len(), len: 0 };
+    for run in matching::runs(old, new).into_iter().chain([end]) {
+        out.extend((a..run.old).map(Step::Old));
+        out.extend((b..run.new).map(Step::New));
+        out.extend((0..run.len).map(|at| Step::Both(run.old + at, run.new + at)));
+        (a, b) = (run.old + run.len, run.new + run.len);
     }
     out
 }
@@ -96,5 +86,17 @@ mod tests {
         let shown = unified(&lines("a b c d e f g"), &lines("a b X d e f g"));
         assert_eq!(shown, "@@ -1,6 +1,6 @@\n a\n b\n-c\n+X\n d\n e\n f\n");
         assert_eq!(unified(&lines("a b"), &lines("a b")), "");
+        assert_eq!(unified(&lines("a"), &lines("a b")), "@@ -1 +1,2 @@\n a\n+b\n");
+    }
+
+    #[test]
+    fn differences_are_shown_together_if_no_line_between_them_is_left_out() {
+        let lines = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let shown = |between: &str| {
+            let text = |mark: &str| lines(&format!("{mark} {between} {mark}"));
+            unified(&text("x"), &text("y")).matches("@@ -").count()
+        };
+        assert_eq!(shown("1 2 3 4 5 6"), 1);
+        assert_eq!(shown("1 2 3 4 5 6 7"), 2);
     }
 }

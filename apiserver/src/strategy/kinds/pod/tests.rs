@@ -188,6 +188,23 @@ fn an_update_is_told_all_that_it_may_not() {
 }
 
 #[test]
+fn an_update_is_told_the_lines_that_it_may_not_change() {
+    let told = |tolerations: usize| {
+        let tolerations = vec![json!({"operator": "Exists"}); tolerations];
+        let old = pod(json!({"tolerations": tolerations}));
+        let mut new = old.clone();
+        new["spec"]["hostname"] = "h".into();
+        let mut errors = Errors::default();
+        change::spec(&new, &old, &mut errors);
+        errors.0.pop().expect("it may not change").detail
+    };
+    let lines =
+        "  \"ImagePullSecrets\": null,\n- \"Hostname\": \"\",\n+ \"Hostname\": \"h\",\n  \"Subdomain\": \"\",\n";
+    assert!(told(1).contains("\n@@ -") && told(1).contains(lines), "{}", told(1));
+    assert!(told(10_000).ends_with(" if it was previously negative)\n"));
+}
+
+#[test]
 fn an_ended_container_stays_so_unless_something_restarts_it() {
     let ended = |code: i64| json!({"containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": code}}}]});
     let runs = json!({"containerStatuses": [{"name": "c", "state": {"running": {}}}], "podIPs": [

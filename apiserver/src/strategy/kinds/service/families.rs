@@ -9,6 +9,7 @@ use crate::strategy::validate::{At, Errors, ip};
 
 const SINGLE: &str = "SingleStack";
 const DUAL: &str = "RequireDualStack";
+const PREFER: &str = "PreferDualStack";
 
 /// Fills in `ipFamilies` and `ipFamilyPolicy`, or says why they cannot be what was asked for.
 pub(crate) fn fill(obj: &mut Value, old: Option<&Value>, errors: &mut Errors) {
@@ -45,9 +46,9 @@ fn policy(obj: &Value) -> &str {
 /// Services that take two families where there are two keep what they have until someone changes that.
 fn still_prefers_dual(obj: &Value, old: &Value) -> bool {
     let same = |field: &str| At::spec(obj).get(field).value == At::spec(old).get(field).value;
-    let prefers = |obj: &Value| matches!(policy(obj), "" | "PreferDualStack");
+    let prefers = policy(obj) == PREFER && matches!(policy(old), "" | PREFER);
     let alike = ["type", "clusterIP", "clusterIPs", "ipFamilies"].into_iter().all(same);
-    kind(old) == kind(obj) && prefers(obj) && prefers(old) && alike
+    kind(old) == kind(obj) && prefers && alike
 }
 
 /// The second address and family go if one is asked for, and else stay.

@@ -46,6 +46,32 @@ fn fake() -> Context<'static> {
 }
 
 #[test]
+fn endpoints_go_with_their_service() {
+    let endpoints = |finalizers: Value| {
+        let metadata = json!({"name": "a", "namespace": "n", "finalizers": finalizers});
+        Objects(vec![("", "endpoints", json!({"metadata": metadata}))])
+    };
+    let freed = |objects: &Objects| {
+        with_objects("", "services", objects, |cx| Service.release(cx, &service(json!({"clusterIP": "None"}))))
+    };
+    let delete =
+        SideWrite::Delete { group: "", resource: "endpoints", namespace: "n".to_owned(), name: "a".to_owned() };
+    assert_eq!(freed(&endpoints(json!([]))), [delete]);
+    assert!(freed(&endpoints(json!(["example.com/f"]))).is_empty());
+    assert!(freed(&Objects::default()).is_empty());
+}
+
+#[test]
+fn a_policy_that_is_left_out_stays() {
+    let address = json!({"clusterIP": "10.96.1.1", "clusterIPs": ["10.96.1.1"], "ipFamilies": ["IPv4"]});
+    let mut old = service(address.clone());
+    old["spec"]["ipFamilyPolicy"] = "PreferDualStack".into();
+    let mut object = service(address);
+    context("", "services", |cx| Service.allocate(cx, &mut object, Some(&old))).expect("it has all it needs");
+    assert_eq!(object["spec"]["ipFamilyPolicy"], "PreferDualStack");
+}
+
+#[test]
 fn what_is_taken_is_refused() {
     let mut other = service(json!({"type": "NodePort"}));
     other["metadata"]["name"] = "b".into();

@@ -17,16 +17,14 @@ impl Strategy for Claim {
     fn prepare_create(&self, cx: &Context<'_>, obj: &mut Value) {
         base::prepare_create(cx, obj);
         base::set(obj, "/status", json!({"phase": "Pending"}));
-        drop_odd_source(obj);
+        drop_odd_source(obj, None);
         copy_source(obj);
     }
 
     fn prepare_update(&self, cx: &Context<'_>, new: &mut Value, old: &Value) {
         base::prepare_update(cx, new, old);
         if cx.subresource.is_empty() {
-            if At::spec(old).opt("dataSource").is_none() {
-                drop_odd_source(new);
-            }
+            drop_odd_source(new, Some(old));
             copy_source(new);
         }
     }
@@ -61,19 +59,26 @@ impl Strategy for Claim {
     }
 }
 
-/// `dataSource` has only ever taken claims and snapshots; what else it says is passed over. `dataSourceRef` stays within
-/// the namespace.
-fn drop_odd_source(obj: &mut Value) {
-    let source = At::spec(obj).get("dataSource");
-    let (group, kind) = (source.get("apiGroup"), source.get("kind"));
-    let known = matches!(
-        (group.str(), kind.str()),
-        ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
-    );
-    if !known {
+/// Alone, `dataSource` has only ever taken claims and snapshots; what else it says is passed over. So is a
+/// `dataSourceRef` to another namespace. What the claim had it keeps.
+fn drop_odd_source(obj: &mut Value, old: Option<&Value>) {
+    let had = |field: &str| old.is_some_and(|old| At::spec(old).opt(field).is_some());
+    let abroad = !At::spec(obj).get("dataSourceRef").get("namespace").is_empty();
+    if abroad && !had("dataSourceRef") {
+        base::remove(obj, ".spec.dataSourceRef");
+    }
+    let alone = At::spec(obj).opt("dataSourceRef").is_none() && !had("dataSource") && !had("dataSourceRef");
+    if alone && !is_old_source(&At::spec(obj).get("dataSource")) {
         base::remove(obj, ".spec.dataSource");
     }
-    base::remove(obj, ".spec.dataSourceRef.namespace");
+}
+
+/// Whether claims could be made from this before there was `dataSourceRef`.
+fn is_old_source(source: &At<'_>) -> bool {
+    matches!(
+        (source.get("apiGroup").str(), source.get("kind").str()),
+        ("", "PersistentVolumeClaim") | ("snapshot.storage.k8s.io", "VolumeSnapshot")
+    )
 }
 
 /// `dataSource` and `dataSourceRef` say the same unless the latter crosses namespaces.
@@ -83,8 +88,9 @@ fn copy_source(obj: &mut Value) {
         (spec.opt("dataSource").map(|at| at.value.clone()), spec.opt("dataSourceRef").map(|at| at.value.clone()));
     match (source, reference) {
         (Some(source), None) => base::set(obj, "/spec/dataSourceRef", source),
-        (None, Some(reference)) if reference.get("namespace").is_none_or(Value::is_null) => {
-            base::set(obj, "/spec/dataSource", reference)
+        (None, Some(reference)) if At::root(&reference).get("namespace").is_empty() => {
+            base::set(obj, "/spec/dataSource", reference);
+            base::remove(obj, ".spec.dataSource.namespace");
         }
         _ => {}
     }
@@ -126,15 +132,23 @@ fn claim_resource(name: &str, list: &At<'_>, errors: &mut Errors) {
     errors.0.extend(texts.into_iter().map(|text| Error::invalid(&list.path, name, text)));
 }
 
+/// The annotation that named the class of a claim before there was a field.
+const CLASS: &str = "volume.beta.kubernetes.io/storage-class";
+
+/// A class may come later where none was given, or where only the annotation gave it.
+fn may_name_class(new: &Value, old: &Value) -> bool {
+    let (class, before) = (At::spec(new).get("storageClassName"), At::spec(old).get("storageClassName"));
+    before.is_null() && !class.is_null() && meta::annotation(old, CLASS).is_none_or(|was| was == class.str())
+}
+
 /// A class that was named in an annotation once may become a field, and else the annotation stays.
 fn class_annotation(new: &Value, old: &Value, errors: &mut Errors) {
-    const KEY: &str = "volume.beta.kubernetes.io/storage-class";
-    let (now, was) = (meta::annotation(new, KEY), meta::annotation(old, KEY));
+    let (now, was) = (meta::annotation(new, CLASS), meta::annotation(old, CLASS));
     let (class, before) = (At::spec(new).get("storageClassName"), At::spec(old).get("storageClassName"));
     let becomes_field =
         was.is_some() && before.is_null() && class.value.as_str() == was && now.is_none_or(|_| now == was);
     if !becomes_field && now.unwrap_or_default() != was.unwrap_or_default() {
-        let path = At::root(new).get("metadata").get("annotations").path.child(KEY);
+        let path = At::root(new).get("metadata").get("annotations").path.child(CLASS);
         errors.0.push(Error::invalid(&path, now.unwrap_or_default(), "field is immutable"));
     }
 }
@@ -146,16 +160,16 @@ fn claim_changes(new: &Value, old: &Value, errors: &mut Errors) {
     let (now, was) = (At::spec(new), At::spec(old));
     let bound = At::root(old).get("status").get("phase").str() == "Bound";
     let mut comparable = now.value.clone();
-    // Who binds the claim names its volume, once; a class may come later where none was given.
-    for field in ["volumeName", "storageClassName"] {
-        if was.get(field).is_null() {
-            take(&mut comparable, was.value, field);
-        }
+    // Who binds the claim names its volume, once.
+    if was.get("volumeName").is_null() {
+        take(&mut comparable, was.value, "volumeName");
+    }
+    if may_name_class(new, old) {
+        take(&mut comparable, was.value, "storageClassName");
     }
     if bound {
-        let request = was.get("resources").get("requests").get("storage").value.clone();
-        if comparable.pointer("/resources/requests/storage").is_some() {
-            base::set(&mut comparable, "/resources/requests/storage", request);
+        if let Some(requests) = comparable.pointer_mut("/resources/requests") {
+            take(requests, was.get("resources").get("requests").value, "storage");
         }
         take(&mut comparable, was.value, "volumeAttributesClassName");
     }
@@ -228,6 +242,40 @@ mod tests {
                 "spec.volumeAttributesClassName: Forbidden: update to empty string is forbidden when status.currentVolumeAttributesClassName is not nil"
             ]
         );
+    }
+
+    #[test]
+    fn a_class_comes_later_unless_the_annotation_names_another() {
+        let may = |annotation: Value, class: Value| {
+            let old = json!({"metadata": {"annotations": {CLASS: annotation}}, "spec": {}});
+            may_name_class(&json!({"spec": {"storageClassName": class}}), &old)
+        };
+        assert!(may(Value::Null, "fast".into()));
+        assert!(may("fast".into(), "fast".into()));
+        assert!(!may("slow".into(), "fast".into()));
+        assert!(!may(Value::Null, Value::Null));
+    }
+
+    #[test]
+    fn what_a_claim_is_made_from_is_said_twice() {
+        let made = |spec: Value, old: Option<Value>| {
+            let (mut claim, old) = (json!({"spec": spec}), old.map(|spec| json!({"spec": spec})));
+            drop_odd_source(&mut claim, old.as_ref());
+            copy_source(&mut claim);
+            claim["spec"].take()
+        };
+        let (claim, odd) = (json!({"kind": "PersistentVolumeClaim", "name": "b"}), json!({"kind": "Pod", "name": "b"}));
+        let both = |source: &Value| json!({"dataSource": source, "dataSourceRef": source});
+        assert_eq!(made(json!({"dataSource": claim}), None), both(&claim));
+        assert_eq!(made(json!({"dataSource": odd}), None), json!({}));
+        assert_eq!(made(json!({"dataSource": odd}), Some(both(&odd))), both(&odd));
+        let differ = json!({"dataSource": odd, "dataSourceRef": claim});
+        assert_eq!(made(differ.clone(), None), differ);
+        let mut abroad = claim.clone();
+        abroad["namespace"] = "x".into();
+        assert_eq!(made(json!({"dataSourceRef": abroad}), None), json!({}));
+        abroad["namespace"] = "".into();
+        assert_eq!(made(json!({"dataSourceRef": abroad}), None)["dataSource"], claim);
     }
 
     #[test]
