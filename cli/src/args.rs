@@ -7,9 +7,10 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::runtime::block_on;
+use crate::verbs::changes::Field;
 use crate::verbs::{
-    api_resources, apply, auth, create, delete, describe, edit, events, exec, explain, expose, get, image, logs, nodes,
-    patch, port_forward, rollout, scale, set, wait,
+    api_resources, api_versions, apply, auth, create, delete, describe, edit, events, exec, explain, expose, get,
+    image, logs, nodes, patch, port_forward, replace, rollout, run, scale, set, taint, version, wait,
 };
 use crate::{agent, bench, cluster, logging, server, up};
 
@@ -42,7 +43,11 @@ pub(crate) enum Command {
     /// Create objects
     Create(Box<create::CreateArgs>),
     /// Create or change objects to be as files say
-    Apply(apply::ApplyArgs),
+    Apply(Box<apply::ApplyArgs>),
+    /// Make objects anew to be as files say
+    Replace(replace::ReplaceArgs),
+    /// Run an image in a pod
+    Run(Box<run::RunArgs>),
     /// Change an object in an editor
     Edit(edit::EditArgs),
     /// Change fields of objects
@@ -66,13 +71,15 @@ pub(crate) enum Command {
     /// Lead ports of this machine to ports of a pod
     PortForward(port_forward::PortForwardArgs),
     /// Set labels
-    Label(set::SetArgs),
+    Label(Box<set::SetArgs>),
     /// Set annotations
-    Annotate(set::SetArgs),
+    Annotate(Box<set::SetArgs>),
     /// Let no new pods onto nodes
     Cordon(nodes::CordonArgs),
     /// Let pods onto nodes again
     Uncordon(nodes::CordonArgs),
+    /// Keep pods off nodes that do not tolerate it
+    Taint(taint::TaintArgs),
     /// Move all pods off nodes
     Drain(nodes::DrainArgs),
     /// List events
@@ -85,6 +92,10 @@ pub(crate) enum Command {
     Explain(explain::ExplainArgs),
     /// List the kinds that are served
     ApiResources(api_resources::ApiResourcesArgs),
+    /// List the groups and versions that are served
+    ApiVersions(api_versions::ApiVersionsArgs),
+    /// Versions of this program and of the server
+    Version(version::VersionArgs),
     /// Measure how fast things are
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -128,7 +139,9 @@ async fn client(command: Command) -> Result<ExitCode> {
         Command::Get(args) => get::run(*args).await,
         Command::Describe(args) => describe::run(args).await,
         Command::Create(args) => create::run(*args).await,
-        Command::Apply(args) => apply::run(args).await,
+        Command::Apply(args) => apply::run(*args).await,
+        Command::Replace(args) => replace::run(args).await,
+        Command::Run(args) => run::run(*args).await,
         Command::Edit(args) => edit::run(args).await,
         Command::Patch(args) => patch::run(args).await,
         Command::Set(args) => image::run(args).await,
@@ -140,16 +153,19 @@ async fn client(command: Command) -> Result<ExitCode> {
         Command::Exec(args) => exec::run(args).await,
         Command::Attach(args) => exec::attach(args).await,
         Command::PortForward(args) => port_forward::run(args).await,
-        Command::Label(args) => set::run(args, "labels", "labeled").await,
-        Command::Annotate(args) => set::run(args, "annotations", "annotated").await,
+        Command::Label(args) => set::run(*args, Field::Labels).await,
+        Command::Annotate(args) => set::run(*args, Field::Annotations).await,
         Command::Cordon(args) => nodes::cordon(args, true).await,
         Command::Uncordon(args) => nodes::cordon(args, false).await,
+        Command::Taint(args) => taint::run(args).await,
         Command::Drain(args) => nodes::drain(args).await,
         Command::Events(args) => events::run(args).await,
         Command::Wait(args) => wait::run(args).await,
         Command::Auth(args) => auth::run(args).await,
         Command::Explain(args) => explain::explain(args).await,
         Command::ApiResources(args) => api_resources::api_resources(args).await,
+        Command::ApiVersions(args) => api_versions::run(args).await,
+        Command::Version(args) => version::run(args).await,
         Command::Up(_)
         | Command::Down(_)
         | Command::Server(_)

@@ -63,6 +63,18 @@ impl Connection {
     }
 }
 
+/// The text of a warning such as `299 - "no longer"`.
+fn warning(header: &http::HeaderValue) -> Option<String> {
+    let text = header.to_str().ok()?.strip_prefix("299 ")?;
+    let quoted = text.split_once('"')?.1.strip_suffix('"')?;
+    let mut said = String::new();
+    let mut characters = quoted.chars();
+    while let Some(character) = characters.next() {
+        said.push(if character == '\\' { characters.next()? } else { character });
+    }
+    Some(said)
+}
+
 async fn whole(response: http::Response<Incoming>) -> Result<Bytes> {
     Ok(response.into_body().collect().await.context("the answer broke off")?.to_bytes())
 }
@@ -140,6 +152,9 @@ impl Rest {
             request = request.header(name, value);
         }
         let response = sender.send_request(request.body(Full::new(body))?).await?;
+        for text in response.headers().get_all(http::header::WARNING).iter().filter_map(warning) {
+            eprintln!("Warning: {text}");
+        }
         if response.status().is_success() || response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
             return Ok(response);
         }
@@ -156,5 +171,18 @@ impl Rest {
         let servers: Vec<http::Uri> = self.servers.iter().map(|server| dial::parse(server)).collect::<Result<_>>()?;
         let dialled = dial::first_to_answer(&self.tls, &servers).await?;
         Ok((dialled.stream, dialled.authority))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_read_without_their_quotes() {
+        let said = |text: &'static str| warning(&http::HeaderValue::from_static(text));
+        assert_eq!(said("299 - \"use \\\"b\\\" instead\"").as_deref(), Some("use \"b\" instead"));
+        assert_eq!(said("199 - \"a\""), None);
+        assert_eq!(said("299"), None);
     }
 }

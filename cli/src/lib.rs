@@ -5,6 +5,7 @@ mod agent;
 mod args;
 mod bench;
 mod cluster;
+mod complaint;
 mod connect;
 mod dial;
 mod join;
@@ -31,7 +32,7 @@ pub fn run() -> ExitCode {
     match args::dispatch(arguments.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{}", complaint(&error));
+            eprintln!("{}", complaint::complaint(&error));
             ExitCode::FAILURE
         }
     }
@@ -44,37 +45,4 @@ fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::FAILURE;
     }
     ExitCode::from(code)
-}
-
-/// kubectl's words for what a server refused, ours for the rest.
-fn complaint(error: &anyhow::Error) -> String {
-    let text = format!("{error:#}");
-    let text = text.trim();
-    let Some(refusal @ mainstay_client::Error::Api(_)) = error.downcast_ref() else { return format!("error: {text}") };
-    match refusal.reason() {
-        "Unauthorized" => format!(
-            "error: You must be logged in to the server ({text}): \
-             the token or certificate in the kubeconfig is not of this cluster, or has expired"
-        ),
-        "" => format!("Error from server: {text}"),
-        reason => format!("Error from server ({reason}): {text}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refused(reason: &str) -> anyhow::Error {
-        let status = serde_json::json!({"message": "no", "reason": reason, "code": 400});
-        mainstay_client::Error::Api(Box::new(serde_json::from_value(status).unwrap())).into()
-    }
-
-    #[test]
-    fn refusals_read_as_kubectl_words_them() {
-        assert_eq!(complaint(&refused("NotFound")), "Error from server (NotFound): no");
-        assert_eq!(complaint(&refused("").context("x.yaml")), "Error from server: x.yaml: no");
-        assert!(complaint(&refused("Unauthorized")).starts_with("error: You must be logged in to the server (no)"));
-        assert_eq!(complaint(&anyhow::anyhow!("no file")), "error: no file");
-    }
 }

@@ -9,7 +9,35 @@ use mainstay_client::{DynamicApi, Target};
 use serde_json::{Value, json};
 
 use super::session::{Common, Session};
+use super::table::align;
 use super::{kinds, print};
+
+/// The verbs of the API's resources and of paths, and those that only rules know.
+const VERBS: [&str; 20] = [
+    "get",
+    "list",
+    "watch",
+    "create",
+    "update",
+    "patch",
+    "delete",
+    "deletecollection",
+    "use",
+    "bind",
+    "impersonate",
+    "escalate",
+    "approve",
+    "sign",
+    "attest",
+    "put",
+    "post",
+    "head",
+    "options",
+    "*",
+];
+
+/// Whom one may impersonate: no kinds, but rules speak of them.
+const ONLY_IN_RULES: [&str; 2] = ["users", "groups"];
 
 /// `mainstay auth`
 #[derive(Args)]
@@ -48,6 +76,9 @@ pub(crate) async fn run(args: AuthArgs) -> Result<ExitCode> {
     let session = args.common.session()?;
     match args.what {
         What::CanI { verb, target, subresource, all_namespaces, quiet } => {
+            if !VERBS.contains(&verb.as_str()) {
+                eprintln!("Warning: verb '{verb}' is not a known verb\n");
+            }
             let spec = if target.starts_with('/') {
                 json!({"nonResourceAttributes": {"path": target, "verb": verb}})
             } else {
@@ -62,13 +93,33 @@ pub(crate) async fn run(args: AuthArgs) -> Result<ExitCode> {
 
 async fn attributes(session: &Session, verb: &str, target: &str, subresource: &str, all: bool) -> Result<Value> {
     let (kind, name) = target.split_once('/').unwrap_or((target, ""));
-    let Resource { group, resource, namespaced, .. } = kinds::find(session, kind).await?;
+    let Resource { group, resource, namespaced, .. } = asked_about(session, kind).await?;
     let namespace = if all || !namespaced { "" } else { &session.namespace };
     if !namespaced && !all && !session.namespace.is_empty() {
-        eprintln!("Warning: resource '{resource}' is not namespace scoped");
+        let place = if group.is_empty() { String::new() } else { format!(" in group '{group}'") };
+        eprintln!("Warning: resource '{resource}' is not namespace scoped{place}\n");
     }
     Ok(json!({"verb": verb, "group": group, "resource": resource, "name": name,
         "namespace": namespace, "subresource": subresource}))
+}
+
+/// The kind that a word names. What is no kind is asked about as it stands: there may be a rule for it.
+async fn asked_about(session: &Session, word: &str) -> Result<Resource> {
+    let unknown = |word: &str| Resource { resource: word.to_owned(), namespaced: true, ..Resource::default() };
+    if word == "*" || ONLY_IN_RULES.contains(&word) {
+        return Ok(unknown(word));
+    }
+    match kinds::find(session, word).await {
+        // The server did not answer, or did not let us see what there is.
+        Err(error) if error.downcast_ref::<mainstay_client::Error>().is_some() => Err(error),
+        Err(_) => {
+            let what = word.split_once('.').map(|(kind, group)| format!("'{kind}' in group '{group}'"));
+            let what = what.unwrap_or_else(|| format!("'{word}'"));
+            eprintln!("Warning: the server doesn't have a resource type {what}\n");
+            Ok(unknown(word))
+        }
+        found => found,
+    }
 }
 
 async fn can_i(session: &Session, spec: &Value, quiet: bool) -> Result<ExitCode> {
@@ -90,9 +141,21 @@ async fn whoami(session: &Session) -> Result<ExitCode> {
     let answer = DynamicApi::all(session.client.clone(), reviews).create(&review).await?;
     let user = &answer["status"]["userInfo"];
     let Some(name) = user["username"].as_str() else { bail!("the server does not say who we are") };
-    let groups: Vec<&str> = user["groups"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    print::line("ATTRIBUTE   VALUE")?;
-    print::line(&format!("Username    {name}"))?;
-    print::line(&format!("Groups      [{}]", groups.join(" ")))?;
+    let mut grid = vec![["ATTRIBUTE".to_owned(), "VALUE".to_owned()].to_vec()];
+    let mut row = |title: &str, value: String| grid.push(vec![title.to_owned(), value]);
+    row("Username", name.to_owned());
+    if let Some(uid) = user["uid"].as_str().filter(|uid| !uid.is_empty()) {
+        row("UID", uid.to_owned());
+    }
+    row("Groups", words(&user["groups"]));
+    for (key, values) in user["extra"].as_object().into_iter().flatten() {
+        row(&format!("Extra: {key}"), words(values));
+    }
+    align(&grid).iter().try_for_each(|line| print::line(line))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn words(list: &Value) -> String {
+    let words: Vec<&str> = list.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    format!("[{}]", words.join(" "))
 }

@@ -1,21 +1,28 @@
 //! `mainstay create`: from files, or from a few words.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+mod data;
+mod rbac;
+mod service;
+mod token;
+mod what;
+mod workload;
+
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use serde_json::Value;
 
 use super::apply::place;
+use super::dry_run::{DryRun, DryRunArgs};
+use super::get::without_managed_fields;
 use super::kinds;
 use super::manifest::Files;
 use super::output::Output;
 use super::print::{self, Form};
 use super::session::{Common, Session};
+use crate::complaint::complaint;
+use what::What;
 
 /// `mainstay create`
 #[derive(Args)]
@@ -25,185 +32,111 @@ pub(crate) struct CreateArgs {
     common: Common,
     #[command(flatten)]
     files: Files,
-    /// Only say what would be made: none, client or server
-    #[arg(long, global = true, default_value = "none", value_name = "HOW")]
-    dry_run: String,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
+    /// What becomes of fields that a kind does not have: strict refuses the object, warn tells of them, ignore does not
+    #[arg(
+        long,
+        global = true,
+        default_value = "strict",
+        default_missing_value = "strict",
+        num_args = 0..=1,
+        require_equals = true,
+        value_name = "HOW"
+    )]
+    validate: String,
     #[command(flatten)]
     output: Output,
     #[command(subcommand)]
     what: Option<What>,
 }
 
-#[derive(Subcommand)]
-enum What {
-    /// A deployment of one container
-    #[command(visible_alias = "deploy")]
-    Deployment {
-        /// Its name
-        name: String,
-        /// The container's image
-        #[arg(long)]
-        image: String,
-        /// Number of pods
-        #[arg(long, short = 'r', default_value_t = 1)]
-        replicas: u32,
-        /// A port of the container
-        #[arg(long)]
-        port: Option<u16>,
-        /// The container's command
-        #[arg(last = true)]
-        command: Vec<String>,
-    },
-    /// A namespace
-    #[command(visible_alias = "ns")]
-    Namespace {
-        /// Its name
-        name: String,
-    },
-    /// A config map
-    #[command(visible_alias = "cm")]
-    Configmap {
-        /// Its name
-        name: String,
-        #[command(flatten)]
-        data: Data,
-    },
-    /// A secret
-    Secret {
-        /// Its sort: generic
-        sort: String,
-        /// Its name
-        name: String,
-        #[command(flatten)]
-        data: Data,
-    },
-    /// A service account
-    #[command(visible_alias = "sa")]
-    Serviceaccount {
-        /// Its name
-        name: String,
-    },
-}
-
-#[derive(Args)]
-struct Data {
-    /// KEY=VALUE
-    #[arg(long)]
-    from_literal: Vec<String>,
-    /// FILE or KEY=FILE
-    #[arg(long)]
-    from_file: Vec<String>,
+/// How objects are made.
+struct Maker<'s> {
+    session: &'s Session,
+    form: Form,
+    dry_run: DryRun,
+    validation: &'static str,
 }
 
 /// Creates.
 pub(crate) async fn run(args: CreateArgs) -> Result<ExitCode> {
-    let objects = match &args.what {
-        Some(what) => vec![what.object()?],
-        None if args.files.is_empty() => {
-            bail!("say what to create: -f FILE, or deployment, namespace, configmap, secret, serviceaccount")
-        }
-        None => args.files.read()?,
-    };
-    let form = args.output.form()?;
+    let (form, dry_run) = (args.output.form()?, args.dry_run.how()?);
+    let validation = validation(&args.validate)?;
+    if args.what.is_none() && args.files.is_empty() {
+        bail!("must specify -f FILE, or what to create: `mainstay create --help` lists it");
+    }
     let session = args.common.session()?;
-    let mut failed = false;
-    for object in objects {
-        if let Err(error) = create(&args, &session, &form, object).await {
-            eprintln!("error: {error:#}");
-            failed = true;
+    let maker = Maker { session: &session, form, dry_run, validation };
+    match &args.what {
+        Some(What::Token(_)) if dry_run != DryRun::No => bail!("a token cannot be made in a dry run"),
+        Some(What::Token(token)) => token.print(&session).await?,
+        Some(what) => maker.generated(what).await?,
+        None => return maker.make_all(args.files.read("create")?).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes what the words of another verb describe.
+pub(super) async fn described(session: &Session, form: Form, dry_run: DryRun, object: Value) -> Result<()> {
+    let placed = dry_run != DryRun::Client || session.namespace_given;
+    Maker { session, form, dry_run, validation: "Strict" }.make(object, placed).await
+}
+
+/// The server's word for what `--validate` says.
+fn validation(word: &str) -> Result<&'static str> {
+    match word {
+        "strict" | "true" => Ok("Strict"),
+        "warn" => Ok("Warn"),
+        "ignore" | "false" => Ok("Ignore"),
+        other => {
+            bail!("invalid - validate option {other:?}; must be one of: strict (or true), warn, ignore (or false)")
         }
     }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-async fn create(args: &CreateArgs, session: &Session, form: &Form, mut object: Value) -> Result<()> {
-    let row = kinds::of_object(session, &object).await?;
-    place(session, row.namespaced, &mut object);
-    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
-    let made = if args.dry_run == "client" {
-        object
-    } else {
-        let api = session.api_in(&row, &namespace).manager("mainstay-create").dry_run(args.dry_run == "server");
-        api.create(&object).await?
-    };
-    if *form != (Form::Table { wide: false }) {
-        return print::objects(form, &[(row, made)], false);
+impl Maker<'_> {
+    /// One object that is refused does not keep the others back.
+    async fn make_all(&self, objects: Vec<(String, Value)>) -> Result<ExitCode> {
+        let mut failed = false;
+        for (place, object) in objects {
+            let made = self.make(object, true).await.with_context(|| format!("error when creating {place:?}"));
+            if let Err(error) = made {
+                eprintln!("{}", complaint(&error));
+                failed = true;
+            }
+        }
+        Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
-    let note = if args.dry_run == "none" { String::new() } else { format!(" ({} dry run)", args.dry_run) };
-    let name = made["metadata"]["name"].as_str().unwrap_or_default();
-    print::line(&format!("{} created{note}", print::kind_name(&row, name)))
-}
 
-impl What {
-    fn object(&self) -> Result<Value> {
-        Ok(match self {
-            What::Deployment { name, image, replicas, port, command } => {
-                deployment(name, image, *replicas, *port, command)
-            }
-            What::Namespace { name } => json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
-            What::Serviceaccount { name } => {
-                json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
-            }
-            What::Configmap { name, data } => config_map(name, data)?,
-            What::Secret { sort, name, data } if sort == "generic" => {
-                let data: BTreeMap<String, String> =
-                    data.read()?.into_iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
-                json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "Opaque", "data": data})
-            }
-            What::Secret { sort, .. } => {
-                bail!("secrets of sort {sort:?} are made from files: -f FILE; here there is: generic")
-            }
-        })
-    }
-}
-
-fn deployment(name: &str, image: &str, replicas: u32, port: Option<u16>, command: &[String]) -> Value {
-    let container_name = image.rsplit('/').next().unwrap_or(image).split([':', '@']).next().unwrap_or(image);
-    let mut container = json!({"name": container_name, "image": image});
-    if let Some(port) = port {
-        container["ports"] = json!([{"containerPort": port}]);
-    }
-    if !command.is_empty() {
-        container["command"] = json!(command);
-    }
-    json!({
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": {"app": name}},
-            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}},
-        },
-    })
-}
-
-/// What is not UTF-8 goes to binaryData.
-fn config_map(name: &str, data: &Data) -> Result<Value> {
-    let mut object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
-    for (key, value) in data.read()? {
-        match String::from_utf8(value) {
-            Ok(text) => object["data"][key] = text.into(),
-            Err(error) => object["binaryData"][key] = STANDARD.encode(error.as_bytes()).into(),
+    /// Makes what the words describe. As with kubectl, what only the client sees has no namespace that was not asked for.
+    async fn generated(&self, what: &What) -> Result<()> {
+        let object = what.object(self.session).await?;
+        let placed = self.dry_run != DryRun::Client || self.session.namespace_given;
+        let made = self.make(object, placed).await;
+        match (made, what.failure()) {
+            (Err(error), Some(failure)) => Err(anyhow!("failed to create {failure} {error:#}")),
+            (made, _) => made,
         }
     }
-    Ok(object)
-}
 
-impl Data {
-    fn read(&self) -> Result<BTreeMap<String, Vec<u8>>> {
-        let mut data = BTreeMap::new();
-        for literal in &self.from_literal {
-            let (key, value) = literal.split_once('=').with_context(|| format!("{literal:?} is not KEY=VALUE"))?;
-            data.insert(key.to_owned(), value.as_bytes().to_vec());
+    async fn make(&self, mut object: Value, placed: bool) -> Result<()> {
+        let row = kinds::of_object(self.session, &object).await?;
+        if placed {
+            place(self.session, row.namespaced, &mut object)?;
         }
-        for file in &self.from_file {
-            let (key, path) = match file.split_once('=') {
-                Some((key, path)) => (key.to_owned(), path),
-                None => (Path::new(file).file_name().unwrap_or_default().to_string_lossy().into_owned(), file.as_str()),
-            };
-            data.insert(key, std::fs::read(path).with_context(|| format!("cannot read {path}"))?);
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
+        let mut made = if self.dry_run == DryRun::Client {
+            object
+        } else {
+            let api = self.session.api_in(&row, &namespace).manager("mainstay-create");
+            api.field_validation(self.validation).dry_run(self.dry_run == DryRun::Server).create(&object).await?
+        };
+        if self.form != (Form::Table { wide: false }) {
+            without_managed_fields(&mut made);
+            return print::objects(&self.form, &[(row, made)], false);
         }
-        Ok(data)
+        let name = made["metadata"]["name"].as_str().unwrap_or_default();
+        print::line(&format!("{} created{}", print::kind_name(&row, name), self.dry_run.note()))
     }
 }

@@ -27,10 +27,17 @@ pub(crate) struct EventsArgs {
     /// Only of these sorts: Normal, Warning
     #[arg(long, value_delimiter = ',')]
     types: Vec<String>,
+    /// No header line
+    #[arg(long)]
+    no_headers: bool,
 }
 
 /// Lists events, the oldest first.
 pub(crate) async fn run(args: EventsArgs) -> Result<ExitCode> {
+    let known = |sort: &String| ["Normal", "Warning"].iter().any(|known| known.eq_ignore_ascii_case(sort));
+    if !args.types.iter().all(known) {
+        bail!("valid --types are Normal or Warning");
+    }
     let session = args.common.session()?;
     let fields = match &args.about {
         None => String::new(),
@@ -41,13 +48,15 @@ pub(crate) async fn run(args: EventsArgs) -> Result<ExitCode> {
         }
     };
     let mut events = list(&session, args.all_namespaces, &fields).await?;
-    events.retain(|event| args.types.is_empty() || args.types.iter().any(|sort| event["type"] == sort.as_str()));
+    let is = |event: &Value, sort: &String| event["type"].as_str().is_some_and(|own| own.eq_ignore_ascii_case(sort));
+    events.retain(|event| args.types.is_empty() || args.types.iter().any(|sort| is(event, sort)));
     if events.is_empty() {
-        eprintln!("No events found.");
+        let place = if args.all_namespaces { String::new() } else { format!(" in {} namespace", session.namespace) };
+        eprintln!("No events found{place}.");
         return Ok(ExitCode::SUCCESS);
     }
-    for line in lines(&events, args.all_namespaces, true) {
-        print::line(&line)?;
+    for line in lines(&events, args.all_namespaces, true).iter().skip(usize::from(args.no_headers)) {
+        print::line(line)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -98,7 +107,12 @@ fn seen(event: &Value) -> String {
     let Some(at) = last(event) else { return "<unknown>".to_owned() };
     let age = age(at);
     let count = event["series"]["count"].as_i64().or_else(|| event["count"].as_i64()).unwrap_or(1);
-    if count > 1 { format!("{age} (x{count})") } else { age }
+    let first =
+        [&event["eventTime"], &event["firstTimestamp"]].into_iter().find_map(|time| time.as_str()?.parse().ok());
+    match first {
+        Some(first) if count > 1 => format!("{age} (x{count} over {})", self::age(first)),
+        _ => age,
+    }
 }
 
 /// How long ago, in two units at the most.

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
+use super::default_container;
 use super::logs::pod_of;
 use super::print;
 use super::session::{Common, Session};
@@ -75,7 +76,13 @@ pub(crate) async fn attach(args: AttachArgs) -> Result<ExitCode> {
 
 async fn join(session: &Session, verb: &str, streams: &Streams, more: &[(&str, &str)]) -> Result<ExitCode> {
     let pod = pod_of(session, &streams.what).await?;
-    let path = path(verb, streams, more, session, &pod)?;
+    let row = resource::find("", "v1", "pods").context("this build has no pods")?;
+    let container = default_container::container(&session.api(row).get(&pod, "").await?, &streams.container)?;
+    let path = format!(
+        "{}/{verb}{}",
+        Session::path(row, Some(&session.namespace), &pod),
+        super::session::query(&parameters(streams, &container, more))
+    );
     let (stream, authority) = session.rest.connect().await?;
     let mut request = format!("wss://{authority}{path}").into_client_request().context("cannot make the request")?;
     let headers = request.headers_mut();
@@ -96,15 +103,14 @@ async fn join(session: &Session, verb: &str, streams: &Streams, more: &[(&str, &
     outcome
 }
 
-fn path(verb: &str, streams: &Streams, more: &[(&str, &str)], session: &Session, pod: &str) -> Result<String> {
-    let row = resource::find("", "v1", "pods").context("this build has no pods")?;
+fn parameters<'q>(streams: &Streams, container: &'q str, more: &[(&'q str, &'q str)]) -> Vec<(&'q str, &'q str)> {
     let flag = |on: bool| if on { "true" } else { "" };
-    let mut pairs: Vec<(&str, &str)> = vec![("container", streams.container.as_str()), ("stdout", "true")];
+    let mut pairs = vec![("container", container), ("stdout", "true")];
     pairs.push(("stdin", flag(streams.stdin)));
     pairs.push(("tty", flag(streams.tty)));
     pairs.push(("stderr", flag(!streams.tty)));
     pairs.extend(more);
-    Ok(format!("{}/{verb}{}", Session::path(row, Some(&session.namespace), pod), super::session::query(&pairs)))
+    pairs
 }
 
 fn refusal(body: &[u8]) -> String {

@@ -6,6 +6,8 @@ use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::dry_run::{DryRun, DryRunArgs};
+use super::get::without_managed_fields;
 use super::output::Output;
 use super::print::{self, Form};
 use super::session::Common;
@@ -34,41 +36,42 @@ pub(crate) struct ExposeArgs {
     /// `ClusterIP`, `NodePort` or `LoadBalancer`
     #[arg(long = "type", default_value = "ClusterIP", value_name = "TYPE")]
     sort: String,
-    /// Only say what would be made: none, client or server
-    #[arg(long, default_value = "none", value_name = "HOW")]
-    dry_run: String,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
     #[command(flatten)]
     output: Output,
 }
 
 /// Makes a service for the pods of a workload, of a pod, or of another service.
 pub(crate) async fn run(args: ExposeArgs) -> Result<ExitCode> {
-    let form = args.output.form()?;
+    let (form, dry_run) = (args.output.form()?, args.dry_run.how()?);
     let session = args.common.session()?;
     let (row, name) = selection::one(&session, &args.what).await?;
     let object = session.api(&row).get(&name, "").await?;
     let service = service(&args, &object)?;
     let services = kinds::find(&session, "services").await?;
-    let (made, how) = match args.dry_run.as_str() {
-        "none" => (session.api(&services).create(&service).await?, ""),
-        "server" => (session.api(&services).dry_run(true).create(&service).await?, " (server dry run)"),
-        "client" => (service, " (dry run)"),
-        other => bail!("Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\"."),
+    let mut made = match dry_run {
+        DryRun::Client => service,
+        _ => session.api(&services).dry_run(dry_run == DryRun::Server).create(&service).await?,
     };
     if form != (Form::Table { wide: false }) {
+        without_managed_fields(&mut made);
         print::objects(&form, &[(services, made)], false)?;
         return Ok(ExitCode::SUCCESS);
     }
     let name = made["metadata"]["name"].as_str().unwrap_or_default();
-    print::line(&format!("{} exposed{how}", print::kind_name(&services, name)))?;
+    print::line(&format!("{} exposed{}", print::kind_name(&services, name), dry_run.note()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn service(args: &ExposeArgs, object: &Value) -> Result<Value> {
     let name = args.name.as_deref().or(object["metadata"]["name"].as_str()).unwrap_or_default();
+    let mut metadata = json!({"name": name});
+    if object["metadata"]["labels"].is_object() {
+        metadata["labels"] = object["metadata"]["labels"].clone();
+    }
     Ok(json!({
-        "apiVersion": "v1", "kind": "Service",
-        "metadata": {"name": name, "labels": object["metadata"]["labels"]},
+        "apiVersion": "v1", "kind": "Service", "metadata": metadata,
         "spec": {"selector": selector(object)?, "ports": ports(args, object)?, "type": args.sort},
     }))
 }

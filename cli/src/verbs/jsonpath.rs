@@ -1,7 +1,7 @@
 //! kubectl's templates of JSON paths, as `-o jsonpath=`, `wait --for=jsonpath=` and `-o custom-columns=` take them.
 //!
 //! Source: <https://kubernetes.io/docs/reference/kubectl/jsonpath/>. Other than the reference says, and as kubectl does it, a
-//! key that is not there prints nothing.
+//! key that is not there prints nothing; an element that is not there is an error.
 
 use std::str::FromStr;
 
@@ -57,76 +57,132 @@ impl FromStr for Template {
 
 impl Template {
     /// An object through the template.
-    pub fn render(&self, object: &Value) -> String {
+    ///
+    /// # Errors
+    /// An element is asked for that a list does not have.
+    pub fn render(&self, object: &Value) -> Result<String> {
         let mut out = String::new();
-        print(&self.0, object, &mut out);
-        out
+        print(&self.0, object, &mut out)?;
+        Ok(out)
+    }
+
+    /// What each of the template's paths leads to.
+    ///
+    /// # Errors
+    /// As with [`Template::render`].
+    pub fn values<'v>(&self, object: &'v Value) -> Result<Vec<Vec<&'v Value>>> {
+        let paths = self.0.iter().filter_map(|part| match part {
+            Part::Path(steps) => Some(steps),
+            Part::Text(_) | Part::Range(..) => None,
+        });
+        paths.map(|steps| follow(object, steps)).collect()
     }
 }
 
 impl FromStr for JsonPath {
     type Err = anyhow::Error;
 
-    /// With or without braces.
+    /// With or without braces and the first dot.
     fn from_str(path: &str) -> Result<Self> {
         let path = path.trim();
-        let bare = path.strip_prefix('{').and_then(|path| path.strip_suffix('}')).unwrap_or(path);
-        parse_path(bare).map(Self).map_err(|error| anyhow!("{error:#}"))
+        let bare = path.strip_prefix('{').and_then(|path| path.strip_suffix('}')).unwrap_or(path).trim();
+        let dot = if bare.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') { "." } else { "" };
+        parse_path(&format!("{dot}{bare}")).map(Self).map_err(|error| anyhow!("{error:#}"))
     }
 }
 
 impl JsonPath {
     /// The values that are there.
     pub fn of<'v>(&self, object: &'v Value) -> Vec<&'v Value> {
-        follow(object, &self.0)
+        follow(object, &self.0).unwrap_or_default()
     }
 
     /// The first of them.
-    fn first<'v>(&self, object: &'v Value) -> Option<&'v Value> {
+    pub fn first<'v>(&self, object: &'v Value) -> Option<&'v Value> {
         self.of(object).into_iter().next()
     }
 }
 
-fn print(parts: &[Part], object: &Value, out: &mut String) {
+fn print(parts: &[Part], object: &Value, out: &mut String) -> Result<()> {
     for part in parts {
         match part {
             Part::Text(text) => out.push_str(text),
             Part::Path(steps) => {
-                let values: Vec<String> = follow(object, steps).into_iter().map(plain).collect();
+                let values: Vec<String> = follow(object, steps)?.into_iter().map(plain).collect();
                 out.push_str(&values.join(" "));
             }
             Part::Range(steps, inner) => {
-                follow(object, steps).into_iter().for_each(|value| print(inner, value, out));
+                for value in follow(object, steps)? {
+                    print(inner, value, out)?;
+                }
             }
         }
     }
+    Ok(())
 }
 
-fn follow<'v>(object: &'v Value, steps: &[Step]) -> Vec<&'v Value> {
-    steps.iter().fold(vec![object], |found, step| found.into_iter().flat_map(|value| take(value, step)).collect())
-}
-
-fn take<'v>(value: &'v Value, step: &Step) -> Vec<&'v Value> {
-    let list = value.as_array().map(Vec::as_slice).unwrap_or_default();
-    match step {
-        Step::Member(name) => value.get(name).into_iter().collect(),
-        Step::Index(index) => at(list.len(), *index).and_then(|index| list.get(index)).into_iter().collect(),
-        Step::Slice(from, to, step) => {
-            let bound = |given: Option<i64>, default| given.map_or(default, |given| clamp(list.len(), given));
-            let (from, to) = (bound(*from, 0), bound(*to, list.len()));
-            list.get(from..to).unwrap_or_default().iter().step_by(*step).collect()
+fn follow<'v>(object: &'v Value, steps: &[Step]) -> Result<Vec<&'v Value>> {
+    let mut found = vec![object];
+    for step in steps {
+        let mut next = Vec::new();
+        for value in found {
+            next.extend(take(value, step)?);
         }
+        found = next;
+    }
+    Ok(found)
+}
+
+fn take<'v>(value: &'v Value, step: &Step) -> Result<Vec<&'v Value>> {
+    Ok(match step {
+        Step::Member(name) => value.get(name).into_iter().collect(),
+        Step::Index(index) => match value.as_array() {
+            Some(list) => vec![element(list, *index)?],
+            None => Vec::new(),
+        },
+        Step::Slice(from, to, step) => match value.as_array() {
+            Some(list) => slice(list, *from, *to)?.iter().step_by(*step).collect(),
+            None => Vec::new(),
+        },
         Step::Every => children(value),
         Step::Descend => {
             let mut all = vec![value];
-            children(value).into_iter().for_each(|child| all.extend(take(child, step)));
+            for child in children(value) {
+                all.extend(take(child, step)?);
+            }
             all
         }
-        Step::Union(steps) => steps.iter().flat_map(|step| take(value, step)).collect(),
+        Step::Union(steps) => {
+            let mut all = Vec::new();
+            for step in steps {
+                all.extend(take(value, step)?);
+            }
+            all
+        }
         Step::Filter(filter) => {
             children(value).into_iter().filter(|value| filter.holds(value, JsonPath::first)).collect()
         }
+    })
+}
+
+fn element(list: &[Value], index: i64) -> Result<&Value> {
+    at(list.len(), index).and_then(|index| list.get(index)).with_context(|| outside(list, index))
+}
+
+/// From one place to before another. A slice of nothing may lie anywhere.
+fn slice(list: &[Value], from: Option<i64>, to: Option<i64>) -> Result<&[Value]> {
+    let bound = |given: Option<i64>, default| given.map_or(Some(default), |given| at(list.len(), given));
+    let (first, end) = (bound(from, 0), bound(to, list.len()));
+    if first == end && first.is_some() {
+        return Ok(&[]);
     }
+    let first = first.filter(|first| *first < list.len()).with_context(|| outside(list, from.unwrap_or(0)))?;
+    let end = end.filter(|end| *end <= list.len()).with_context(|| outside(list, to.unwrap_or(0).saturating_sub(1)))?;
+    list.get(first..end).with_context(|| format!("starting index {first} is greater than ending index {end}"))
+}
+
+fn outside(list: &[Value], index: i64) -> String {
+    format!("array index out of bounds: index {index}, length {}", list.len())
 }
 
 fn children(value: &Value) -> Vec<&Value> {
@@ -140,10 +196,6 @@ fn children(value: &Value) -> Vec<&Value> {
 fn at(length: usize, index: i64) -> Option<usize> {
     let from_end = || length.checked_sub(usize::try_from(index.unsigned_abs()).ok()?);
     if index < 0 { from_end() } else { usize::try_from(index).ok() }
-}
-
-fn clamp(length: usize, index: i64) -> usize {
-    at(length, index).unwrap_or(0).min(length)
 }
 
 /// Up to the end, or to `{end}` inside a range.
@@ -278,7 +330,7 @@ mod tests {
     }
 
     fn shown(template: &str) -> String {
-        template.parse::<Template>().unwrap().render(&pods())
+        template.parse::<Template>().unwrap().render(&pods()).unwrap()
     }
 
     #[test]
@@ -291,7 +343,7 @@ mod tests {
         assert_eq!(shown("{.items[0,2].metadata.name}"), "a c");
         assert_eq!(shown("{.items[0]['metadata','status']['name','restarts']}"), "a 3");
         assert_eq!(shown("{..name}"), "a b c");
-        assert_eq!(shown("{.missing.key}{.items[7]}"), "");
+        assert_eq!(shown("{.missing.key}{.missing[7]}{.items[7:7]}"), "");
         assert_eq!(shown("{.items[1].status}"), "{\"restarts\":10}");
     }
 
@@ -303,6 +355,25 @@ mod tests {
         assert_eq!(shown("{.items[?(@.metadata.name!='a')].metadata.name}"), "b c");
         assert_eq!(shown("{.items[?(@.spec)].metadata.name}"), "c");
         assert_eq!(shown("{.items[?(@.spec.hostNetwork==true)].metadata.name}"), "c");
+    }
+
+    #[test]
+    fn elements_have_to_be_there() {
+        let fault = |template: &str| template.parse::<Template>().unwrap().render(&pods()).unwrap_err().to_string();
+        assert_eq!(fault("{.items[7]}"), "array index out of bounds: index 7, length 3");
+        assert_eq!(fault("{.items[-4].metadata}"), "array index out of bounds: index -4, length 3");
+        assert_eq!(fault("{.items[1:5]}"), "array index out of bounds: index 4, length 3");
+        assert_eq!(fault("{.items[2:1]}"), "starting index 2 is greater than ending index 1");
+    }
+
+    #[test]
+    fn a_path_needs_no_braces_and_no_dot() {
+        let name = |path: &str| path.parse::<JsonPath>().unwrap().of(&pods()["items"][1])[0].clone();
+        for path in ["metadata.name", ".metadata.name", "{metadata.name}", "{ .metadata.name }"] {
+            assert_eq!(name(path), "b", "{path}");
+        }
+        let names = "{.items[*].metadata.name}".parse::<Template>().unwrap();
+        assert_eq!(names.values(&pods()).unwrap(), [["a", "b", "c"]]);
     }
 
     #[test]

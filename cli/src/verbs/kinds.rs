@@ -9,6 +9,11 @@ use serde_json::Value;
 
 use super::session::Session;
 
+const DISCOVERY: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+
+/// What every custom resource can do, in the order of discovery.
+const VERBS: [&str; 8] = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+
 /// The kind that a word names, built in or custom.
 pub(crate) async fn find(session: &Session, word: &str) -> Result<Resource> {
     let (name, group) = split(word);
@@ -20,13 +25,26 @@ pub(crate) async fn find(session: &Session, word: &str) -> Result<Resource> {
     })
 }
 
-/// The kinds that a word names: one, or all of a category such as `all`.
+/// The kinds that a word names: one, or all of a category such as `all`, each in its first version.
 pub(crate) async fn find_all(session: &Session, word: &str) -> Result<Vec<Resource>> {
-    let category: Vec<Resource> = resource::builtin()
-        .iter()
-        .filter(|row| row.is_stored() && row.categories.iter().any(|c| c == word))
-        .cloned()
-        .collect();
+    let within = |row: &&Resource| row.categories.iter().any(|category| category == word);
+    let mut category: Vec<Resource> = Vec::new();
+    for row in resource::builtin().iter().filter(|row| row.is_stored()).filter(within) {
+        if !category.iter().any(|known| known.group == row.group && known.resource == row.resource) {
+            category.push(row.clone());
+        }
+    }
+    let (name, group) = split(word);
+    let builtin = resource::builtin().iter().any(|row| matches(row, &name, group.as_deref()));
+    if category.is_empty() && (builtin || group.is_some()) {
+        return Ok(vec![find(session, word).await?]);
+    }
+    match custom(session).await {
+        Ok(rows) => category.extend(rows.iter().filter(within).cloned()),
+        // Who may not see the definitions still gets the rest of the category.
+        Err(_) if !category.is_empty() => {}
+        Err(error) => return Err(error),
+    }
     if category.is_empty() { Ok(vec![find(session, word).await?]) } else { Ok(category) }
 }
 
@@ -56,14 +74,50 @@ pub(crate) async fn custom(session: &Session) -> Result<Vec<Resource>> {
         Ok(list) => Ok(list.items.iter().filter_map(row).collect()),
         // A server without custom resources has none.
         Err(error) if error.is_not_found() => Ok(Vec::new()),
+        // Who may not see the definitions may still see what is served.
+        Err(error) if error.code() == 403 => discovered(session).await,
         Err(error) => Err(error).context("cannot list custom resource definitions"),
     }
 }
 
+/// Rows of what the server says that it serves in groups that are not built in.
+async fn discovered(session: &Session) -> Result<Vec<Resource>> {
+    let body = session.rest.get("/apis", &[("accept", DISCOVERY)]).await?;
+    let document: Value = serde_json::from_slice(&body).context("the server sent something that is not JSON")?;
+    Ok(document["items"].as_array().into_iter().flatten().flat_map(served).collect())
+}
+
+/// The rows of a group, in the version that the server prefers.
+fn served(group: &Value) -> Vec<Resource> {
+    let (name, version) = (text(&group["metadata"]["name"]), &group["versions"][0]);
+    if resource::builtin().iter().any(|row| row.group == name) {
+        return Vec::new();
+    }
+    let row = |served: &Value| Resource {
+        group: name.clone(),
+        version: text(&version["version"]),
+        resource: text(&served["resource"]),
+        singular: text(&served["singularResource"]),
+        kind: text(&served["responseKind"]["kind"]),
+        short_names: texts(&served["shortNames"]),
+        categories: texts(&served["categories"]),
+        namespaced: served["scope"] == "Namespaced",
+        verbs: texts(&served["verbs"]),
+        ..Resource::default()
+    };
+    version["resources"].as_array().into_iter().flatten().map(row).collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(text).collect()
+}
+
 fn row(definition: &Value) -> Option<Resource> {
     let spec = &definition["spec"];
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let texts = |value: &Value| value.as_array().map(|l| l.iter().map(text).collect()).unwrap_or_default();
     let version = spec["versions"].as_array()?.iter().find(|version| version["served"] == true)?;
     let names = &spec["names"];
     Some(Resource {
@@ -76,6 +130,7 @@ fn row(definition: &Value) -> Option<Resource> {
         short_names: texts(&names["shortNames"]),
         categories: texts(&names["categories"]),
         namespaced: spec["scope"] == "Namespaced",
+        verbs: VERBS.map(str::to_owned).to_vec(),
         schema: version.pointer("/schema/openAPIV3Schema").cloned().map(Arc::new),
         ..Resource::default()
     })
@@ -103,4 +158,25 @@ fn matches(row: &Resource, name: &str, group: Option<&str>) -> bool {
         || row.kind.to_lowercase() == name
         || row.short_names.iter().any(|s| s == name);
     named && group.is_none_or(|group| row.group == group)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_served_in_other_groups_becomes_rows() {
+        let resources = json!([{"resource": "foos", "singularResource": "foo", "responseKind": {"kind": "Foo"},
+            "scope": "Namespaced", "shortNames": ["fo"], "verbs": ["get"]}]);
+        let group =
+            |name: &str| json!({"metadata": {"name": name}, "versions": [{"version": "v1", "resources": resources}]});
+        assert!(served(&group("apps")).is_empty());
+        let rows = served(&group("ex.io"));
+        assert_eq!(rows.len(), 1);
+        let row = &rows[0];
+        assert_eq!((row.api_version().as_str(), row.kind.as_str(), row.namespaced), ("ex.io/v1", "Foo", true));
+        assert!(matches(row, "fo", None));
+    }
 }

@@ -11,6 +11,7 @@ use mainstay_api::selector::LabelSelector;
 use mainstay_client::ListParams;
 use serde_json::Value;
 
+use super::default_container;
 use super::print;
 use super::selection::{self, Selected};
 use super::session::{Common, Session, query};
@@ -57,27 +58,33 @@ pub(crate) async fn run(args: LogsArgs) -> Result<ExitCode> {
     let session = args.common.session()?;
     let pods = pods(&args, &session).await?;
     for pod in &pods {
-        for container in containers(&args, pod) {
+        for container in containers(&args, pod)? {
             one(&args, &session, pod["metadata"]["name"].as_str().unwrap_or_default(), &container).await?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn containers(args: &LogsArgs, pod: &Value) -> Vec<String> {
+fn containers(args: &LogsArgs, pod: &Value) -> Result<Vec<String>> {
     if !args.all_containers {
-        return vec![args.container.clone()];
+        return Ok(vec![default_container::container(pod, &args.container)?]);
     }
     let names = |field: &str| pod["spec"][field].as_array().cloned().unwrap_or_default();
     let all = names("initContainers").into_iter().chain(names("containers"));
-    all.filter_map(|container| container["name"].as_str().map(str::to_owned)).collect()
+    Ok(all.filter_map(|container| container["name"].as_str().map(str::to_owned)).collect())
 }
 
 async fn pods(args: &LogsArgs, session: &Session) -> Result<Vec<Value>> {
     let row = resource::find("", "v1", "pods").context("this build has no pods")?;
     match &args.what {
         None if args.selector.is_empty() => bail!("say whose logs: a pod, TYPE/NAME, or -l LABELS"),
-        None => Ok(session.api(row).list(&ListParams::labels(args.selector.clone())).await?.items),
+        None => {
+            let found = session.api(row).list(&ListParams::labels(args.selector.clone())).await?.items;
+            if found.is_empty() {
+                eprintln!("No resources found in {} namespace.", session.namespace);
+            }
+            Ok(found)
+        }
         Some(what) => Ok(vec![session.api(row).get(&pod_of(session, what).await?, "").await?]),
     }
 }
@@ -109,7 +116,11 @@ pub(super) async fn pod_of(session: &Session, what: &str) -> Result<String> {
     let mut fitting: Vec<&Value> = found.iter().filter(fits).collect();
     fitting.sort_by_key(|pod| pod["status"]["phase"] != "Running");
     let pod = fitting.first().and_then(|pod| pod["metadata"]["name"].as_str());
-    Ok(pod.with_context(|| format!("{what} has no pods"))?.to_owned())
+    let pod = pod.with_context(|| format!("{what} has no pods"))?;
+    if fitting.len() > 1 {
+        eprintln!("Found {} pods, using pod/{pod}", fitting.len());
+    }
+    Ok(pod.to_owned())
 }
 
 async fn one(args: &LogsArgs, session: &Session, pod: &str, container: &str) -> Result<()> {

@@ -1,11 +1,15 @@
 //! kubectl's words over gRPC. Each verb is a file: its flags, and what it does with them.
 
 pub(crate) mod api_resources;
+pub(crate) mod api_versions;
 pub(crate) mod apply;
 pub(crate) mod auth;
+pub(crate) mod changes;
 pub(crate) mod create;
+mod default_container;
 pub(crate) mod delete;
 pub(crate) mod describe;
+mod dry_run;
 pub(crate) mod edit;
 pub(crate) mod events;
 pub(crate) mod exec;
@@ -25,11 +29,16 @@ pub(crate) mod patch;
 pub(crate) mod port_forward;
 pub(crate) mod print;
 mod quoting;
+pub(crate) mod replace;
 pub(crate) mod rollout;
+pub(crate) mod run;
 pub(crate) mod scale;
 mod selection;
 mod session;
 pub(crate) mod set;
+mod sort;
 pub(crate) mod table;
+pub(crate) mod taint;
 mod template_blocks;
+pub(crate) mod version;
 pub(crate) mod wait;

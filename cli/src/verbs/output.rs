@@ -7,13 +7,25 @@ use super::go_template::NO_TEMPLATE;
 use super::print::Form;
 
 /// Forms that take a template: after `=`, or from `--template`.
-const TEMPLATED: [&str; 6] =
-    ["go-template", "go-template-file", "template", "templatefile", "jsonpath", "custom-columns"];
+const TEMPLATED: [&str; 9] = [
+    "go-template",
+    "go-template-file",
+    "template",
+    "templatefile",
+    "jsonpath",
+    "jsonpath-as-json",
+    "jsonpath-file",
+    "custom-columns",
+    "custom-columns-file",
+];
+
+const NO_COLUMNS: &str = "custom-columns format specified but no custom columns given";
 
 /// How objects are printed.
 #[derive(Args)]
 pub(crate) struct Output {
-    /// wide, json, yaml, name, jsonpath=…, custom-columns=…, go-template=… or go-template-file=…
+    /// wide, json, yaml, name, jsonpath=…, jsonpath-as-json=…, jsonpath-file=…, custom-columns=…, custom-columns-file=…,
+    /// go-template=… or go-template-file=…
     #[arg(long, short = 'o', global = true, default_value = "", hide_default_value = true, value_name = "FORM")]
     output: String,
     /// What -o would have after its =; without -o a Go template
@@ -42,6 +54,7 @@ impl Output {
     /// There is no such form, or a template is missing or wrong.
     pub(crate) fn form(&self) -> Result<Form> {
         let form = match (self.output.as_str(), self.template.as_str()) {
+            (kind, "") if kind.starts_with("custom-columns") && TEMPLATED.contains(&kind) => bail!(NO_COLUMNS),
             (kind, "") if TEMPLATED.contains(&kind) => bail!(NO_TEMPLATE),
             (kind, template) if TEMPLATED.contains(&kind) => format!("{kind}={template}").parse()?,
             ("", template) if !template.is_empty() => Form::GoTemplate(template.parse()?),

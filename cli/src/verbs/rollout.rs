@@ -1,23 +1,22 @@
 //! `mainstay rollout`
 
+mod history;
 mod status;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
-use mainstay_api::resource::{self, Resource};
+use mainstay_api::resource::Resource;
 use mainstay_client::{DynamicApi, ListParams, Patch};
 use serde_json::{Value, json};
 
 use super::print;
-use super::selection;
+use super::selection::{self, Selected};
 use super::session::{Common, Session};
 
 const POLL: Duration = Duration::from_millis(100);
-const REVISION: &str = "deployment.kubernetes.io/revision";
-const CAUSE: &str = "kubernetes.io/change-cause";
 
 /// `mainstay rollout`
 #[derive(Args)]
@@ -88,23 +87,19 @@ pub(crate) async fn run(args: RolloutArgs) -> Result<ExitCode> {
         | Action::Pause { what }
         | Action::Resume { what } => what,
     };
-    let (row, name) = selection::one(&session, words).await?;
-    let object = Rolled { api: session.api(&row), session: &session, row, name };
-    match args.action {
-        Action::Status { watch, timeout, .. } => object.status(watch, timeout).await?,
-        Action::Restart { .. } => {
-            let now = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second())?.to_string();
-            let annotations = json!({"kubectl.kubernetes.io/restartedAt": now});
-            object
-                .change(json!({"spec": {"template": {"metadata": {"annotations": annotations}}}}), "restarted")
-                .await?;
+    for Selected { row, names } in selection::parse(&session, words).await? {
+        let api = session.api(&row);
+        let names = if names.is_empty() { every(&api).await? } else { names };
+        for name in names {
+            Rolled { api: api.clone(), session: &session, row: row.clone(), name }.act(&args.action).await?;
         }
-        Action::Undo { to_revision, .. } => object.undo(to_revision).await?,
-        Action::History { .. } => object.history().await?,
-        Action::Pause { .. } => object.change(json!({"spec": {"paused": true}}), "paused").await?,
-        Action::Resume { .. } => object.change(json!({"spec": {"paused": null}}), "resumed").await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn every(api: &DynamicApi) -> Result<Vec<String>> {
+    let items = api.list(&ListParams::default()).await?.items;
+    Ok(items.iter().filter_map(|item| item["metadata"]["name"].as_str()).map(str::to_owned).collect())
 }
 
 struct Rolled<'s> {
@@ -115,6 +110,52 @@ struct Rolled<'s> {
 }
 
 impl Rolled<'_> {
+    async fn act(&self, action: &Action) -> Result<()> {
+        match action {
+            Action::Status { watch, timeout, .. } => self.status(*watch, *timeout).await,
+            Action::Restart { .. } => self.restart().await,
+            Action::Undo { to_revision, .. } => self.undo(*to_revision).await,
+            Action::History { .. } => self.history().await,
+            Action::Pause { .. } => self.pause(true).await,
+            Action::Resume { .. } => self.pause(false).await,
+        }
+    }
+
+    async fn restart(&self) -> Result<()> {
+        if !matches!(self.row.kind.as_str(), "Deployment" | "DaemonSet" | "StatefulSet") {
+            bail!("{} restarting is not supported", self.subject());
+        }
+        if self.is_paused().await? {
+            bail!("{} can't restart paused deployment (run rollout resume first)", self.subject());
+        }
+        let now = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second())?.to_string();
+        let annotations = json!({"kubectl.kubernetes.io/restartedAt": now});
+        self.change(json!({"spec": {"template": {"metadata": {"annotations": annotations}}}}), "restarted").await
+    }
+
+    async fn pause(&self, pause: bool) -> Result<()> {
+        if self.row.kind != "Deployment" {
+            bail!("{} {} is not supported", self.subject(), if pause { "pausing" } else { "resuming" });
+        }
+        match (self.is_paused().await?, pause) {
+            (true, true) => bail!("{} is already paused", self.subject()),
+            (false, false) => bail!("{} is not paused", self.subject()),
+            (_, true) => self.change(json!({"spec": {"paused": true}}), "paused").await,
+            (_, false) => self.change(json!({"spec": {"paused": null}}), "resumed").await,
+        }
+    }
+
+    async fn is_paused(&self) -> Result<bool> {
+        Ok(self.api.get(&self.name, "").await?["spec"]["paused"] == true)
+    }
+
+    /// As kubectl names what it complains of.
+    fn subject(&self) -> String {
+        let Resource { resource, group, .. } = &self.row;
+        let kind = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
+        format!("{kind} {:?}", self.name)
+    }
+
     async fn change(&self, patch: Value, done: &str) -> Result<()> {
         self.api.patch(&self.name, "", &Patch::Merge(patch)).await?;
         print::line(&format!("{} {done}", print::kind_name(&self.row, &self.name)))
@@ -137,64 +178,5 @@ impl Rolled<'_> {
             }
             tokio::time::sleep(POLL).await;
         }
-    }
-
-    /// The deployment's replica sets by revision.
-    async fn revisions(&self) -> Result<Vec<(i64, Value)>> {
-        if self.row.kind != "Deployment" {
-            bail!("{} keep no revisions here; deployments do", self.row.resource);
-        }
-        let uid = self.api.get(&self.name, "").await?["metadata"]["uid"].clone();
-        let sets = resource::find("apps", "v1", "replicasets").context("this build has no replica sets")?;
-        let all = self.session.api(sets).list(&ListParams::default()).await?.items;
-        let owned = |set: &Value| {
-            set["metadata"]["ownerReferences"].as_array().is_some_and(|list| list.iter().any(|o| o["uid"] == uid))
-        };
-        let revision =
-            |set: &Value| set["metadata"]["annotations"][REVISION].as_str().and_then(|text| text.parse().ok());
-        let mut found: Vec<(i64, Value)> =
-            all.into_iter().filter(owned).filter_map(|set| Some((revision(&set)?, set))).collect();
-        found.sort_by_key(|(revision, _)| *revision);
-        Ok(found)
-    }
-
-    async fn history(&self) -> Result<()> {
-        print::line(&print::kind_name(&self.row, &self.name))?;
-        let mut grid = vec![vec!["REVISION".to_owned(), "CHANGE-CAUSE".to_owned()]];
-        for (revision, set) in self.revisions().await? {
-            let cause = set["metadata"]["annotations"][CAUSE].as_str().unwrap_or("<none>").to_owned();
-            grid.push(vec![revision.to_string(), cause]);
-        }
-        super::table::align(&grid).iter().try_for_each(|line| print::line(line))
-    }
-
-    async fn undo(&self, to: i64) -> Result<()> {
-        let revisions = self.revisions().await?;
-        let set = match to {
-            0 => revisions
-                .iter()
-                .rev()
-                .nth(1)
-                .map(|(_, set)| set)
-                .context("no rollout history found; there is nothing to go back to")?,
-            _ => {
-                let wanted = revisions.iter().find(|(revision, _)| *revision == to);
-                wanted
-                    .map(|(_, set)| set)
-                    .with_context(|| format!("unable to find specified revision {to} in history"))?
-            }
-        };
-        let mut template = set["spec"]["template"].clone();
-        if let Some(labels) = template["metadata"]["labels"].as_object_mut() {
-            labels.remove("pod-template-hash");
-        }
-        self.api
-            .patch(
-                &self.name,
-                "",
-                &Patch::Json(json!([{"op": "replace", "path": "/spec/template", "value": template}])),
-            )
-            .await?;
-        print::line(&format!("{} rolled back", print::kind_name(&self.row, &self.name)))
     }
 }

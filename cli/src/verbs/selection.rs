@@ -58,8 +58,14 @@ async fn by_slash(session: &Session, words: &[String]) -> Result<Vec<Selected>> 
     let mut selected: Vec<Selected> = Vec::new();
     for word in words {
         let Some((kind, name)) = word.split_once('/') else {
-            bail!("{word:?} stands beside TYPE/NAME words and must be one too");
+            bail!(
+                "there is no need to specify a resource type as a separate argument when passing arguments in \
+                 resource/name form (e.g. 'get resource/<resource_name>' instead of 'get resource resource/<resource_name>')"
+            );
         };
+        if kind.is_empty() || name.is_empty() || name.contains('/') {
+            bail!("arguments in resource/name form must have a single resource and name");
+        }
         let row = kinds::find(session, kind).await?;
         match selected.iter_mut().find(|s| s.row.resource == row.resource && s.row.group == row.group) {
             Some(known) => known.names.push(name.to_owned()),

@@ -25,6 +25,8 @@ pub(crate) struct Session {
     pub(crate) rest: Rest,
     /// The namespace that was asked for, or the kubeconfig's.
     pub(crate) namespace: String,
+    /// Whether it was asked for on the command line.
+    pub(crate) namespace_given: bool,
 }
 
 impl Common {
@@ -33,7 +35,9 @@ impl Common {
         let config: Config = self.connection.config()?;
         let client = Client::connect(&config)?.on_warning(|text| eprintln!("Warning: {text}"));
         let rest = Rest::new(&config)?;
-        Ok(Session { client, rest, namespace: self.namespace.clone().unwrap_or(config.namespace) })
+        let given = self.namespace.clone().filter(|namespace| !namespace.is_empty());
+        let namespace_given = given.is_some();
+        Ok(Session { client, rest, namespace: given.unwrap_or(config.namespace), namespace_given })
     }
 }
 

@@ -4,12 +4,17 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use mainstay_api::resource::Resource;
 use mainstay_client::{DynamicApi, ListParams, Patch};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::print;
+use super::changes::{Changes, Field};
+use super::dry_run::{DryRun, DryRunArgs};
+use super::get::without_managed_fields;
+use super::output::Output;
+use super::print::{self, Form};
 use super::selection::{self, Selected};
-use super::session::Common;
+use super::session::{Common, Session};
 
 /// `mainstay label` and `mainstay annotate`
 #[derive(Args)]
@@ -28,57 +33,114 @@ pub(crate) struct SetArgs {
     /// Only with these labels
     #[arg(long, short = 'l', default_value = "", hide_default_value = true)]
     selector: String,
+    /// List what is set
+    #[arg(long)]
+    list: bool,
+    /// Only if this is the object's version
+    #[arg(long, value_name = "VERSION")]
+    resource_version: Option<String>,
+    #[command(flatten)]
+    dry_run: DryRunArgs,
+    #[command(flatten)]
+    output: Output,
 }
 
-/// Sets members of `metadata.<field>`; `done` is what is said of it.
-pub(crate) async fn run(args: SetArgs, field: &str, done: &str) -> Result<ExitCode> {
-    let (changes, what): (Vec<String>, Vec<String>) = args.words.iter().cloned().partition(|word| is_change(word));
-    if changes.is_empty() {
-        bail!("say what to set: KEY=VALUE, or KEY- to remove");
+/// One object, as it is.
+struct Found {
+    row: Resource,
+    api: DynamicApi,
+    object: Value,
+}
+
+/// Sets members of the object's metadata.
+pub(crate) async fn run(args: SetArgs, field: Field) -> Result<ExitCode> {
+    let (form, dry_run) = (args.output.form()?, args.dry_run.how()?);
+    let (what, changes) = Changes::parse(&args.words, field)?;
+    if changes.is_empty() && !args.list {
+        bail!("at least one {} update is required", field.word());
+    }
+    if what.is_empty() {
+        bail!("one or more resources must be specified as <resource> <name> or <resource>/<name>");
+    }
+    if args.all && !args.selector.is_empty() {
+        bail!("cannot set --all and --selector at the same time");
     }
     let session = args.common.session()?;
-    for Selected { row, names } in selection::parse(&session, &what).await? {
-        let api = session.api(&row);
-        let names = if names.is_empty() { matching(&args, &api).await? } else { names };
-        for name in names {
-            let found = api.get(&name, "").await?;
-            let patch = patch(&args, &found["metadata"][field], &changes)?;
-            api.patch(&name, "", &Patch::Merge(json!({"metadata": {field: patch}}))).await?;
-            print::line(&format!("{} {done}", print::kind_name(&row, &name)))?;
+    let found = found(&args, &session, &what, field).await?;
+    if args.resource_version.is_some() && found.len() != 1 {
+        bail!("--resource-version may only be used with a single resource");
+    }
+    for found in found {
+        if args.list {
+            list(&found.object["metadata"][field.member()])?;
+            continue;
+        }
+        let (after, done) = set(&args, &found, &changes, field, dry_run).await?;
+        let name = found.object["metadata"]["name"].as_str().unwrap_or_default();
+        if form == (Form::Table { wide: false }) {
+            print::line(&format!("{} {done}{}", print::kind_name(&found.row, name), dry_run.note()))?;
+        } else {
+            print::objects(&form, &[(found.row.clone(), after)], false)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn is_change(word: &str) -> bool {
-    word.contains('=') || (word.ends_with('-') && !word.contains("/-"))
-}
-
-async fn matching(args: &SetArgs, api: &DynamicApi) -> Result<Vec<String>> {
-    if !args.all && args.selector.is_empty() {
-        bail!("say which objects: names, -l LABELS, or --all");
+async fn found(args: &SetArgs, session: &Session, what: &[String], field: Field) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    for Selected { row, names } in selection::parse(session, what).await? {
+        let api = session.api(&row).manager(field.manager());
+        let mut objects = Vec::new();
+        for name in &names {
+            objects.push(api.get(name, "").await?);
+        }
+        if names.is_empty() {
+            if !args.all && args.selector.is_empty() {
+                bail!("resource(s) were provided, but no name was specified: give names, -l LABELS, or --all");
+            }
+            objects = api.list(&ListParams::labels(args.selector.clone())).await?.items;
+        }
+        found.extend(objects.into_iter().map(|object| Found { row: row.clone(), api: api.clone(), object }));
     }
-    let list = api.list(&ListParams::labels(args.selector.clone())).await?;
-    Ok(list.items.iter().filter_map(|item| item["metadata"]["name"].as_str()).map(str::to_owned).collect())
+    Ok(found)
 }
 
-fn patch(args: &SetArgs, now: &Value, changes: &[String]) -> Result<Map<String, Value>> {
-    let mut patch = Map::new();
-    for change in changes {
-        match change.split_once('=') {
-            Some((key, value)) => {
-                if now[key].is_string() && now[key] != value && !args.overwrite {
-                    bail!(
-                        "{key:?} already has a value ({}), and --overwrite is false",
-                        now[key].as_str().unwrap_or_default()
-                    );
-                }
-                patch.insert(key.to_owned(), value.into());
-            }
-            None => {
-                patch.insert(change.trim_end_matches('-').to_owned(), Value::Null);
-            }
+fn list(members: &Value) -> Result<()> {
+    let mut pairs = members.as_object().into_iter().flatten();
+    pairs.try_for_each(|(key, value)| print::line(&format!("{key}={}", value.as_str().unwrap_or_default())))
+}
+
+/// The object as it is then, and what is said of it.
+async fn set(
+    args: &SetArgs,
+    found: &Found,
+    changes: &Changes,
+    field: Field,
+    dry_run: DryRun,
+) -> Result<(Value, &'static str)> {
+    let metadata = &found.object["metadata"];
+    let before = metadata[field.member()].as_object().cloned().unwrap_or_default();
+    if !args.overwrite {
+        changes.check(&before, field)?;
+    }
+    for missing in changes.removed.iter().filter(|key| !before.contains_key(key.as_str())) {
+        if field == Field::Labels && dry_run != DryRun::Client {
+            print::line(&format!("label {missing:?} not found."))?;
         }
     }
-    Ok(patch)
+    let wanted = changes.applied(&before);
+    let done = field.done(&before, &wanted, args.overwrite);
+    let mut after = found.object.clone();
+    if dry_run == DryRun::Client {
+        after["metadata"][field.member()] = wanted.into();
+    } else {
+        let mut patch = json!({"metadata": {field.member(): changes.patch()}});
+        if let Some(version) = &args.resource_version {
+            patch["metadata"]["resourceVersion"] = json!(version);
+        }
+        let api = found.api.clone().dry_run(dry_run == DryRun::Server);
+        after = api.patch(metadata["name"].as_str().unwrap_or_default(), "", &Patch::Merge(patch)).await?;
+    }
+    without_managed_fields(&mut after);
+    Ok((after, done))
 }

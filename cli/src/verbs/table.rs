@@ -4,19 +4,21 @@ use serde_json::Value;
 
 /// What a printed table shows besides the server's columns.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Look {
+pub(crate) struct Look<'l> {
     /// Columns of lower priority too.
     pub(crate) wide: bool,
     /// A column with the namespace.
     pub(crate) namespace: bool,
     /// A column with the labels.
     pub(crate) labels: bool,
+    /// Labels with a column each.
+    pub(crate) columns: &'l [String],
     /// No header line.
     pub(crate) bare: bool,
 }
 
 /// The lines of a `meta.k8s.io` Table. `prefix` goes before each name, as when several kinds are listed.
-pub(crate) fn lines(table: &Value, look: Look, prefix: &str) -> Vec<String> {
+pub(crate) fn lines(table: &Value, look: Look<'_>, prefix: &str) -> Vec<String> {
     let columns: Vec<(usize, &Value)> = table["columnDefinitions"]
         .as_array()
         .into_iter()
@@ -28,6 +30,7 @@ pub(crate) fn lines(table: &Value, look: Look, prefix: &str) -> Vec<String> {
     if !look.bare {
         let mut header: Vec<String> = look.namespace.then(|| "NAMESPACE".to_owned()).into_iter().collect();
         header.extend(columns.iter().map(|(_, column)| column["name"].as_str().unwrap_or_default().to_uppercase()));
+        header.extend(look.columns.iter().map(|label| label.rsplit('/').next().unwrap_or(label).to_uppercase()));
         header.extend(look.labels.then(|| "LABELS".to_owned()));
         grid.push(header);
     }
@@ -35,7 +38,7 @@ pub(crate) fn lines(table: &Value, look: Look, prefix: &str) -> Vec<String> {
     align(&grid)
 }
 
-fn cells(row: &Value, columns: &[(usize, &Value)], look: Look, prefix: &str) -> Vec<String> {
+fn cells(row: &Value, columns: &[(usize, &Value)], look: Look<'_>, prefix: &str) -> Vec<String> {
     let metadata = &row["object"]["metadata"];
     let mut cells: Vec<String> =
         look.namespace.then(|| metadata["namespace"].as_str().unwrap_or_default().to_owned()).into_iter().collect();
@@ -43,6 +46,8 @@ fn cells(row: &Value, columns: &[(usize, &Value)], look: Look, prefix: &str) -> 
         let text = plain(&row["cells"][*index]);
         if position == 0 { format!("{prefix}{text}") } else { text }
     }));
+    let label = |name: &String| metadata["labels"][name.as_str()].as_str().unwrap_or_default().to_owned();
+    cells.extend(look.columns.iter().map(label));
     if look.labels {
         cells.push(pairs(&metadata["labels"]));
     }
@@ -94,5 +99,16 @@ mod tests {
         assert_eq!(lines(&table, Look::default(), ""), ["NAME   READY", "web    1/1"]);
         let wide = Look { wide: true, namespace: true, ..Look::default() };
         assert_eq!(lines(&table, wide, "pod/")[1], "demo        pod/web   1/1     10.0.0.1");
+    }
+
+    #[test]
+    fn labels_have_columns_under_their_short_names() {
+        let table = json!({
+            "columnDefinitions": [{"name": "Name"}],
+            "rows": [{"cells": ["web"], "object": {"metadata": {"labels": {"x.io/tier": "front"}}}}],
+        });
+        let columns = ["x.io/tier".to_owned(), "app".to_owned()];
+        let look = Look { columns: &columns, ..Look::default() };
+        assert_eq!(lines(&table, look, ""), ["NAME   TIER    APP", "web    front"]);
     }
 }

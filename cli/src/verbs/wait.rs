@@ -15,6 +15,8 @@ use super::selection::{self, Selected};
 use super::session::Common;
 
 const POLL: Duration = Duration::from_millis(100);
+/// Seconds; nobody waits for longer, and the clock can still count it.
+const LONGEST: u64 = 100 * 365 * 24 * 3600;
 
 /// `mainstay wait`
 #[derive(Args)]
@@ -105,7 +107,10 @@ pub(crate) async fn run(args: WaitArgs) -> Result<ExitCode> {
 
 async fn found(args: &WaitArgs, api: &DynamicApi, row: &Resource) -> Result<Vec<String>> {
     if !args.all && args.selector.is_empty() {
-        bail!("say which {}: names, -l LABELS, or --all", row.resource);
+        bail!(
+            "resource(s) were provided, but no name was specified: name {}, or give -l LABELS or --all",
+            row.resource
+        );
     }
     let list = api.list(&ListParams::labels(args.selector.clone())).await?;
     let names: Vec<String> =
@@ -117,17 +122,26 @@ async fn found(args: &WaitArgs, api: &DynamicApi, row: &Resource) -> Result<Vec<
 }
 
 async fn one(args: &WaitArgs, api: &DynamicApi, row: &Resource, name: &str, deadline: Instant) -> Result<()> {
+    let mut seen = false;
     loop {
-        let object = api.get_opt(name).await?;
-        if object.is_none() && !matches!(args.goal, Goal::Gone | Goal::There) {
-            bail!("{} \"{name}\" not found", row.resource);
+        let object = match api.get(name, "").await {
+            Ok(object) => Some(object),
+            Err(error) if error.is_not_found() && matches!(args.goal, Goal::Gone | Goal::There) => None,
+            Err(error) => return Err(error.into()),
+        };
+        // Nothing is said of what was never there.
+        if object.is_none() && matches!(args.goal, Goal::Gone) && !seen {
+            return Ok(());
         }
+        seen = true;
         if args.goal.is_met(object.as_ref()) {
-            let what = if matches!(args.goal, Goal::Gone) { "deleted" } else { "condition met" };
-            return print::line(&format!("{} {what}", print::kind_name(row, name)));
+            return print::line(&format!("{} condition met", print::kind_name(row, name)));
         }
         if Instant::now() > deadline {
-            bail!("timed out waiting for the condition on {}", print::kind_name(row, name));
+            match args.goal {
+                Goal::There => bail!("timed out waiting for the condition"),
+                _ => bail!("timed out waiting for the condition on {}/{name}", row.resource),
+            }
         }
         tokio::time::sleep(POLL).await;
     }
@@ -135,8 +149,13 @@ async fn one(args: &WaitArgs, api: &DynamicApi, row: &Resource, name: &str, dead
 
 /// `90`, `90s`, `5m`, `1h`, `1m30s`: seconds.
 pub(crate) fn seconds(text: &str) -> Result<u64> {
+    let found = parsed(text).filter(|seconds| *seconds <= LONGEST);
+    found.with_context(|| format!("{text:?} is not a time; write 90s, 5m or 1h"))
+}
+
+fn parsed(text: &str) -> Option<u64> {
     if let Ok(plain) = text.parse() {
-        return Ok(plain);
+        return Some(plain);
     }
     let (mut total, mut number) = (0u64, String::new());
     for character in text.chars() {
@@ -148,11 +167,25 @@ pub(crate) fn seconds(text: &str) -> Result<u64> {
             's' => 1,
             'm' => 60,
             'h' => 3600,
-            _ => bail!("{text:?} is not a time; write 90s, 5m or 1h"),
+            _ => return None,
         };
-        let count: u64 = number.parse().with_context(|| format!("{text:?} is not a time; write 90s, 5m or 1h"))?;
-        total += count * unit;
+        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(unit)?)?;
         number.clear();
     }
-    if number.is_empty() { Ok(total) } else { bail!("{text:?} is not a time; write 90s, 5m or 1h") }
+    number.is_empty().then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_seconds() {
+        let times = ["90", "90s", "5m", "1h", "1m30s", "0"];
+        assert_eq!(times.map(|text| seconds(text).unwrap()), [90, 90, 300, 3600, 90, 0]);
+        for wrong in ["1d", "5m3", "m", "18446744073709551615", "18446744073709551615h", "9999999999999999999s9h"] {
+            let told = seconds(wrong).unwrap_err().to_string();
+            assert_eq!(told, format!("{wrong:?} is not a time; write 90s, 5m or 1h"));
+        }
+    }
 }

@@ -50,10 +50,20 @@ fn objects(mainstay: &Words<'_>) {
     let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: d, namespace: shop}\ndata: {x: '1'}\n";
     assert_eq!(mainstay.feed("apply -f -", manifest), "configmap/d created\n");
     assert_eq!(mainstay.feed("apply -f -", manifest), "configmap/d unchanged\n");
+    let other = manifest.replace("name: d", "name: e");
+    assert_eq!(mainstay.feed("apply --dry-run=client -f -", &other), "configmap/e created (dry run)\n");
+    assert!(mainstay.fails("create configmap e -n shop --dry-run=perhaps").contains("Invalid dry-run value (perhaps)"));
+    let names = mainstay.run("get cm -n shop --sort-by=.metadata.name -o name");
+    assert!(names.starts_with("configmap/c\nconfigmap/d\n") && !names.contains("configmap/e\n"), "{names}");
+    assert_eq!(mainstay.run("label configmap c -n shop tier-"), "configmap/c unlabeled\n");
+    let whole = mainstay.run("get cm d -n shop -o json");
+    let anew = "configmap \"d\" deleted from shop namespace\nconfigmap/d replaced\n";
+    assert_eq!(mainstay.feed("replace --force -f -", &whole), anew);
+    assert!(mainstay.fails("delete cm d -A").contains("by name across all namespaces"));
     assert!(mainstay.run("describe cm d -n shop").contains("Name:"));
     assert!(mainstay.run("explain configmap").contains("FIELDS"));
     assert!(mainstay.run("api-resources").contains("deployments"));
-    assert_eq!(mainstay.feed("delete -f -", manifest), "configmap \"d\" deleted\n");
+    assert_eq!(mainstay.feed("delete -f -", manifest), "configmap \"d\" deleted from shop namespace\n");
     let missing = mainstay.fails("get cm d -n shop");
     assert_eq!(missing, "Error from server (NotFound): configmaps \"d\" not found\n");
     assert!(mainstay.run("delete namespace shop").contains("namespace \"shop\" deleted"));
@@ -65,7 +75,7 @@ fn workloads(mainstay: &Words<'_>) {
     assert_eq!(mainstay.run("set image deployment/web *=registry.local/web:2"), "deployment.apps/web image updated\n");
     mainstay.run("rollout status deployment/web --timeout=60s");
     assert!(mainstay.run("rollout history deployment/web").contains('2'));
-    mainstay.run("rollout undo deployment/web");
+    assert_eq!(mainstay.run("rollout undo deployment/web"), "deployment.apps/web rolled back\n");
     mainstay.run("rollout restart deployment/web");
     mainstay.run("rollout status deployment/web --timeout=60s");
     let image = "get deployment web -o jsonpath={.spec.template.spec.containers[0].image}";
@@ -90,6 +100,8 @@ fn nodes(mainstay: &Words<'_>) {
     assert!(mainstay.run(&format!("get node {name}")).contains("SchedulingDisabled"));
     mainstay.run(&format!("drain {name} --ignore-daemonsets"));
     assert!(mainstay.run(&format!("uncordon {name}")).contains("uncordoned"));
+    assert_eq!(mainstay.run(&format!("taint node {name} a=b:NoSchedule")), format!("node/{name} tainted\n"));
+    assert_eq!(mainstay.run(&format!("taint node {name} a-")), format!("node/{name} untainted\n"));
 }
 
 fn rights(mainstay: &Words<'_>) {
