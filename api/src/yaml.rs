@@ -6,6 +6,7 @@ use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 
 mod emit;
 mod fault;
+mod key;
 mod merging;
 mod resolve;
 mod scalar;
@@ -128,9 +129,9 @@ fn explain(error: &serde_saphyr::Error, source: &str) -> YamlError {
 
 /// A key as Go shows it: one that is a number is not quoted.
 fn shown(key: &str) -> String {
-    let read = first_document::<twice::Key>(key, options(Duplicates::LastWins, MergeKeyPolicy::Merge));
+    let read = first_document::<key::Key>(key, options(Duplicates::LastWins, MergeKeyPolicy::Merge));
     match read {
-        Some(Ok(key)) => key.0,
+        Some(Ok(key)) => key.in_go(),
         _ => crate::field::go_quote(key),
     }
 }

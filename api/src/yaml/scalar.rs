@@ -1,11 +1,11 @@
 //! Documents as erased values. Goes past `serde_json::Value`'s own reading for the scalars that YAML 1.1 has and
 //! JSON has not.
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::{Map, Number, Value};
 
+use super::key::Key;
 use super::merging;
-use crate::field::go_float;
 use crate::json::DEEPEST;
 
 /// A value read from YAML. Keys that merge maps are either the parser's affair, or come as others do.
@@ -100,7 +100,9 @@ impl<'de> Visitor<'de> for NodeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let below = self.below::<A::Error>()?;
         let mut map = Map::new();
-        while let Some(Key(key)) = access.next_key()? {
+        while let Some(key) = access.next_key::<Key>()? {
+            let no_key = || A::Error::invalid_type(Unexpected::Unit, &"string scalar");
+            let key = key.in_json().ok_or_else(no_key)?;
             let value = access.next_value_seed(below)?;
             if self.merges {
                 merging::insert(&mut map, key, value);
@@ -109,51 +111,5 @@ impl<'de> Visitor<'de> for NodeVisitor {
             }
         }
         Ok(Value::Object(map))
-    }
-}
-
-/// A key as it is in JSON: one that YAML takes for a truth value or a number is told by what it is, however it is written.
-struct Key(String);
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(KeyVisitor)
-    }
-}
-
-struct KeyVisitor;
-
-impl Visitor<'_> for KeyVisitor {
-    type Value = Key;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("string scalar")
-    }
-
-    fn visit_bool<E>(self, key: bool) -> Result<Key, E> {
-        Ok(Key(key.to_string()))
-    }
-
-    fn visit_i64<E>(self, key: i64) -> Result<Key, E> {
-        Ok(Key(key.to_string()))
-    }
-
-    fn visit_u64<E>(self, key: u64) -> Result<Key, E> {
-        Ok(Key(key.to_string()))
-    }
-
-    fn visit_f64<E>(self, key: f64) -> Result<Key, E> {
-        // Kubernetes tells it with the digits that a float of 32 bits has.
-        #[expect(clippy::cast_possible_truncation, reason = "that is what it is for")]
-        let short = (key as f32).to_string();
-        Ok(Key(short.parse().map_or(short, go_float)))
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
-        Ok(Key(key.to_owned()))
-    }
-
-    fn visit_string<E>(self, key: String) -> Result<Key, E> {
-        Ok(Key(key))
     }
 }

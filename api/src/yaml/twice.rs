@@ -6,8 +6,8 @@ use std::fmt::{self, Display, Formatter};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
+use super::key::Key;
 use super::merging::is_merge;
-use crate::field::{go_float, go_quote};
 
 /// So many are told: they take more room than the text that has them.
 const MOST: usize = 1_000;
@@ -123,7 +123,7 @@ impl<'de, const MERGES: bool> Visitor<'de> for FoundVisitor<MERGES> {
         while let Some(key) = access.next_key::<Spanned<Key>>()? {
             let value = access.next_value::<Spanned<Found<MERGES>>>()?;
             found.add(value.value.keys);
-            if MERGES && is_merge(&key.value.0) && !value.value.members.is_empty() {
+            if MERGES && is_merge(&key.value.in_go()) && !value.value.members.is_empty() {
                 value.value.members.into_iter().for_each(|member| found.member(member, &mut seen));
                 continue;
             }
@@ -133,52 +133,9 @@ impl<'de, const MERGES: bool> Visitor<'de> for FoundVisitor<MERGES> {
                 (false, true) => value.defined,
                 (false, false) => value.referenced,
             };
-            found.member(Twice { line: place.line(), key: key.value.0 }, &mut seen);
+            found.member(Twice { line: place.line(), key: key.value.in_go() }, &mut seen);
         }
         Ok(found)
-    }
-}
-
-/// A key as Go shows it, so that `1` and `"1"` are two.
-pub(super) struct Key(pub(super) String);
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
-        deserializer.deserialize_any(KeyVisitor)
-    }
-}
-
-struct KeyVisitor;
-
-impl Visitor<'_> for KeyVisitor {
-    type Value = Key;
-
-    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("a scalar")
-    }
-
-    fn visit_bool<E>(self, key: bool) -> Result<Key, E> {
-        Ok(Key(key.to_string()))
-    }
-
-    fn visit_i64<E>(self, key: i64) -> Result<Key, E> {
-        Ok(Key(key.to_string()))
-    }
-
-    fn visit_u64<E>(self, key: u64) -> Result<Key, E> {
-        Ok(Key(key.to_string()))
-    }
-
-    fn visit_f64<E>(self, key: f64) -> Result<Key, E> {
-        Ok(Key(go_float(key)))
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
-        Ok(Key(go_quote(key)))
-    }
-
-    fn visit_unit<E>(self) -> Result<Key, E> {
-        Ok(Key("<nil>".to_owned()))
     }
 }
 

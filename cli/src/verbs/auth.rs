@@ -1,5 +1,7 @@
 //! `mainstay auth`: what the caller may do, and who the caller is.
 
+mod rules;
+
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -54,9 +56,17 @@ enum What {
     #[command(name = "can-i")]
     CanI {
         /// get, list, watch, create, update, patch, delete, …
-        verb: String,
+        #[arg(required_unless_present = "list", conflicts_with = "list")]
+        verb: Option<String>,
         /// Kind, KIND/NAME, or a path that begins with a slash
-        target: String,
+        #[arg(required_unless_present = "list", conflicts_with = "list")]
+        target: Option<String>,
+        /// Print all that is allowed in the namespace
+        #[arg(long)]
+        list: bool,
+        /// No titles over the columns of the list
+        #[arg(long, requires = "list")]
+        no_headers: bool,
         /// Subresource, such as log or status
         #[arg(long, default_value = "", hide_default_value = true)]
         subresource: String,
@@ -75,7 +85,12 @@ enum What {
 pub(crate) async fn run(args: AuthArgs) -> Result<ExitCode> {
     let session = args.common.session()?;
     match args.what {
-        What::CanI { verb, target, subresource, all_namespaces, quiet } => {
+        What::CanI { list: true, no_headers, all_namespaces, .. } => {
+            let namespace = if all_namespaces { "" } else { session.namespace.as_str() };
+            rules::list(&session, namespace, no_headers).await
+        }
+        What::CanI { verb, target, subresource, all_namespaces, quiet, .. } => {
+            let (verb, target) = (verb.unwrap_or_default(), target.unwrap_or_default());
             if !VERBS.contains(&verb.as_str()) {
                 eprintln!("Warning: verb '{verb}' is not a known verb\n");
             }

@@ -27,7 +27,7 @@ pub(crate) struct PatchArgs {
     #[arg(required = true, value_name = "TYPE NAME")]
     what: Vec<String>,
     /// The patch, JSON or YAML
-    #[arg(long, short = 'p', value_name = "PATCH")]
+    #[arg(long, short = 'p', required_unless_present = "patch_file", value_name = "PATCH")]
     patch: Option<String>,
     /// File with the patch
     #[arg(long, conflicts_with = "patch", value_name = "FILE")]

@@ -107,6 +107,9 @@ fn nodes(mainstay: &Words<'_>) {
 fn rights(mainstay: &Words<'_>) {
     assert_eq!(mainstay.run("auth can-i create pods"), "yes\n");
     assert!(mainstay.fails("auth can-i create pods --as nobody").is_empty());
+    let allowed = mainstay.run("auth can-i --list");
+    let all = allowed.lines().nth(1).unwrap_or_default().split_whitespace();
+    assert!(allowed.starts_with("Resources ") && all.eq(["*.*", "[]", "[]", "[*]"]), "{allowed}");
     assert!(mainstay.run("auth whoami").contains("kubernetes-admin"));
     let refused = mainstay.fails("get pods --as nobody");
     assert!(refused.starts_with("Error from server (Forbidden): pods is forbidden: User \"nobody\""), "{refused}");
