@@ -70,11 +70,14 @@ pub(super) fn plain(cell: &Value) -> String {
     }
 }
 
+/// What kubectl makes of a column that is narrower, in characters.
+const NARROWEST: usize = 3;
+
 /// Columns three blanks apart, without blanks at the end of lines.
 pub(crate) fn align(grid: &[Vec<String>]) -> Vec<String> {
     let columns = grid.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
-        grid.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        grid.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).fold(NARROWEST, usize::max)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     grid.iter()
@@ -99,6 +102,7 @@ mod tests {
         assert_eq!(lines(&table, Look::default(), ""), ["NAME   READY", "web    1/1"]);
         let wide = Look { wide: true, namespace: true, ..Look::default() };
         assert_eq!(lines(&table, wide, "pod/")[1], "demo        pod/web   1/1     10.0.0.1");
+        assert_eq!(align(&[["a", "[]", "b"].map(str::to_owned).to_vec()]), ["a     []    b"]);
     }
 
     #[test]
