@@ -1,7 +1,10 @@
 //! Which objects a command line names: `pods`, `pods,svc`, `pod a b`, `pod/a deploy/b`, `all`.
 
 use anyhow::{Result, bail};
+use clap::Args;
 use mainstay_api::resource::Resource;
+use mainstay_client::{DynamicApi, ListParams};
+use serde_json::Value;
 
 use super::kinds;
 use super::session::Session;
@@ -12,6 +15,47 @@ pub(crate) struct Selected {
     pub(crate) row: Resource,
     /// Names; empty for all.
     pub(crate) names: Vec<String>,
+}
+
+/// `--all` and `-l`: which objects of a kind are meant where none is named.
+#[derive(Args)]
+pub(crate) struct Unnamed {
+    /// All objects of the type
+    #[arg(long)]
+    all: bool,
+    /// Only with these labels
+    #[arg(long, short = 'l', default_value = "", hide_default_value = true)]
+    selector: String,
+}
+
+impl Unnamed {
+    /// Refuses both at once, in the words of the verb.
+    pub(crate) fn check(&self, refusal: &'static str) -> Result<()> {
+        if self.all && !self.selector.is_empty() {
+            bail!(refusal);
+        }
+        Ok(())
+    }
+
+    /// The objects with these names, or those that are meant if there are none; `missing` is said if nothing says which.
+    pub(crate) async fn or_named(
+        &self,
+        api: &DynamicApi,
+        names: &[String],
+        missing: &'static str,
+    ) -> Result<Vec<Value>> {
+        if names.is_empty() {
+            if !self.all && self.selector.is_empty() {
+                bail!(missing);
+            }
+            return Ok(api.list(&ListParams::labels(self.selector.clone())).await?.items);
+        }
+        let mut objects = Vec::with_capacity(names.len());
+        for name in names {
+            objects.push(api.get(name, "").await?);
+        }
+        Ok(objects)
+    }
 }
 
 /// Reads the words.

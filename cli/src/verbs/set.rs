@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Args;
 use mainstay_api::resource::Resource;
-use mainstay_client::{DynamicApi, ListParams, Patch};
+use mainstay_client::{DynamicApi, Patch};
 use serde_json::{Value, json};
 
 use super::changes::{Changes, Field};
@@ -13,7 +13,7 @@ use super::dry_run::{DryRun, DryRunArgs};
 use super::get::without_managed_fields;
 use super::output::Output;
 use super::print::{self, Form};
-use super::selection::{self, Selected};
+use super::selection::{self, Selected, Unnamed};
 use super::session::{Common, Session};
 
 /// `mainstay label` and `mainstay annotate`
@@ -27,12 +27,8 @@ pub(crate) struct SetArgs {
     /// Replace values that are there
     #[arg(long)]
     overwrite: bool,
-    /// All objects of the type in the namespace
-    #[arg(long)]
-    all: bool,
-    /// Only with these labels
-    #[arg(long, short = 'l', default_value = "", hide_default_value = true)]
-    selector: String,
+    #[command(flatten)]
+    unnamed: Unnamed,
     /// List what is set
     #[arg(long)]
     list: bool,
@@ -62,9 +58,7 @@ pub(crate) async fn run(args: SetArgs, field: Field) -> Result<ExitCode> {
     if what.is_empty() {
         bail!("one or more resources must be specified as <resource> <name> or <resource>/<name>");
     }
-    if args.all && !args.selector.is_empty() {
-        bail!("cannot set --all and --selector at the same time");
-    }
+    args.unnamed.check("cannot set --all and --selector at the same time")?;
     let session = args.common.session()?;
     let found = found(&args, &session, &what, field).await?;
     if args.resource_version.is_some() && found.len() != 1 {
@@ -90,16 +84,8 @@ async fn found(args: &SetArgs, session: &Session, what: &[String], field: Field)
     let mut found = Vec::new();
     for Selected { row, names } in selection::parse(session, what).await? {
         let api = session.api(&row).manager(field.manager());
-        let mut objects = Vec::new();
-        for name in &names {
-            objects.push(api.get(name, "").await?);
-        }
-        if names.is_empty() {
-            if !args.all && args.selector.is_empty() {
-                bail!("resource(s) were provided, but no name was specified: give names, -l LABELS, or --all");
-            }
-            objects = api.list(&ListParams::labels(args.selector.clone())).await?.items;
-        }
+        let missing = "resource(s) were provided, but no name was specified: give names, -l LABELS, or --all";
+        let objects = args.unnamed.or_named(&api, &names, missing).await?;
         found.extend(objects.into_iter().map(|object| Found { row: row.clone(), api: api.clone(), object }));
     }
     Ok(found)

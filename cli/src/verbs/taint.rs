@@ -4,10 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use mainstay_client::{ListParams, Patch};
+use mainstay_client::Patch;
 use serde_json::{Value, json};
 
 use super::dry_run::{DryRun, DryRunArgs};
+use super::selection::Unnamed;
 use super::session::{Common, Session};
 use super::{kinds, print};
 
@@ -22,12 +23,8 @@ pub(crate) struct TaintArgs {
     /// Replace taints of the same key and effect
     #[arg(long)]
     overwrite: bool,
-    /// All nodes
-    #[arg(long)]
-    all: bool,
-    /// Only nodes with these labels
-    #[arg(long, short = 'l', default_value = "", hide_default_value = true)]
-    selector: String,
+    #[command(flatten)]
+    unnamed: Unnamed,
     #[command(flatten)]
     dry_run: DryRunArgs,
 }
@@ -45,9 +42,7 @@ pub(crate) async fn run(args: TaintArgs) -> Result<ExitCode> {
     let end = args.words.iter().position(|word| is_taint(word)).unwrap_or(args.words.len());
     let (what, taints) = args.words.split_at(end);
     let changes = Changes::parse(taints)?;
-    if args.all && !args.selector.is_empty() {
-        bail!("setting 'all' parameter with a non empty selector is prohibited");
-    }
+    args.unnamed.check("setting 'all' parameter with a non empty selector is prohibited")?;
     let session = args.common.session()?;
     for node in nodes(&args, &session, what).await? {
         let name = node["metadata"]["name"].as_str().unwrap_or_default();
@@ -71,18 +66,8 @@ async fn nodes(args: &TaintArgs, session: &Session, what: &[String]) -> Result<V
     if row.kind != "Node" {
         bail!("invalid resource type {kind}, only node types are supported");
     }
-    let api = session.everywhere(&row);
-    if names.is_empty() {
-        if !args.all && args.selector.is_empty() {
-            bail!("at least one resource name must be specified since 'all' parameter is not set");
-        }
-        return Ok(api.list(&ListParams::labels(args.selector.clone())).await?.items);
-    }
-    let mut nodes = Vec::new();
-    for name in names {
-        nodes.push(api.get(name, "").await?);
-    }
-    Ok(nodes)
+    let missing = "at least one resource name must be specified since 'all' parameter is not set";
+    args.unnamed.or_named(&session.everywhere(&row), names, missing).await
 }
 
 fn is_taint(word: &str) -> bool {
