@@ -79,7 +79,7 @@ impl<K: Object> Api<K> {
     /// # Errors
     /// 404 if it is not there; [`Error`] else.
     pub async fn get(&self, name: &str) -> Result<K> {
-        decode(&self.raw.get(name, "").await?)
+        K::from_json(&self.raw.get(name, "").await?)
     }
 
     /// The object of this name, or None if it is not there.
@@ -107,7 +107,7 @@ impl<K: Object> Api<K> {
     /// AlreadyExists, Invalid, Forbidden; [`Error`] else.
     pub async fn create(&self, object: &K) -> Result<K> {
         let (namespace, _) = place(object);
-        decode(&self.raw.create(namespace, "", "", json_of(object)?).await?)
+        K::from_json(&self.raw.create(namespace, "", "", json_of(object)?).await?)
     }
 
     /// Replaces the object; its resource version, if set, must be the stored one.
@@ -116,7 +116,7 @@ impl<K: Object> Api<K> {
     /// Conflict, NotFound, Invalid; [`Error`] else.
     pub async fn update(&self, object: &K) -> Result<K> {
         let (namespace, name) = place(object);
-        decode(&self.raw.update(namespace, name, "", json_of(object)?).await?)
+        K::from_json(&self.raw.update(namespace, name, "", json_of(object)?).await?)
     }
 
     /// Replaces the object's status.
@@ -133,7 +133,7 @@ impl<K: Object> Api<K> {
     /// As [`Api::update`].
     pub async fn update_subresource(&self, object: &K, subresource: &str) -> Result<K> {
         let (namespace, name) = place(object);
-        decode(&self.raw.update(namespace, name, subresource, json_of(object)?).await?)
+        K::from_json(&self.raw.update(namespace, name, subresource, json_of(object)?).await?)
     }
 
     /// Changes the object.
@@ -141,7 +141,7 @@ impl<K: Object> Api<K> {
     /// # Errors
     /// NotFound, Invalid, Conflict; [`Error`] else.
     pub async fn patch(&self, name: &str, patch: &Patch) -> Result<K> {
-        decode(&self.raw.patch(name, "", patch).await?)
+        K::from_json(&self.raw.patch(name, "", patch).await?)
     }
 
     /// Changes a subresource (`status`, `scale`, …); returns the answer as it came.
@@ -157,7 +157,7 @@ impl<K: Object> Api<K> {
     /// # Errors
     /// As [`Api::patch`].
     pub async fn patch_status(&self, name: &str, patch: &Patch) -> Result<K> {
-        decode(&self.raw.patch(name, "status", patch).await?)
+        K::from_json(&self.raw.patch(name, "status", patch).await?)
     }
 
     /// Server-side apply of the fields in `object`, under the manager of this handle.
@@ -165,7 +165,7 @@ impl<K: Object> Api<K> {
     /// # Errors
     /// Conflict if others own fields and `force` is not set; [`Error`] else.
     pub async fn apply(&self, name: &str, object: &Value, force: bool) -> Result<K> {
-        decode(&self.raw.apply(name, "", encode(object)?, force).await?.0)
+        K::from_json(&self.raw.apply(name, "", encode(object)?, force).await?.0)
     }
 
     /// Server-side apply of the status in `object`, under the manager of this handle.
@@ -173,7 +173,7 @@ impl<K: Object> Api<K> {
     /// # Errors
     /// NotFound; otherwise as [`Api::apply`].
     pub async fn apply_status(&self, name: &str, object: &Value, force: bool) -> Result<K> {
-        decode(&self.raw.apply(name, "status", encode(object)?, force).await?.0)
+        K::from_json(&self.raw.apply(name, "status", encode(object)?, force).await?.0)
     }
 
     /// Deletes the object; with a grace period or finalizers it may stay for a while.
@@ -306,11 +306,7 @@ fn place<K: Object>(object: &K) -> (&str, &str) {
 }
 
 fn json_of<K: Object>(object: &K) -> Result<Bytes> {
-    serde_json::to_vec(object).map(Bytes::from).map_err(Error::codec(K::KIND))
-}
-
-fn decode<K: Object>(json: &[u8]) -> Result<K> {
-    serde_json::from_slice(json).map_err(Error::codec(K::KIND))
+    object.to_json().map(Bytes::from)
 }
 
 fn value(json: &[u8]) -> Result<Value> {
@@ -321,7 +317,7 @@ fn value(json: &[u8]) -> Result<Value> {
 }
 
 fn typed<K: Object>(page: ObjectList<Bytes>) -> Result<ObjectList<K>> {
-    let items = page.items.iter().map(|item| decode(item)).collect::<Result<_>>()?;
+    let items = page.items.iter().map(|item| K::from_json(item)).collect::<Result<_>>()?;
     let ObjectList { resource_version, continue_token, remaining, .. } = page;
     Ok(ObjectList { items, resource_version, continue_token, remaining })
 }

@@ -11,6 +11,7 @@ mod error;
 mod event;
 mod informer;
 mod key;
+mod kinds;
 mod kubeconfig;
 mod object;
 mod options;

@@ -1,28 +1,28 @@
 //! What the client asks of a kind: an identity, metadata, and JSON.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::slim::without_managed_fields;
 
-/// A kind of `k8s-openapi` that has object metadata; implemented for all of them.
+/// A kind of `k8s-openapi` that has object metadata. `kinds.rs` lists those that implement it; any other goes through
+/// [`crate::DynamicApi`].
 pub trait Object:
-    k8s_openapi::Resource + k8s_openapi::Metadata<Ty = ObjectMeta> + Serialize + DeserializeOwned + Send + Sync + 'static
+    k8s_openapi::Resource + k8s_openapi::Metadata<Ty = ObjectMeta> + Sized + Send + Sync + 'static
 {
-}
+    /// Reads the object's JSON.
+    ///
+    /// # Errors
+    /// [`Error::Codec`] if the JSON is not of this kind.
+    fn from_json(json: &[u8]) -> Result<Self>;
 
-impl<K> Object for K where
-    K: k8s_openapi::Resource
-        + k8s_openapi::Metadata<Ty = ObjectMeta>
-        + Serialize
-        + DeserializeOwned
-        + Send
-        + Sync
-        + 'static
-{
+    /// The object as JSON.
+    ///
+    /// # Errors
+    /// [`Error::Codec`] if JSON has no word for a value in it.
+    fn to_json(&self) -> Result<Vec<u8>>;
 }
 
 /// What an informer can keep: decoded from the wire once, with metadata to find it by. It goes without `managedFields`, which
@@ -40,7 +40,7 @@ pub trait Observed: Send + Sync + Sized + 'static {
 
 impl<K: Object> Observed for K {
     fn decode(json: &[u8]) -> Result<Self> {
-        serde_json::from_slice(&without_managed_fields(json)).map_err(Error::codec(K::KIND))
+        K::from_json(&without_managed_fields(json))
     }
 
     fn meta(&self) -> &ObjectMeta {

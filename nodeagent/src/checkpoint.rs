@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::Pod;
+use mainstay_client::Object;
 
 use crate::sources::Sources;
 
@@ -27,7 +28,7 @@ impl Checkpoint {
         let files = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
         let pods = files.filter(|f| f.path().extension().is_some_and(|e| e == "json")).filter_map(|file| {
             let read = std::fs::read(file.path()).map_err(|e| e.to_string());
-            let parsed = read.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|e| e.to_string()));
+            let parsed = read.and_then(|bytes| Pod::from_json(&bytes).map_err(|e| e.to_string()));
             parsed.inspect_err(|error| tracing::warn!(error, file = ?file.path(), "a noted pod cannot be read")).ok()
         });
         pods.collect()
@@ -43,7 +44,7 @@ impl Checkpoint {
     fn try_put(&self, pod: &Pod) -> std::io::Result<()> {
         let Some(path) = self.path(pod.metadata.uid.as_deref().unwrap_or("")) else { return Ok(()) };
         std::fs::create_dir_all(&self.dir)?;
-        write(&path, &serde_json::to_vec(pod)?)
+        write(&path, &pod.to_json().map_err(std::io::Error::other)?)
     }
 
     /// Notes what a pod's environment and volumes were made of, for nobody else to read.
