@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use h2::SendStream;
 use h2::client::SendRequest;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
@@ -48,16 +49,37 @@ impl Connection {
     /// # Errors
     /// When the connection ended, or no answer comes in time.
     pub(super) async fn send(&self, head: http::Request<()>, body: Bytes) -> Result<http::Response<Answer>> {
+        self.begin(head, body, true).await.map(|(answer, _)| answer)
+    }
+
+    /// The same with a request that does not end until what is returned with the answer is dropped.
+    ///
+    /// # Errors
+    /// As [`Connection::send`].
+    pub(super) async fn open(
+        &self,
+        head: http::Request<()>,
+        first: Bytes,
+    ) -> Result<(http::Response<Answer>, SendStream<Bytes>)> {
+        self.begin(head, first, false).await
+    }
+
+    async fn begin(
+        &self,
+        head: http::Request<()>,
+        body: Bytes,
+        ends: bool,
+    ) -> Result<(http::Response<Answer>, SendStream<Bytes>)> {
         let sent = async {
             let mut requests = self.requests.clone().ready().await?;
-            let (response, mut stream) = requests.send_request(head, body.is_empty())?;
+            let (response, mut stream) = requests.send_request(head, ends && body.is_empty())?;
             if !body.is_empty() {
-                stream.send_data(body, true)?;
+                stream.send_data(body, ends)?;
             }
-            response.await
+            Ok::<_, h2::Error>((response.await?, stream))
         };
         let answered = tokio::time::timeout(CALL_LIMIT, sent).await.context("no answer in time")?;
-        Ok(answered.context("a connection ended")?.map(Answer))
+        answered.context("a connection ended").map(|(answer, stream)| (answer.map(Answer), stream))
     }
 }
 

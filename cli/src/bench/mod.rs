@@ -6,6 +6,7 @@ mod etcd;
 mod flood;
 mod load;
 mod member;
+mod messages;
 mod pods;
 mod rest;
 mod rows;

@@ -208,10 +208,15 @@ async fn connect(address: SocketAddr) -> Result<Vec<Client>> {
 }
 
 async fn connect_one(address: SocketAddr) -> Result<Client> {
+    let origin = format!("http://{address}").parse().context("the member's address")?;
+    Ok(KvClient::with_origin(connection(address).await?, origin))
+}
+
+/// A connection to a member that listens.
+pub(super) async fn connection(address: SocketAddr) -> Result<Connection> {
     let stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
     stream.set_nodelay(true).context("setting TCP_NODELAY")?;
-    let origin = format!("http://{address}").parse().context("the member's address")?;
-    Ok(KvClient::with_origin(Connection::over(stream).await?, origin))
+    Connection::over(stream).await
 }
 
 /// Waits until every member takes a write.

@@ -2,18 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use h2::SendStream;
 use hdrhistogram::Histogram;
-use mainstay_proto::etcd::watch_client::WatchClient;
 use mainstay_proto::etcd::{WatchCreateRequest, WatchRequest, WatchResponse, watch_request};
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
-use tonic::Streaming;
-use tonic::transport::{Channel, Endpoint};
 
+use super::connection::Connection;
+use super::messages::{Messages, framed};
 use super::rows::{self, Row};
 use super::system::{self, System};
 use super::{WatchArgs, load};
@@ -83,45 +83,52 @@ async fn watch_all(system: &System, watchers: usize, begun: Instant) -> Result<(
     let mut running = JoinSet::new();
     let mut delays: Vec<Delays> = Vec::new();
     for number in 0..watchers.div_ceil(PER_CONNECTION) {
-        let channel = connect(system.addresses[number % system.addresses.len()]).await?;
+        let address = system.addresses[number % system.addresses.len()];
+        let connection = system::connection(address).await?;
         let own = Histogram::new_with_bounds(1, LONGEST_DELAY, 3).context("making a histogram")?;
         let own = Arc::new(Mutex::new(own));
         for _ in 0..PER_CONNECTION.min(watchers - number * PER_CONNECTION) {
-            let stream = open(channel.clone()).await.context("opening a watch")?;
-            running.spawn(follow(stream, own.clone(), begun));
+            let watcher = Watcher::open(&connection, address).await.context("opening a watch")?;
+            running.spawn(watcher.follow(own.clone(), begun));
         }
         delays.push(own);
     }
     Ok((running, delays))
 }
 
-async fn connect(address: SocketAddr) -> Result<Channel> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
-    endpoint.connect_timeout(Duration::from_secs(5)).connect().await.context("connecting a watcher")
+/// A watch of all keys of the load.
+struct Watcher {
+    responses: Messages,
+    /// The end of the requests would be the watch's end.
+    _requests: SendStream<Bytes>,
 }
 
-/// Returns once the member says that the watch is there.
-async fn open(channel: Channel) -> Result<Streaming<WatchResponse>> {
-    let (key, range_end) = (system::prefix(), system::after_prefix());
-    let create = WatchCreateRequest { key, range_end, start_revision: 0 };
-    let request = WatchRequest { request: Some(watch_request::Request::Create(create)) };
-    // The stream of requests stays open: its end would be the watch's end.
-    let requests = futures::StreamExt::chain(futures::stream::iter([request]), futures::stream::pending());
-    let client = WatchClient::new(channel).max_decoding_message_size(64 << 20);
-    let mut responses = { client }.watch(requests).await?.into_inner();
-    let first = responses.message().await?.context("the watch ended")?;
-    anyhow::ensure!(first.created, "the watch was not made");
-    Ok(responses)
-}
+impl Watcher {
+    /// Returns once the member says that the watch is there.
+    async fn open(connection: &Connection, address: SocketAddr) -> Result<Self> {
+        let (key, range_end) = (system::prefix(), system::after_prefix());
+        let create = WatchCreateRequest { key, range_end, start_revision: 0 };
+        let request = WatchRequest { request: Some(watch_request::Request::Create(create)) };
+        let head = http::Request::post(format!("http://{address}/etcdserverpb.Watch/Watch"))
+            .header(http::header::CONTENT_TYPE, "application/grpc")
+            .header(http::header::TE, "trailers")
+            .body(())?;
+        let (answer, requests) = connection.open(head, framed(&request)).await?;
+        let mut responses = Messages::of(answer.into_body());
+        let first: WatchResponse = responses.next().await?.context("the watch ended")?;
+        anyhow::ensure!(first.created, "the watch was not made");
+        Ok(Self { responses, _requests: requests })
+    }
 
-async fn follow(mut responses: Streaming<WatchResponse>, delays: Delays, begun: Instant) {
-    while let Ok(Some(response)) = responses.message().await {
-        let now = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        let mut delays = delays.lock();
-        for value in response.events.into_iter().filter_map(|event| event.kv).map(|kv| kv.value) {
-            let Some(stamp) = value.first_chunk::<STAMP>() else { continue };
-            let delay = now.saturating_sub(u64::from_be_bytes(*stamp));
-            delays.saturating_record(delay.max(1));
+    async fn follow(mut self, delays: Delays, begun: Instant) {
+        while let Ok(Some(response)) = self.responses.next::<WatchResponse>().await {
+            let now = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let mut delays = delays.lock();
+            for value in response.events.into_iter().filter_map(|event| event.kv).map(|kv| kv.value) {
+                let Some(stamp) = value.first_chunk::<STAMP>() else { continue };
+                let delay = now.saturating_sub(u64::from_be_bytes(*stamp));
+                delays.saturating_record(delay.max(1));
+            }
         }
     }
 }
