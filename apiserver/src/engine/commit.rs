@@ -124,6 +124,20 @@ impl Plan {
             }
         }
     }
+
+    /// The object of a dry run: no revision if it would be new, the present one if it would change.
+    pub(crate) fn dry(&self) -> Bytes {
+        match (&self.after, self.guards.first()) {
+            (After::Bytes(bytes), _) => bytes.clone(),
+            (After::Written(encoded), Some(Guard::At(_, revision))) => encoded.at(revision.0),
+            (After::Written(encoded), _) => {
+                let hole = b"\"resourceVersion\":\"\"";
+                let at = encoded.splice as usize + 1 - hole.len();
+                let comma = usize::from(encoded.bytes.get(at + hole.len()) == Some(&b','));
+                [&encoded.bytes[..at], &encoded.bytes[at + hole.len() + comma..]].concat().into()
+            }
+        }
+    }
 }
 
 impl Engine {
@@ -152,7 +166,7 @@ impl Engine {
     }
 
     /// A write that changes nothing still needs its term.
-    fn check_term(&self, term: Option<Term>) -> ApiResult<()> {
+    pub(crate) fn check_term(&self, term: Option<Term>) -> ApiResult<()> {
         let Some(term) = term else { return Ok(()) };
         if self.store.leadership().borrow().term == term { Ok(()) } else { Err(term_over(Some(term))) }
     }
@@ -160,7 +174,7 @@ impl Engine {
     /// Proposes a plan; a dry run ends before that, with the state as it would be.
     pub(crate) async fn finish(&self, call: &Call, target: &Target, plan: Plan, dry_run: bool) -> ApiResult<Finished> {
         let bytes = if dry_run {
-            dry(&plan)
+            plan.dry()
         } else if plan.ops.is_empty() {
             self.check_term(call.term)?;
             plan.after.at(Revision(0))
@@ -204,20 +218,6 @@ impl After {
     }
 }
 
-/// The object of a dry run: no revision if it would be new, the present one if it would change.
-fn dry(plan: &Plan) -> Bytes {
-    match (&plan.after, plan.guards.first()) {
-        (After::Bytes(bytes), _) => bytes.clone(),
-        (After::Written(encoded), Some(Guard::At(_, revision))) => encoded.at(revision.0),
-        (After::Written(encoded), _) => {
-            let hole = b"\"resourceVersion\":\"\"";
-            let at = encoded.splice as usize + 1 - hole.len();
-            let comma = usize::from(encoded.bytes.get(at + hole.len()) == Some(&b','));
-            [&encoded.bytes[..at], &encoded.bytes[at + hole.len() + comma..]].concat().into()
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn a_dry_run_shows_no_revision() {
         let encoded = crate::codec::encode(&json!({"apiVersion": "v1", "kind": "A", "metadata": {"name": "n"}}));
-        let value = crate::codec::decode(&dry(&Plan::create(Bytes::new(), encoded)));
+        let value = crate::codec::decode(&Plan::create(Bytes::new(), encoded).dry());
         assert_eq!(value, json!({"apiVersion": "v1", "kind": "A", "metadata": {"name": "n"}}));
     }
 }

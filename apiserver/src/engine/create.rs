@@ -72,12 +72,17 @@ impl Engine {
         if sides >= SIDE_TRIES {
             return Err(Status::conflict(target.group(), target.resource(), &name));
         }
-        let target = target.named(&name);
-        let there = self.latest(&target).await.ok().flatten().map(|there| crate::codec::decode(&there.value));
-        Err(taken(&target, &object, there.as_ref()))
+        Err(self.name_taken(&target.named(&name), &object).await)
     }
 
-    async fn check_absent(&self, target: &Target, object: &Value) -> ApiResult<()> {
+    /// The refusal of a creation whose name something has or had.
+    pub(crate) async fn name_taken(&self, target: &Target, object: &Value) -> Status {
+        let there = self.latest(target).await.ok().flatten().map(|there| crate::codec::decode(&there.value));
+        taken(target, object, there.as_ref())
+    }
+
+    /// What a dry run cannot learn from the store.
+    pub(crate) async fn check_absent(&self, target: &Target, object: &Value) -> ApiResult<()> {
         match self.latest(target).await? {
             Some(there) => Err(taken(target, object, Some(&crate::codec::decode(&there.value)))),
             None => Ok(()),

@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
+use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
 use mainstay_store::{Guard, Op, Revision};
+use serde_json::Value;
 
 use super::commit::{Answer, Plan};
 use super::decode::Body;
@@ -13,6 +15,7 @@ use super::read::not_found;
 use super::{Call, DeleteOptions, Engine, Target, WriteOptions};
 
 const TRIES: usize = 8;
+const MODIFIED: &str = "the objects have been modified; please apply your changes to the latest version and try again";
 
 /// One write of a transaction.
 #[derive(Clone)]
@@ -28,7 +31,7 @@ pub enum Operation {
 }
 
 impl Engine {
-    /// Does all operations or none.
+    /// Does all operations or none. A dry run does none, and answers what they would do.
     ///
     /// # Errors
     /// The first operation's that is refused, or 400 if two of them would write the same object, such as the usage of one
@@ -39,38 +42,64 @@ impl Engine {
         operations: &[(Target, Operation)],
         options: &WriteOptions,
     ) -> ApiResult<(Vec<Answer>, Revision)> {
+        let mut lost = Status::conflict_because("", "transactions", "", MODIFIED);
         for _ in 0..TRIES {
             let mut plans = Vec::with_capacity(operations.len());
             for (target, operation) in operations {
                 plans.push(self.plan(call, target, operation, options).await?);
             }
-            let guards = plans.iter().flat_map(|plan| plan.guards.clone()).collect();
-            let ops: Vec<_> = plans.iter().flat_map(|plan| plan.ops.clone()).collect();
-            each_once(&ops)?;
-            let revision = if options.dry_run || ops.is_empty() {
-                Ok(self.store.applied())
-            } else {
-                self.propose(call.term, guards, ops).await?
-            };
-            let revision = match revision {
-                Ok(revision) => revision,
-                Err(guard) => match taken(operations, &plans, guard) {
-                    Some(status) => return Err(status),
-                    None => continue,
-                },
-            };
-            let mut answers = Vec::with_capacity(plans.len());
-            for ((target, _), plan) in operations.iter().zip(&plans) {
-                answers.push(self.answer(target, plan.after.at(revision), plan.created).await?);
+            match self.commit(call, operations, &plans, options.dry_run).await? {
+                Ok(revision) => return self.answers(operations, &plans, revision, options.dry_run).await,
+                Err(guard) => {
+                    let Some((target, object)) = creation_of(operations, &plans, guard) else { continue };
+                    lost = self.name_taken(&target, &object).await;
+                    // Where the server draws the name, it draws another.
+                    if meta::generate_name(&object).is_empty() {
+                        break;
+                    }
+                }
             }
-            return Ok((answers, revision));
         }
-        Err(Status::conflict_because(
-            "",
-            "transactions",
-            "",
-            "the objects have been modified; please apply your changes to the latest version and try again",
-        ))
+        Err(lost)
+    }
+
+    /// Proposes what was planned; the number of the guard that failed if one did.
+    async fn commit(
+        &self,
+        call: &Call,
+        operations: &[(Target, Operation)],
+        plans: &[Plan],
+        dry_run: bool,
+    ) -> ApiResult<Result<Revision, usize>> {
+        let guards = plans.iter().flat_map(|plan| plan.guards.clone()).collect();
+        let ops: Vec<_> = plans.iter().flat_map(|plan| plan.ops.clone()).collect();
+        each_once(&ops)?;
+        if dry_run {
+            for (target, object) in operations.iter().zip(plans).filter_map(creation) {
+                self.check_absent(&target, &object).await?;
+            }
+            return Ok(Ok(self.store.applied()));
+        }
+        if ops.is_empty() {
+            self.check_term(call.term)?;
+            return Ok(Ok(self.store.applied()));
+        }
+        self.propose(call.term, guards, ops).await
+    }
+
+    async fn answers(
+        &self,
+        operations: &[(Target, Operation)],
+        plans: &[Plan],
+        revision: Revision,
+        dry_run: bool,
+    ) -> ApiResult<(Vec<Answer>, Revision)> {
+        let mut answers = Vec::with_capacity(plans.len());
+        for ((target, _), plan) in operations.iter().zip(plans) {
+            let bytes = if dry_run { plan.dry() } else { plan.after.at(revision) };
+            answers.push(self.answer(target, bytes, plan.created).await?);
+        }
+        Ok((answers, revision))
     }
 
     async fn plan(
@@ -116,17 +145,22 @@ fn each_once(ops: &[Op]) -> ApiResult<()> {
     )))
 }
 
-/// The refusal of a creation whose name is taken, if it is that what the guard with this number stands for.
-fn taken(operations: &[(Target, Operation)], plans: &[Plan], guard: usize) -> Option<Status> {
+/// Where something new is to be, and what, if that is what was planned.
+fn creation(((target, operation), plan): (&(Target, Operation), &Plan)) -> Option<(Target, Value)> {
+    let (Operation::Create(_), Some(Guard::Absent(_))) = (operation, plan.guards.first()) else { return None };
+    let object = crate::codec::decode(&plan.after.at(Revision(0)));
+    Some((target.named(meta::name(&object)), object))
+}
+
+/// The creation that the guard with this number keeps from writing over another object.
+fn creation_of(operations: &[(Target, Operation)], plans: &[Plan], guard: usize) -> Option<(Target, Value)> {
     let mut before = 0;
-    for ((target, operation), plan) in operations.iter().zip(plans) {
-        if let (Operation::Create(_), true, Some(Guard::Absent(key))) =
-            (operation, guard == before, plan.guards.first())
-        {
-            let (_, _, name) = crate::key::split(key)?;
-            return Some(Status::already_exists(target.group(), target.resource(), name));
+    for planned in operations.iter().zip(plans) {
+        // What is written along with an object has guards after the object's own.
+        if guard == before {
+            return creation(planned);
         }
-        before += plan.guards.len();
+        before += planned.1.guards.len();
     }
     None
 }
