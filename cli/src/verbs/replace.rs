@@ -72,8 +72,9 @@ async fn replace(args: &ReplaceArgs, session: &Session, form: &Form, dry_run: Dr
     let api = session.api_in(&row, &namespace).manager("mainstay-replace").field_validation("Strict");
     let api = api.dry_run(dry_run != DryRun::No);
     let mut made = if args.force {
-        delete_first(&api, &row, &namespace, &name).await?;
         unversioned(&mut object);
+        check_valid(&api, &object).await?;
+        delete_first(&api, &row, &namespace, &name).await?;
         api.create(&object).await?
     } else {
         if object["metadata"]["resourceVersion"].as_str().is_none_or(str::is_empty) {
@@ -86,6 +87,19 @@ async fn replace(args: &ReplaceArgs, session: &Session, form: &Form, dry_run: Dr
         return print::objects(form, &[(row, made)], false);
     }
     print::line(&format!("{} replaced{}", print::kind_name(&row, &name), dry_run.note()))
+}
+
+/// Refuses what the server would not take once the old object is gone, while it is still there.
+async fn check_valid(api: &DynamicApi, object: &Value) -> Result<()> {
+    match api.clone().dry_run(true).create(object).await {
+        Err(error) if error.reason() == "Invalid" && !holds_what_is_asked(&error.to_string()) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The old object has the address or port that the new one asks for, and gives it back when it goes.
+fn holds_what_is_asked(refusal: &str) -> bool {
+    refusal.contains("is already allocated")
 }
 
 /// Returns once the object is gone, also if it was not there.

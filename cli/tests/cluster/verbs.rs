@@ -12,8 +12,13 @@ impl Words<'_> {
     }
 
     fn fails(&self, command: &str) -> String {
+        self.chokes(command, "")
+    }
+
+    /// What it says when it fails on this input.
+    fn chokes(&self, command: &str, input: &str) -> String {
         let arguments: Vec<&str> = command.split(' ').collect();
-        let output = self.0.client(MAINSTAY.as_ref(), &arguments, "");
+        let output = self.0.client(MAINSTAY.as_ref(), &arguments, input);
         assert!(!output.status.success(), "mainstay {command} should fail");
         text(&output.stderr)
     }
@@ -59,6 +64,9 @@ fn objects(mainstay: &Words<'_>) {
     let whole = mainstay.run("get cm d -n shop -o json");
     let anew = "configmap \"d\" deleted from shop namespace\nconfigmap/d replaced\n";
     assert_eq!(mainstay.feed("replace --force -f -", &whole), anew);
+    let refused = mainstay.chokes("replace --force -f -", &manifest.replace("x:", "'x y':"));
+    assert!(refused.contains("data[x y]: Invalid value"), "{refused}");
+    assert_eq!(mainstay.run("get cm d -n shop -o jsonpath={.data.x}"), "1");
     assert!(mainstay.fails("delete cm d -A").contains("by name across all namespaces"));
     assert!(mainstay.run("describe cm d -n shop").contains("Name:"));
     assert!(mainstay.run("explain configmap").contains("FIELDS"));
