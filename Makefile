@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 ENV := . .ci/env.sh &&
 
-.PHONY: help deps build demo test fmt clippy arrows unit integration corpus chaos-short chaos-long doc bench crash sim
+.PHONY: help deps build demo test fmt clippy arrows unit integration corpus chaos-short chaos-long doc bench crash sim fuzz
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ crash: deps ## Kill members of the store at random points, hundreds of times
 sim: deps ## The store under simulation, a seed after the other: SEEDS=1000, FIRST=1; SEED=7 repeats one
 	@$(ENV) $(if $(SEED),MAINSTAY_SIM_SEED=$(SEED),MAINSTAY_SIM_FIRST=$${FIRST:-1} MAINSTAY_SIM_SEEDS=$${SEEDS:-1000}) \
 		cargo test -p mainstay-store --lib simulation::tests::every_property -- --nocapture
+
+fuzz: deps ## Fuzz the decoders, guided by coverage: SECONDS=60 for each, TARGET="yaml cel" for some
+	@.ci/fuzz $(or $(SECONDS),60) $(TARGET)
 
 bench: deps ## Store, watch and inner-loop benchmarks, with etcd beside them
 	@$(ENV) cargo build --release -p mainstay && etcd=$$(.ci/etcd) \

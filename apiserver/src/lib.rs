@@ -18,8 +18,8 @@ pub mod encryption;
 pub mod engine;
 mod extension;
 pub mod flow;
-#[cfg(test)]
-mod fuzz;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz;
 mod gate;
 mod grpc;
 pub mod key;

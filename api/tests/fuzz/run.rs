@@ -3,21 +3,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::mutate::{Random, mutated};
 
-/// Inputs of a usual run.
-const INPUTS: u32 = 4000;
+/// Inputs of a run.
+const INPUTS: usize = 4000;
 /// For one input of 64 KiB at the most, on a busy machine, without optimisation.
 const LIMIT: Duration = Duration::from_secs(5);
 /// As of a worker thread of the server.
 const STACK: usize = 2 << 20;
-
-/// Seconds to run for, instead of a number of inputs: for hunting.
-fn seconds() -> Option<Duration> {
-    std::env::var("MAINSTAY_FUZZ_SECONDS").ok()?.parse().ok().map(Duration::from_secs)
-}
 
 /// Tries `target` with what crashed it before, with the seeds, and with mutations of them.
 ///
@@ -27,14 +22,11 @@ pub(crate) fn fuzz(name: &'static str, crashes: &Path, seeds: &'static [&'static
     let known = inputs_of(&crashes.join(name));
     let (sender, results) = channel();
     let working = std::thread::Builder::new().stack_size(STACK).spawn(move || {
-        let began = Instant::now();
-        let seed = seconds().map_or(1, |_| rand_seed());
-        let mut random = Random::new(seed);
+        let mut random = Random::new(1);
         let first = known.into_iter().chain(seeds.iter().map(|seed| seed.to_vec()));
         let rest = std::iter::repeat_with(move || mutated(seeds, &mut random));
-        for (count, input) in (0u32..).zip(first.chain(rest)) {
-            let enough = seconds().map_or(count >= INPUTS, |limit| began.elapsed() > limit);
-            if enough || sender.send(Some(input.clone())).is_err() {
+        for input in first.chain(rest).take(INPUTS) {
+            if sender.send(Some(input.clone())).is_err() {
                 break;
             }
             let outcome = catch_unwind(AssertUnwindSafe(|| target(&input)));
@@ -75,11 +67,4 @@ fn inputs_of(folder: &Path) -> Vec<Vec<u8>> {
     entries
         .map(|entry| std::fs::read(entry.expect("a listed entry").path()).expect("a kept crash is readable"))
         .collect()
-}
-
-fn rand_seed() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let seed = now.map_or(7, |now| now.as_nanos() as u64) ^ u64::from(std::process::id());
-    println!("seed {seed}");
-    seed
 }

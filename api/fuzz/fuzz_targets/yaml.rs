@@ -1,0 +1,2 @@
+#![no_main]
+mainstay_api_fuzz::decoder!(yaml, YAML);

@@ -1,0 +1,2 @@
+#![no_main]
+mainstay_apiserver_fuzz::decoder!(policies, POLICIES);
