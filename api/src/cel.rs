@@ -22,6 +22,7 @@ mod list;
 mod lists;
 mod literals;
 mod macros;
+mod moment;
 mod operators;
 mod outcome;
 mod overloads;

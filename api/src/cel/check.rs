@@ -7,6 +7,7 @@ use ::cel::common::ast::{
     StructExpr,
 };
 
+use super::identifier::dotted_type;
 use super::{Env, Type, overloads};
 
 /// Finds the type of an expression and what is wrong with it.
@@ -23,9 +24,6 @@ pub(super) struct Checker<'e> {
     /// What is wrong, by id, if there are no errors: values of known and of unknown types together.
     pub unlike: Vec<(u64, String)>,
 }
-
-const KINDS: [&str; 11] =
-    ["bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type", "optional_type"];
 
 impl<'e> Checker<'e> {
     pub(super) fn new(env: &'e Env, source: &'e SourceInfo) -> Self {
@@ -61,7 +59,7 @@ impl<'e> Checker<'e> {
     fn fail(&mut self, id: u64, why: String) -> Type {
         let at = self.place(id);
         self.errors.push((at, why));
-        Type::Dyn
+        Type::Error
     }
 
     fn lookup(&self, name: &str) -> Option<Type> {
@@ -71,14 +69,27 @@ impl<'e> Checker<'e> {
 
     fn ident(&mut self, id: u64, name: &str) -> Type {
         let plain = name.trim_start_matches('.');
-        match self.lookup(plain) {
+        match self.lookup(plain).or_else(|| Type::kind(plain)) {
             Some(of) => of,
-            None if KINDS.contains(&plain) => Type::Kind,
-            None => self.fail(id, format!("undeclared reference to '{plain}' (in container '')")),
+            None => self.undeclared(id, plain),
         }
     }
 
+    fn undeclared(&mut self, id: u64, name: &str) -> Type {
+        self.fail(id, format!("undeclared reference to '{name}' (in container '')"))
+    }
+
     fn select(&mut self, id: u64, select: &SelectExpr) -> Type {
+        if let Some((name, root)) = dotted_type(select)
+            && self.lookup(root).is_none()
+        {
+            let of = match name {
+                "google.protobuf.Timestamp" => Type::Time,
+                "google.protobuf.Duration" => Type::Duration,
+                library => Type::Named(library.to_owned()),
+            };
+            return Type::Kind(Box::new(of));
+        }
         let operand = self.check(&select.operand);
         let found = self.field(id, &operand, &select.field);
         if select.test { Type::Bool } else { found }
@@ -86,7 +97,7 @@ impl<'e> Checker<'e> {
 
     fn field(&mut self, id: u64, operand: &Type, field: &str) -> Type {
         match operand {
-            Type::Dyn | Type::Var(_) => Type::Dyn,
+            Type::Dyn | Type::Error | Type::Var(_) => Type::Dyn,
             Type::Map(_, value) => (**value).clone(),
             Type::Object(of) => match of.field(field) {
                 Some(found) => found.clone(),
@@ -100,7 +111,10 @@ impl<'e> Checker<'e> {
                 let found = self.field(id, of, field);
                 Type::Optional(Box::new(found))
             }
-            other => self.fail(id, format!("type '{other}' does not support field selection")),
+            other => {
+                self.fail(id, format!("type '{other}' does not support field selection"));
+                Type::Dyn
+            }
         }
     }
 
@@ -158,9 +172,7 @@ impl<'e> Checker<'e> {
     }
 
     fn resolve(&mut self, id: u64, name: &str, target: Option<&Type>, arguments: &[Type]) -> Type {
-        let Some(all) = overloads::of(name) else {
-            return self.fail(id, format!("undeclared reference to '{name}' (in container '')"));
-        };
+        let Some(all) = overloads::of(name) else { return self.undeclared(id, name) };
         let given: Vec<Type> = target.into_iter().chain(arguments).cloned().collect();
         let fitting: Vec<Type> = all
             .iter()
@@ -193,10 +205,22 @@ impl<'e> Checker<'e> {
         }
     }
 
+    /// The type of what an entry adds that may be none.
+    fn unwrapped(&mut self, found: Type, id: u64) -> Type {
+        match found {
+            Type::Optional(inner) => *inner,
+            Type::Dyn => Type::Dyn,
+            other => {
+                self.fail(id, format!("expected type 'optional_type({other})' but found '{other}'"));
+                other
+            }
+        }
+    }
+
     /// One type for all elements.
     fn join(&mut self, found: Option<Type>, next: Type, id: u64) -> Option<Type> {
         match found {
-            None => Some(next),
+            None | Some(Type::Error) => Some(next),
             Some(Type::Dyn) => Some(Type::Dyn),
             Some(first) if self.mixed => Some(if first == next { first } else { Type::Dyn }),
             Some(first) => {
@@ -205,7 +229,7 @@ impl<'e> Checker<'e> {
                     return Some(Type::Dyn);
                 }
                 if !fits(&first, &next, &mut bound) {
-                    self.fail(id, format!("expected type '{first}' but found '{next}'"));
+                    return Some(self.fail(id, format!("expected type '{first}' but found '{next}'")));
                 }
                 Some(first)
             }
@@ -226,10 +250,8 @@ impl<'e> Checker<'e> {
         let (mut of, mut first, mut told) = (None, None, false);
         for (index, element) in list.elements.iter().enumerate() {
             let mut found = self.check(element);
-            if list.optional_indices.contains(&index)
-                && let Type::Optional(inner) = found
-            {
-                found = *inner;
+            if list.optional_indices.contains(&index) {
+                found = self.unwrapped(found, element.id);
             }
             told = told || self.differ(&mut first, &found, element.id);
             of = self.join(of, found, element.id);
@@ -245,16 +267,14 @@ impl<'e> Checker<'e> {
             self.differ(&mut key_kind, &key, entry.key.id);
             keys = self.join(keys, key, entry.key.id);
             let mut value = self.check(&entry.value);
-            if entry.optional
-                && let Type::Optional(inner) = value
-            {
-                value = *inner;
+            if entry.optional {
+                value = self.unwrapped(value, entry.value.id);
             }
             self.differ(&mut value_kind, &value, entry.value.id);
             values = self.join(values, value, entry.value.id);
         }
         // What consists of other values is no key. Were its type one, types could double with each map around them.
-        let key = keys.filter(|key| !matches!(key, Type::List(_) | Type::Map(..) | Type::Optional(_)));
+        let key = keys.filter(|key| !matches!(key, Type::List(_) | Type::Map(..) | Type::Optional(_) | Type::Kind(_)));
         Type::Map(Box::new(key.unwrap_or(Type::Dyn)), Box::new(values.unwrap_or(Type::Dyn)))
     }
 
@@ -262,13 +282,11 @@ impl<'e> Checker<'e> {
         for entry in &made.entries {
             let EntryExpr::StructField(field) = &entry.expr else { continue };
             let mut found = self.check(&field.value);
-            if field.optional
-                && let Type::Optional(inner) = found
-            {
-                found = *inner;
+            if field.optional {
+                found = self.unwrapped(found, field.value.id);
             }
             let Some(wanted) = wanted(&made.type_name, &field.field) else { continue };
-            if !matches!(found, Type::Dyn | Type::Var(_)) && wanted != found.to_string() {
+            if !matches!(found, Type::Dyn | Type::Error | Type::Var(_)) && wanted != found.to_string() {
                 let name = &field.field;
                 let why = format!("expected type of field '{name}' is '{wanted}' but provided type is '{found}'");
                 self.fail(entry.id, why);
@@ -278,7 +296,7 @@ impl<'e> Checker<'e> {
         if self.env.constructs(root) {
             return Type::Named(made.type_name.clone());
         }
-        self.fail(id, format!("undeclared reference to '{}' (in container '')", made.type_name))
+        self.undeclared(id, &made.type_name)
     }
 
     fn comprehension(&mut self, loops: &ComprehensionExpr) -> Type {
@@ -287,12 +305,12 @@ impl<'e> Checker<'e> {
             Type::List(of) if loops.iter_var2.is_some() => (Type::Int, (**of).clone()),
             Type::List(of) => ((**of).clone(), Type::Dyn),
             Type::Map(key, value) => ((**key).clone(), (**value).clone()),
-            Type::Dyn => (Type::Dyn, Type::Dyn),
+            Type::Dyn | Type::Error => (Type::Dyn, Type::Dyn),
             other => {
                 let why = format!(
                     "expression of type '{other}' cannot be range of a comprehension (must be list, map, or dynamic)"
                 );
-                (self.fail(loops.iter_range.id, why), Type::Dyn)
+                (self.fail(loops.iter_range.id, why), Type::Error)
             }
         };
         let start = self.check(&loops.accu_init);
@@ -343,7 +361,7 @@ fn literal_type(literal: &LiteralValue) -> Type {
 /// Whether a value of type `found` can be where `wanted` is expected.
 pub(super) fn fits(wanted: &Type, found: &Type, bound: &mut HashMap<char, Type>) -> bool {
     match (wanted, found) {
-        (Type::Dyn, _) | (_, Type::Dyn | Type::Var(_)) => true,
+        (Type::Dyn | Type::Error, _) | (_, Type::Dyn | Type::Error | Type::Var(_)) => true,
         (Type::Var(letter), found) => match bound.get(letter).cloned() {
             None => {
                 bound.insert(*letter, found.clone());
@@ -365,6 +383,8 @@ pub(super) fn fits(wanted: &Type, found: &Type, bound: &mut HashMap<char, Type>)
         (Type::Map(key, value), Type::Map(found_key, found_value)) => {
             fits(key, found_key, bound) && fits(value, found_value, bound)
         }
+        // A type is a type, whichever it is.
+        (Type::Kind(_), Type::Kind(_)) => true,
         (wanted, found) => wanted == found,
     }
 }
@@ -374,6 +394,7 @@ fn settled(of: &Type, bound: &HashMap<char, Type>) -> Type {
         Type::Var(letter) => bound.get(letter).cloned().unwrap_or(Type::Dyn),
         Type::List(of) => Type::list(settled(of, bound)),
         Type::Optional(of) => Type::Optional(Box::new(settled(of, bound))),
+        Type::Kind(of) => Type::Kind(Box::new(settled(of, bound))),
         Type::Map(key, value) => Type::Map(Box::new(settled(key, bound)), Box::new(settled(value, bound))),
         other => other.clone(),
     }

@@ -8,7 +8,7 @@ use ::cel::common::ast::{
 };
 use serde_json::{Value, json};
 
-use super::identifier::unescaped;
+use super::identifier::{dotted_type, unescaped};
 use super::sizes::Sizes;
 use super::{Program, Type};
 use crate::schema::{additional, is_embedded, items, properties, text};
@@ -26,6 +26,8 @@ impl Limits {
     pub const RULE: f64 = 10_000_000.0;
     /// Of all rules of a schema.
     pub const SCHEMA: f64 = 100_000_000.0;
+    /// Nothing costs more.
+    pub const LARGEST: f64 = size::UNBOUNDED;
 }
 
 /// The types of the parts of an expression, by their ids.
@@ -70,7 +72,7 @@ pub(super) fn estimate<'v>(
     (schema, root): (&'v Value, bool),
 ) -> f64 {
     let mut estimator = Estimator { sizes, types, root: Place { schema, root }, locals: Vec::new() };
-    estimator.cost(program.expression()).0
+    estimator.cost(program.expression()).0.min(Limits::LARGEST)
 }
 
 /// How often what is in a schema can occur for each time the schema does, if it says so.
@@ -107,6 +109,24 @@ impl<'v> Place<'v> {
         let all = properties(self.schema).filter(|_| additional(self.schema).is_none())?;
         all.get(&unescaped(name)).map(Place::of)
     }
+
+    /// Where the elements of a list or the values of a map are.
+    fn below(self) -> Option<Self> {
+        let of = if text(self.schema, "type") == "array" { items(self.schema) } else { additional(self.schema) };
+        of.map(Place::of)
+    }
+}
+
+/// The way to a value from a variable.
+#[derive(Clone, Copy, Default)]
+enum Way<'v> {
+    /// There is none: the expression makes the value.
+    #[default]
+    Made,
+    /// No schema is there.
+    Lost,
+    /// It leads to this place.
+    To(Place<'v>),
 }
 
 /// The sizes of the keys and values of a list or map that an expression spells.
@@ -126,7 +146,7 @@ impl Elements {
 #[derive(Clone, Copy, Default)]
 struct Known<'v> {
     size: Option<Size>,
-    place: Option<Place<'v>>,
+    way: Way<'v>,
     elements: Option<Elements>,
 }
 
@@ -135,9 +155,9 @@ impl Known<'_> {
         Self { size: Some(size), ..Self::default() }
     }
 
-    /// What nothing tells the size of counts for one, which is too little rather than too much.
+    /// What nothing tells the size of has no bound, even a number as a text.
     fn size(&self) -> Size {
-        self.size.unwrap_or(Size::exactly(1.0))
+        self.size.unwrap_or(Size::ENDLESS)
     }
 }
 
@@ -175,28 +195,39 @@ impl<'v> Estimator<'v> {
         self.types.get(&expr.id).unwrap_or(&DYN)
     }
 
+    /// The size of what a way leads to.
+    fn most(&self, way: Way<'v>) -> Option<Size> {
+        match way {
+            Way::To(place) => Some(Size::at_most(self.sizes.most(place.schema))),
+            Way::Made | Way::Lost => None,
+        }
+    }
+
     /// A value with the size that its place gives it, or its type, if it has none.
     fn measured(&self, expr: &IdedExpr, known: Known<'v>) -> Known<'v> {
-        let by_place = || known.place.map(|place| Size::at_most(self.sizes.most(place.schema)));
+        let by_place = || self.most(known.way);
         let by_type = || is_scalar(self.type_of(expr)).then(|| Size::exactly(1.0));
         Known { size: known.size.or_else(by_place).or_else(by_type), ..known }
     }
 
     fn ident(&self, expr: &IdedExpr, name: &str) -> Known<'v> {
         let local = self.locals.iter().rev().find(|(own, _)| own == name).map(|(_, known)| *known);
-        let local = local.unwrap_or(Known { place: Some(self.root), ..Known::default() });
+        let local = local.unwrap_or(Known { way: Way::To(self.root), ..Known::default() });
         let known = self.measured(expr, Known { size: None, ..local });
         Known { size: known.size.or(local.size), ..known }
     }
 
     fn select(&mut self, select: &SelectExpr) -> (f64, Known<'v>) {
+        if dotted_type(select).is_some() && !self.types.contains_key(&select.operand.id) {
+            return (1.0, Known { way: Way::To(self.root), ..Known::default() });
+        }
         let (cost, of) = self.cost(&select.operand);
         if select.test {
             return (cost, Known::default());
         }
         let walks = matches!(self.type_of(&select.operand), Type::Map(..) | Type::Object(_) | Type::Var(_));
-        let place = of.place.and_then(|place| place.field(&select.field));
-        (cost + f64::from(u8::from(walks)), Known { place, ..Known::default() })
+        let way = self.step(of.way, |place| place.field(&select.field));
+        (cost + f64::from(u8::from(walks)), Known { way, ..Known::default() })
     }
 
     fn list(&mut self, list: &ListExpr) -> (f64, Known<'v>) {
@@ -248,12 +279,13 @@ impl<'v> Estimator<'v> {
         Part { expr, cost, known, of: self.type_of(expr) }
     }
 
-    /// Where the elements of a list or the values of a map are. What comes from nowhere is taken for the whole, as in
-    /// Kubernetes.
-    fn below(&self, of: &Known<'v>, is_list: bool) -> Option<Place<'v>> {
-        let Some(place) = of.place else { return Some(self.root) };
-        let of = if is_list { items(place.schema) } else { additional(place.schema) };
-        of.map(Place::of)
+    /// One step further on a way. What is in a value that the expression makes is taken for the whole, as in Kubernetes.
+    fn step(&self, way: Way<'v>, next: impl FnOnce(Place<'v>) -> Option<Place<'v>>) -> Way<'v> {
+        match way {
+            Way::Made => Way::To(self.root),
+            Way::Lost => Way::Lost,
+            Way::To(place) => next(place).map_or(Way::Lost, Way::To),
+        }
     }
 
     /// A value that only gets a name.
@@ -262,7 +294,7 @@ impl<'v> Estimator<'v> {
         self.locals.push((loops.accu_var.clone(), begun));
         let (result, made) = self.cost(&loops.result);
         self.locals.pop();
-        (range + start + result, Known { place: None, ..made })
+        (range + start + result, Known { way: Way::Made, ..made })
     }
 
     fn comprehension(&mut self, loops: &ComprehensionExpr) -> (f64, Known<'v>) {
@@ -290,15 +322,14 @@ impl<'v> Estimator<'v> {
         let is_list = matches!(self.type_of(&loops.iter_range), Type::List(_));
         let key = Known {
             size: range.elements.map(|elements| elements.key),
-            place: match range.place {
-                None => Some(self.root),
-                Some(place) if !is_list && additional(place.schema).is_some() => Some(Place::of(&KEY)),
-                Some(_) => None,
-            },
+            way: self.step(range.way, |place| {
+                let is_map = !is_list && additional(place.schema).is_some();
+                is_map.then(|| Place::of(&KEY))
+            }),
             elements: None,
         };
         let size = range.elements.map(|elements| elements.value);
-        let value = Known { size, place: self.below(range, is_list), elements: None };
+        let value = Known { size, way: self.step(range.way, Place::below), elements: None };
         let first = if loops.iter_var2.is_none() && is_list { value } else { key };
         self.locals.push((loops.iter_var.clone(), first));
         if let Some(name) = &loops.iter_var2 {

@@ -9,6 +9,7 @@ use ::cel::common::ast::{
 
 use super::constructed::Made;
 use super::fields::{field, has};
+use super::identifier::dotted_type;
 use super::outcome::{Outcome, fail};
 use super::{EvalError, Key, Val, call, overloads, price};
 
@@ -84,6 +85,12 @@ impl<'r> Run<'r> {
 
     fn select(&mut self, select: &SelectExpr) -> Outcome {
         self.spend(1)?;
+        if let Some((name, root)) = dotted_type(select)
+            && self.local(root).is_none()
+            && self.scope.variable(root).is_none()
+        {
+            return Ok(Val::Kind(Arc::from(name)));
+        }
         if let Expr::Ident(name) = &select.operand.expr
             && self.local(name).is_none()
             && let Some(found) = self.scope.member(name, &select.field)
@@ -101,11 +108,10 @@ impl<'r> Run<'r> {
         self.spend(10)?;
         let mut out = Vec::with_capacity(list.elements.len());
         for (index, element) in list.elements.iter().enumerate() {
-            let value = self.eval(element)?;
-            match value {
-                Val::Optional(inner) if list.optional_indices.contains(&index) => {
-                    out.extend(inner.map(|value| (*value).clone()));
-                }
+            let optional = list.optional_indices.contains(&index);
+            match self.eval(element)? {
+                Val::Optional(inner) if optional => out.extend(inner.map(|value| (*value).clone())),
+                value if optional => return fail(not_optional("list element", &value)),
                 value => out.push(value),
             }
         }
@@ -125,6 +131,10 @@ impl<'r> Run<'r> {
                         out.insert(key, (*value).clone());
                     }
                 }
+                value if entry.optional => {
+                    let key = key.to_val().to_text().unwrap_or_default();
+                    return fail(not_optional(&format!("entry '{key}'"), &value));
+                }
                 value => drop(out.insert(key, value)),
             }
         }
@@ -139,6 +149,9 @@ impl<'r> Run<'r> {
             let value = match self.eval(&entry.value)? {
                 Val::Optional(None) if entry.optional => continue,
                 Val::Optional(Some(value)) if entry.optional => (*value).clone(),
+                value if entry.optional => {
+                    return fail(not_optional(&format!("entry '{}'", entry.field), &value));
+                }
                 value => value,
             };
             out.insert(Key::Text(Arc::from(entry.field.as_str())), value);
@@ -192,8 +205,8 @@ impl<'r> Run<'r> {
         match self.eval(target)? {
             Val::Optional(None) => self.eval(fallback),
             Val::Optional(Some(value)) if name == "orValue" => Ok((*value).clone()),
-            full @ Val::Optional(_) => Ok(full),
-            _ => fail("no such overload"),
+            // What is no optional at all is there, and is taken as it is.
+            own => Ok(own),
         }
     }
 
@@ -221,6 +234,12 @@ impl<'r> Run<'r> {
             _ => fail("no such overload"),
         }
     }
+}
+
+/// What is said of a value that is always there and stands where one may be none.
+fn not_optional(place: &str, value: &Val) -> String {
+    let shown = value.to_text().unwrap_or_default();
+    format!("cannot initialize optional {place} from non-optional value {shown}")
 }
 
 fn is_kind(name: &str) -> bool {

@@ -1,5 +1,7 @@
 //! Names in expressions: what may be one, and how a field is called whose name may not.
 
+use ::cel::common::ast::{Expr, SelectExpr};
+
 /// Words of the language, which name nothing.
 const RESERVED: [&str; 21] = [
     "true",
@@ -35,6 +37,24 @@ pub fn is_identifier(name: &str) -> bool {
     !RESERVED.contains(&name)
         && bytes.next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_')
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// A type that an expression names with dots, as the name and what it begins with.
+pub(super) fn dotted_type(select: &SelectExpr) -> Option<(&'static str, &'static str)> {
+    let is = |expr: &Expr, name: &str| matches!(expr, Expr::Ident(own) if own.trim_start_matches('.') == name);
+    let operand = &select.operand.expr;
+    match select.field.as_str() {
+        _ if select.test => None,
+        "IP" if is(operand, "net") => Some(("net.IP", "net")),
+        "CIDR" if is(operand, "net") => Some(("net.CIDR", "net")),
+        field @ ("Timestamp" | "Duration") => {
+            let Expr::Select(space) = operand else { return None };
+            let known = !space.test && space.field == "protobuf" && is(&space.operand.expr, "google");
+            let name = if field == "Timestamp" { "google.protobuf.Timestamp" } else { "google.protobuf.Duration" };
+            known.then_some((name, "google"))
+        }
+        _ => None,
+    }
 }
 
 /// What a field is called whose name is a word of the language; `None` for other names.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Val;
 use super::operators::operator;
-use super::outcome::{Outcome, fail, no_overload};
+use super::outcome::{Outcome, fail, no_overload, unfit};
 
 fn int(number: usize) -> Val {
     Val::Int(i64::try_from(number).unwrap_or(i64::MAX))
@@ -16,10 +16,12 @@ pub(super) fn call(name: &str, values: &[Val]) -> Option<Outcome> {
         ("size", [Val::List(list)]) => Ok(int(list.len())),
         ("size", [Val::Map(map)]) => Ok(int(map.len())),
         ("size", [Val::Bytes(bytes)]) => Ok(int(bytes.len())),
+        // What a list holds is told by its first element.
+        ("join", [Val::List(list), ..]) if !begins(list, |item| matches!(item, Val::Text(_))) => unfit(name, values),
+        ("isSorted" | "min" | "max", [Val::List(list)]) if !begins(list, has_order) => unfit(name, values),
+        ("sum", [Val::List(list)]) if !begins(list, has_sum) => unfit(name, values),
         ("join", [Val::List(list), by @ ..]) => join(list, by),
-        ("isSorted", [Val::List(list)]) => {
-            Ok(Val::Bool(list.windows(2).all(|pair| pair[0].compare(&pair[1]).is_some_and(Ordering::is_le))))
-        }
+        ("isSorted", [Val::List(list)]) => is_sorted(list),
         ("sum", [Val::List(list)]) => sum(list),
         ("min", [Val::List(list)]) => extreme(list, name, Ordering::is_lt),
         ("max", [Val::List(list)]) => extreme(list, name, Ordering::is_gt),
@@ -66,9 +68,14 @@ fn join(list: &[Val], by: &[Val]) -> Outcome {
         [Val::Text(by)] => by,
         _ => return no_overload(),
     };
-    let texts: Option<Vec<&str>> =
-        list.iter().map(|item| if let Val::Text(text) = item { Some(&**text) } else { None }).collect();
-    texts.map_or_else(no_overload, |texts| Ok(Val::text(texts.join(by))))
+    let mut texts: Vec<&str> = Vec::with_capacity(list.len());
+    for item in list {
+        match item {
+            Val::Text(text) => texts.push(text),
+            other => return fail(format!("join: invalid input: {}", other.to_text().unwrap_or_default())),
+        }
+    }
+    Ok(Val::text(texts.join(by)))
 }
 
 fn sum(list: &[Val]) -> Outcome {
@@ -77,14 +84,38 @@ fn sum(list: &[Val]) -> Outcome {
     items.try_fold(first, |sum, item| operator("_+_", &[sum, item]).unwrap_or_else(no_overload))
 }
 
+/// Whether the first element of a list is as it has to be, if there is one.
+fn begins(list: &[Val], fits: fn(&Val) -> bool) -> bool {
+    list.first().is_none_or(fits)
+}
+
+fn has_sum(value: &Val) -> bool {
+    matches!(value, Val::Int(_) | Val::Uint(_) | Val::Double(_) | Val::Duration(_))
+}
+
+/// What has no order with the element before it does not follow a larger one.
+fn is_sorted(list: &[Val]) -> Outcome {
+    for pair in list.windows(2) {
+        if !has_order(&pair[1]) {
+            return no_overload();
+        }
+        if pair[0].compare(&pair[1]).is_some_and(Ordering::is_gt) {
+            return Ok(Val::Bool(false));
+        }
+    }
+    Ok(Val::Bool(true))
+}
+
+/// The least or the greatest element; what has no order with the best so far is none better.
 fn extreme(list: &[Val], name: &str, better: fn(Ordering) -> bool) -> Outcome {
     let mut items = list.iter();
     let Some(mut best) = items.next() else { return fail(format!("{name} called on empty list")) };
     for item in items {
-        match item.compare(best) {
-            Some(order) if better(order) => best = item,
-            Some(_) => {}
-            None => return no_overload(),
+        if !has_order(item) {
+            return no_overload();
+        }
+        if item.compare(best).is_some_and(better) {
+            best = item;
         }
     }
     Ok(best.clone())
@@ -217,6 +248,15 @@ mod tests {
         holds("x.flatten(2) == [1, 2, 3] && x.flatten(0) == x", json!([[1], [[2], 3]]));
         assert_eq!(run("x.flatten(-1)", json!([])).unwrap_err(), "level must be non-negative");
         assert!(run("[1].flatten()", Value::Null).unwrap_err().contains("'flatten' applied to 'list(int).()'"));
+    }
+
+    #[test]
+    fn what_has_no_order_with_the_others_is_passed_over() {
+        holds("x.max() == 2 && x.min() == 1 && x.isSorted()", json!([1, "a", 2]));
+        holds("!x.isSorted() && dyn([]).isSorted() && dyn([]).sum() == 0", json!([2, 1, "a"]));
+        assert_eq!(run("x.max()", json!([1, [2]])).unwrap_err(), "no such overload");
+        assert_eq!(run("x.min()", json!([])).unwrap_err(), "min called on empty list");
+        assert_eq!(run("x.join(',')", json!(["a", 1])).unwrap_err(), "join: invalid input: 1");
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(super) const MAP_INSERT: &str = "cel.@mapInsert";
 const SORT_BY_KEYS: &str = "@sortByAssociatedKeys";
 /// What a loop has gathered so far.
 const GATHERED: &str = "@result";
+/// What it was called once, and still no variable of such a loop may be.
+const TAKEN: &str = "__result__";
 /// The list that is to be sorted, so that it is worked out once.
 const UNSORTED: &str = "@__sortBy_input__";
 
@@ -77,8 +79,14 @@ impl Asked {
         args: &mut Vec<IdedExpr>,
     ) -> Result<Option<Self>, ParseError> {
         const WORDS: &str = "argument must be a simple name";
-        let [first, second, _, ..] = args.as_slice() else { return Ok(None) };
-        let (first, second) = (variable(helper, first, WORDS)?, variable(helper, second, WORDS)?);
+        let [one, other, _, ..] = args.as_slice() else { return Ok(None) };
+        let (first, second) = (variable(helper, one, WORDS)?, variable(helper, other, WORDS)?);
+        if first == second {
+            return Err(helper.new_error(other.id, format!("duplicate variable name: {first}")));
+        }
+        if let Some((argument, _)) = [(one, &first), (other, &second)].into_iter().find(|(_, name)| *name == TAKEN) {
+            return Err(helper.new_error(argument.id, "iteration variable overwrites accumulator variable"));
+        }
         let mut rest = args.split_off(2);
         let (Some(range), Some(body)) = (target.take(), rest.pop()) else { return Ok(None) };
         Ok(Some(Self { over: Over { range, first, second }, filter: rest.pop(), body }))

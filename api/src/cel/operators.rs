@@ -19,6 +19,9 @@ pub(super) fn operator(name: &str, values: &[Val]) -> Option<Outcome> {
         ("!_", [Val::Bool(flag)]) => Ok(Val::Bool(!flag)),
         ("-_", [Val::Int(number)]) => number.checked_neg().map_or_else(overflow, |n| Ok(Val::Int(n))),
         ("-_", [Val::Double(number)]) => Ok(Val::Double(-number)),
+        ("-_", [Val::Duration(nanos)]) => {
+            nanos.checked_neg().map_or_else(|| fail("duration overflow"), |nanos| Ok(Val::Duration(nanos)))
+        }
         ("_+_" | "_-_" | "_*_" | "_/_" | "_%_", [a, b]) => arithmetic(name, a, b),
         ("@in", [item, Val::List(list)]) => Ok(Val::Bool(list.contains(item))),
         ("@in", [key, Val::Map(map)]) => Ok(Val::Bool(Key::of(key).is_some_and(|key| map.contains_key(&key)))),
@@ -31,7 +34,12 @@ pub(super) fn operator(name: &str, values: &[Val]) -> Option<Outcome> {
 }
 
 fn ordered(a: &Val, b: &Val, holds: fn(Ordering) -> bool) -> Outcome {
-    a.compare(b).map_or_else(no_overload, |order| Ok(Val::Bool(holds(order))))
+    let number = |value: &Val| matches!(value, Val::Int(_) | Val::Uint(_) | Val::Double(_));
+    match a.compare(b) {
+        Some(order) => Ok(Val::Bool(holds(order))),
+        None if number(a) && number(b) => fail("NaN values cannot be ordered"),
+        None => no_overload(),
+    }
 }
 
 fn arithmetic(name: &str, a: &Val, b: &Val) -> Outcome {
@@ -139,5 +147,9 @@ mod tests {
         assert_eq!(told("_-_", Val::Uint(0), Val::Uint(1)), "unsigned integer overflow");
         assert_eq!(told("_/_", Val::Uint(1), Val::Uint(0)), "division by zero");
         assert_eq!(told("_%_", Val::Int(1), Val::Int(0)), "modulus by zero");
+        for other in [Val::Int(1), Val::Uint(1), Val::Double(1.0), Val::Double(f64::NAN)] {
+            assert_eq!(told("_<_", Val::Double(f64::NAN), other.clone()), "NaN values cannot be ordered");
+            assert_eq!(told("_>=_", other, Val::Double(f64::NAN)), "NaN values cannot be ordered");
+        }
     }
 }

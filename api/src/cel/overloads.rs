@@ -169,7 +169,7 @@ timestamp int time
 duration duration duration
 duration int duration
 duration string duration
-type A type
+type A type<A>
 dyn A dyn
 matches string;string bool
 .matches string;string bool

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::builtin::object_meta;
 use super::identifier::escaped;
 use super::list::{Elements, List};
+use super::moment::Moment;
 use super::{Key, Type, Val};
 use crate::schema::{additional, is_embedded, is_int_or_string, is_type_field, items, list_keys, properties, text};
 
@@ -107,12 +109,17 @@ fn elements(schema: &Value) -> Elements {
     }
 }
 
+/// A time, read less strictly than expressions read one.
+fn moment(text: &str) -> Option<Moment> {
+    text.parse::<Timestamp>().ok().map(Moment::from).or_else(|| Moment::read(text))
+}
+
 fn text_value(own: &str, schema: &Value) -> Val {
     let read = match text(schema, "format") {
         "byte" => base64::engine::general_purpose::STANDARD.decode(own).ok().map(|bytes| Val::Bytes(bytes.into())),
         "duration" => crate::schema::duration(own).map(Val::Duration),
-        "date-time" => own.parse().ok().map(Val::Time),
-        "date" => format!("{own}T00:00:00Z").parse().ok().map(Val::Time),
+        "date-time" => moment(own).map(Val::Time),
+        "date" => moment(&format!("{own}T00:00:00Z")).map(Val::Time),
         _ => None,
     };
     read.unwrap_or_else(|| Val::text(own))

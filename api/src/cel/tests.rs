@@ -116,6 +116,17 @@ fn members_of_what_may_be_absent() {
 }
 
 #[test]
+fn what_may_be_none_is_optional() {
+    holds("[?x.?a, ?x.?b] == [1] && {?'a': x.?a, ?'b': x.?b} == {'a': 1}", json!({"a": 1}));
+    let why = |text: &str| run(text, json!({"a": 1})).unwrap_err();
+    assert!(why("[?1] == [1]").contains("expected type 'optional_type(int)' but found 'int'"));
+    assert!(why("{?'a': 'b'} == {}").contains("expected type 'optional_type(string)' but found 'string'"));
+    assert_eq!(why("[?x.a] == [1]"), "cannot initialize optional list element from non-optional value 1");
+    assert_eq!(why("{?'k': x.a} == {}"), "cannot initialize optional entry 'k' from non-optional value 1");
+    assert_eq!(why("[1, 'a', 'b', 'c'].size() == 1").matches("ERROR").count(), 1);
+}
+
+#[test]
 fn fields_that_are_called_like_words_of_the_language_may_be_named_as_they_are() {
     let rule = "self.namespace == self.__namespace__ && has(self.namespace) && self.?namespace.orValue('') == 'a'";
     let schema = json!({"type": "object", "properties": {"spec": {"type": "object",
@@ -136,6 +147,8 @@ fn errors_show_the_place() {
         why("self.a == 'x'"),
         "ERROR: <input>:1:8: found no matching overload for '_==_' applied to '(int, string)'\n | self.a == 'x'\n | .......^"
     );
+    assert!(why("self.nope.contains(1)").contains("'contains' applied to '!error!.(int)'"));
+    assert_eq!(why("self.nope.more == 1 && [y].all(e, e > 0)").matches("ERROR").count(), 2);
     assert!(why("self.a >").contains("1:9: Syntax error: mismatched input '<EOF>' expecting"));
     assert_eq!(why("y"), "ERROR: <input>:1:1: undeclared reference to 'y' (in container '')\n | y\n | ^");
 }
@@ -172,6 +185,16 @@ fn rules_run_on_objects() {
         texts(&json!({"spec": {"max": 1}}), None),
         ["spec: Invalid value: \"object\": no such key: min evaluating rule: min must not exceed max"]
     );
+}
+
+#[test]
+fn bytes_are_read_in_the_standard_alphabet() {
+    let rule = json!([{"rule": "self == b'\\xfb\\xff'"}]);
+    let schema = json!({"type": "object", "properties": {
+        "b": {"type": "string", "format": "byte", "x-kubernetes-validations": rule}}});
+    let rules = RuleSet::compile(&schema).unwrap();
+    assert_eq!(rules.errors(&json!({"b": "+/8="}), None, &schema), []);
+    assert_eq!(rules.errors(&json!({"b": "-_8="}), None, &schema).len(), 1);
 }
 
 #[test]

@@ -62,6 +62,7 @@ pub(super) fn call(name: &str, values: &[Val]) -> Option<Outcome> {
         ("indexOf", [Val::Text(part)]) => index_of(own, part, 0),
         ("indexOf", [Val::Text(part), Val::Int(from)]) => index_of(own, part, *from),
         ("lastIndexOf", [Val::Text(part)]) => Ok(last_index_of(own, part, None)),
+        ("lastIndexOf", [Val::Text(part), Val::Int(to)]) if part.is_empty() => Ok(Val::Int(*to)),
         ("lastIndexOf", [Val::Text(_), Val::Int(to)]) if *to < 0 => fail(format!("index out of range: {to}")),
         ("lastIndexOf", [Val::Text(part), Val::Int(to)]) => Ok(last_index_of(own, part, usize::try_from(*to).ok())),
         ("replace", [Val::Text(from), Val::Text(to)]) => Ok(Val::text(own.replace(&**from, to))),
@@ -102,10 +103,11 @@ fn char_at(own: &str, at: i64) -> Outcome {
 }
 
 fn index_of(own: &str, part: &str, from: i64) -> Outcome {
-    let Ok(skip) = usize::try_from(from) else { return fail(format!("index out of range: {from}")) };
+    // Nothing is anywhere, even where no text is.
     if part.is_empty() {
         return Ok(Val::Int(from));
     }
+    let Ok(skip) = usize::try_from(from) else { return fail(format!("index out of range: {from}")) };
     let start = own.char_indices().nth(skip).map_or(own.len(), |(at, _)| at);
     let found = own[start..].find(part);
     Ok(found.map_or(Val::Int(-1), |at| int(own[..start + at].chars().count())))
@@ -188,6 +190,7 @@ mod tests {
         for text in ["x.indexOf('a', -1)", "x.lastIndexOf('a', -1)", "x.substring(-1, 1)"] {
             assert_eq!(run(text, json!("abca")).unwrap_err(), "index out of range: -1", "{text}");
         }
+        holds("x.indexOf('', -1) == -1 && x.lastIndexOf('', -1) == -1 && x.lastIndexOf('', 9) == 9", json!("abca"));
     }
 
     #[test]

@@ -1,24 +1,22 @@
 //! Timestamps and durations.
 
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 
 use super::Val;
+use super::moment::Moment;
 use super::outcome::{Outcome, fail};
-use crate::time::Layout;
+use crate::field::go_quote;
 
 const SECOND: i64 = 1_000_000_000;
 
 pub(super) fn call(name: &str, values: &[Val]) -> Option<Outcome> {
     Some(match (name, values) {
         ("timestamp", [Val::Time(time)]) => Ok(Val::Time(*time)),
-        ("timestamp", [Val::Text(text)]) => match crate::time::parse(text, Layout::Seconds) {
-            Ok(time) => Ok(Val::Time(time)),
-            Err(_) => fail("type conversion error from 'string' to 'google.protobuf.Timestamp'"),
+        ("timestamp", [Val::Text(text)]) => match Moment::read(text) {
+            Some(time) => timestamp(Moment::at(time.nanos())),
+            None => fail("type conversion error from 'string' to 'google.protobuf.Timestamp'"),
         },
-        ("timestamp", [Val::Int(seconds)]) => match Timestamp::from_second(*seconds) {
-            Ok(time) => Ok(Val::Time(time)),
-            Err(_) => fail("timestamp overflow"),
-        },
+        ("timestamp", [Val::Int(seconds)]) => timestamp(Moment::at_second(*seconds)),
         ("duration", [Val::Duration(nanos)]) => Ok(Val::Duration(*nanos)),
         ("duration", [Val::Text(text)]) => match parse_duration(text) {
             Some(nanos) => Ok(Val::Duration(nanos)),
@@ -27,24 +25,42 @@ pub(super) fn call(name: &str, values: &[Val]) -> Option<Outcome> {
         // It fits its type, and then there is nothing that does it.
         ("duration", [Val::Int(_)]) => fail("type conversion error from 'int' to 'google.protobuf.Duration'"),
         (_, [Val::Duration(nanos)]) => return of_duration(name, *nanos),
-        (_, [Val::Time(time)]) => return of_time(name, *time, TimeZone::UTC),
+        (_, [Val::Time(time)]) => return of_time(name, *time, &TimeZone::UTC),
         (_, [Val::Time(time), Val::Text(zone)]) => match zone_of(zone) {
-            Some(zone) => return of_time(name, *time, zone),
-            None => fail(format!("unknown time zone {zone}")),
+            Ok(zone) => return of_time(name, *time, &zone),
+            Err(why) => fail(why),
         },
         _ => return None,
     })
 }
 
-fn zone_of(text: &str) -> Option<TimeZone> {
-    let offset = text.strip_prefix('-').map(|rest| (-1, rest)).unwrap_or((1, text.trim_start_matches('+')));
-    if let Some((hours, minutes)) = offset.1.split_once(':')
-        && let (Ok(hours), Ok(minutes)) = (hours.parse::<i32>(), minutes.parse::<i32>())
-    {
-        let seconds = hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?;
-        return Some(jiff::tz::Offset::from_seconds(offset.0 * seconds).ok()?.to_time_zone());
-    }
-    if text == "UTC" { Some(TimeZone::UTC) } else { TimeZone::get(text).ok() }
+fn timestamp(time: Option<Moment>) -> Outcome {
+    time.map_or_else(|| fail("timestamp overflow"), |time| Ok(Val::Time(time)))
+}
+
+/// A time zone by its name, or hours and minutes with a colon between them; no name is UTC.
+fn zone_of(text: &str) -> Result<TimeZone, String> {
+    let unknown = || format!("unknown time zone {text}");
+    let Some((hours, minutes)) = text.split_once(':') else {
+        let is_utc = text.is_empty() || text == "UTC";
+        return if is_utc { Ok(TimeZone::UTC) } else { TimeZone::get(text).map_err(|_| unknown()) };
+    };
+    let (hours, minutes) = (whole(hours)?, whole(minutes)?);
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    let offset = hours.checked_mul(3600).zip(minutes.checked_mul(60 * sign)).and_then(|(h, m)| h.checked_add(m));
+    let offset = offset.and_then(|seconds| i32::try_from(seconds).ok());
+    let offset = offset.and_then(|seconds| jiff::tz::Offset::from_seconds(seconds).ok());
+    offset.map(jiff::tz::Offset::to_time_zone).ok_or_else(unknown)
+}
+
+/// A whole number, refused in Go's words.
+fn whole(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| {
+        let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+        let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        let why = if is_number { "value out of range" } else { "invalid syntax" };
+        format!("strconv.Atoi: parsing {}: {why}", go_quote(text))
+    })
 }
 
 fn of_duration(name: &str, nanos: i64) -> Option<Outcome> {
@@ -58,8 +74,8 @@ fn of_duration(name: &str, nanos: i64) -> Option<Outcome> {
     Some(Ok(Val::Int(nanos / unit)))
 }
 
-fn of_time(name: &str, time: Timestamp, zone: TimeZone) -> Option<Outcome> {
-    let at = time.to_zoned(zone);
+fn of_time(name: &str, time: Moment, zone: &TimeZone) -> Option<Outcome> {
+    let at = time.within(zone);
     let found = match name {
         "getFullYear" => i64::from(at.year()),
         "getMonth" => i64::from(at.month()) - 1,
@@ -77,20 +93,17 @@ fn of_time(name: &str, time: Timestamp, zone: TimeZone) -> Option<Outcome> {
 }
 
 pub(super) fn arithmetic(name: &str, a: &Val, b: &Val) -> Option<Outcome> {
-    let moved = |time: &Timestamp, nanos: i64| match time.checked_add(SignedDuration::from_nanos(nanos)) {
-        Ok(time) => Ok(Val::Time(time)),
-        Err(_) => fail("timestamp overflow"),
-    };
+    let moved = |time: &Moment, nanos: i128| timestamp(Moment::at(time.nanos() + nanos));
     let checked =
         |nanos: Option<i64>| nanos.map_or_else(|| fail("duration overflow"), |nanos| Ok(Val::Duration(nanos)));
     Some(match (name, a, b) {
         ("_+_", Val::Duration(a), Val::Duration(b)) => checked(a.checked_add(*b)),
         ("_-_", Val::Duration(a), Val::Duration(b)) => checked(a.checked_sub(*b)),
         ("_+_", Val::Time(time), Val::Duration(nanos)) | ("_+_", Val::Duration(nanos), Val::Time(time)) => {
-            moved(time, *nanos)
+            moved(time, (*nanos).into())
         }
-        ("_-_", Val::Time(time), Val::Duration(nanos)) => moved(time, nanos.saturating_neg()),
-        ("_-_", Val::Time(a), Val::Time(b)) => checked(i64::try_from(a.as_nanosecond() - b.as_nanosecond()).ok()),
+        ("_-_", Val::Time(time), Val::Duration(nanos)) => moved(time, -i128::from(*nanos)),
+        ("_-_", Val::Time(a), Val::Time(b)) => checked(i64::try_from(a.nanos() - b.nanos()).ok()),
         _ => return None,
     })
 }
@@ -170,7 +183,10 @@ pub(super) fn duration_text(nanos: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration_text, parse_duration};
+    use serde_json::json;
+
+    use super::super::tests::run;
+    use super::{Val, duration_text, parse_duration};
 
     #[test]
     fn durations_are_read_as_go_reads_them() {
@@ -196,6 +212,30 @@ mod tests {
         {
             assert_eq!(parse_duration(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn zones_are_names_or_offsets() {
+        let hours = |zone: &str| run("timestamp(0).getHours(x)", json!(zone));
+        for (zone, found) in [("", 0), ("UTC", 0), ("+05:30", 5), ("05:30", 5), ("-00:30", 23), ("-3:00", 21)] {
+            assert_eq!(hours(zone), Ok(Val::Int(found)), "{zone}");
+        }
+        for (zone, why) in [
+            ("Nowhere/Land", "unknown time zone Nowhere/Land"),
+            ("a:0", "strconv.Atoi: parsing \"a\": invalid syntax"),
+            ("1:", "strconv.Atoi: parsing \"\": invalid syntax"),
+            ("1:99999999999999999999", "strconv.Atoi: parsing \"99999999999999999999\": value out of range"),
+        ] {
+            assert_eq!(hours(zone), Err(why.to_owned()));
+        }
+    }
+
+    #[test]
+    fn there_are_no_timestamps_before_the_year_one() {
+        let why = |text: &str| run(text, json!(-62_135_596_800_i64)).unwrap_err();
+        assert!(run("timestamp(x).getFullYear() == 1", json!(-62_135_596_800_i64)).is_ok());
+        assert_eq!(why("timestamp(x - 1).getFullYear() == 1"), "timestamp overflow");
+        assert_eq!(why("timestamp(x) - duration('1s') == timestamp(0)"), "timestamp overflow");
     }
 
     #[test]

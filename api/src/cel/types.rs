@@ -9,6 +9,8 @@ use super::identifier::escaped_word;
 pub enum Type {
     /// Known at run time only.
     Dyn,
+    /// That of a part with an error, which may stand anywhere.
+    Error,
     /// `null`.
     Null,
     /// `bool`.
@@ -37,8 +39,8 @@ pub enum Type {
     Object(Arc<ObjectType>),
     /// A type of a library, by its name.
     Named(String),
-    /// A type itself.
-    Kind,
+    /// `type(T)`: a type itself.
+    Kind(Box<Type>),
     /// A parameter of an overload.
     Var(char),
 }
@@ -95,7 +97,7 @@ impl Type {
     /// What values of the type are called when they run.
     pub(super) fn runtime_name(&self) -> &str {
         match self {
-            Type::Dyn | Type::Var(_) => "dyn",
+            Type::Dyn | Type::Error | Type::Var(_) => "dyn",
             Type::Null => "null_type",
             Type::Bool => "bool",
             Type::Int => "int",
@@ -110,8 +112,22 @@ impl Type {
             Type::Optional(_) => "optional_type",
             Type::Object(of) => of.name.as_str(),
             Type::Named(name) => name.as_str(),
-            Type::Kind => "type",
+            Type::Kind(_) => "type",
         }
+    }
+
+    /// The type of a type that expressions can name.
+    pub(super) fn kind(name: &str) -> Option<Type> {
+        let of = match name {
+            "bool" | "int" | "uint" | "double" | "string" | "bytes" => Type::read(name),
+            "null_type" => Type::Null,
+            "list" => Type::read("list<dyn>"),
+            "map" => Type::read("map<dyn,dyn>"),
+            // Of these only the names show.
+            "type" | "optional_type" => Type::Named(name.to_owned()),
+            _ => return None,
+        };
+        Some(Type::Kind(Box::new(of)))
     }
 
     /// Reads the notation of the overload table: `list<A>`, `map<string,dyn>`; other names are types of libraries.
@@ -119,6 +135,9 @@ impl Type {
         let inner = |prefix: &str| text.strip_prefix(prefix).and_then(|rest| rest.strip_suffix('>'));
         if let Some(of) = inner("list<") {
             return Type::list(Type::read(of));
+        }
+        if let Some(of) = inner("type<") {
+            return Type::Kind(Box::new(Type::read(of)));
         }
         if let Some(of) = inner("optional<") {
             return Type::Optional(Box::new(Type::read(of)));
@@ -137,7 +156,6 @@ impl Type {
             "bytes" => Type::Bytes,
             "time" => Type::Time,
             "duration" => Type::Duration,
-            "type" => Type::Kind,
             _ => match text.as_bytes() {
                 [letter] if letter.is_ascii_uppercase() => Type::Var(char::from(*letter)),
                 _ => Type::Named(text.to_owned()),
@@ -150,6 +168,7 @@ impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Type::Dyn => f.write_str("dyn"),
+            Type::Error => f.write_str("!error!"),
             Type::Null => f.write_str("null"),
             Type::Bool => f.write_str("bool"),
             Type::Int => f.write_str("int"),
@@ -164,7 +183,7 @@ impl fmt::Display for Type {
             Type::Optional(of) => write!(f, "optional_type({of})"),
             Type::Object(of) => f.write_str(&of.name),
             Type::Named(name) => f.write_str(name),
-            Type::Kind => f.write_str("type"),
+            Type::Kind(of) => write!(f, "type({of})"),
             Type::Var(letter) => write!(f, "{letter}"),
         }
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use base64::Engine;
 use ipnet::IpNet;
-use jiff::Timestamp;
 use serde_json::{Map, Number, Value};
 
 use super::constructed::Made;
 use super::list::List;
+use super::moment::Moment;
 use crate::quantity::Quantity;
 
 /// A value at run time.
@@ -36,7 +36,7 @@ pub enum Val {
     /// An object that the expression has constructed.
     Made(Arc<Made>),
     /// `google.protobuf.Timestamp`.
-    Time(Timestamp),
+    Time(Moment),
     /// `google.protobuf.Duration`, in nanoseconds.
     Duration(i64),
     /// `optional`.

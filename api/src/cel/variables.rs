@@ -44,7 +44,7 @@ fn kept(of: &Type, room: usize) -> Type {
     match of {
         Type::List(of) => Type::list(inner(of)),
         Type::Map(key, value) => Type::Map(Box::new(inner(key)), Box::new(inner(value))),
-        Type::Object(_) | Type::Named(_) | Type::Optional(_) | Type::Kind | Type::Var(_) => Type::Dyn,
+        Type::Object(_) | Type::Named(_) | Type::Optional(_) | Type::Kind(_) | Type::Var(_) => Type::Dyn,
         scalar => scalar.clone(),
     }
 }

@@ -3,8 +3,8 @@
 use ::cel::common::ast::{Expr, LiteralValue};
 
 use super::super::Type;
-use super::size::Size;
-use super::{Estimator, Known, Part};
+use super::size::{Size, UNBOUNDED};
+use super::{Estimator, Known, Part, Place, Way};
 
 /// Cost of going through one character.
 const CHARACTER: f64 = 0.1;
@@ -12,6 +12,8 @@ const CHARACTER: f64 = 0.1;
 const PATTERN: f64 = 0.25;
 /// Characters of the longest pattern of a format.
 const LONGEST_PATTERN: f64 = 128.0;
+/// Size of the largest format.
+const LONGEST_FORMAT: f64 = 64.0;
 /// Cost of a call that makes a list.
 const LIST_CALL: f64 = 11.0;
 /// Cost of asking an authorizer.
@@ -45,20 +47,11 @@ impl<'v> Estimator<'v> {
     /// Functions whose values come out of their arguments.
     fn passing(&self, name: &str, target: Option<&Part<'_, 'v>>, args: &[Part<'_, 'v>]) -> Option<(f64, Known<'v>)> {
         Some(match (name, target, args) {
-            ("_[_]", None, [of, _]) => {
+            ("_[_]", None, [of, _]) if !matches!(of.of, Type::Optional(_)) => {
                 let size = of.known.elements.map(|elements| elements.value);
-                let is_list = !matches!(of.of, Type::Map(..));
-                (1.0, Known { size, place: self.below(&of.known, is_list), elements: None })
+                (1.0, Known { size, way: self.step(of.known.way, Place::below), elements: None })
             }
-            ("_?._", None, [of, name]) => {
-                let place = of.known.place.zip(spelled(name)).and_then(|(place, name)| place.field(name));
-                (1.0, Known { place, ..Known::default() })
-            }
-            ("dyn", None, [of]) => (1.0, Known { place: None, ..of.known }),
-            ("first" | "last", Some(of), []) => {
-                (1.0, Known { place: of.known.place.and_then(|_| self.below(&of.known, true)), ..Known::default() })
-            }
-            ("value" | "or" | "orValue", Some(of), _) => (1.0, of.known),
+            ("dyn", None, [of]) => (1.0, Known { way: Way::Made, ..of.known }),
             ("join", Some(list), separator) => {
                 let made = joined(size(list), self.element_size(list), separator.first().map(size));
                 (made.at(CHARACTER), Known::sized(made))
@@ -82,10 +75,13 @@ impl<'v> Estimator<'v> {
         Some(size(of).times_cost(each))
     }
 
-    /// The size of the elements of a list, as far as a schema tells it.
+    /// The size of the elements of a list. Of lists that the expression makes it is not known, even of those it spells.
     fn element_size(&self, list: &Part<'_, 'v>) -> Size {
-        let place = list.known.place.and_then(|_| self.below(&list.known, true));
-        place.map_or(Size::exactly(1.0), |place| Size::at_most(self.sizes.most(place.schema)))
+        let way = match list.known.way {
+            Way::Made => Way::Lost,
+            way => self.step(way, Place::below),
+        };
+        self.most(way).unwrap_or(Size::ENDLESS)
     }
 }
 
@@ -106,6 +102,15 @@ fn may_be_texts(one: &Part<'_, '_>, other: &Part<'_, '_>) -> bool {
     is_text(one.of) || is_text(other.of) || (*one.of == Type::Dyn && *other.of == Type::Dyn)
 }
 
+/// What it costs to compare a value of a library with another of its type.
+fn same(other: &Part<'_, '_>) -> f64 {
+    match other.of {
+        Type::Named(name) if name == "kubernetes.URL" => other.known.size.unwrap_or(Size::exactly(1.0)).at(CHARACTER),
+        Type::Named(name) if name == "kubernetes.NamedFormat" => Size::exactly(LONGEST_FORMAT).at(CHARACTER),
+        _ => 1.0,
+    }
+}
+
 fn operators(name: &str, args: &[Part<'_, '_>]) -> Option<f64> {
     let [one, other] = args else { return None };
     let smaller = || Size::at_most(size(one).most.min(size(other).most)).at(CHARACTER);
@@ -113,7 +118,7 @@ fn operators(name: &str, args: &[Part<'_, '_>]) -> Option<f64> {
         "_&&_" | "_||_" => 0.0,
         "@in" if !matches!(other.of, Type::Map(..)) => size(other).at(1.0),
         "_<_" | "_<=_" | "_>_" | "_>=_" if may_be_texts(one, other) => smaller(),
-        "_==_" if matches!(one.of, Type::Named(_)) && one.of == other.of => 1.0,
+        "_==_" if one.of == other.of && matches!(one.of, Type::Named(_)) => same(other),
         "_==_" | "_!=_" => smaller(),
         _ => return None,
     })
@@ -169,7 +174,9 @@ fn strings(name: &str, target: Option<&Part<'_, '_>>, args: &[Part<'_, '_>]) -> 
             (size(text).at(2.0 * CHARACTER), replaced(size(text), size(from), size(to)))
         }
         ("split", Some(text), [_, limit @ ..]) => {
-            let most = limit.first().and_then(whole).unwrap_or(size(text).most);
+            // Less than nothing means all of them, which the estimate takes for a number without a sign.
+            let limit = limit.first().and_then(spelled).map(|most| if most < 0.0 { UNBOUNDED } else { most });
+            let most = limit.unwrap_or(size(text).most);
             (size(text).at(2.0 * CHARACTER), Size::at_most(most))
         }
         ("find" | "findAll", Some(text), [pattern, ..]) => {
@@ -198,7 +205,7 @@ fn lists(name: &str, target: Option<&Part<'_, '_>>, args: &[Part<'_, '_>]) -> Op
     let (factor, made) = match (name, target, args) {
         ("slice", Some(list), [from, to]) => {
             let end = whole(to).unwrap_or(size(list).most);
-            (1.0, Size::exactly((end - whole(from).unwrap_or(0.0)).max(0.0)))
+            (1.0, difference(whole(from).unwrap_or(0.0), end))
         }
         ("reverse", Some(list), []) | ("flatten", Some(list), []) => (1.0, size(list)),
         ("flatten", Some(list), [depth]) => (whole(depth).unwrap_or(Size::ENDLESS.most), size(list)),
@@ -223,19 +230,21 @@ fn joined(list: Size, element: Size, separator: Option<Size>) -> Size {
     separator.map_or(made, |separator| made.plus(separator.times(between)))
 }
 
-/// An argument that stands in the expression as a text.
-fn spelled<'e>(part: &Part<'e, '_>) -> Option<&'e str> {
+/// An argument that stands in the expression as a whole number.
+fn spelled(part: &Part<'_, '_>) -> Option<f64> {
     match &part.expr.expr {
-        Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
+        #[expect(clippy::cast_precision_loss, reason = "estimates are no more precise")]
+        Expr::Literal(LiteralValue::Int(number)) => Some(*number.inner() as f64),
         _ => None,
     }
 }
 
-/// An argument that stands in the expression as a whole number; what is less than nothing is nothing.
+/// The same where what is less than nothing is nothing.
 fn whole(part: &Part<'_, '_>) -> Option<f64> {
-    match &part.expr.expr {
-        #[expect(clippy::cast_precision_loss, reason = "estimates are no more precise")]
-        Expr::Literal(LiteralValue::Int(number)) => Some((*number.inner()).max(0) as f64),
-        _ => None,
-    }
+    spelled(part).map(|number| number.max(0.0))
+}
+
+/// The difference of two sizes. What would be less than nothing wraps around, as Go's whole numbers do.
+fn difference(from: f64, to: f64) -> Size {
+    Size::exactly(if to < from { UNBOUNDED } else { to - from })
 }

@@ -1,7 +1,7 @@
 //! Sizes of values, as far as they are known.
 
 /// A size that nothing bounds, and the largest cost.
-const UNBOUNDED: f64 = 1.844_674_407_370_955_2e19;
+pub(super) const UNBOUNDED: f64 = 1.844_674_407_370_955_2e19;
 
 /// How large a value is at the least and at the most.
 #[derive(Clone, Copy, Debug, PartialEq)]

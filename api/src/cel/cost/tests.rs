@@ -81,8 +81,41 @@ fn what_compares_all_with_all_costs_the_square() {
 }
 
 #[test]
-fn what_comes_out_of_a_list_is_as_large_as_its_elements() {
-    assert_eq!(cost("self.t.first().value().contains('a')"), 4.0 + 2.0);
+fn what_nothing_tells_the_size_of_has_no_bound() {
+    for text in [
+        "'at most ' + string(self.n) == 'at most 1'",
+        "self.t.first().value().contains('a')",
+        "self.?s.orValue('').contains('a')",
+        "self.?t.orValue([]).all(v, true)",
+        "['a', 'b'].join(',') == 'a,b'",
+        "self.o.map(e, string(e.n)).isSorted()",
+        "'%d'.format([self.n]) + '!' == '1!'",
+        "optional.of('a') == optional.of(self.s)",
+        "quantity(self.s) != quantity('1')",
+        "self.s in self.?t.orValue([])",
+        "self.s.split(',', -1).all(v, true)",
+        "self.l.slice(5, 2)",
+    ] {
+        assert!(cost(text) > 1e17, "{text}");
+    }
+    assert_eq!(cost("lists.range(self.l[0])"), Limits::LARGEST);
+}
+
+#[test]
+fn what_has_no_bound_costs_little_beside_what_has_one() {
+    assert_eq!(cost("string(self.n) == 'ten chars.'"), 3.0 + 1.0);
+    assert_eq!(cost("self.?s.orValue('') == 'a'"), 1.0 + 1.0 + 1.0 + 1.0);
+    assert_eq!(cost("self.?n.orValue(1) == 1"), 1.0 + 1.0 + 1.0 + 1.0);
+    assert_eq!(cost("self.?n == optional.of(1)"), 2.0 + 1.0 + 1.0);
+    assert_eq!(cost("type(self.s) == string"), 3.0 + 1.0);
+    assert_eq!(cost("self.o.first().value().n == 1"), 5.0);
+    assert_eq!(cost("quantity(self.s) == quantity('1')"), 3.0 + 1.0 + 1.0);
+    assert_eq!(cost("format.uuid() == format.date()"), 1.0 + 1.0 + 7.0);
+    // What the expression makes is taken for the whole, which is an object and of no size.
+    assert_eq!(
+        cost("self.s.split(',').exists(v, v.contains('a'))"),
+        cost("self.s.split(',').exists(v, false)") + 3_145_726.0
+    );
 }
 
 #[test]

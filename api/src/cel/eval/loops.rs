@@ -19,7 +19,7 @@ impl Run<'_> {
             }
             Val::List(list) => list.iter().map(|item| (item.clone(), Val::Null)).collect(),
             Val::Map(map) => map.iter().map(|(key, value)| (key.to_val(), value.clone())).collect(),
-            _ => return fail("no such overload"),
+            other => return fail(not_a_range(other, loops.iter_var2.is_some())),
         };
         let depth = self.locals.len();
         let start = self.eval(&loops.accu_init);
@@ -122,6 +122,40 @@ impl Run<'_> {
             }
         }
         Ok(own)
+    }
+}
+
+/// What is said of a value that no loop goes over.
+fn not_a_range(value: &Val, of_two: bool) -> String {
+    let name = go_name(value);
+    if of_two {
+        format!("unsupported comprehension range type: {name}")
+    } else {
+        format!("got '{name}', expected iterable type")
+    }
+}
+
+/// What Kubernetes calls values of a kind in its own language.
+fn go_name(value: &Val) -> &'static str {
+    match value {
+        Val::Null => "types.Null",
+        Val::Bool(_) => "types.Bool",
+        Val::Int(_) => "types.Int",
+        Val::Uint(_) => "types.Uint",
+        Val::Double(_) => "types.Double",
+        Val::Text(_) => "types.String",
+        Val::Bytes(_) => "types.Bytes",
+        Val::Time(_) => "types.Timestamp",
+        Val::Duration(_) => "types.Duration",
+        Val::Optional(_) => "*types.Optional",
+        Val::Kind(_) => "*types.Type",
+        Val::Quantity(_) => "cel.Quantity",
+        Val::Url(_) => "cel.URL",
+        Val::Ip(_) => "cel.IP",
+        Val::Cidr(_) => "cel.CIDR",
+        Val::Semver(_) => "cel.Semver",
+        Val::Format(_) => "*cel.Format",
+        Val::List(_) | Val::Map(_) | Val::Made(_) | Val::Host(_) => value.type_name(),
     }
 }
 

@@ -43,6 +43,25 @@ fn a_loop_over_two_variables_may_fail_and_be_decided() {
 }
 
 #[test]
+fn what_no_loop_goes_over_is_told() {
+    for (value, name) in [(json!(1), "types.Int"), (json!("a"), "types.String"), (Value::Null, "types.Null")] {
+        let told = |text: &str| run(text, value.clone()).unwrap_err();
+        assert_eq!(told("x.all(v, v > 0)"), format!("got '{name}', expected iterable type"));
+        assert_eq!(told("x.map(v, v) == []"), format!("got '{name}', expected iterable type"));
+        assert_eq!(told("x.all(i, v, v > 0)"), format!("unsupported comprehension range type: {name}"));
+    }
+}
+
+#[test]
+fn the_two_variables_of_a_loop_differ() {
+    let why = |text: &str| run(text, json!([1])).unwrap_err();
+    assert!(why("x.all(i, i, i > 0)").contains("duplicate variable name: i\n"));
+    for text in ["x.all(__result__, v, v > 0)", "x.transformMap(i, __result__, i)"] {
+        assert!(why(text).contains("iteration variable overwrites accumulator variable"), "{text}");
+    }
+}
+
+#[test]
 fn keys_of_a_map_that_is_made_differ() {
     let why = run("x.transformMapEntry(k, v, {v: k})", json!({"a": "c", "b": "c"})).unwrap_err();
     assert_eq!(why, "insert failed: key c already exists");

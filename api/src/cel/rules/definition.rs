@@ -128,7 +128,7 @@ impl RuleChecker<'_> {
                 None => {
                     let times = place.times.unwrap_or_else(|| self.sizes.occurrences(schema));
                     let cost = estimate(self.sizes, (program, types), (schema, place.root)) * times;
-                    self.cost("estimated rule cost", cost, &at);
+                    self.cost("estimated rule cost", cost.min(Limits::LARGEST), &at);
                     self.message_expression(rule, (schema, place.root), &env, path);
                 }
             },

@@ -1,0 +1,128 @@
+use std::fmt;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, civil};
+
+use crate::time::{Layout, parse};
+
+const SECOND: i128 = 1_000_000_000;
+const TEN_DAYS: i64 = 10 * 86_400;
+/// The first second of the year 1, and the last of the year 9999: there are no timestamps before and after.
+const FIRST: i64 = -62_135_596_800;
+const LAST: i64 = 253_402_300_799;
+
+/// A point in time: whole seconds since 1970, and the nanoseconds that follow.
+///
+/// The last two days of the year 9999, which stand for never in many objects, are none to the library of times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    second: i64,
+    nano: i32,
+}
+
+impl From<Timestamp> for Moment {
+    fn from(time: Timestamp) -> Self {
+        Self::of(time.as_nanosecond())
+    }
+}
+
+impl Moment {
+    fn of(nanos: i128) -> Self {
+        let second = i64::try_from(nanos.div_euclid(SECOND)).unwrap_or(i64::MAX);
+        let nano = i32::try_from(nanos.rem_euclid(SECOND)).unwrap_or_default();
+        Self { second, nano }
+    }
+
+    /// The point so many nanoseconds after 1970; there is none outside of the years 1 to 9999.
+    pub(super) fn at(nanos: i128) -> Option<Self> {
+        Some(Self::of(nanos)).filter(|time| (FIRST..=LAST).contains(&time.second))
+    }
+
+    pub(super) fn at_second(second: i64) -> Option<Self> {
+        Self::at(i128::from(second) * SECOND)
+    }
+
+    pub(super) fn nanos(self) -> i128 {
+        i128::from(self.second) * SECOND + i128::from(self.nano)
+    }
+
+    /// Whole seconds since 1970.
+    pub(super) fn second(self) -> i64 {
+        self.second
+    }
+
+    /// Reads RFC 3339, as strictly as Go does.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        if let Ok(time) = parse(text, Layout::Seconds) {
+            return Some(Self::from(time));
+        }
+        // The days that are too late are read as those ten days before them.
+        let rest = text.strip_prefix("9999-12-3").filter(|rest| rest.starts_with(['0', '1']))?;
+        let time = Self::from(parse(&format!("9999-12-2{rest}"), Layout::Seconds).ok()?);
+        Some(Self { second: time.second + TEN_DAYS, ..time })
+    }
+
+    /// What the calendar and the clock say of it so many seconds east of UTC.
+    fn civil(self, east: i64) -> civil::DateTime {
+        let since = SignedDuration::new(self.second.saturating_add(east), self.nano);
+        civil::date(1970, 1, 1).at(0, 0, 0, 0).checked_add(since).unwrap_or(civil::DateTime::MAX)
+    }
+
+    /// The same in a time zone.
+    pub(super) fn within(self, zone: &TimeZone) -> civil::DateTime {
+        let time = Timestamp::from_nanosecond(self.nanos()).unwrap_or(Timestamp::MAX);
+        self.civil(zone.to_offset(time).seconds().into())
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}Z", self.civil(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::{holds, run, schema_rule_errors};
+    use super::*;
+
+    #[test]
+    fn the_last_days_are_days_too() {
+        let last = "9999-12-31T23:59:59.5Z";
+        assert_eq!(Moment::read(last).map(|time| time.to_string()).as_deref(), Some(last));
+        holds("timestamp(x) > timestamp('9999-12-30T22:00:01Z') && timestamp(x).getDate() == 31", json!(last));
+        holds("timestamp(x).getHours('-01:00') == 22 && int(timestamp(x)) == 253402300799", json!(last));
+        holds("timestamp(x) - duration('48h') == timestamp('9999-12-29T23:59:59.5Z')", json!(last));
+        let why = |text: &str| run(text, json!(last)).unwrap_err();
+        assert_eq!(why("timestamp(x) + duration('1s') == timestamp(x)"), "timestamp overflow");
+        assert_eq!(why("timestamp('9999-12-31T23:59:59' + '-01:00') == timestamp(x)"), "timestamp overflow");
+        for text in ["9999-12-32T00:00:00Z", "9999-12-31", "9999-12-31T24:00:00Z", "9999-12-3x"] {
+            assert_eq!(Moment::read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_makes_no_value_larger() {
+        assert_eq!(size_of::<Moment>(), size_of::<std::sync::Arc<str>>());
+    }
+
+    #[test]
+    fn fields_of_schemas_hold_the_last_days() {
+        let rule = json!([{"rule": "self > timestamp('9999-12-30T23:00:00Z')"}]);
+        for (format, value) in [("date-time", "9999-12-31T00:00:00Z"), ("date", "9999-12-31")] {
+            let of = json!({"type": "string", "format": format, "x-kubernetes-validations": rule});
+            let schema = json!({"type": "object", "properties": {"t": of}});
+            assert_eq!(schema_rule_errors(&schema, &json!({ "t": value }), &Value::Null), [], "{format}");
+        }
+    }
+
+    #[test]
+    fn seconds_before_1970_are_counted_downwards() {
+        holds("int(timestamp('1969-12-31T23:59:59.5Z')) == -1", Value::Null);
+        let text = "1969-12-31T23:59:59.5Z";
+        assert_eq!(Moment::read(text).map(|time| time.to_string()).as_deref(), Some(text));
+        assert_eq!(Moment::from(Timestamp::UNIX_EPOCH).to_string(), "1970-01-01T00:00:00Z");
+    }
+}
