@@ -54,6 +54,15 @@ fn every_definition_has_a_cell() {
 }
 
 #[test]
+fn all_columns_but_one_are_described() {
+    let columns = COLUMNS.iter().flat_map(|(key, columns)| columns.iter().map(move |column| (key, column)));
+    let bare = columns.filter(|(key, column)| described(key, column)["description"] == "");
+    let bare: Vec<String> = bare.map(|(key, column)| format!("{key} {}", column["name"])).collect();
+    // What Kubernetes looks its description up by is not there.
+    assert_eq!(bare, ["node.k8s.io/v1/runtimeclasses \"Handler\""]);
+}
+
+#[test]
 fn pods() {
     let pod = json!({"metadata": {"name": "a", "creationTimestamp": "2024-01-01T23:59:00Z"},
         "spec": {"containers": [{"name": "c"}, {"name": "d"}], "nodeName": "n"},

@@ -1,12 +1,13 @@
 //! The `scale` subresource: an autoscaling/v1 `Scale` seen through the object's replicas.
 
-use mainstay_api::field::{Error, Path};
-use mainstay_api::meta;
+use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::selector::LabelSelector;
 use mainstay_api::status::{ApiResult, Status};
+use mainstay_api::{meta, names};
 use serde_json::{Map, Value, json};
 
 use super::Target;
+use crate::strategy::base;
 
 /// What a write sees as the replicas of a custom object that has none, so that it has to say how many there are to be.
 const UNSET: i64 = i32::MIN as i64;
@@ -99,8 +100,8 @@ fn selector_text(target: &Target, object: &Value) -> ApiResult<String> {
 /// The object with the replicas of a changed `Scale`.
 ///
 /// # Errors
-/// 422 for fewer replicas than none, 409 if the `Scale` is another object's, 400 if it does not say how many of a custom
-/// object that has none yet.
+/// 422 for fewer replicas than none or odd metadata, 409 if the `Scale` is another object's, 400 if it does not say how
+/// many of a custom object that has none yet.
 pub(crate) fn take(target: &Target, live: &Value, scale: &Value) -> ApiResult<Value> {
     let replicas = scale.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0);
     let places = Places::of(target);
@@ -111,7 +112,7 @@ pub(crate) fn take(target: &Target, live: &Value, scale: &Value) -> ApiResult<Va
         return Err(Status::bad_request(format!("the spec replicas field \"{path}\" cannot be empty")));
     }
     let mut object = live.clone();
-    crate::strategy::base::set(&mut object, &places.spec, replicas.into());
+    base::set(&mut object, &places.spec, replicas.into());
     match meta::resource_version(scale) {
         "" if target.row.custom => {}
         "" => {
@@ -123,10 +124,9 @@ pub(crate) fn take(target: &Target, live: &Value, scale: &Value) -> ApiResult<Va
 }
 
 fn check(target: &Target, live: &Value, scale: &Value, replicas: i64) -> ApiResult<()> {
-    if replicas < 0 {
-        let error =
-            Error::invalid(&Path::new("spec").child("replicas"), replicas, "must be greater than or equal to 0");
-        return Err(Status::invalid("autoscaling", "Scale", &target.name, [error].into_iter().collect()));
+    let errors = flaws(scale, replicas);
+    if !errors.is_empty() {
+        return Err(Status::invalid("autoscaling", "Scale", &target.name, errors));
     }
     let (asked, found) = (meta::uid(scale), meta::uid(live));
     if asked.is_empty() || asked == found {
@@ -135,6 +135,26 @@ fn check(target: &Target, live: &Value, scale: &Value, replicas: i64) -> ApiResu
     let why = format!("Precondition failed: UID in precondition: {asked}, UID in object meta: {found}");
     let resource = format!("{}/scale", target.resource());
     Err(Status::conflict_because(target.group(), &resource, &target.name, why))
+}
+
+/// What is wrong with a `Scale` for itself.
+fn flaws(scale: &Value, replicas: i64) -> ErrorList {
+    let rule = |name: &str, prefix: bool| {
+        if prefix {
+            names::is_dns1123_subdomain(&names::mask_trailing_dash(name))
+        } else {
+            names::is_dns1123_subdomain(name)
+        }
+    };
+    // Who leaves out the namespace means that of the request.
+    let namespaced = !meta::namespace(scale).is_empty();
+    let mut errors = meta::validate_object_meta(scale, namespaced, &rule, &Path::new("metadata"));
+    errors.extend(base::finalizer_errors(scale));
+    if replicas < 0 {
+        let path = Path::new("spec").child("replicas");
+        errors.push(Error::invalid(&path, replicas, "must be greater than or equal to 0"));
+    }
+    errors
 }
 
 #[cfg(test)]
@@ -154,23 +174,32 @@ mod tests {
 
     #[test]
     fn a_scale_brings_its_replicas_and_its_revision() {
-        let scale = json!({"metadata": {"uid": "u", "resourceVersion": "6"}, "spec": {"replicas": 3}});
+        let scale = json!({"metadata": {"name": "a", "uid": "u", "resourceVersion": "6"}, "spec": {"replicas": 3}});
         let taken = take(&target(), &live(), &scale).unwrap();
         assert_eq!(taken["spec"]["replicas"], 3);
         assert_eq!((meta::resource_version(&taken), meta::uid(&taken)), ("6", "u"));
-        let taken = take(&target(), &live(), &json!({"spec": {}})).unwrap();
+        let taken = take(&target(), &live(), &json!({"metadata": {"name": "a"}, "spec": {}})).unwrap();
         assert_eq!((meta::resource_version(&taken), meta::uid(&taken)), ("", "u"));
     }
 
     #[test]
     fn the_scale_of_another_object_is_refused() {
         let refused = |scale: Value| take(&target(), &live(), &scale).unwrap_err();
-        let other = refused(json!({"metadata": {"uid": "x"}, "spec": {"replicas": 3}}));
+        let other = refused(json!({"metadata": {"name": "a", "uid": "x"}, "spec": {"replicas": 3}}));
         assert_eq!(
             other.message,
             "Operation cannot be fulfilled on deployments/scale.apps \"a\": Precondition failed: UID in precondition: x, UID in object meta: u"
         );
-        assert_eq!(refused(json!({"metadata": {"uid": "x"}, "spec": {"replicas": -1}})).code(), 422);
+        assert_eq!(refused(json!({"metadata": {"name": "a", "uid": "x"}, "spec": {"replicas": -1}})).code(), 422);
+    }
+
+    #[test]
+    fn the_metadata_of_a_scale_is_judged_before_its_replicas() {
+        let metadata = json!({"name": "a", "namespace": "n", "labels": {"k": "a b"}, "finalizers": ["x"]});
+        let scale = json!({"metadata": metadata, "spec": {"replicas": -1}});
+        let fields: Vec<String> = flaws(&scale, -1).into_iter().map(|error| error.field).collect();
+        assert_eq!(fields, ["metadata.labels", "metadata.finalizers[0]", "spec.replicas"]);
+        assert!(flaws(&json!({"metadata": {"name": "a"}}), 0).is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use mainstay_api::meta;
 use mainstay_api::resource::Resource;
 use serde_json::Value;
 
+use super::same::same_at;
 use super::{Context, features};
 
 /// Drops the fields that only a subresource may write.
@@ -88,19 +89,19 @@ pub(crate) fn remove(obj: &mut Value, path: &str) {
 pub(crate) fn move_generation(resource: &Resource, new: &mut Value, old: &Value) {
     let Some(generation) = &resource.generation else { return };
     let before = meta::generation(old);
-    let changed = generation.watched.iter().any(|path| differs(path, new, old));
+    let changed = generation.watched.iter().any(|path| differs(resource, path, new, old));
     match before + i64::from(changed) {
         0 => drop(meta::remove_field(new, "generation")),
         now => meta::set(new, "generation", now),
     }
 }
 
-fn differs(path: &str, new: &Value, old: &Value) -> bool {
+fn differs(resource: &Resource, path: &str, new: &Value, old: &Value) -> bool {
     if path == "*" {
         return content(new) != content(old);
     }
     let pointer = if path.starts_with('.') { path.replace('.', "/") } else { format!("/{}", path.replace('.', "/")) };
-    new.pointer(&pointer) != old.pointer(&pointer)
+    !same_at(resource.object_type(), &pointer, new, old)
 }
 
 /// Everything but type, metadata and status.
@@ -151,9 +152,25 @@ pub(crate) fn finalizer_errors(obj: &Value) -> ErrorList {
 
 #[cfg(test)]
 mod tests {
+    use mainstay_api::resource;
     use serde_json::json;
 
-    use super::finalizer_errors;
+    use super::{finalizer_errors, move_generation};
+
+    #[test]
+    fn an_amount_in_another_form_is_no_other_generation() {
+        let row = resource::find("apps", "v1", "statefulsets").unwrap();
+        let set = |size: &str| {
+            let claim = json!({"spec": {"resources": {"requests": {"storage": size}}}});
+            json!({"metadata": {"generation": 4}, "spec": {"volumeClaimTemplates": [claim]}})
+        };
+        let moved = |size: &str| {
+            let mut new = set(size);
+            move_generation(row, &mut new, &set("1Gi"));
+            new["metadata"]["generation"].as_i64()
+        };
+        assert_eq!((moved("1073741824"), moved("2Gi")), (Some(4), Some(5)));
+    }
 
     #[test]
     fn a_finalizer_that_is_no_name_is_not_qualified_either() {

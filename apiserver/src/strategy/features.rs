@@ -28,6 +28,10 @@ pub(super) fn drop_disabled(group: &str, resource: &str, new: &mut Value, old: O
     if resource == "statefulsets" {
         drop_unless_there(new, old, "/spec/updateStrategy/rollingUpdate", "maxUnavailable");
     }
+    if resource == "pods" {
+        drop_unless_there(new, old, "/status", "nodeAllocatableResourceClaimStatuses");
+        drop_volumes(new, old);
+    }
     let had = |used: fn(&Value) -> bool| old.and_then(|old| old.pointer(pointer)).is_some_and(used);
     let (signals, bundles, groups) = (had(has_signal), had(has_bundle), had(has_group));
     let Some(spec) = new.pointer_mut(pointer) else { return };
@@ -52,6 +56,23 @@ fn drop_unless_there(new: &mut Value, old: Option<&Value>, pointer: &str, field:
     }
 }
 
+/// Drops what the status of a pod tells of the volumes its containers have mounted, unless the old one tells of any.
+fn drop_volumes(new: &mut Value, old: Option<&Value>) {
+    let before = old.and_then(|old| old.get("status"));
+    let containers = STATUSES.iter().filter_map(|list| before?.get(*list)?.as_array()).flatten();
+    let mut mounts = containers.filter_map(|container| container.get("volumeMounts")?.as_array()).flatten();
+    if mounts.any(|mount| mount.get("volumeStatus").is_some()) {
+        return;
+    }
+    let Some(status) = new.get_mut("status") else { return };
+    for list in STATUSES {
+        let Some(list) = status.get_mut(list).and_then(Value::as_array_mut) else { continue };
+        let mounts = list.iter_mut().filter_map(|container| container.get_mut("volumeMounts")?.as_array_mut());
+        mounts.flatten().for_each(|mount| remove(mount, "volumeStatus"));
+    }
+}
+
+const STATUSES: [&str; 3] = ["initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses"];
 const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 /// Sources of projected volumes that are switched off.
 const SOURCES: [&str; 2] = ["clusterTrustBundle", "podCertificate"];
@@ -111,6 +132,21 @@ mod tests {
         let mut kept = pod.clone();
         drop_disabled("", "pods", &mut kept, Some(&pod));
         assert_eq!(kept, pod);
+    }
+
+    #[test]
+    fn no_status_tells_what_image_a_volume_has() {
+        let mount = json!({"name": "v", "mountPath": "/v", "volumeStatus": {"image": {"imageRef": "i@sha256:0"}}});
+        let claims = json!([{"resourceClaimName": "c", "resources": {"cpu": "1"}}]);
+        let containers = json!([{"name": "c"}, {"name": "d", "volumeMounts": [mount]}]);
+        let told = json!({"status": {"containerStatuses": containers, "nodeAllocatableResourceClaimStatuses": claims}});
+        let mut new = told.clone();
+        drop_disabled("", "pods", &mut new, Some(&json!({"status": {}})));
+        let bare = json!([{"name": "c"}, {"name": "d", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}]);
+        assert_eq!(new, json!({"status": {"containerStatuses": bare}}));
+        let mut kept = told.clone();
+        drop_disabled("", "pods", &mut kept, Some(&told));
+        assert_eq!(kept, told);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod internal;
 mod kinds;
 mod registry;
 mod rules;
+mod same;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod validate;

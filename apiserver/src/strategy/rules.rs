@@ -32,6 +32,8 @@ pub(crate) struct Rules {
     pub settle: fn(&mut Value, Option<&Value>),
     /// Texts for Warning headers.
     pub warn: fn(&Value, Option<&Value>) -> Vec<String>,
+    /// The same for a change of the status: of the rest the writer says nothing.
+    pub warn_status: fn(&Value) -> Vec<String>,
     /// What judges a change, in the order in which Kubernetes does; its errors are told as often as it finds them.
     pub parts: &'static [Part],
     /// Whether the names of finalizers are judged. Kubernetes does not where it judges metadata as any API server
@@ -69,6 +71,7 @@ impl Rules {
         tidy: |_, _| {},
         settle: |_, _| {},
         warn: |_, _| Vec::new(),
+        warn_status: |_| Vec::new(),
         parts: &[Part::MetaUpdate, Part::Check, Part::Change],
         finalizers: true,
     };
@@ -151,8 +154,8 @@ impl Strategy for Rules {
         errors.0
     }
 
-    fn warnings(&self, _cx: &Context<'_>, new: &Value, old: Option<&Value>) -> Vec<String> {
-        (self.warn)(new, old)
+    fn warnings(&self, cx: &Context<'_>, new: &Value, old: Option<&Value>) -> Vec<String> {
+        if cx.subresource == "status" { (self.warn_status)(new) } else { (self.warn)(new, old) }
     }
 
     fn name_errors(&self, name: &str, prefix: bool) -> Vec<String> {
@@ -218,6 +221,27 @@ mod tests {
         };
         assert!(told(&Rules::PLAIN) > 0);
         assert_eq!(told(&Rules { status_meta: false, ..Rules::PLAIN }), 0);
+    }
+
+    #[test]
+    fn who_writes_a_status_is_warned_of_the_status_alone() {
+        let told = |group: &str, resource: &str, subresource: &'static str, object: &Value| {
+            testing::context(group, resource, |cx| {
+                let cx = Context { subresource, ..*cx };
+                for_resource(cx.resource).warnings(&cx, object, Some(object))
+            })
+        };
+        let set = json!({"metadata": {"name": "a", "generation": 1}, "spec": {"revisionHistoryLimit": -1}});
+        assert_eq!(told("apps", "statefulsets", "", &set).len(), 1);
+        assert_eq!(told("apps", "statefulsets", "status", &set), Vec::<String>::new());
+        let ingress = json!({"status": {"loadBalancer": {"ingress": [{"ip": "2001:DB8::1"}]}}});
+        let told = told("networking.k8s.io", "ingresses", "status", &ingress);
+        assert_eq!(
+            told,
+            [
+                "status.loadBalancer.ingress[0]: IPv6 address \"2001:DB8::1\" should be in RFC 5952 canonical format (\"2001:db8::1\")"
+            ]
+        );
     }
 
     #[test]

@@ -33,7 +33,14 @@ pub(crate) const MUTATING_POLICY: Rules = Rules { check: |_, obj, errors| mutati
 pub(crate) const BINDING: Rules = Rules { check: |_, obj, errors| binding(obj, errors), ..WHOLE };
 
 /// MutatingAdmissionPolicyBindings.
-pub(crate) const MUTATING_BINDING: Rules = Rules { check: |_, obj, errors| bound(&At::spec(obj), errors), ..WHOLE };
+pub(crate) const MUTATING_BINDING: Rules = Rules {
+    check: |_, obj, errors| {
+        let spec = At::spec(obj);
+        bound(&spec, errors);
+        match_rules::mutable(&spec.get("matchResources"), errors);
+    },
+    ..WHOLE
+};
 
 fn webhooks(obj: &Value, errors: &mut Errors) {
     let list = At::root(obj).get("webhooks");
@@ -113,7 +120,10 @@ pub(crate) fn review_versions(at: &At<'_>, missing: &str, errors: &mut Errors) {
 fn policy_status(status: &At<'_>, errors: &mut Errors) {
     for warning in status.get("typeChecking").get("expressionWarnings").items() {
         errors.needed(&warning.get("warning"));
-        errors.needed(&warning.get("fieldRef"));
+        let field = warning.get("fieldRef");
+        if field.str().trim().is_empty() {
+            errors.required(&field, "");
+        }
     }
     conditions::conditions(&status.get("conditions"), errors);
 }
@@ -172,9 +182,9 @@ fn messages(validation: &At<'_>, env: &Env, errors: &mut Errors) {
     }
     let trimmed = message.str().trim();
     if trimmed.is_empty() && !message.str().is_empty() {
-        errors.invalid(&message, "message must be non-empty if specified");
+        errors.invalid(&message, "must be non-empty if specified");
     } else if trimmed.contains(['\n', '\r']) {
-        errors.invalid(&message, "message must not contain line breaks");
+        errors.invalid(&message, "must not contain line breaks");
     }
 }
 
@@ -220,12 +230,7 @@ fn mutating_policy(obj: &Value, errors: &mut Errors) {
     errors.one_of_if_set(&spec.get("failurePolicy"), &["Fail", "Ignore"]);
     param_kind(&spec, errors);
     constraints(&spec, errors);
-    for rule in spec.get("matchConstraints").get("resourceRules").items() {
-        if rule.get("operations").strings().any(|operation| operation == "DELETE") {
-            let path = spec.path.child("matchConstraints").child("resourceRules").child("operations");
-            errors.0.push(Error::not_supported(&path, "DELETE", &["*", "CONNECT", "CREATE", "UPDATE"]));
-        }
-    }
+    match_rules::mutable(&spec.get("matchConstraints"), errors);
     let env = expressions::environment(spec.opt("paramKind").is_some());
     expressions::conditions(&spec.get("matchConditions"), &env, errors);
     let env = expressions::with_variables(&spec, &env, errors).constructing(&["Object", "JSONPatch"]);
@@ -265,7 +270,7 @@ fn mutation_expression(at: &At<'_>, kind: &str, env: &Env, errors: &mut Errors) 
     let trimmed = Value::from(at.str().trim());
     let at = &At::new(&trimmed, at.path.clone());
     if at.str().is_empty() {
-        errors.required(at, "expression is not specified");
+        errors.required(at, "");
     } else if kind == "jsonPatch" {
         let fits =
             |of: &Type| matches!(of, Type::List(of) if **of == Type::Dyn || **of == Type::Named("JSONPatch".into()));
@@ -375,3 +380,6 @@ fn binding(obj: &Value, errors: &mut Errors) {
         errors.invalid(&actions, "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)");
     }
 }
+
+#[cfg(test)]
+mod tests;

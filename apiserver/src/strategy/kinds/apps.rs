@@ -94,6 +94,36 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_converted_stays() {
+        let of = |app: &str| {
+            let told = json!({"non-convertible.kubernetes.io/selector": "", "non-convertible.kubernetes.io/x": "y"});
+            json!({"metadata": {"annotations": told}, "spec": {"selector": {"app": app}}})
+        };
+        let told = |app: &str| {
+            let mut errors = crate::strategy::validate::Errors::default();
+            testing::context("", "", |cx| (REPLICATION_CONTROLLER.change)(cx, &of(app), &of("a"), &mut errors));
+            errors.0.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let unknown = r#"x: Not found: "y": unknown non-convertible field"#;
+        assert_eq!(told("a"), [unknown]);
+        assert_eq!(
+            told("b"),
+            [r#"spec.selector: Invalid value: {"app":"b"}: cannot update non-convertible selector"#, unknown]
+        );
+    }
+
+    #[test]
+    fn nobody_goes_back_to_less_than_no_revision() {
+        let told = |revision: &str| {
+            let annotations = json!({"deprecated.deployment.rollback.rollbackTo": revision});
+            let object = json!({"metadata": {"annotations": annotations}, "spec": {}});
+            let errors = testing::context("apps", "", |cx| DEPLOYMENT.validate_create(cx, &object));
+            errors.iter().filter(|error| error.field == "spec.rollback.version").count()
+        };
+        assert_eq!([told("-1"), told("0"), told("")], [1, 0, 0]);
+    }
+
+    #[test]
     fn only_a_new_stateful_set_names_its_service_well() {
         let of = |version: &str| {
             json!({"metadata": {"name": "a", "namespace": "n", "resourceVersion": version},

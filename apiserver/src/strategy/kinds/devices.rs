@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::extension::expressions;
 use crate::strategy::Context;
 use crate::strategy::rules::{Part, Rules};
-use crate::strategy::validate::volume_sources::csi_driver_name;
+use crate::strategy::validate::volume_sources::{csi_driver_name, template_metadata};
 use crate::strategy::validate::{At, Errors, changed, quantities};
 
 /// Requests of a claim at the most; constraints and configurations alike.
@@ -109,18 +109,6 @@ fn administrators_only(cx: &Context<'_>, path: &Path, errors: &mut Errors) {
     if namespace.is_none_or(|namespace| meta::label(&namespace, LABEL) != Some("true")) {
         let why = format!("admin access to devices requires the `{LABEL}: true` label on the containing namespace");
         errors.0.push(Error::forbidden(path, why));
-    }
-}
-
-/// What a template gives its claims is labels and annotations.
-fn template_metadata(at: &At<'_>, errors: &mut Errors) {
-    const OTHERS: [&str; 8] =
-        ["name", "generateName", "namespace", "selfLink", "uid", "resourceVersion", "ownerReferences", "finalizers"];
-    let (labels, annotations) = (at.get("labels"), at.get("annotations"));
-    errors.extend(meta::validate_annotations(annotations.value.as_object(), &annotations.path));
-    errors.extend(meta::validate_labels(labels.value.as_object(), &labels.path));
-    for field in OTHERS.iter().map(|field| at.get(field)).filter(|field| !field.is_empty()) {
-        errors.forbidden(&field, "cannot be set");
     }
 }
 
@@ -362,6 +350,15 @@ mod tests {
         let judge = |name: &str| CLASS.name_errors(name, false);
         assert!(judge("a.b").is_empty() && CLASS.name_errors("A_", true).is_empty());
         assert_eq!(judge(&"a".repeat(254)), ["must be no more than 253 bytes"]);
+    }
+
+    #[test]
+    fn a_template_says_no_more_of_its_claims_than_labels_and_annotations() {
+        let template = json!({"labels": {"a": "b"}, "generation": 3, "uid": "u", "finalizers": []});
+        let mut errors = Errors::default();
+        template_metadata(&At::root(&template), &mut errors);
+        let told: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+        assert_eq!(told, ["uID: Forbidden: cannot be set", "generation: Forbidden: cannot be set"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Endpoints and EndpointSlices.
 
-use mainstay_api::field::Error;
+use mainstay_api::field::{Error, Path};
 use mainstay_api::names;
 use serde_json::Value;
 
@@ -73,20 +73,15 @@ fn endpoints(obj: &Value, errors: &mut Errors) {
     }
 }
 
-/// Endpoints that were there before are not judged again.
+/// Endpoints that are all as they were before are not judged again.
 fn slice(obj: &Value, old: Option<&Value>, errors: &mut Errors) {
     let root = At::root(obj);
-    let kind = root.get("addressType");
-    ports(&root.get("ports"), errors);
+    let (kind, endpoints) = (root.get("addressType"), root.get("endpoints"));
     errors.one_of(&kind, &["FQDN", "IPv4", "IPv6"]);
-    if !few(&root.get("endpoints"), 1000, errors) {
-        return;
-    }
-    if matches!(kind.str(), "FQDN" | "IPv4" | "IPv6") {
-        let before = old.and_then(|old| old.get("endpoints")).and_then(Value::as_array);
-        let known = |endpoint: &At<'_>| before.is_some_and(|before| before.contains(endpoint.value));
-        let new = root.get("endpoints").items().filter(|endpoint| !known(endpoint));
-        new.for_each(|endpoint| self::endpoint(&endpoint, kind.str(), errors));
+    ports(&root.get("ports"), errors);
+    let as_before = old.is_some_and(|old| old.get("endpoints") == obj.get("endpoints"));
+    if !as_before && few(&endpoints, 1000, errors) {
+        endpoints.items().for_each(|endpoint| self::endpoint(&endpoint, kind.str(), errors));
     }
 }
 
@@ -98,17 +93,12 @@ fn endpoint(at: &At<'_>, kind: &str, errors: &mut Errors) {
         errors.0.push(Error::too_many(&addresses.path, addresses.len().try_into().unwrap_or(i64::MAX), 100));
     }
     for address in addresses.items() {
-        if kind == "FQDN" {
-            domain(&address, errors);
-            continue;
+        match kind {
+            "FQDN" => domain(&address, errors),
+            "IPv4" | "IPv6" => self::address(&address, kind, &addresses.path, errors),
+            // Of what is no kind of address nobody knows what it looks like.
+            _ => {}
         }
-        let Some(parsed) = ip::address(&address, errors) else { continue };
-        let matches = parsed.is_ipv4() == (kind == "IPv4");
-        if !matches {
-            let detail = if kind == "IPv4" { "must be an IPv4 address" } else { "must be an IPv6 address" };
-            errors.invalid(&At::new(address.value, addresses.path.clone()), detail);
-        }
-        ip::non_special(parsed, &address, errors);
     }
     if let Some(node) = at.opt("nodeName") {
         errors.each(&node, names::is_dns1123_subdomain(node.str()));
@@ -117,9 +107,28 @@ fn endpoint(at: &At<'_>, kind: &str, errors: &mut Errors) {
         errors.each(&host, names::is_dns1123_label(host.str()));
     }
     if let Some(hints) = at.opt("hints") {
-        self::hints(&hints.get("forZones"), names::is_label_value, errors);
-        self::hints(&hints.get("forNodes"), names::is_dns1123_subdomain, errors);
+        // Where there are too many zones, no node is judged.
+        if self::hints(&hints.get("forZones"), names::is_label_value, errors) {
+            self::hints(&hints.get("forNodes"), names::is_dns1123_subdomain, errors);
+        }
     }
+}
+
+/// An address of the slice's family; one of IPv6 has the one form that it may be written in.
+fn address(at: &At<'_>, kind: &str, list: &Path, errors: &mut Errors) {
+    let parsed = if kind == "IPv4" {
+        ip::address(at, errors)
+    } else {
+        let texts = ip::canonical(at.str());
+        let parsed = ip::parse(at.str()).filter(|_| texts.is_empty());
+        errors.each(at, texts);
+        parsed
+    };
+    let Some(parsed) = parsed else { return };
+    if parsed.is_ipv4() != (kind == "IPv4") {
+        errors.invalid(&At::new(at.value, list.clone()), format!("must be an {kind} address"));
+    }
+    ip::non_special(parsed, at, errors);
 }
 
 /// A name of a machine with all of its domain.
@@ -153,10 +162,10 @@ fn few(list: &At<'_>, most: i64, errors: &mut Errors) -> bool {
     found <= most
 }
 
-/// For whom an endpoint is meant.
-fn hints(list: &At<'_>, rule: fn(&str) -> Vec<String>, errors: &mut Errors) {
+/// For whom an endpoint is meant; false if there are too many to be judged.
+fn hints(list: &At<'_>, rule: fn(&str) -> Vec<String>, errors: &mut Errors) -> bool {
     if !few(list, 8, errors) {
-        return;
+        return false;
     }
     let mut seen = std::collections::HashSet::new();
     for name in list.items().map(|hint| hint.get("name")) {
@@ -165,6 +174,7 @@ fn hints(list: &At<'_>, rule: fn(&str) -> Vec<String>, errors: &mut Errors) {
         }
         errors.each(&name, rule(name.str()));
     }
+    true
 }
 
 fn ports(list: &At<'_>, errors: &mut Errors) {
@@ -189,7 +199,65 @@ fn ports(list: &At<'_>, errors: &mut Errors) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn judge(slice: &Value, old: Option<&Value>) -> Vec<String> {
+        let mut errors = Errors::default();
+        super::slice(slice, old, &mut errors);
+        errors.0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_slice_is_judged_from_its_kind_of_addresses_on() {
+        let endpoint = json!({"addresses": ["10.0.0.1"], "hostname": "A"});
+        let port = json!({"name": "", "protocol": "X"});
+        let found = judge(&json!({"addressType": "IPv9", "endpoints": [endpoint], "ports": [port]}), None);
+        assert_eq!(found.len(), 3);
+        assert!(found[0].starts_with("addressType: Unsupported value: \"IPv9\""), "{found:?}");
+        assert!(found[1].starts_with("ports[0].protocol: Unsupported value"), "{found:?}");
+        assert!(found[2].starts_with("endpoints[0].hostname: Invalid value"), "{found:?}");
+    }
+
+    #[test]
+    fn an_ipv6_address_has_one_form() {
+        let of = |kind: &str, address: &str| {
+            judge(&json!({"addressType": kind, "endpoints": [{"addresses": [address]}]}), None)
+        };
+        assert_eq!(of("IPv6", "2001:db8::1"), Vec::<String>::new());
+        assert_eq!(
+            of("IPv6", "2001:DB8::1"),
+            ["endpoints[0].addresses[0]: Invalid value: \"2001:DB8::1\": must be in canonical form (\"2001:db8::1\")"]
+        );
+        assert_eq!(
+            of("IPv6", "10.0.0.1"),
+            ["endpoints[0].addresses: Invalid value: \"10.0.0.1\": must be an IPv6 address"]
+        );
+        assert_eq!(
+            of("IPv4", "2001:db8::1"),
+            ["endpoints[0].addresses: Invalid value: \"2001:db8::1\": must be an IPv4 address"]
+        );
+    }
+
+    #[test]
+    fn too_many_zones_hide_the_nodes() {
+        let of = |zones: usize| {
+            let hints = json!({"forZones": vec![json!({"name": "z"}); zones], "forNodes": [{"name": "A"}]});
+            judge(&json!({"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"], "hints": hints}]}), None)
+        };
+        assert_eq!(of(9), ["endpoints[0].hints.forZones: Too many: 9: must have at most 8 items"]);
+        assert!(of(1)[0].starts_with("endpoints[0].hints.forNodes[0].name: Invalid value: \"A\""));
+    }
+
+    #[test]
+    fn endpoints_stay_only_as_a_whole() {
+        let bad = json!({"addresses": ["127.0.0.1"]});
+        let old = json!({"addressType": "IPv4", "endpoints": [bad]});
+        assert_eq!(judge(&old, Some(&old)), Vec::<String>::new());
+        let more = json!({"addressType": "IPv4", "endpoints": [bad, {"addresses": ["10.0.0.1"]}]});
+        assert_eq!(judge(&more, Some(&old)).len(), 1);
+    }
 
     #[test]
     fn each_label_of_a_domain_is_short_enough() {

@@ -1,11 +1,14 @@
 //! PriorityClasses, RuntimeClasses, Leases.
 
-use mainstay_api::{meta, names};
+use std::collections::HashSet;
+
+use mainstay_api::field::Error;
+use mainstay_api::{meta, names, types};
 use serde_json::{Value, json};
 
 use crate::strategy::base;
 use crate::strategy::rules::{CHECK_FIRST, Part, Rules};
-use crate::strategy::validate::{At, Errors, gates, resources, selectors};
+use crate::strategy::validate::{At, Errors, dumped, gates, resources, selectors};
 use crate::strategy::warnings::objects;
 
 const USER_MAX: i64 = 1_000_000_000;
@@ -89,7 +92,27 @@ fn runtime_class(obj: &Value, errors: &mut Errors) {
     }
     let scheduling = root.get("scheduling");
     selectors::labels(&scheduling.get("nodeSelector"), errors);
-    gates::tolerations(&scheduling.get("tolerations"), errors);
+    let tolerations = scheduling.get("tolerations");
+    gates::tolerations(&tolerations, errors);
+    repeated(&tolerations, errors);
+}
+
+/// Tolerations of the same taints, of which there is one at the most.
+fn repeated(tolerations: &At<'_>, errors: &mut Errors) {
+    let mut seen = HashSet::new();
+    for at in tolerations.items() {
+        let key = ["key", "operator", "value", "effect"].map(|field| at.get(field).str());
+        if seen.insert(key) {
+            continue;
+        }
+        match types::by_name("io.k8s.api.core.v1.Toleration") {
+            Some(of) => {
+                let shown = dumped(of, &at, "");
+                errors.0.push(Error { value: shown.value, ..Error::duplicate(&at.path, Value::Null) });
+            }
+            None => errors.duplicate(&at),
+        }
+    }
 }
 
 fn lease(obj: &Value, errors: &mut Errors) {
@@ -131,5 +154,18 @@ mod tests {
             judge(json!({"hugepages-2Mi": "4Mi"})),
             [("overhead".to_owned(), "HugePages require cpu or memory".to_owned())]
         );
+    }
+
+    #[test]
+    fn a_runtime_class_tolerates_each_taint_once() {
+        let once = json!({"key": "k", "operator": "Exists", "effect": "NoExecute"});
+        let mut again = once.clone();
+        again["tolerationSeconds"] = json!(5);
+        let class = json!({"handler": "h", "scheduling": {"tolerations": [once, {"operator": "Exists"}, again]}});
+        let mut errors = Errors::default();
+        runtime_class(&class, &mut errors);
+        let told: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("scheduling.tolerations[2]: Duplicate value: {"), "{told:?}");
     }
 }

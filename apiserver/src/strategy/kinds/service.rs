@@ -73,7 +73,7 @@ impl Strategy for Service {
     }
 
     fn warnings(&self, cx: &Context<'_>, new: &Value, _old: Option<&Value>) -> Vec<String> {
-        if cx.subresource == "status" { objects::service_status(new) } else { objects::service(new) }
+        if cx.subresource == "status" { objects::load_balancer(new) } else { objects::service(new) }
     }
 
     fn name_errors(&self, name: &str, prefix: bool) -> Vec<String> {

@@ -318,11 +318,7 @@ fn node(obj: &Value, errors: &mut Errors) {
             if !keys.insert(key.str()) {
                 errors.duplicate(&at);
             }
-            // What is no name is told with all of them.
-            let all = At::new(driver.get("topologyKeys").value, driver.path.clone());
-            if !errors.are_many() {
-                names::is_qualified_name(key.str()).into_iter().for_each(|why| errors.invalid(&all, why));
-            }
+            errors.each(&at, names::is_qualified_name(key.str()));
         }
     }
 }

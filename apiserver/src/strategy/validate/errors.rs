@@ -1,10 +1,11 @@
-use mainstay_api::field::{Error, ErrorList, Shown};
+use mainstay_api::field::{Error, ErrorList, Piece, Shown};
 use mainstay_api::types::Type;
 use mainstay_api::{names, types};
 use serde_json::Value;
 
 use super::At;
 use crate::strategy::internal;
+use crate::strategy::same::same;
 
 /// The error with the value at a place, which may be nothing.
 pub(crate) fn shown(error: Error, at: &At<'_>) -> Error {
@@ -15,6 +16,22 @@ pub(crate) fn shown(error: Error, at: &At<'_>) -> Error {
 pub(crate) fn dumped(of: &Type, at: &At<'_>, detail: impl Into<String>) -> Error {
     let pieces = internal::pieces(of, at.value, &at.path.to_string());
     Error { value: Shown::Pieces(pieces), ..Error::invalid(&at.path, Value::Null, detail) }
+}
+
+/// The same about a list of such values.
+pub(crate) fn dumped_list(of: &Type, list: &At<'_>, detail: impl Into<String>) -> Error {
+    let error = Error::invalid(&list.path, Value::Null, detail);
+    if list.is_null() {
+        return shown(error, list);
+    }
+    let text = |text: &str| Piece::Text(text.to_owned());
+    let mut pieces = vec![text("[")];
+    for (index, at) in list.items().enumerate() {
+        pieces.push(text(if index > 0 { "," } else { "" }));
+        pieces.extend(internal::pieces(of, at.value, &at.path.to_string()));
+    }
+    pieces.push(text("]"));
+    Error { value: Shown::Pieces(pieces), ..error }
 }
 
 /// A value that never changes and has, shown like that.
@@ -126,9 +143,8 @@ impl Errors {
     /// Has not changed; a change is shown as Kubernetes prints its internal struct of the type.
     pub fn immutable_struct(&mut self, new: &At<'_>, old: &At<'_>, type_name: &str) {
         match types::by_name(type_name) {
-            Some(of) if new.value != old.value && !new.is_null() => {
-                self.0.push(changed(of, new));
-            }
+            Some(of) if same(of, new.value, old.value) => {}
+            Some(of) if !new.is_null() => self.0.push(changed(of, new)),
             _ => self.immutable(new, old),
         }
     }

@@ -30,5 +30,5 @@ pub(crate) mod volume_sources;
 pub(crate) mod volumes;
 
 pub(crate) use at::At;
-pub(crate) use errors::{Errors, changed, dumped, shown};
+pub(crate) use errors::{Errors, changed, dumped, dumped_list, shown};
 pub(crate) use owner::Owner;

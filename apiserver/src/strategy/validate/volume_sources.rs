@@ -258,7 +258,7 @@ const NOT_IN_TEMPLATES: &[&str] = &[
 ];
 
 /// The metadata of what is made from a template: labels and annotations alone.
-fn template_metadata(at: &At<'_>, errors: &mut Errors) {
+pub(crate) fn template_metadata(at: &At<'_>, errors: &mut Errors) {
     let (labels, annotations) = (at.get("labels"), at.get("annotations"));
     errors.extend(meta::validate_annotations(annotations.value.as_object(), &annotations.path));
     selectors::labels(&labels, errors);

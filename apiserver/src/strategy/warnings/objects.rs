@@ -97,8 +97,8 @@ pub(crate) fn service(obj: &Value) -> Vec<String> {
     out
 }
 
-/// The addresses that a load balancer has given a service.
-pub(crate) fn service_status(obj: &Value) -> Vec<String> {
+/// The addresses that a load balancer has given a service or an ingress.
+pub(crate) fn load_balancer(obj: &Value) -> Vec<String> {
     let list = At::root(obj).get("status").get("loadBalancer").get("ingress");
     list.items().filter_map(|at| address::ip(&At::new(at.get("ip").value, at.path))).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use mainstay_api::field::Error;
 use mainstay_api::names;
 
 use crate::strategy::validate::{At, Errors, selectors};
@@ -18,6 +19,17 @@ pub(super) fn matched(at: &At<'_>, errors: &mut Errors) {
         for rule in at.get(list).items() {
             resource_names(&rule.get("resourceNames"), errors);
             self::rule(&rule, errors);
+        }
+    }
+}
+
+/// What can be mutated: no deletion, nor what is no operation.
+pub(super) fn mutable(at: &At<'_>, errors: &mut Errors) {
+    const MUTABLE: &[&str] = &["*", "CONNECT", "CREATE", "UPDATE"];
+    let rules = at.get("resourceRules");
+    for rule in rules.items() {
+        for operation in rule.get("operations").strings().filter(|operation| !MUTABLE.contains(operation)) {
+            errors.0.push(Error::not_supported(&rules.path.child("operations"), operation, MUTABLE));
         }
     }
 }
@@ -118,5 +130,19 @@ mod tests {
         assert_eq!(judge(json!(["*", "pods"])), ["r"]);
         assert_eq!(judge(json!(["*/*", "pods"])), ["r"]);
         assert_eq!(judge(json!([])), ["r"]);
+    }
+
+    #[test]
+    fn deletions_are_not_mutated() {
+        let policies = json!({"resourceRules": [{"operations": ["CREATE", "DELETE"]}, {"operations": ["*", "EAT"]}]});
+        let mut errors = Errors::default();
+        mutable(&At::new(&policies, mainstay_api::field::Path::new("m")), &mut errors);
+        let told: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+        let text = |found: &str| {
+            format!(
+                r#"m.resourceRules.operations: Unsupported value: "{found}": supported values: "*", "CONNECT", "CREATE", "UPDATE""#
+            )
+        };
+        assert_eq!(told, [text("DELETE"), text("EAT")]);
     }
 }

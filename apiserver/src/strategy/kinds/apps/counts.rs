@@ -33,8 +33,8 @@ pub(super) fn replica_status(new: &Value, fields: &[&str], errors: &mut Errors) 
         "fullyLabeledReplicas",
         "readyReplicas",
         "availableReplicas",
-        "terminatingReplicas",
         "observedGeneration",
+        "terminatingReplicas",
     ] {
         errors.non_negative(&status.get(field));
     }
@@ -55,5 +55,21 @@ mod tests {
         at_most(&At::root(&object).get("status"), &["readyReplicas"], "replicas", "status.replicas", &mut errors);
         let told: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
         assert_eq!(told, ["status.readyReplicas: Invalid value: 0: cannot be greater than status.replicas"]);
+    }
+
+    #[test]
+    fn whoever_ends_is_judged_after_what_was_observed() {
+        let mut errors = Errors::default();
+        let object = json!({"status": {"observedGeneration": -1, "terminatingReplicas": -2}});
+        replica_status(&object, &[], &mut errors);
+        let told: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+        let why = "must be greater than or equal to 0";
+        assert_eq!(
+            told,
+            [
+                format!("status.observedGeneration: Invalid value: -1: {why}"),
+                format!("status.terminatingReplicas: Invalid value: -2: {why}"),
+            ]
+        );
     }
 }

@@ -1,12 +1,13 @@
 //! DaemonSets.
 
-use mainstay_api::meta;
 use mainstay_api::selector::LabelSelector;
+use mainstay_api::{meta, types};
 use serde_json::Value;
 
 use super::counts::collisions;
 use super::rolling::unknown_strategy;
 use crate::strategy::rules::{Part, Rules, frozen_spec};
+use crate::strategy::same::same_at;
 use crate::strategy::validate::selectors::{at_most_all, int_or_percent, label_selector, number_of};
 use crate::strategy::validate::{At, Errors, template};
 use crate::strategy::warnings;
@@ -21,8 +22,7 @@ pub(crate) const DAEMON_SET: Rules = Rules {
     },
     settle: count_templates,
     warn: |new, old| {
-        let template = |obj: &Value| obj.pointer("/spec/template").cloned();
-        let changed = old.is_none_or(|old| template(new) != template(old));
+        let changed = old.is_none_or(|old| template_moved(new, old));
         if changed { warnings::template("spec.template", new, old) } else { Vec::new() }
     },
     parts: &[Part::MetaUpdate, Part::Change, Part::Check],
@@ -47,16 +47,18 @@ fn daemon_set(obj: &Value, errors: &mut Errors) {
     errors.non_negative(&spec.get("revisionHistoryLimit"));
 }
 
+/// Whether other pods are wanted than before.
+fn template_moved(new: &Value, old: &Value) -> bool {
+    !same_at(types::by_name("io.k8s.api.apps.v1.DaemonSet"), "/spec/template", new, old)
+}
+
 /// How often the template has changed, which an annotation tells for the sake of old clients.
 fn count_templates(new: &mut Value, old: Option<&Value>) {
     const COUNT: &str = "deprecated.daemonset.template.generation";
     let told = |obj: &Value| meta::annotation(obj, COUNT).and_then(|text| text.parse::<i64>().ok());
     let count = match old {
         None => told(new).unwrap_or_default().max(1),
-        Some(old) => {
-            let template = |obj: &Value| obj.pointer("/spec/template").cloned();
-            told(old).unwrap_or_default().saturating_add(i64::from(template(new) != template(old)))
-        }
+        Some(old) => told(old).unwrap_or_default().saturating_add(i64::from(template_moved(new, old))),
     };
     meta::set_annotation(new, COUNT, &count.to_string());
 }
@@ -124,6 +126,13 @@ mod tests {
         assert_eq!(count(set("7", "a"), None).as_deref(), Some("7"));
         assert_eq!(count(set("9", "a"), Some(set("7", "a"))).as_deref(), Some("7"));
         assert_eq!(count(set("9", "b"), Some(set("7", "a"))).as_deref(), Some("8"));
+        let sized = |size: &str| {
+            let mut sized = set("7", "a");
+            sized["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"limits": {"memory": size}});
+            sized
+        };
+        assert_eq!(count(sized("1Gi"), Some(sized("1073741824"))).as_deref(), Some("7"));
+        assert_eq!(count(sized("1Gi"), Some(sized("1G"))).as_deref(), Some("8"));
         let most = i64::MAX.to_string();
         assert_eq!(count(set("9", "b"), Some(set(&most, "a"))), Some(most));
     }

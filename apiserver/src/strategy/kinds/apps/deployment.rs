@@ -1,5 +1,7 @@
 //! Deployments.
 
+use mainstay_api::field::Error;
+use mainstay_api::meta;
 use serde_json::Value;
 
 use super::counts::{at_most, collisions};
@@ -7,8 +9,11 @@ use super::replicas::replicated_template;
 use super::rolling::unknown_strategy;
 use crate::strategy::rules::{Rules, frozen_spec};
 use crate::strategy::validate::selectors::{at_most_all, int_or_percent, number_of};
-use crate::strategy::validate::{At, Errors};
+use crate::strategy::validate::{At, Errors, quantities};
 use crate::strategy::warnings;
+
+/// The revision to go back to, for which old versions had a field.
+const ROLLBACK: &str = "deprecated.deployment.rollback.rollbackTo";
 
 /// Deployments.
 pub(crate) const DEPLOYMENT: Rules = Rules {
@@ -26,6 +31,10 @@ fn deployment(obj: &Value, errors: &mut Errors) {
     deployment_strategy(&spec.get("strategy"), errors);
     errors.non_negative(&spec.get("minReadySeconds"));
     errors.non_negative(&spec.get("revisionHistoryLimit"));
+    let revision = meta::annotation(obj, ROLLBACK).and_then(|text| text.parse::<i64>().ok());
+    if let Some(revision) = revision.filter(|revision| *revision < 0) {
+        errors.0.push(Error::invalid(&spec.path.child("rollback").child("version"), revision, quantities::NEGATIVE));
+    }
     if let Some(deadline) = spec.opt("progressDeadlineSeconds") {
         errors.non_negative(&deadline);
         if deadline.int() <= spec.get("minReadySeconds").int() {

@@ -1,5 +1,6 @@
 //! ReplicaSets and ReplicationControllers.
 
+use mainstay_api::field::{Error, Path};
 use mainstay_api::selector::LabelSelector;
 use serde_json::Value;
 
@@ -26,6 +27,7 @@ pub(crate) const REPLICATION_CONTROLLER: Rules = Rules {
     status: |_, new, _, errors| {
         replica_status(new, &["fullyLabeledReplicas", "readyReplicas", "availableReplicas"], errors)
     },
+    change: |_, new, old, errors| unconvertible(new, old, errors),
     warn: |new, old| warnings::workload("spec.template", new, old),
     parts: &[Part::Meta, Part::Check, Part::MetaUpdate, Part::Check, Part::Change],
     ..Rules::PLAIN
@@ -43,6 +45,21 @@ pub(super) fn replicated_template(spec: &At<'_>, errors: &mut Errors) {
     selector_of_template(spec, "deployment", "invalid label selector", errors);
     if LabelSelector::from_object(spec.get("selector").value).is_ok() {
         template::long_running(&spec.get("template"), "ReplicaSet", errors);
+    }
+}
+
+/// What could not be said in another version, which an annotation tells, does not change; of anything but the selector
+/// nobody could say whether it has.
+fn unconvertible(new: &Value, old: &Value, errors: &mut Errors) {
+    let (now, was) = (At::spec(new).get("selector"), At::spec(old).get("selector"));
+    for (key, told) in At::root(old).get("metadata").get("annotations").entries() {
+        let Some(("non-convertible.kubernetes.io", field)) = key.split_once('/') else { continue };
+        if !field.contains("selector") {
+            let unknown = Error::not_found(&Path::new(field), told.str()).with_detail("unknown non-convertible field");
+            errors.0.push(unknown);
+        } else if now.map() != was.map() {
+            errors.invalid(&now, "cannot update non-convertible selector");
+        }
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 
 use mainstay_api::field::Error;
 use mainstay_api::selector::LabelSelector;
-use mainstay_api::{meta, names};
+use mainstay_api::{meta, names, types};
 use serde_json::{Value, json};
 
 use super::counts::{at_most, collisions};
 use crate::strategy::rules::{self, Rules};
+use crate::strategy::same::same;
 use crate::strategy::validate::selectors::{at_most_all, int_or_percent, number_of, selector_of_template};
 use crate::strategy::validate::{At, Errors, template, volume_sources};
 use crate::strategy::warnings;
@@ -131,7 +132,9 @@ fn stateful_set_change(new: &Value, old: &Value, errors: &mut Errors) {
         }
         spec
     };
-    if rest(new) != rest(old) {
+    let (now, was) = (rest(new), rest(old));
+    let of = types::by_name("io.k8s.api.apps.v1.StatefulSetSpec");
+    if of.is_none_or(|of| !same(of, &now, &was)) {
         let why = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
         errors.forbidden(&At::spec(new), why);
     }

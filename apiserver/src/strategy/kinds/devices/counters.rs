@@ -32,8 +32,9 @@ fn counter_set(at: &At<'_>, name: &str, errors: &mut Errors) {
     } else if counters.len() > COUNTERS_MAX {
         too_many(&counters, COUNTERS_MAX, errors);
     }
-    for (name, at) in counters.entries().filter(|_| counters.len() <= COUNTERS_MAX) {
-        errors.0.extend(names::is_dns1123_label(name).into_iter().map(|why| Error::invalid(&at.path, name, why)));
+    for name in counters.map().keys().filter(|_| counters.len() <= COUNTERS_MAX) {
+        let texts = names::is_dns1123_label(name).into_iter();
+        errors.0.extend(texts.map(|why| Error::invalid(&counters.path, name.as_str(), why)));
     }
 }
 
@@ -56,7 +57,7 @@ mod tests {
         let bad = json!({"l": [{"counterSet": "s", "counters": {}}, {"counters": {"a_b": {"value": "1"}}}]});
         let found = judge(&bad, consumed);
         assert_eq!(found[..2], ["l[0].counters: Required value", "l[1].counterSet: Required value"]);
-        assert!(found[2].starts_with(r#"l[1].counters[a_b]: Invalid value: "a_b": "#), "{found:?}");
+        assert!(found[2].starts_with(r#"l[1].counters: Invalid value: "a_b": "#), "{found:?}");
         let three = json!({"l": [{}, {}, {}]});
         assert_eq!(judge(&three, consumed), ["l: Too many: 3: must have at most 2 items"]);
     }

@@ -1,14 +1,16 @@
 //! ResourceSlices: what a driver offers.
 
-use mainstay_api::field::Error;
-use mainstay_api::{meta, names, time};
-use serde_json::{Value, json};
+use std::borrow::Cow;
+
+use mainstay_api::field::{Error, go_json, go_quote};
+use mainstay_api::{meta, names, time, types};
+use serde_json::Value;
 
 use super::capacity::capacity;
 use super::{EFFECTS, binding, counters, csi_driver_name, each, label, pool_name, qualified, set};
 use crate::strategy::Context;
 use crate::strategy::rules::{Part, Rules};
-use crate::strategy::validate::{At, Errors, selectors};
+use crate::strategy::validate::{At, Errors, dumped_list, selectors};
 
 /// Devices of a slice at the most.
 const DEVICES_MAX: usize = 128;
@@ -16,6 +18,8 @@ const DEVICES_MAX: usize = 128;
 const ELABORATE_DEVICES_MAX: usize = 64;
 /// Attributes and capacities of a device at the most.
 const ATTRIBUTES_MAX: usize = 32;
+/// Bytes of the name of an attribute or a capacity at the most: its domain, a slash and an identifier.
+const NAME_MAX: usize = 63 + 1 + 32;
 /// Taints of a device at the most.
 const TAINTS_MAX: usize = 16;
 /// Bytes of an attribute's text at the most.
@@ -29,9 +33,17 @@ pub(super) const RULES: Rules = Rules {
     check: |_, obj, errors| slice(&At::spec(obj), None, errors),
     change: |_, new, old, errors| slice(&At::spec(new), Some(&At::spec(old)), errors),
     parts: &[Part::MetaUpdate, Part::Change],
+    warn: |new, _| loud_driver(At::spec(new).get("driver").str()).into_iter().collect(),
     tidy,
     ..Rules::PLAIN
 };
+
+/// What is said about a driver whose name has capital letters.
+fn loud_driver(name: &str) -> Option<String> {
+    let loud = name.chars().any(char::is_uppercase);
+    let quoted = go_quote(name);
+    loud.then(|| format!("spec.driver: driver names should be lowercase; {quoted} contains uppercase characters"))
+}
 
 /// Lists of values, which are switched off in Kubernetes 1.36 by default.
 const SWITCHED_OFF: [&str; 4] = ["bools", "ints", "strings", "versions"];
@@ -70,12 +82,7 @@ fn slice(spec: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
         errors.immutable_plain(&spec.get("driver"), &old.get("driver"));
         errors.immutable(&spec.get("nodeName"), &old.get("nodeName"));
     }
-    let found = places(spec, &PLACES, "must be either unset or set to a non-empty string", errors);
-    if let Some(terms) = spec.opt("nodeSelector").map(|selector| selector.get("nodeSelectorTerms"))
-        && terms.len() != 1
-    {
-        errors.invalid(&terms, "must have exactly one node selector term");
-    }
+    let found = places(spec, &PLACES, "must be either unset or set to a non-empty string", one_term, errors);
     let wanted = format!("exactly one of {} is required", PLACES.map(|field| format!("`{field}`")).join(", "));
     match found.len() {
         0 => errors.required(spec, &wanted),
@@ -96,8 +103,28 @@ fn slice(spec: &At<'_>, old: Option<&At<'_>>, errors: &mut Errors) {
     counters::shared(&spec.get("sharedCounters"), errors);
 }
 
+/// A selector of the nodes of a slice; those of several slices can be merged, as each has a single term.
+fn one_term(selector: &At<'_>, errors: &mut Errors) {
+    const WHY: &str = "must have exactly one node selector term";
+    selectors::node_selector(selector, errors);
+    let terms = selector.get("nodeSelectorTerms");
+    if terms.len() == 1 {
+        return;
+    }
+    match types::by_name("io.k8s.api.core.v1.NodeSelectorTerm") {
+        Some(of) => errors.0.push(dumped_list(of, &terms, WHY)),
+        None => errors.invalid(&terms, WHY),
+    }
+}
+
 /// Which of these fields say where devices are; what they say is judged on the way.
-fn places(at: &At<'_>, fields: &[&str], unnamed: &str, errors: &mut Errors) -> Vec<String> {
+fn places(
+    at: &At<'_>,
+    fields: &[&str],
+    unnamed: &str,
+    selector: fn(&At<'_>, &mut Errors),
+    errors: &mut Errors,
+) -> Vec<String> {
     let mut found = Vec::new();
     for place in fields.iter().filter_map(|field| at.opt(field).map(|place| (field, place))) {
         let (field, place) = place;
@@ -111,7 +138,7 @@ fn places(at: &At<'_>, fields: &[&str], unnamed: &str, errors: &mut Errors) -> V
                 errors.invalid(&place, "must be either unset or set to true");
                 continue;
             }
-            Value::Object(_) => selectors::node_selector(&place, errors),
+            Value::Object(_) => selector(&place, errors),
             _ => {}
         }
         found.push(format!("`{field}`"));
@@ -127,13 +154,13 @@ fn device(at: &At<'_>, own_place: bool, errors: &mut Errors) {
         let why = format!("the total number of attributes and capacities must not exceed {ATTRIBUTES_MAX}");
         errors.0.push(Error::invalid(&at.path, found, why));
     }
-    for (name, at) in attributes.entries() {
-        qualified(name, &at.path, errors);
+    for (name, at) in entries(&attributes, NAME_MAX) {
+        qualified(name, &attributes.path, errors);
         attribute(&at, errors);
     }
     let several = at.get("allowMultipleAllocations").bool();
-    for (name, amount) in amounts.entries() {
-        qualified(name, &amount.path, errors);
+    for (name, amount) in entries(&amounts, NAME_MAX) {
+        qualified(name, &amounts.path, errors);
         capacity(&amount, several, errors);
     }
     each(&at.get("taints"), TAINTS_MAX, taint, errors);
@@ -142,11 +169,28 @@ fn device(at: &At<'_>, own_place: bool, errors: &mut Errors) {
     binding::conditions(at, errors);
 }
 
+/// The elements of a map; of a key that is longer than it may be paths have the beginning and the end.
+fn entries<'a>(map: &At<'a>, longest: usize) -> impl Iterator<Item = (&'a str, At<'a>)> + use<'a> {
+    let path = map.path.clone();
+    map.map().iter().map(move |(key, value)| (key.as_str(), At::new(value, path.key(&shortened(key, longest)))))
+}
+
+fn shortened(text: &str, longest: usize) -> Cow<'_, str> {
+    const GAP: &str = "...";
+    if text.len() <= longest {
+        return Cow::Borrowed(text);
+    }
+    let left = longest.saturating_sub(GAP.len());
+    let (start, _) = text.as_bytes().split_at(left.div_ceil(2));
+    let (_, end) = text.as_bytes().split_at(text.len() - left / 2);
+    Cow::Owned(format!("{}{GAP}{}", String::from_utf8_lossy(start), String::from_utf8_lossy(end)))
+}
+
 /// A device says where it is if its slice leaves that to the devices.
 fn place_of_device(at: &At<'_>, own_place: bool, errors: &mut Errors) {
     let fields = &PLACES[..3];
     if own_place {
-        let found = places(at, fields, "must not be empty", errors);
+        let found = places(at, fields, "must not be empty", selectors::node_selector, errors);
         match found.len() {
             0 => errors.required(at, EACH),
             1 => {}
@@ -164,16 +208,23 @@ fn attribute(at: &At<'_>, errors: &mut Errors) {
         errors.invalid(&version, "must be a string compatible with semver.org spec 2.0.0");
     }
     longest(&version, errors);
-    let shown = match at.present(&["int", "bool", "string", "version"]).len() {
+    match at.present(&VALUES).len() {
         0 => return errors.0.push(Error::invalid(&at.path, "", ONE)),
         1 => return,
-        _ => [("IntValue", "int"), ("BoolValue", "bool"), ("StringValue", "string"), ("VersionValue", "version")],
-    };
-    let shown = shown.map(|(name, field)| format!("{}:{}", json!(name), at.get(field).value));
-    errors.0.push(Error::invalid_text(&at.path, format!("{{{}}}", shown.join(",")), ONE));
+        _ => {}
+    }
+    let names = ["Int", "Bool", "String", "Version"];
+    let single =
+        names.iter().zip(VALUES).map(|(name, field)| format!("\"{name}Value\":{}", go_json(at.get(field).value)));
+    // Lists of values are switched off, and so there are none.
+    let lists = names.iter().map(|name| format!("\"{name}Values\":null"));
+    let shown = single.chain(lists).collect::<Vec<_>>().join(",");
+    errors.0.push(Error::invalid_text(&at.path, format!("{{{shown}}}"), ONE));
 }
 
 const ONE: &str = "exactly one value must be specified";
+/// What the value of an attribute can be.
+const VALUES: [&str; 4] = ["int", "bool", "string", "version"];
 
 fn longest(at: &At<'_>, errors: &mut Errors) {
     if i64::try_from(at.str().len()).is_ok_and(|length| length > TEXT_MAX) {
@@ -205,6 +256,8 @@ fn taint(at: &At<'_>, errors: &mut Errors) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn judge(spec: &Value) -> Vec<String> {
@@ -224,13 +277,48 @@ mod tests {
             judge(&spec),
             [
                 r#"devices[0].attributes[v].version: Invalid value: "1.2": must be a string compatible with semver.org spec 2.0.0"#,
-                r#"devices[0].attributes[x]: Invalid value: {"IntValue":1,"BoolValue":true,"StringValue":null,"VersionValue":null}: exactly one value must be specified"#,
+                r#"devices[0].attributes[x]: Invalid value: {"IntValue":1,"BoolValue":true,"StringValue":null,"VersionValue":null,"IntValues":null,"BoolValues":null,"StringValues":null,"VersionValues":null}: exactly one value must be specified"#,
                 r#"devices[1].taints[0].effect: Unsupported value: "Odd": supported values: "NoExecute", "NoSchedule", "None""#,
             ]
         );
         let found = judge(&json!({"driver": "d", "allNodes": false, "pool": pool}));
         assert_eq!(found[0], "allNodes: Invalid value: false: must be either unset or set to true");
         assert!(found[1].contains("is required"));
+    }
+
+    #[test]
+    fn a_selector_has_one_term_before_the_other_places() {
+        let pool = json!({"name": "p", "generation": 1, "resourceSliceCount": 1});
+        let terms = json!([{"matchExpressions": [{"key": "a", "operator": "Exists"}]}, {}]);
+        let selector = json!({"nodeSelectorTerms": terms});
+        let found = judge(&json!({"driver": "d", "nodeSelector": selector, "allNodes": false, "pool": pool}));
+        assert_eq!(
+            found,
+            [
+                r#"nodeSelector.nodeSelectorTerms: Invalid value: [{"MatchExpressions":[{"Key":"a","Operator":"Exists","Values":null}],"MatchFields":null},{"MatchExpressions":null,"MatchFields":null}]: must have exactly one node selector term"#,
+                "allNodes: Invalid value: false: must be either unset or set to true",
+            ]
+        );
+    }
+
+    #[test]
+    fn long_keys_are_shortened_in_the_middle() {
+        assert_eq!(shortened("0123456789abcdef", 16), "0123456789abcdef");
+        assert_eq!(shortened("0123456789abcdefg", 16), "0123456...bcdefg");
+    }
+
+    #[test]
+    fn a_name_is_told_where_its_map_is() {
+        let pool = json!({"name": "p", "generation": 1, "resourceSliceCount": 1});
+        let (name, long) = ("a b", "x".repeat(97));
+        let attributes = json!({name: {"int": 1}, long: {}});
+        let device = json!({"name": "a", "attributes": attributes, "capacity": {"1": {"value": "1"}}});
+        let found = judge(&json!({"driver": "d", "allNodes": true, "pool": pool, "devices": [device]}));
+        assert!(found[0].starts_with(r#"devices[0].attributes: Invalid value: "a b": "#), "{found:?}");
+        assert_eq!(found[1], "devices[0].attributes: Too long: may not be more than 32 bytes");
+        let path = format!("devices[0].attributes[{}...{}]", "x".repeat(47), "x".repeat(46));
+        assert_eq!(found[2], format!("{path}: Invalid value: \"\": exactly one value must be specified"));
+        assert!(found[3].starts_with(r#"devices[0].capacity: Invalid value: "1": "#), "{found:?}");
     }
 
     #[test]
@@ -273,6 +361,14 @@ mod tests {
         crate::strategy::testing::context("resource.k8s.io", "resourceslices", |cx| tidy(cx, &mut slice));
         let taint = json!({"key": "k", "effect": "NoSchedule", "timeAdded": "1970-01-01T00:00:00Z"});
         assert_eq!(slice["spec"]["devices"], json!([{"name": "a", "attributes": {"x": {}}, "taints": [taint]}]));
+    }
+
+    #[test]
+    fn a_driver_with_capital_letters_is_told_of() {
+        let warned = |driver: &str| (RULES.warn)(&json!({"spec": {"driver": driver}}), None);
+        assert!(warned("d.example.com").is_empty());
+        let text = r#"spec.driver: driver names should be lowercase; "D.example.com" contains uppercase characters"#;
+        assert_eq!(warned("D.example.com"), [text]);
     }
 
     #[test]

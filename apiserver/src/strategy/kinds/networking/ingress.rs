@@ -8,6 +8,7 @@ use crate::strategy::kinds::batch::prefixed_path;
 use crate::strategy::kinds::service::validate::load_balancer;
 use crate::strategy::rules::{CHANGE_FIRST, Part, Rules};
 use crate::strategy::validate::{At, Errors, ip, shown};
+use crate::strategy::warnings::objects;
 
 /// Where the class of an ingress was said before there was a field for it.
 const CLASS: &str = "kubernetes.io/ingress.class";
@@ -17,9 +18,9 @@ pub(crate) const INGRESS: Rules = Rules {
     check: |_, obj, errors| ingress(obj, errors),
     status: |_, new, _, errors| load_balancer(&At::root(new).get("status").get("loadBalancer"), errors),
     warn: |new, old| {
-        let has = |object: &Value| meta::annotation(object, CLASS).is_some();
-        let new_one = has(new) && old.is_none();
-        new_one
+        // Who names the class in both places has been told by the field.
+        let only_there = meta::annotation(new, CLASS).is_some() && At::spec(new).opt("ingressClassName").is_none();
+        (only_there && old.is_none())
             .then(|| {
                 "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead"
                     .to_owned()
@@ -27,6 +28,7 @@ pub(crate) const INGRESS: Rules = Rules {
             .into_iter()
             .collect()
     },
+    warn_status: objects::load_balancer,
     parts: &[Part::MetaUpdate, Part::Meta, Part::Check],
     ..Rules::PLAIN
 };
@@ -220,6 +222,15 @@ mod tests {
                 "spec.defaultBackend.resource.name: Invalid value: \"a/b\": may not contain '/'",
             ]
         );
+    }
+
+    #[test]
+    fn only_a_new_ingress_with_nothing_but_the_annotation_is_warned() {
+        let mut ingress = json!({"metadata": {"annotations": {CLASS: "a"}}, "spec": {}});
+        assert_eq!((INGRESS.warn)(&ingress, None).len(), 1);
+        assert!((INGRESS.warn)(&ingress, Some(&ingress)).is_empty());
+        ingress["spec"]["ingressClassName"] = json!("a");
+        assert!((INGRESS.warn)(&ingress, None).is_empty());
     }
 
     #[test]

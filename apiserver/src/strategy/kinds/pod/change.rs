@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::difference;
 use crate::strategy::internal;
+use crate::strategy::same::same;
 use crate::strategy::validate::{At, Errors, containers, gates};
 
 const IMMUTABLE: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
@@ -37,7 +38,8 @@ pub(crate) fn spec(new: &Value, old: &Value, errors: &mut Errors) {
     }
     let mut comparable = now.value.clone();
     adopt(&mut comparable, &was, gated);
-    if comparable != *was.value {
+    let of = mainstay_api::types::by_name("io.k8s.api.core.v1.PodSpec");
+    if of.is_none_or(|of| !same(of, &comparable, was.value)) {
         let differences = lines_that_differ("io.k8s.api.core.v1.PodSpec", &comparable, was.value);
         errors.forbidden(&now, format!("{IMMUTABLE}\n{differences}"));
     }

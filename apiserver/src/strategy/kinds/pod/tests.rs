@@ -205,6 +205,17 @@ fn an_update_is_told_the_lines_that_it_may_not_change() {
 }
 
 #[test]
+fn an_amount_in_another_form_is_no_change() {
+    let sized = |size: &str| pod(json!({"overhead": {"memory": size}}));
+    let judge = |size: &str| {
+        let mut errors = Errors::default();
+        change::spec(&sized(size), &sized("1Gi"), &mut errors);
+        errors.0.len()
+    };
+    assert_eq!((judge("1073741824"), judge("1G")), (0, 1));
+}
+
+#[test]
 fn an_ended_container_stays_so_unless_something_restarts_it() {
     let ended = |code: i64| json!({"containerStatuses": [{"name": "c", "state": {"terminated": {"exitCode": code}}}]});
     let runs = json!({"containerStatuses": [{"name": "c", "state": {"running": {}}}], "podIPs": [

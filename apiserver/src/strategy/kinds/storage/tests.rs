@@ -47,14 +47,11 @@ fn drivers_of_a_node_stay_as_they_are_registered() {
 }
 
 #[test]
-fn a_topology_key_that_is_no_name_is_told_with_all() {
+fn a_topology_key_that_is_no_name_is_told_at_its_driver() {
     let driver = json!({"name": "a", "nodeID": "n", "topologyKeys": ["good", "a b"]});
     let found = judge(node, json!({"spec": {"drivers": [driver]}}));
     assert_eq!(found.len(), 1);
-    assert!(found[0].starts_with(r#"spec.drivers[0]: Invalid value: ["good","a b"]: name part must"#), "{found:?}");
-    let many: Vec<String> = (0..100).map(|n| format!("a {n}")).collect();
-    let driver = json!({"name": "a", "nodeID": "n", "topologyKeys": many});
-    assert_eq!(judge(node, json!({"spec": {"drivers": [driver]}})).len(), 20);
+    assert!(found[0].starts_with(r#"spec.drivers[0]: Invalid value: "a b": name part must"#), "{found:?}");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! PersistentVolumeClaims.
 
 use mainstay_api::field::{Error, ErrorList, Path};
-use mainstay_api::{meta, names};
+use mainstay_api::{meta, names, types};
 use serde_json::{Value, json};
 
 use super::basic;
+use crate::strategy::same::same;
 use crate::strategy::validate::volume_sources::claim_spec;
 use crate::strategy::validate::{At, Errors, quantities};
 use crate::strategy::warnings::objects;
@@ -173,7 +174,8 @@ fn claim_changes(new: &Value, old: &Value, errors: &mut Errors) {
         }
         take(&mut comparable, was.value, "volumeAttributesClassName");
     }
-    if comparable != *was.value {
+    let of = types::by_name("io.k8s.api.core.v1.PersistentVolumeClaimSpec");
+    if of.is_none_or(|of| !same(of, &comparable, was.value)) {
         errors.forbidden(&now, WHY);
     }
     let size = |at: &At<'_>| at.get("resources").get("requests").get("storage").quantity();
@@ -242,6 +244,13 @@ mod tests {
                 "spec.volumeAttributesClassName: Forbidden: update to empty string is forbidden when status.currentVolumeAttributesClassName is not nil"
             ]
         );
+    }
+
+    #[test]
+    fn a_claim_asks_for_the_same_however_it_is_written() {
+        let claim = |size: &str| json!({"spec": {"resources": {"requests": {"storage": size}}}});
+        let change = |size: &str| told(|errors| claim_changes(&claim(size), &claim("1Gi"), errors)).len();
+        assert_eq!((change("1073741824"), change("2Gi")), (0, 1));
     }
 
     #[test]
