@@ -1,5 +1,6 @@
 //! OpenAPI documents, made from resource rows and the type table: v3 per group and version with an index, and one v2 document.
 
+mod custom;
 mod operation;
 mod phrase;
 mod plain;
@@ -68,16 +69,17 @@ pub fn v3_group_version(rows: &[Resource], place: &str) -> Option<Value> {
     };
     let edition = Edition::V3;
     let plain: Vec<Plain> = plain::of(place).filter(|_| served.iter().all(|row| is_builtin(row))).into_iter().collect();
-    let schemas = schema::closure(&served, &bodies(&plain), edition);
-    Some(json!({
+    let custom = !served.is_empty() && !served.iter().any(|row| is_builtin(row));
+    let mut document = json!({
         "openapi": "3.0.0",
-        "info": info(),
+        "info": if custom { custom_info() } else { info() },
         "paths": paths(&served, &plain, edition),
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {"BearerToken": {"type": "apiKey", "description": "Bearer Token authentication", "name": "authorization", "in": "header"}},
-        },
-    }))
+        "components": {"schemas": schema::closure(&served, &bodies(&plain), edition)},
+    });
+    if !custom {
+        document["components"]["securitySchemes"] = json!({"BearerToken": {"type": "apiKey", "description": "Bearer Token authentication", "name": "authorization", "in": "header"}});
+    }
+    Some(document)
 }
 
 /// `/openapi/v2`: everything in one document, for old clients.
@@ -120,6 +122,11 @@ fn info() -> Value {
     json!({"title": "Kubernetes", "version": "v1.36.1"})
 }
 
+/// What a document is about that is made of definitions alone.
+fn custom_info() -> Value {
+    json!({"title": "Kubernetes CRD Swagger", "version": "v0.1.0"})
+}
+
 fn is_plain(rows: &[Resource], place: &str) -> bool {
     let group = place.strip_prefix("apis/");
     PLAIN.contains(&place) || rows.iter().any(|r| Some(r.group.as_str()) == group && is_builtin(r))
@@ -159,8 +166,13 @@ fn schema_name(row: &Resource) -> String {
     if !row.type_name.is_empty() {
         return row.type_name.clone();
     }
+    custom_name(row, &row.kind)
+}
+
+/// The name of a custom kind among the schemas, or that of its lists.
+fn custom_name(row: &Resource, kind: &str) -> String {
     let reversed: Vec<&str> = row.group.rsplit('.').collect();
-    format!("{}.{}.{}", reversed.join("."), row.version, row.kind)
+    format!("{}.{}.{kind}", reversed.join("."), row.version)
 }
 
 /// The schema name of a kind that a path's body has.

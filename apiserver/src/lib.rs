@@ -32,6 +32,7 @@ mod startup;
 pub mod strategy;
 mod turns;
 mod unread;
+mod upgrade;
 pub mod user;
 mod warnings;
 

@@ -5,15 +5,22 @@ mod rows;
 pub(crate) mod testing;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures::future::BoxFuture;
 use mainstay_api::meta;
 use mainstay_api::resource::{self, Resource};
 use parking_lot::Mutex;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use self::rows::Rows;
 use crate::custom::{self, Served};
 use crate::strategy::{self, Reader, Strategy};
+
+/// For so long after another row has taken its place a watch tells of what has happened before.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// A served resource with what the engine needs to know of it.
 pub struct Row {
@@ -31,6 +38,8 @@ pub struct Row {
     pub custom: bool,
     /// What the definition says of the version.
     pub(crate) served: Option<Arc<Served>>,
+    /// The definition says something else now, or is gone: who goes on with the row shows objects as they no longer are.
+    pub(crate) replaced: CancellationToken,
 }
 
 impl Row {
@@ -44,10 +53,12 @@ impl Row {
             stored,
             custom: false,
             served: None,
+            replaced: CancellationToken::new(),
         }
     }
 
-    fn custom(resource: Resource, served: Arc<Served>) -> Self {
+    /// The row of a version of a definition.
+    pub(crate) fn custom(resource: Resource, served: Arc<Served>) -> Self {
         Self {
             strategy: Arc::new(custom::Objects(served.clone())),
             storage_group: resource.group.clone(),
@@ -55,6 +66,7 @@ impl Row {
             stored: (served.stored.clone(), served.kind.clone()),
             custom: true,
             served: Some(served),
+            replaced: CancellationToken::new(),
             resource,
         }
     }
@@ -67,6 +79,15 @@ impl Row {
     /// Whether requests speak the stored version.
     pub fn speaks_stored(&self) -> bool {
         self.stored.0 == self.api_version()
+    }
+
+    /// Ends when a watch of the row has to: shortly after another has taken its place.
+    pub(crate) fn over(&self) -> BoxFuture<'static, ()> {
+        let replaced = self.replaced.clone();
+        Box::pin(async move {
+            replaced.cancelled().await;
+            tokio::time::sleep(LEAVING).await;
+        })
     }
 
     /// Whether a verb is served on the object itself.
@@ -97,42 +118,82 @@ fn stored_form(resource: &Resource) -> (String, String) {
     (stored, resource.kind.to_string())
 }
 
-/// The rows that a definition made, with the resource version that they were made of.
-type Made = foldhash::HashMap<String, (String, Vec<Arc<Row>>)>;
+/// What a definition has made.
+struct Made {
+    definition: Arc<Value>,
+    replaced: CancellationToken,
+    rows: Vec<Arc<Row>>,
+}
+
+impl Made {
+    /// Rows that say the same of the objects as those before are as good.
+    fn of(definition: Arc<Value>, before: Option<&Self>) -> Self {
+        let before = before.filter(|before| before.shows_as(&definition));
+        let replaced = before.map(|before| before.replaced.clone()).unwrap_or_default();
+        let row = |(resource, served)| Arc::new(Row { replaced: replaced.clone(), ..Row::custom(resource, served) });
+        let rows = custom::rows(&definition).into_iter().map(row).collect();
+        Self { definition, replaced, rows }
+    }
+
+    /// Whether the rows are of a definition as it is.
+    fn is_of(&self, definition: &Value) -> bool {
+        meta::resource_version(&self.definition) == meta::resource_version(definition)
+    }
+
+    /// Whether a definition shows objects as this one did.
+    fn shows_as(&self, definition: &Value) -> bool {
+        const NAMES: &str = "/status/acceptedNames";
+        meta::uid(&self.definition) == meta::uid(definition)
+            && self.definition["spec"] == definition["spec"]
+            && self.definition.pointer(NAMES) == definition.pointer(NAMES)
+    }
+}
+
+/// What all definitions have made, by their names.
+type AllMade = foldhash::HashMap<String, Made>;
 
 /// All rows, found by group, version and plural name.
 pub struct Registry {
     rows: ArcSwap<Rows>,
-    made: Mutex<Made>,
+    made: Mutex<AllMade>,
 }
 
 impl Registry {
     /// The built-in resources.
     pub fn builtin() -> Self {
         let rows = resource::builtin().iter().map(|row| Arc::new(Row::new(row)));
-        Self { rows: ArcSwap::from_pointee(Rows::new(rows)), made: Mutex::new(Made::default()) }
+        Self { rows: ArcSwap::from_pointee(Rows::new(rows)), made: Mutex::new(AllMade::default()) }
     }
 
     /// Makes the rows of the definitions as the watch cache has them. What has not changed stays the same row.
     pub fn refresh(&self, reader: &dyn Reader) {
         let mut made = self.made.lock();
-        let mut next = Made::default();
+        let mut next = AllMade::default();
+        let mut over = Vec::new();
         for definition in reader.list(custom::GROUP, custom::DEFINITIONS, None) {
-            let (name, version) = (meta::name(&definition), meta::resource_version(&definition));
-            let entry = match made.remove(name) {
-                Some(kept) if kept.0 == version => kept,
-                _ => {
-                    let rows = custom::rows(&definition).into_iter();
-                    (version.to_owned(), rows.map(|(row, served)| Arc::new(Row::custom(row, served))).collect())
+            let name = meta::name(&definition);
+            let one = match made.remove(name) {
+                Some(kept) if kept.is_of(&definition) => kept,
+                before => {
+                    let one = Made::of(definition.clone(), before.as_ref());
+                    over.extend(before.filter(|before| !before.shows_as(&one.definition)));
+                    one
                 }
             };
-            next.insert(name.to_owned(), entry);
+            next.insert(name.to_owned(), one);
         }
-        *made = next;
+        // What is left has no definition any more.
+        over.extend(std::mem::replace(&mut *made, next).into_values());
         let before = self.rows.load();
         let builtin = before.all().filter(|row| !row.custom);
-        let rows = builtin.chain(made.values().flat_map(|(_, rows)| rows)).cloned();
+        let rows = builtin.chain(made.values().flat_map(|made| &made.rows)).cloned();
         self.rows.store(Arc::new(Rows::new(rows)));
+        over.iter().for_each(|over| over.replaced.cancel());
+    }
+
+    /// Whether what there is of a definition was made of it as it is.
+    pub(crate) fn has_rows_of(&self, definition: &Value) -> bool {
+        self.made.lock().get(meta::name(definition)).is_some_and(|made| made.is_of(definition))
     }
 
     /// The row of a resource.
@@ -144,11 +205,6 @@ impl Registry {
     /// does.
     pub(crate) fn siblings(&self, row: &Row) -> Option<Arc<[Arc<Row>]>> {
         self.rows.load().siblings(row).cloned()
-    }
-
-    /// Any row of a resource, whichever the version.
-    pub fn any_version(&self, group: &str, resource: &str) -> Option<Arc<Row>> {
-        self.rows.load().all().find(|row| *row.resource.group == *group && *row.resource.resource == *resource).cloned()
     }
 
     /// The row that serves a kind.
@@ -179,5 +235,38 @@ impl Registry {
     /// All rows.
     pub fn all(&self) -> Vec<Arc<Row>> {
         self.rows.load().all().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::testing::definition;
+    use super::*;
+    use crate::strategy::testing::Objects;
+
+    #[test]
+    fn who_uses_a_row_is_told_when_another_takes_its_place() {
+        let registry = Registry::builtin();
+        let row_of = |definitions: Vec<Value>| {
+            let all = definitions.into_iter().map(|one| (custom::GROUP, custom::DEFINITIONS, one)).collect();
+            registry.refresh(&Objects(all));
+            registry.find("g.io", "v1", "as")
+        };
+        let mut defined = definition(&Value::Null);
+        let first = row_of(vec![defined.clone()]).unwrap();
+        defined["metadata"]["resourceVersion"] = json!("2");
+        defined["status"]["storedVersions"] = json!(["v1"]);
+        let second = row_of(vec![defined.clone()]).unwrap();
+        assert!(!first.replaced.is_cancelled(), "it would say the same");
+        assert!(registry.has_rows_of(&defined));
+        defined["metadata"]["resourceVersion"] = json!("3");
+        assert!(!registry.has_rows_of(&defined));
+        defined["spec"]["versions"][0]["deprecated"] = json!(true);
+        let third = row_of(vec![defined]).unwrap();
+        assert!(first.replaced.is_cancelled() && second.replaced.is_cancelled() && !third.replaced.is_cancelled());
+        assert!(row_of(Vec::new()).is_none());
+        assert!(third.replaced.is_cancelled());
     }
 }

@@ -101,7 +101,8 @@ async fn namespaced_targets(world: &World) -> Result<Vec<Target>, Error> {
         let spec = definition.spec;
         if let Some(version) = spec.versions.iter().find(|v| v.served) {
             let target = Target::new(&spec.group, &version.name, &spec.names.plural);
-            targets.insert((spec.group, spec.names.plural), target);
+            // What is there without a definition stays as it is.
+            targets.entry((spec.group, spec.names.plural)).or_insert(target);
         }
     }
     Ok(targets.into_values().collect())

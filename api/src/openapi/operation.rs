@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::phrase::{capital, group_word, phrase, tag};
 use super::shared::share;
-use super::{META, is_builtin, kind_name, root, schema_name};
+use super::{META, custom_name, is_builtin, kind_name, root};
 use crate::resource::{DeleteReturns, Resource};
 
 /// Which OpenAPI a document is in.
@@ -177,16 +177,18 @@ fn method(verb: &str) -> &'static str {
 
 impl<'a> Operation<'a> {
     fn new(row: &'a Resource, verb: &'a str, sub: &'a str) -> Self {
-        let known = row.subresource(sub);
-        let gvk = known.map_or([&*row.group, &*row.version, &*row.kind], |s| [&*s.group, &*s.version, &*s.kind]);
+        let own = [&*row.group, &*row.version, &*row.kind];
+        let sent = row.subresource(sub).map_or(own, |s| [&*s.group, &*s.version, &*s.kind]);
         let body = match verb {
-            "list" if row.type_name.is_empty() => format!("{}List", schema_name(row)),
+            "list" if is_custom(row) => custom_name(row, &row.list_kind),
             "list" => kind_name(row, &row.group, &row.version, &row.list_kind),
-            "delete" if returns_object(row) => kind_name(row, gvk[0], gvk[1], gvk[2]),
+            "delete" if returns_object(row) => kind_name(row, sent[0], sent[1], sent[2]),
             "delete" | "deletecollection" => format!("{META}.Status"),
             "watch" | "watchlist" => format!("{META}.WatchEvent"),
-            _ => kind_name(row, gvk[0], gvk[1], gvk[2]),
+            _ => kind_name(row, sent[0], sent[1], sent[2]),
         };
+        // All that is done with a custom object is told of its kind, also where a scale is sent.
+        let gvk = if is_custom(row) { own } else { sent };
         Self { row, verb, sub, everywhere: false, below: false, body, gvk }
     }
 
@@ -261,7 +263,7 @@ impl<'a> Operation<'a> {
             out["parameters"] = parameters.into();
         }
         if edition == Edition::V2 {
-            out["consumes"] = json!(["*/*"]);
+            out["consumes"] = json!(self.consumes());
             out["produces"] = json!(self.produces());
         }
         out
@@ -288,6 +290,8 @@ impl<'a> Operation<'a> {
             (_, "create" | "update") => WRITES.to_vec(),
             (_, "patch") => WRITES.iter().copied().chain([("force", "boolean")]).collect(),
             (_, "list" | "watch" | "watchlist") => LISTS.to_vec(),
+            (_, "deletecollection") if is_custom(self.row) => LISTS.to_vec(),
+            (_, "get") if is_custom(self.row) => vec![("resourceVersion", "string")],
             (_, "delete") => DELETES.to_vec(),
             (_, "deletecollection") => {
                 let lists = LISTS.iter().filter(|(name, _)| !matches!(*name, "allowWatchBookmarks" | "watch"));
@@ -307,30 +311,37 @@ impl<'a> Operation<'a> {
             _ if self.connects() => None,
             "create" | "update" => Some(self.body.clone()),
             "patch" => Some(format!("{META}.Patch")),
+            "deletecollection" if is_custom(self.row) => None,
             "delete" | "deletecollection" => Some(format!("{META}.DeleteOptions")),
             _ => None,
         }
     }
 
     fn request_body(&self, schema: &str) -> Value {
-        let media: Vec<&str> = match self.verb {
-            "patch" if is_builtin(self.row) => vec![
+        let media: &[&str] = match self.verb {
+            "patch" if is_builtin(self.row) => &[
                 "application/apply-patch+yaml",
                 "application/json-patch+json",
                 "application/merge-patch+json",
                 "application/strategic-merge-patch+json",
             ],
-            "patch" => {
-                vec!["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"]
-            }
-            _ => vec!["*/*"],
+            _ => self.consumes(),
         };
         let link = json!({"$ref": Edition::V3.reference(schema)});
-        let mut out = json!({"content": content(&media, &link)});
+        let mut out = json!({"content": content(media, &link)});
         if !self.verb.starts_with("delete") {
             out["required"] = true.into();
         }
         out
+    }
+
+    /// What is taken as a body, in the words of OpenAPI v2.
+    fn consumes(&self) -> &'static [&'static str] {
+        match self.verb {
+            _ if !is_custom(self.row) => &["*/*"],
+            "patch" => &["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"],
+            _ => &["application/json", "application/yaml"],
+        }
     }
 
     fn produces(&self) -> Vec<&'static str> {
@@ -338,6 +349,9 @@ impl<'a> Operation<'a> {
             return vec!["*/*"];
         }
         let mut media = vec!["application/json", "application/yaml"];
+        if is_custom(self.row) {
+            return media;
+        }
         if self.is_text() {
             media.insert(0, "text/plain");
         }
@@ -359,6 +373,7 @@ impl<'a> Operation<'a> {
         let codes: &[(&str, &str)] = match self.verb {
             _ if self.connects() => &[("200", "OK")],
             "create" => &[("200", "OK"), ("201", "Created"), ("202", "Accepted")],
+            "patch" if is_custom(self.row) => &[("200", "OK")],
             "update" | "patch" => &[("200", "OK"), ("201", "Created")],
             "delete" => &[("200", "OK"), ("202", "Accepted")],
             _ => &[("200", "OK")],
@@ -379,6 +394,11 @@ impl<'a> Operation<'a> {
 
 pub(super) fn content(media: &[&str], schema: &Value) -> Value {
     media.iter().map(|m| ((*m).to_owned(), json!({"schema": schema}))).collect::<Map<_, _>>().into()
+}
+
+/// Whether a definition has made the row.
+fn is_custom(row: &Resource) -> bool {
+    row.type_name.is_empty()
 }
 
 /// Whether what is deleted is said to come back; of namespaces it is not, though they do.

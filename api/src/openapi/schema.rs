@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::operation::Edition;
 use super::prose::Prose;
-use super::{META, schema_name, words};
+use super::{META, custom};
 use crate::resource::Resource;
 use crate::types::go_order::in_order;
 use crate::types::{self, Element, Field, ListType, Shape, Type};
@@ -25,7 +25,7 @@ pub(super) fn closure(rows: &[&Resource], more: &[&str], edition: Edition) -> Ma
         open.extend(types::type_of(&row.group, &row.version, &row.list_kind));
         open.extend(row.subresources.iter().filter_map(|s| types::type_of(&s.group, &s.version, &s.kind)));
         if row.type_name.is_empty() {
-            custom(row, edition, &mut out);
+            custom::schemas(row, edition, &mut out);
         }
     }
     if !rows.is_empty() {
@@ -53,81 +53,6 @@ fn of_every_group(rows: &[&Resource], out: &mut Map<String, Value>) {
         if let Some(schema) = out.get_mut(&format!("{META}.{kind}")) {
             schema["x-kubernetes-group-version-kind"] = groups.iter().map(of).collect();
         }
-    }
-}
-
-/// The schemas of a custom kind and of its lists, as its definition has them.
-fn custom(row: &Resource, edition: Edition, out: &mut Map<String, Value>) {
-    let name = schema_name(row);
-    let gvk = json!([{"group": row.group, "version": row.version, "kind": row.kind}]);
-    let meta = |kind: &str, words: &str| {
-        let mut link = edition.link(&format!("{META}.{kind}"));
-        if edition == Edition::V3 {
-            link.insert("description".into(), words.into());
-        }
-        edition.enclose(&mut link);
-        Value::Object(link)
-    };
-    let text = |words: &str| json!({"type": "string", "description": words});
-    let kinds = || json!({"apiVersion": text(words::API_VERSION), "kind": text(words::KIND)});
-    let mut list = json!({
-        "type": "object", "required": ["items"], "properties": kinds(),
-        "description": words::of_list(row),
-        "x-kubernetes-group-version-kind": [{"group": row.group, "version": row.version, "kind": row.list_kind}],
-    });
-    list["properties"]["metadata"] = meta("ListMeta", words::LIST_META);
-    list["properties"]["items"] = json!({
-        "type": "array", "items": {"$ref": edition.reference(&name)},
-        "description": words::of_items(row),
-    });
-    out.insert(format!("{name}List"), list);
-    let mut own = row.schema.as_deref().cloned().unwrap_or_else(|| json!({"type": "object"}));
-    if edition == Edition::V2 {
-        simplify(&mut own);
-    } else {
-        spell_unions(&mut own);
-    }
-    let open =
-        own.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true)) && own.get("properties").is_none();
-    if !own["properties"].is_object() {
-        own["properties"] = json!({});
-    }
-    if !(open && edition == Edition::V2) {
-        let Value::Object(kinds) = kinds() else { return };
-        for (field, schema) in kinds {
-            own["properties"][field] = schema;
-        }
-        own["properties"]["metadata"] = meta("ObjectMeta", words::OBJECT_META);
-    }
-    own["x-kubernetes-group-version-kind"] = gvk;
-    out.insert(name, own);
-}
-
-/// An int or string is spelled out for clients that do not know the extension.
-fn spell_unions(schema: &mut Value) {
-    if let Value::Object(map) = schema {
-        if map.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) && !map.contains_key("anyOf") {
-            map.insert("anyOf".into(), json!([{"type": "integer"}, {"type": "string"}]));
-        }
-        map.values_mut().for_each(spell_unions);
-    } else if let Value::Array(list) = schema {
-        list.iter_mut().for_each(spell_unions);
-    }
-}
-
-/// What OpenAPI v2 cannot say is left out, for the whole of the schema that says it.
-fn simplify(schema: &mut Value) {
-    match schema {
-        Value::Object(map) => {
-            for key in ["anyOf", "oneOf", "not", "nullable", "x-kubernetes-validations"] {
-                if !map.get(key).is_some_and(|value| value.is_object() && map.contains_key("properties")) {
-                    map.remove(key);
-                }
-            }
-            map.values_mut().for_each(simplify);
-        }
-        Value::Array(list) => list.iter_mut().for_each(simplify),
-        _ => {}
     }
 }
 

@@ -133,3 +133,41 @@ fn the_index_points_at_documents() {
     assert!(v3_hash(resource::builtin(), "apis/nope/v1").is_none());
     assert!(v3_group_version(resource::builtin(), "apis/nope/v1").is_none());
 }
+
+#[test]
+fn custom_kinds_are_told_of_as_kubernetes_does() {
+    let scale = resource::Subresource {
+        name: "scale".into(),
+        group: "autoscaling".into(),
+        version: "v1".into(),
+        kind: "Scale".into(),
+        verbs: vec!["get".into(), "patch".into()],
+        ..resource::Subresource::default()
+    };
+    let row = Resource {
+        group: "g.io".into(),
+        version: "v1".into(),
+        resource: "as".into(),
+        kind: "A".into(),
+        list_kind: "Many".into(),
+        verbs: ["deletecollection", "get", "list", "patch"].map(str::to_owned).to_vec(),
+        subresources: vec![scale],
+        ..Resource::default()
+    };
+    let rows = [row];
+    let document = v3_group_version(&rows, "apis/g.io/v1").unwrap();
+    assert_closed(&document);
+    assert_eq!(document["info"]["title"], "Kubernetes CRD Swagger");
+    assert!(document["components"].get("securitySchemes").is_none());
+    let (all, one) = (&document["paths"]["/apis/g.io/v1/as"], &document["paths"]["/apis/g.io/v1/as/{name}"]);
+    let answer = &all["get"]["responses"]["200"]["content"];
+    assert_eq!(answer["application/json"]["schema"]["$ref"], "#/components/schemas/io.g.v1.Many");
+    assert_eq!(answer.as_object().unwrap().len(), 2);
+    assert!(all["delete"]["requestBody"].is_null());
+    assert!(one["patch"]["responses"]["201"].is_null());
+    let asked = one["get"]["parameters"].as_array().unwrap();
+    assert!(asked.iter().any(|parameter| parameter["name"] == "resourceVersion"));
+    let scale = &document["paths"]["/apis/g.io/v1/as/{name}/scale"]["get"];
+    assert_eq!(scale["x-kubernetes-group-version-kind"]["kind"], "A");
+    assert_eq!(v2(&rows)["paths"]["/apis/g.io/v1/as/{name}"]["patch"]["consumes"].as_array().unwrap().len(), 3);
+}

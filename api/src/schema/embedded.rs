@@ -159,6 +159,25 @@ fn coerce_resource(map: &mut Map<String, Value>, path: &str, unknown: &mut Vec<S
     Ok(())
 }
 
+/// What is wrong with what a resource says of itself, if anything is.
+pub(super) fn meta_fault(resource: &mut Value) -> Option<String> {
+    let shown = |field: &str, found: &str, why: &str| Some(format!("{field}: Invalid value: {found}: {why}"));
+    for field in ["apiVersion", "kind"] {
+        if let Some(found) = resource.get(field).filter(|found| !found.is_string()) {
+            return shown(field, &crate::field::go_json(found), "must be a string");
+        }
+    }
+    if let Some(found) = resource.get("metadata").filter(|found| !found.is_null()) {
+        match coerced(found) {
+            Ok((kept, _)) => resource["metadata"] = kept,
+            Err((found, why)) => return shown("metadata", &found, &why),
+        }
+    }
+    let mut errors = ErrorList::new();
+    type_errors(resource, &Path::nil(), &mut errors);
+    (!errors.is_empty()).then(|| crate::field::aggregate(&errors))
+}
+
 /// Metadata in normal form and its unknown fields, or the value and what is wrong with it.
 fn coerced(found: &Value) -> Result<(Value, Vec<String>), (String, String)> {
     let Some(of) = types::by_name(OBJECT_META) else { return Ok((found.clone(), Vec::new())) };

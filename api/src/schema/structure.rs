@@ -197,14 +197,13 @@ fn nested(of: &Value, union: bool, path: &Path, errors: &mut ErrorList) {
     }
 }
 
-const FORBIDDEN: [(&str, &str); 14] = [
+const FORBIDDEN: [(&str, &str); 13] = [
     ("type", "empty"),
     ("additionalProperties", "undefined"),
     ("default", "undefined"),
     ("title", "empty"),
     ("description", "empty"),
     ("nullable", "false"),
-    ("externalDocs", "undefined"),
     ("x-kubernetes-preserve-unknown-fields", "false"),
     ("x-kubernetes-embedded-resource", "false"),
     ("x-kubernetes-int-or-string", "false"),
@@ -243,6 +242,7 @@ mod tests {
     fn what_is_empty_is_not_said() {
         let of = |of: Value| texts(&json!({"type": "object", "properties": {"a": {"type": "string", "anyOf": [of]}}}));
         assert!(of(json!({"description": "", "nullable": false, "x-kubernetes-list-map-keys": []})).is_empty());
+        assert!(of(json!({"externalDocs": {"url": "a"}, "example": 1})).is_empty(), "neither says anything of values");
         assert_eq!(
             of(json!({"default": false})),
             ["s.properties[a].anyOf[0].default: Forbidden: must be undefined to be structural"]

@@ -11,6 +11,7 @@ use mainstay_api::resource::Resource;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 
+pub(crate) use self::namespace_lifecycle::IMMORTAL;
 pub use self::rounds::Rounds;
 use crate::audit::Notes;
 use crate::authz::Authorizer;

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{Attributes, Operation, Plugin};
 
-const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+/// The namespaces that stay.
+pub(crate) const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
 /// NamespaceLifecycle.
 pub(crate) struct NamespaceLifecycle;

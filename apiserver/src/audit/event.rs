@@ -111,7 +111,7 @@ impl Event {
 
     fn annotations(&self) -> Option<Value> {
         let mut all = self.verdict.as_ref().map(annotations).unwrap_or_default();
-        self.notes.show(&mut all);
+        self.notes.show(self.level, &mut all);
         (!all.is_empty()).then_some(Value::Object(all))
     }
 

@@ -5,30 +5,48 @@ use std::collections::BTreeMap;
 use mainstay_api::names;
 use serde_json::{Map, Value};
 
+use super::Level;
+
 /// Bytes of a request's annotations at the most: webhooks and policies may say as much as they like.
 const MOST_BYTES: usize = 256 << 10;
 
 /// Annotations of a request's events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Notes {
-    all: BTreeMap<String, String>,
+    all: BTreeMap<String, Note>,
     /// Of all keys and values.
     bytes: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Note {
+    value: String,
+    /// Only events of this level or above show it.
+    from: Level,
 }
 
 impl Notes {
     /// Adds one under `<domain>/<name>`; who has said something under a key first keeps it.
     pub(crate) fn add(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        self.add_from(Level::Metadata, key, value);
+    }
+
+    /// Adds one that says something of the request's body, which only events of a level show that show the body.
+    pub(crate) fn add_of_body(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        self.add_from(Level::Request, key, value);
+    }
+
+    fn add_from(&mut self, from: Level, key: impl Into<String>, value: impl Into<String>) {
         let key = key.into();
         if key.contains('/') && names::is_qualified_name(&key).is_empty() {
-            self.put(key, value.into());
+            self.put(key, Note { value: value.into(), from });
         } else {
             tracing::warn!(key, "an audit annotation is not named as it has to be");
         }
     }
 
-    fn put(&mut self, key: String, value: String) {
-        let bytes = self.bytes + key.len() + value.len();
+    fn put(&mut self, key: String, note: Note) {
+        let bytes = self.bytes + key.len() + note.value.len();
         if self.all.contains_key(&key) {
             return;
         }
@@ -37,13 +55,13 @@ impl Notes {
             return;
         }
         self.bytes = bytes;
-        self.all.insert(key, value);
+        self.all.insert(key, note);
     }
 
     /// Adds what is noted elsewhere.
     pub(crate) fn join(&mut self, others: Notes) {
-        for (key, value) in others.all {
-            self.put(key, value);
+        for (key, note) in others.all {
+            self.put(key, note);
         }
     }
 
@@ -52,17 +70,17 @@ impl Notes {
         self.all.is_empty()
     }
 
-    /// Writes them into the annotations of an event, none of which they replace.
-    pub(super) fn show(&self, annotations: &mut Map<String, Value>) {
-        for (key, value) in &self.all {
-            annotations.entry(key.as_str()).or_insert_with(|| value.as_str().into());
+    /// Writes them into the annotations of an event of a level, none of which they replace.
+    pub(super) fn show(&self, level: Level, annotations: &mut Map<String, Value>) {
+        for (key, note) in self.all.iter().filter(|(_, note)| note.from <= level) {
+            annotations.entry(key.as_str()).or_insert_with(|| note.value.as_str().into());
         }
     }
 
     /// One of them.
     #[cfg(test)]
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        self.all.get(key).map(String::as_str)
+        self.all.get(key).map(|note| note.value.as_str())
     }
 }
 
@@ -82,8 +100,23 @@ mod tests {
         notes.join(others);
         assert_eq!((notes.get("x/a"), notes.get("x/b")), (Some("1"), Some("3")));
         let mut shown = Map::from_iter([("x/b".to_owned(), json!("0"))]);
-        notes.show(&mut shown);
+        notes.show(Level::Metadata, &mut shown);
         assert_eq!(Value::Object(shown), json!({"x/a": "1", "x/b": "0"}));
+    }
+
+    #[test]
+    fn what_is_said_of_the_body_is_shown_with_the_body() {
+        let mut notes = Notes::default();
+        notes.add("x/a", "1");
+        notes.add_of_body("x/b", "2");
+        let shown = |level: Level| {
+            let mut shown = Map::new();
+            notes.show(level, &mut shown);
+            Value::Object(shown)
+        };
+        assert_eq!(shown(Level::Metadata), json!({"x/a": "1"}));
+        assert_eq!(shown(Level::Request), json!({"x/a": "1", "x/b": "2"}));
+        assert_eq!(shown(Level::RequestResponse), shown(Level::Request));
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod peer;
 mod token_request;
 mod tokens;
 
-pub(crate) use bearer::overlooked as overlooked_token;
+pub(crate) use bearer::{forget as forget_token, overlooked as overlooked_token};
 pub use oidc::{OidcConfig, OidcError};
 pub(crate) use peer::PeerCertificate;
 pub use token_request::{create as create_token, prepare as prepare_token};

@@ -38,5 +38,24 @@ pub(super) fn approval(definition: &Value) -> Option<Approval> {
 }
 
 fn is_url(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.trim_start_matches('/').is_empty())
+    mainstay_api::url::parse_request(text).is_ok_and(|url| !url.scheme.is_empty() && !url.host.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn approved_is_what_has_an_address() {
+        let approved = |text: &str| {
+            let found =
+                approval(&json!({"metadata": {"annotations": {ANNOTATION: text}}, "spec": {"group": "a.k8s.io"}}));
+            matches!(found, Some(Approval::Approved(_)))
+        };
+        assert!(approved("https://github.com/kubernetes/kubernetes/pull/1"));
+        assert!(!approved("/pull/1") && !approved("mailto:a@b.example") && !approved("https:///pull/1"));
+        assert!(!approved("soon at https://github.com/a"), "a scheme has no spaces");
+    }
 }

@@ -12,13 +12,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CLEANUP, DEFINITIONS, GROUP, naming};
 use crate::cache::Scope;
-use crate::engine::{Call, DeleteOptions, Engine, ListOptions, Target, WriteOptions, owning_edit};
+use crate::engine::{Call, DeleteOptions, Engine, ListOptions, Target, Told, WriteOptions, owning_edit};
+use crate::registry::Row;
 use crate::startup::{self, Startup};
 use crate::strategy::Reader;
 use crate::user::UserInfo;
 
 /// Between looks at definitions whose objects do not go at once, or whose write failed.
 const AGAIN: Duration = Duration::from_millis(500);
+/// The condition of a definition that is being deleted.
+const TERMINATING: &str = "Terminating";
 
 /// Keeps the registry of this master current, and, while it leads, the definitions' conditions, until `stop`.
 pub(crate) async fn run(engine: Engine, startup: Arc<Startup>, stop: CancellationToken) {
@@ -110,46 +113,115 @@ fn caller(term: Term) -> Call {
     Call::new(UserInfo::master("apiserver"), "mainstay-apiserver", Some(term))
 }
 
+/// Removes the objects of a definition that is being deleted; whether there is something to do again soon.
 async fn remove_objects(engine: &Engine, definition: &Value, term: Term) -> ApiResult<bool> {
-    if !progress_told(definition) {
-        write(engine, definition, term, |object| {
-            let told = ("Terminating", "True", "InstanceDeletionInProgress", "CustomResource deletion is in progress");
-            naming::set_condition(&mut object["status"], told, Timestamp::now());
-        })
-        .await?;
+    let under_way = ("True", "InstanceDeletionInProgress", "CustomResource deletion is in progress".to_owned());
+    if !has_begun(definition) {
+        tell(engine, definition, term, under_way).await?;
         return Ok(true);
     }
-    if delete_all(engine, definition, term).await? > 0 {
-        return Ok(true);
+    match delete_all(engine, definition, term).await {
+        Ok(0) => {}
+        Ok(_) => {
+            tell(engine, definition, term, under_way).await?;
+            return Ok(true);
+        }
+        Err(status) => {
+            let why = format!("could not issue all deletes: {}", status.message);
+            tell(engine, definition, term, ("True", "InstanceDeletionFailed", why)).await?;
+            return Err(status);
+        }
     }
-    write(engine, definition, term, |object| {
+    let (reason, message) = ended(definition);
+    write(engine, definition, term, move |object| {
         let kept: Vec<String> = meta::finalizers(object).filter(|name| *name != CLEANUP).map(str::to_owned).collect();
         meta::set(object, "finalizers", json!(kept));
+        naming::set_condition(&mut object["status"], (TERMINATING, "False", reason, message), Timestamp::now());
     })
     .await?;
     Ok(false)
 }
 
-fn progress_told(definition: &Value) -> bool {
-    let list = definition.pointer("/status/conditions").and_then(Value::as_array);
-    list.into_iter().flatten().any(|c| c["type"] == "Terminating" && c["reason"] == "InstanceDeletionInProgress")
+/// Says how far the removal of the objects is, unless that is said already: status, reason and message.
+async fn tell(
+    engine: &Engine,
+    definition: &Value,
+    term: Term,
+    (status, reason, message): (&'static str, &'static str, String),
+) -> ApiResult<()> {
+    if terminating(definition).is_some_and(|told| told["reason"] == reason && told["message"] == message.as_str()) {
+        return Ok(());
+    }
+    write(engine, definition, term, move |object| {
+        let told = (TERMINATING, status, reason, message.as_str());
+        naming::set_condition(&mut object["status"], told, Timestamp::now());
+    })
+    .await
 }
 
-/// Deletes the objects; how many there are still.
+fn terminating(definition: &Value) -> Option<&Value> {
+    let list = definition.pointer("/status/conditions").and_then(Value::as_array);
+    list.into_iter().flatten().find(|condition| condition["type"] == TERMINATING)
+}
+
+/// Whether the removal has begun, and has been told of.
+fn has_begun(definition: &Value) -> bool {
+    let reason = terminating(definition).and_then(|told| told["reason"].as_str());
+    matches!(reason, Some("InstanceDeletionInProgress" | "InstanceDeletionFailed"))
+}
+
+/// Why there are no objects of a definition any more: reason and message.
+fn ended(definition: &Value) -> (&'static str, &'static str) {
+    if super::is_builtin(definition) {
+        ("OverlappingBuiltInResource", "instances overlap with built-in resources in storage")
+    } else if super::condition(definition, "Established") == "True" {
+        ("InstanceDeletionCompleted", "removed all instances")
+    } else {
+        ("NeverEstablished", "resource was never established")
+    }
+}
+
+/// Deletes the objects; how many there are still. They are seen in the version that they are stored in, so that nobody has
+/// to convert them, and admission is not asked: who may have the definition deleted may have them deleted.
 async fn delete_all(engine: &Engine, definition: &Value, term: Term) -> ApiResult<usize> {
-    let text = |pointer: &str| definition.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let Some(row) = engine.registry.any_version(&text("/spec/group"), &text("/spec/names/plural")) else {
-        return Ok(0);
-    };
+    let Some((resource, served)) = super::stored_row(definition) else { return Ok(0) };
+    let row = Arc::new(Row::custom(resource, served));
     let target = Target { row, namespace: String::new(), name: String::new(), subresource: String::new() };
+    let options = DeleteOptions { told: Told::Nothing, ..DeleteOptions::default() };
     let found = engine.list(&target, &ListOptions::default()).await?.items;
     for object in found.iter().filter(|object| !meta::is_deleting(&object.parse())) {
         let one = Target { namespace: object.namespace.clone(), name: object.name.clone(), ..target.clone() };
-        match engine.delete(&mut caller(term), &one, &DeleteOptions::default()).await {
+        match engine.delete(&mut caller(term), &one, &options).await {
             Ok(_) => {}
             Err(status) if status.code() == 404 => {}
             Err(status) => return Err(status),
         }
     }
     Ok(engine.list(&target, &ListOptions::default()).await?.items.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removal_that_has_failed_has_begun() {
+        let with = |reason: &str| json!({"status": {"conditions": [{"type": "Terminating", "reason": reason}]}});
+        assert!(!has_begun(&with("InstanceDeletionPending")));
+        assert!(has_begun(&with("InstanceDeletionInProgress")));
+        assert!(has_begun(&with("InstanceDeletionFailed")));
+        assert!(!has_begun(&json!({})));
+    }
+
+    #[test]
+    fn a_definition_says_how_its_objects_came_to_an_end() {
+        let reason = |group: &str, plural: &str, established: &str| {
+            ended(&json!({"spec": {"group": group, "names": {"plural": plural}},
+                "status": {"conditions": [{"type": "Established", "status": established}]}}))
+            .0
+        };
+        assert_eq!(reason("g.io", "as", "True"), "InstanceDeletionCompleted");
+        assert_eq!(reason("g.io", "as", "False"), "NeverEstablished");
+        assert_eq!(reason("networking.k8s.io", "ingresses", "True"), "OverlappingBuiltInResource");
+    }
 }

@@ -32,11 +32,13 @@ impl Served {
         complete(value, schema);
     }
 
-    /// Drops what another version of the object had and its own has not.
+    /// Drops what another version of the object had and its own has not, and nulls that may not be. Defaults are those of
+    /// the version that it came from.
     pub fn converted_form(&self, value: &mut Value) {
         let version = mainstay_api::meta::api_version(value);
         if let Some(schema) = self.schemas.get(version) {
             prune(value, schema.root());
+            drop_null_fields(value, schema.root());
         }
     }
 }
@@ -64,4 +66,28 @@ fn whole(number: &Number) -> Option<i64> {
     let float = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() < 9.0e15)?;
     #[expect(clippy::cast_possible_truncation, reason = "it is whole and in range")]
     Some(float as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[test]
+    fn what_is_converted_has_nothing_that_its_version_has_not() {
+        let text = json!({"type": "string"});
+        let properties =
+            json!({"a": text, "b": {"type": "string", "nullable": true}, "d": {"type": "string", "default": "x"}});
+        let version = |name: &str| {
+            let schema = json!({"openAPIV3Schema": {"type": "object", "properties": properties}});
+            json!({"name": name, "served": true, "storage": name == "v1", "schema": schema})
+        };
+        let rows = crate::custom::rows(&json!({
+            "spec": {"group": "g.io", "names": {"plural": "as"}, "versions": [version("v1"), version("v2")]},
+            "status": {"acceptedNames": {"plural": "as", "kind": "A"},
+                "conditions": [{"type": "Established", "status": "True"}]},
+        }));
+        let mut value = json!({"apiVersion": "g.io/v2", "kind": "A", "a": null, "b": null, "c": 1});
+        rows[0].1.converted_form(&mut value);
+        assert_eq!(value, json!({"apiVersion": "g.io/v2", "kind": "A", "b": null}));
+    }
 }

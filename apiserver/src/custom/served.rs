@@ -8,7 +8,7 @@ use mainstay_api::schema::Structural;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::condition;
+use super::{condition, is_builtin};
 
 /// One served version of a definition: what the engine asks instead of a built-in type.
 #[derive(Debug)]
@@ -71,17 +71,26 @@ fn texts(value: &Value, pointer: &str) -> Vec<String> {
     list(value, pointer).iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// The rows that an established definition makes: one a served version.
+/// The rows that an established definition makes: one a served version; none for a kind that is there without it.
 pub(crate) fn rows(definition: &Value) -> Vec<(Resource, Arc<Served>)> {
-    if condition(definition, "Established") != "True" {
+    made(definition, |version| version["served"] == true)
+}
+
+/// The row of the version that an established definition stores its objects in, which need not be served.
+pub(crate) fn stored_row(definition: &Value) -> Option<(Resource, Arc<Served>)> {
+    made(definition, |version| version["storage"] == true).into_iter().next()
+}
+
+fn made(definition: &Value, wanted: impl Fn(&Value) -> bool) -> Vec<(Resource, Arc<Served>)> {
+    if condition(definition, "Established") != "True" || is_builtin(definition) {
         return Vec::new();
     }
     let versions = list(definition, "/spec/versions");
     let stored = versions.iter().find(|version| version["storage"] == true);
     let Some(stored) = stored.map(|version| text(version, "/name")) else { return Vec::new() };
     let schemas = Arc::new(schemas(definition));
-    let served = versions.iter().filter(|version| version["served"] == true);
-    served
+    let wanted = versions.iter().filter(|version| wanted(version));
+    wanted
         .map(|version| {
             let made = Arc::new(served_version(definition, version, stored, &schemas));
             (resource(definition, version, &made), made)
@@ -118,7 +127,7 @@ fn served_version(
         columns: list(version, "/additionalPrinterColumns").to_vec(),
         scale: Scale::read(version),
         status: version.pointer("/subresources/status").is_some_and(|status| !status.is_null()),
-        terminating: condition(definition, "Terminating") == "True",
+        terminating: condition(definition, "Terminating") == "True" || mainstay_api::meta::is_deleting(definition),
         warning: warning(definition, version),
     }
 }
@@ -153,9 +162,11 @@ fn resource(definition: &Value, version: &Value, served: &Served) -> Resource {
     let stored_version = served.stored.rsplit('/').next().unwrap_or_default().to_owned();
     let hash = Sha256::digest(format!("{group}/{stored_version}/{}", served.kind));
     let verbs = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
-    let mut field_selectors = vec!["metadata.name".to_owned(), "metadata.namespace".to_owned()];
+    let namespaced = text(definition, "/spec/scope") == "Namespaced";
+    let mut field_selectors = vec!["metadata.name".to_owned()];
+    field_selectors.extend(namespaced.then(|| "metadata.namespace".to_owned()));
     let selectable = list(version, "/selectableFields").iter().map(|field| text(field, "/jsonPath"));
-    field_selectors.extend(selectable.map(|path| path.trim_start_matches('.').to_owned()));
+    field_selectors.extend(selectable.map(|path| path.strip_prefix('.').unwrap_or(path).to_owned()));
     Resource {
         version: text(version, "/name").to_owned(),
         resource: plural,
@@ -164,7 +175,7 @@ fn resource(definition: &Value, version: &Value, served: &Served) -> Resource {
         list_kind: names("listKind"),
         short_names: texts(definition, "/status/acceptedNames/shortNames"),
         categories: texts(definition, "/status/acceptedNames/categories"),
-        namespaced: text(definition, "/spec/scope") == "Namespaced",
+        namespaced,
         verbs: verbs.map(str::to_owned).to_vec(),
         subresources: subresources(&group, served, text(version, "/name")),
         stored_group: group.clone(),
@@ -209,4 +220,39 @@ fn subresources(group: &str, served: &Served, version: &str) -> Vec<Subresource>
         });
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn objects_have_the_row_of_their_storage_even_where_it_is_not_served() {
+        let found = definition("g.io", "as", "True");
+        let names = |rows: Vec<(Resource, Arc<Served>)>| -> Vec<String> {
+            rows.into_iter().map(|(row, _)| row.version).collect()
+        };
+        assert_eq!(names(rows(&found)), ["v1"]);
+        assert_eq!(rows(&found)[0].0.field_selectors, ["metadata.name"], "they are in no namespace");
+        assert_eq!(names(stored_row(&found).into_iter().collect()), ["v2"]);
+        assert!(stored_row(&definition("g.io", "as", "False")).is_none());
+    }
+
+    #[test]
+    fn what_is_there_already_is_not_served_twice() {
+        let ingresses = definition("networking.k8s.io", "ingresses", "True");
+        assert!(rows(&ingresses).is_empty());
+        assert!(stored_row(&ingresses).is_none());
+    }
+
+    fn definition(group: &str, plural: &str, established: &str) -> Value {
+        json!({
+            "spec": {"group": group, "names": {"plural": plural}, "versions": [
+                {"name": "v1", "served": true, "storage": false}, {"name": "v2", "served": false, "storage": true}]},
+            "status": {"acceptedNames": {"plural": plural, "kind": "A"},
+                "conditions": [{"type": "Established", "status": established}]},
+        })
+    }
 }

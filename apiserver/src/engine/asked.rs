@@ -23,7 +23,9 @@ impl Engine {
         let mut object = self.read_body(call, target, body, options)?;
         wipe(&mut object, target);
         managed::track(call, target, None, &mut object, options);
-        let object = self.admit_asked(call, target, object, options).await?;
+        let object = self.admit_mutating(call, target, Operation::Create, object, options).await?;
+        reviews::check(target.kind(), &object, &target.namespace)?;
+        self.admit_validating(call, target, Operation::Create, Some(&object), None, options).await?;
         let review = Review {
             authorizer: &self.authorizer,
             authenticator: &self.authenticator,
@@ -31,7 +33,7 @@ impl Engine {
             namespace: &target.namespace,
             now: call.now,
         };
-        let value = reviews::create(target.kind(), object, &review)?;
+        let value = reviews::answer(target.kind(), &object, &review)?;
         Ok(Answer { bytes: value.to_string().into(), created: true, accepted: false, kind: None })
     }
 

@@ -34,6 +34,19 @@ const RETIRED: &[(&str, &[&str])] = &[
     ("scheduling.k8s.io", &["v1beta1", "v1alpha1"]),
     ("storage.k8s.io", &["v1beta1", "v1alpha1"]),
 ];
+/// Kinds that such a version never had, or has no more, though the group has them.
+const ABSENT: &[(&str, &str, &[&str])] = &[
+    ("admissionregistration.k8s.io", "v1alpha1", &["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]),
+    ("apps", "v1beta1", &["DaemonSet", "ReplicaSet"]),
+    ("authentication.k8s.io", "v1alpha1", &["TokenReview"]),
+    ("batch", "v1beta1", &["Job"]),
+    ("certificates.k8s.io", "v1alpha1", &["CertificateSigningRequest"]),
+    ("networking.k8s.io", "v1beta1", &["NetworkPolicy"]),
+    ("resource.k8s.io", "v1alpha3", &["DeviceClass", "ResourceClaim", "ResourceClaimTemplate", "ResourceSlice"]),
+    ("storage.k8s.io", "v1alpha1", &["CSIDriver", "CSINode", "StorageClass"]),
+];
+/// Kinds that once were in this group and are in others now.
+const EXTENSIONS: [&str; 6] = ["DaemonSet", "Deployment", "Ingress", "NetworkPolicy", "ReplicaSet", "Scale"];
 
 /// Fills in a missing kind and version. What is of another kind comes back with the reason.
 ///
@@ -64,8 +77,8 @@ fn strange(expected: &Expected, value: &Value) -> Option<String> {
     }
     let (group, version) = meta::split_api_version(found).unwrap_or_default();
     let known = types::type_of(group, version, kind);
-    let retired = RETIRED.iter().any(|(own, versions)| *own == group && versions.contains(&version));
-    if known.is_none() && !(retired && kind == expected.kind) {
+    let retired = kind == expected.kind && was_served(&expected.group, group, version, kind);
+    if known.is_none() && !retired {
         return Some(unregistered(found, kind));
     }
     if let Some(error) =
@@ -77,6 +90,18 @@ fn strange(expected: &Expected, value: &Value) -> Option<String> {
         return None;
     }
     Some(unknown_conversion(&expected.group, &expected.kind, version, kind))
+}
+
+/// Whether a kind was once served in this group and version that is in the group `now`.
+fn was_served(now: &str, group: &str, version: &str, kind: &str) -> bool {
+    let retired = RETIRED.iter().any(|(own, versions)| *own == group && versions.contains(&version));
+    let absent = ABSENT.iter().any(|(own, of, kinds)| (*own, *of) == (group, version) && kinds.contains(&kind));
+    let same = match group {
+        "extensions" => EXTENSIONS.contains(&kind),
+        "apps" => now == group || kind == "Scale",
+        _ => now == group || is_events(now, group),
+    };
+    retired && !absent && same
 }
 
 /// Events are one kind in two groups.
@@ -123,4 +148,36 @@ pub(super) fn check_version(expected: &Expected, value: &Value) -> ApiResult<()>
     Err(Status::bad_request(format!(
         "the API version in the data ({found}) does not match the expected API version ({wanted})"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(group: &str, kind: &str, said: &str) -> Option<String> {
+        let expected = Expected { group: group.into(), version: "v1".into(), kind: kind.into(), object_type: None };
+        strange(&expected, &json!({"apiVersion": said, "kind": kind}))
+    }
+
+    #[test]
+    fn versions_that_are_served_no_more_are_known_with_their_kinds() {
+        for (group, kind, said) in [
+            ("apps", "Deployment", "apps/v1beta1"),
+            ("apps", "DaemonSet", "apps/v1beta2"),
+            ("networking.k8s.io", "NetworkPolicy", "extensions/v1beta1"),
+            ("autoscaling", "Scale", "apps/v1beta1"),
+            ("", "Event", "events.k8s.io/v1beta1"),
+        ] {
+            assert_eq!(judged(group, kind, said), None, "{said} {kind}");
+        }
+        for (group, kind, said) in [
+            ("apps", "DaemonSet", "apps/v1beta1"),
+            ("batch", "Job", "batch/v1beta1"),
+            ("networking.k8s.io", "NetworkPolicy", "networking.k8s.io/v1beta1"),
+            ("", "ConfigMap", "batch/v1beta1"),
+            ("", "Pod", "extensions/v1beta1"),
+        ] {
+            assert_eq!(judged(group, kind, said), Some(unregistered(said, kind)));
+        }
+    }
 }

@@ -62,7 +62,7 @@ impl Selection {
 
     /// What a list selects, all of whose options are judged.
     pub(super) fn of_list(target: &Target, options: &ListOptions) -> ApiResult<Self> {
-        let selection = Self::read(&options.label_selector, &options.field_selector)?;
+        let mut selection = Self::read(&options.label_selector, &options.field_selector)?;
         validate(options)?;
         selection.fields.check(target)?;
         Ok(selection)
@@ -95,17 +95,37 @@ impl Engine {
     pub async fn list(&self, target: &Target, options: &ListOptions) -> ApiResult<Listing> {
         let selection = Selection::of_list(target, options)?;
         let after = page_before(options, &target.namespace)?;
-        match source(options, after.as_ref(), named(target, &selection).is_some())? {
-            Source::Exactly(revision) => self.list_history(target, options, &selection, revision, after).await,
+        let from = source(options, after.as_ref(), named(target, &selection).is_some())?;
+        if !selection.fields.is_deferred() {
+            return self.list_from(from, target, options, &selection, after).await;
+        }
+        // Pages are of what is selected, which is not known before all is converted.
+        let whole = ListOptions { limit: 0, ..options.clone() };
+        let listing = self.list_from(from, target, &whole, &selection, after).await?;
+        let mut listing = self.converted(&target.row, listing).await?;
+        listing.items.retain(|item| selection.fields.fit(&item.parse()));
+        Ok(Page { options, selection: &selection, revision: listing.revision }.cut(listing))
+    }
+
+    async fn list_from(
+        &self,
+        source: Source,
+        target: &Target,
+        options: &ListOptions,
+        selection: &Selection,
+        after: Option<Continuation>,
+    ) -> ApiResult<Listing> {
+        match source {
+            Source::Exactly(revision) => self.list_history(target, options, selection, revision, after).await,
             Source::Consistent => {
                 self.caches.consistent().await.map_err(store_status)?;
-                Ok(self.list_cache(target, options, &selection, after))
+                Ok(self.list_cache(target, options, selection, after))
             }
             Source::Cache(revision) => {
                 if let Some(revision) = revision {
                     self.wait_until(revision).await?;
                 }
-                Ok(self.list_cache(target, options, &selection, after))
+                Ok(self.list_cache(target, options, selection, after))
             }
         }
     }
@@ -148,7 +168,7 @@ impl Engine {
         let from = after.as_ref().map(|after| full_key(target, &after.after));
         let behind = |object: &&Arc<CachedObject>| from.as_ref().is_none_or(|from| object.key > *from);
         let pinned = |field| page.selection.fields.pinned(field);
-        if let Some(node) = pinned("spec.nodeName").filter(|_| target.resource() == "pods") {
+        if let Some(node) = pinned("spec.nodeName").filter(|_| is_pods(target)) {
             let objects = view.on_node(node);
             let objects = objects.values().filter(|object| object.key.starts_with(&prefix));
             return page.gather(objects.filter(behind), None);
@@ -179,6 +199,8 @@ impl Engine {
         if let Some(view) = cache.kept(revision).filter(|_| after.is_some()) {
             return Ok(self.list_view(target, &cache, &view, &page, after));
         }
+        let begun = self.check_begun(revision).await;
+        begun.map_err(|error| history_status(error, &options.continuation))?;
         let left = after.as_ref().and_then(|after| after.left);
         let query = ListQuery {
             prefix: self.prefix(target),
@@ -216,6 +238,11 @@ fn history_status(error: mainstay_store::StoreError, page: &str) -> Status {
         }
         (other, _) => store_status(other),
     }
+}
+
+/// Whether a collection is of pods, which the cache knows by their nodes; custom objects may be called so, too.
+pub(super) fn is_pods(target: &Target) -> bool {
+    target.resource() == "pods" && target.group().is_empty()
 }
 
 /// The one object that a list can be of.
@@ -282,6 +309,16 @@ impl Page<'_> {
         let continuation = last.map(|last| self.after(last, known).encode()).unwrap_or_default();
         let remaining = known.filter(|rest| *rest > 0).and_then(|rest| i64::try_from(rest).ok());
         Listing { items, revision: self.revision, continuation, remaining }
+    }
+
+    /// It as the first part of all that is left to show.
+    fn cut(&self, mut listing: Listing) -> Listing {
+        if let Some(limit) = self.limit().filter(|limit| listing.items.len() > *limit) {
+            listing.items.truncate(limit);
+            let last = listing.items.last();
+            listing.continuation = last.map(|last| self.after(last, None).encode()).unwrap_or_default();
+        }
+        listing
     }
 
     fn after(&self, last: &CachedObject, left: Option<usize>) -> Continuation {
@@ -383,6 +420,32 @@ mod tests {
         assert!(refused("!!").starts_with("invalid continue token: "));
         let token = Continuation { revision: 7, after: "ns\0name".into(), left: None }.encode();
         assert_eq!(refused(&token), "specifying resource version is not allowed when using continue");
+    }
+
+    #[test]
+    fn custom_objects_that_are_called_pods_are_on_no_nodes() {
+        let mut target = crate::engine::fields::testing::target("None");
+        Arc::get_mut(&mut target.row).unwrap().resource.resource = "pods".into();
+        assert!(!is_pods(&target));
+        target.row = crate::registry::Registry::builtin().find("", "v1", "pods").unwrap();
+        assert!(is_pods(&target));
+    }
+
+    #[test]
+    fn what_is_selected_late_has_pages_too() {
+        let cut = |limit: i64| {
+            let options = ListOptions { limit, ..ListOptions::default() };
+            let selection = Selection { labels: LabelSelector::default(), fields: Fields::default() };
+            let page = Page { options: &options, selection: &selection, revision: Revision(9) };
+            let (continuation, remaining) = (String::new(), None);
+            let listing = page.cut(Listing { items: objects(5), revision: Revision(9), continuation, remaining });
+            let after =
+                Continuation::decode(&listing.continuation, "ns").ok().map(|after| (after.revision, after.after));
+            (listing.items.len(), after)
+        };
+        assert_eq!(cut(2), (2, Some((9, "ns\0c2".to_owned()))));
+        assert_eq!(cut(5), (5, None));
+        assert_eq!(cut(0), (5, None));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! preparation, metadata, validation, validating admission, proposal under guards.
 
 mod asked;
+mod beginning;
 mod commit;
 mod configuration;
 mod continuation;

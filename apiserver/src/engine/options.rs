@@ -158,7 +158,7 @@ pub enum Told {
     Fully,
     /// All but the name, which is not in the request: that is about a collection.
     Unnamed,
-    /// Nothing: it has judged the eviction that the deletion is part of.
+    /// Nothing: it has judged what the deletion is part of, an eviction or the end of a definition.
     Nothing,
 }
 

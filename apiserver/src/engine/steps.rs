@@ -160,7 +160,7 @@ impl Engine {
         outcome.map(|()| side)
     }
 
-    /// Both phases for the creation of something that is not stored itself: a binding, an eviction, a review, a token.
+    /// Both phases for the creation of something that is not stored itself: a binding, an eviction.
     /// The object comes back as the plugins left it.
     pub(crate) async fn admit_asked(
         &self,
@@ -199,12 +199,12 @@ impl Engine {
     }
 
     /// Both phases for a stream to an object; `asked` is what is asked of the stream.
-    pub(crate) async fn admit_connect(&self, call: &mut Call, target: &Target, asked: Value) -> ApiResult<()> {
+    pub(crate) async fn admit_connect(&self, call: &mut Call, target: &Target, asked: Value) -> ApiResult<Value> {
         let mut attributes = self.attributes(call, target, Operation::Connect, Value::Null, false);
         attributes.object = Some(asked);
         let (outcome, remarks) = self.admit_both(attributes).await;
         call.heard(remarks);
-        outcome.map(drop)
+        outcome
     }
 
     async fn admit_both(&self, mut attributes: Attributes<'_>) -> (ApiResult<Value>, Remarks) {

@@ -1,5 +1,6 @@
 //! Watching: the state first if wanted, then every change, filtered by selectors, without a gap.
 
+mod judge;
 mod stream;
 
 use std::collections::VecDeque;
@@ -11,11 +12,12 @@ use mainstay_store::{Pace, Revision, StoreError};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::list::Selection;
+use super::list::{Selection, is_pods};
 use super::read::read_revision;
 use super::{Engine, Target};
 use crate::cache::{CacheEvent, CachedObject, Scope};
-use stream::BOOKMARK_EVERY;
+use judge::Judge;
+use stream::bookmark_after;
 
 pub use stream::{WatchEventKind, WatchItem, WatchStream};
 
@@ -55,7 +57,7 @@ impl Engine {
     /// # Errors
     /// 400 and 422 for options; 410 if the history after the asked revision is gone.
     pub async fn watch(&self, target: &Target, options: &WatchOptions) -> ApiResult<WatchStream> {
-        let selection = Selection::read(&options.label_selector, &options.field_selector)?;
+        let mut selection = Selection::read(&options.label_selector, &options.field_selector)?;
         validate(options)?;
         selection.fields.check(target)?;
         if !target.row.has_verb("watch") {
@@ -68,12 +70,15 @@ impl Engine {
         let initial = options.send_initial_events.unwrap_or(after.is_none());
         if initial {
             self.catch_up(options, after).await?;
+        } else if let Some(after) = after {
+            self.check_begun(after).await.map_err(|error| expired(error, after))?;
         }
         let reached = self.caches.reached();
         let cache = self.caches.of(&target.row.storage_group, target.resource());
         let subscription = cache.subscribe(scope(target, &selection), after.filter(|_| !initial));
         let at = reached.max(subscription.snapshot.revision);
         let mut stream = WatchStream {
+            judge: Judge::of(&selection.fields, initial),
             selection,
             prefix: self.prefix(target),
             reached: self.caches.progress(),
@@ -82,7 +87,8 @@ impl Engine {
             seen: subscription.snapshot.revision,
             skip: if initial { Revision(0) } else { after.unwrap_or_default() },
             bookmarks: options.bookmarks,
-            next_bookmark: Instant::now() + BOOKMARK_EVERY,
+            next_bookmark: bookmark_after(Instant::now(), None),
+            end: None,
             pace: Pace::default(),
             audience: subscription.audience,
         };
@@ -117,7 +123,8 @@ impl Engine {
     ///
     /// Kubernetes answers 410 to what is older than its watch cache, though etcd may have it. No client can rely on
     /// that: how far the cache reaches depends on how it is sized and when the server started, and nobody is told. A longer
-    /// reach only spares a list; where the history ends the answer is the same 410.
+    /// reach only spares a list; where the history ends the answer is the same 410. Only what was before the cluster had its own
+    /// objects is old from the beginning ([`Engine::check_begun`]).
     async fn history(&self, target: &Target, after: Revision, until: Revision) -> ApiResult<Vec<Arc<CacheEvent>>> {
         let mut watch = self.store.watch(self.prefix(target), after).map_err(|error| expired(error, after))?;
         let mut events = Vec::new();
@@ -146,8 +153,7 @@ impl Engine {
 }
 
 fn scope(target: &Target, selection: &Selection) -> Scope {
-    if target.resource() == "pods"
-        && target.group().is_empty()
+    if is_pods(target)
         && let Some(node) = selection.fields.pinned("spec.nodeName")
     {
         return Scope::Node(node.to_owned());

@@ -36,17 +36,32 @@ pub(crate) async fn convert(
     let versions = list(&served.conversion, "/webhook/conversionReviewVersions").iter().filter_map(Value::as_str);
     let version = versions.into_iter().find(|version| matches!(*version, "v1" | "v1beta1")).unwrap_or("v1");
     let uid = uuid::Uuid::new_v4().to_string();
-    let body = json!({
-        "kind": "ConversionReview", "apiVersion": format!("apiextensions.k8s.io/{version}"),
-        "request": {"uid": uid, "desiredAPIVersion": api_version, "objects": [object]},
-    });
+    let body = review(version, &uid, api_version, &object);
     let config = served.conversion.pointer("/webhook/clientConfig").cloned().unwrap_or_default();
     let answer = client::call(&config, &body, TIMEOUT, reader).await;
     let answer = answer.map_err(|why| refused(format!("failed: {why}")))?;
     let converted = answered(&answer, version, &uid).map_err(&refused)?;
+    has_kind(&converted)?;
     let mut converted = checked(converted, &object, api_version).map_err(&refused)?;
     restore(&mut converted, &object).map_err(|why| refused(format!("returned invalid metadata: {why}")))?;
     Ok(converted)
+}
+
+/// What a webhook is asked. Kubernetes says with it what an answer looks like that says nothing.
+fn review(version: &str, uid: &str, api_version: &str, object: &Value) -> Value {
+    json!({
+        "kind": "ConversionReview", "apiVersion": format!("apiextensions.k8s.io/{version}"),
+        "request": {"uid": uid, "desiredAPIVersion": api_version, "objects": [object]},
+        "response": {"uid": "", "convertedObjects": null, "result": {"metadata": {}}},
+    })
+}
+
+/// What has no kind is no object at all: Kubernetes does not say then who has sent it.
+fn has_kind(converted: &Value) -> ApiResult<()> {
+    if meta::kind(converted).is_empty() {
+        return Err(Status::plain(format!("Object 'Kind' is missing in '{converted}'")));
+    }
+    Ok(())
 }
 
 /// The one object of an answer to the review of this version; in the older one nobody looks at whose answer it is.
@@ -158,6 +173,15 @@ mod tests {
         assert_eq!(why, "returned invalid object: must have the same name: own != other");
         assert!(checked(object("g/v1", "own"), &object("g/v1", "own"), "g/v2").is_err());
         assert!(checked(object("g/v2", "own"), &object("g/v1", "own"), "g/v2").is_ok());
+    }
+
+    #[test]
+    fn what_is_converted_has_a_kind() {
+        assert!(has_kind(&object("g/v2", "own")).is_ok());
+        assert_eq!(has_kind(&json!({"a": 1})).unwrap_err().message, "Object 'Kind' is missing in '{\"a\":1}'");
+        let asked = review("v1", "u", "g/v2", &object("g/v1", "own"));
+        assert_eq!(asked["request"]["objects"][0]["apiVersion"], "g/v1");
+        assert_eq!(asked["response"]["result"], json!({"metadata": {}}));
     }
 
     #[test]

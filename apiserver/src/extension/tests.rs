@@ -38,7 +38,7 @@ fn chain(registry: &Arc<Registry>) -> Chain {
     Chain::new(plugins(registry.clone(), Arc::new(Authorizer::new(Arc::new(Objects::default())))))
 }
 
-fn creation<'a>(resource: &'a Resource, user: &'a UserInfo, objects: &'a Objects) -> Attributes<'a> {
+pub(super) fn creation<'a>(resource: &'a Resource, user: &'a UserInfo, objects: &'a Objects) -> Attributes<'a> {
     Attributes {
         operation: Operation::Create,
         resource,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use mainstay_api::field::go_json;
 use mainstay_api::meta;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
@@ -16,6 +17,8 @@ use crate::registry::Row;
 
 const DEFAULT_TIMEOUT: u64 = 10;
 const MUTATING: &str = "MutatingAdmissionWebhook";
+/// Under this the audit log is told of mutating webhooks.
+const MUTATION: &str = "mutation.webhook.admission.k8s.io";
 
 /// `MutatingAdmissionWebhook`.
 pub(super) struct MutatingWebhooks(pub Arc<Shared>);
@@ -139,11 +142,36 @@ impl Plugin for MutatingWebhooks {
     }
 }
 
-/// What the audit log is told of a call; `key` begins with the configuration's name.
-fn called(key: &str, hook: &Value, changed: bool) -> String {
-    let configuration = key.split('/').next().unwrap_or_default();
-    let name = text(hook, "/name");
-    format!(r#"{{"configuration":"{configuration}","webhook":"{name}","mutated":{changed}}}"#)
+/// A call of a webhook, as the audit log names it.
+struct Told<'h> {
+    configuration: &'h str,
+    webhook: &'h str,
+    /// The round, and the webhook's place among all.
+    place: String,
+}
+
+impl Told<'_> {
+    /// Whether the webhook has changed the object.
+    fn called(&self, request: &mut Attributes<'_>, changed: bool) {
+        let Self { configuration, webhook, place } = self;
+        let value = format!(r#"{{"configuration":"{configuration}","webhook":"{webhook}","mutated":{changed}}}"#);
+        request.notes.add(format!("{MUTATION}/{place}"), value);
+    }
+
+    /// The webhook has failed, and nobody minded.
+    fn failed_open(&self, request: &mut Attributes<'_>) {
+        request.notes.add(format!("failed-open.{MUTATION}/{}", self.place), self.webhook);
+    }
+
+    /// How the webhook has changed the object.
+    fn patched(&self, request: &mut Attributes<'_>, operations: &[Value]) {
+        let Self { configuration, webhook, place } = self;
+        let patch = go_json(&Value::from(operations));
+        let value = format!(
+            r#"{{"configuration":"{configuration}","webhook":"{webhook}","patch":{patch},"patchType":"JSONPatch"}}"#
+        );
+        request.notes.add_of_body(format!("patch.webhook.admission.k8s.io/{place}"), value);
+    }
 }
 
 impl MutatingWebhooks {
@@ -152,13 +180,17 @@ impl MutatingWebhooks {
         let Some(chosen) = choose(&self.0, hook, request)?.filter(|_| request.rounds.calls(MUTATING, &key)) else {
             return Ok(());
         };
-        let place = format!("mutation.webhook.admission.k8s.io/round_{}_index_{index}", request.rounds.number());
+        let told = Told {
+            configuration: key.split('/').next().unwrap_or_default(),
+            webhook: text(hook, "/name"),
+            place: format!("round_{}_index_{index}", request.rounds.number()),
+        };
         let outcome = chosen.ask(request, true).await;
         if let Ok(None) = outcome {
-            request.notes.add(format!("failed-open.{place}"), text(hook, "/name"));
+            told.failed_open(request);
         }
-        let outcome = outcome.and_then(|verdict| chosen.heed(request, verdict));
-        request.notes.add(place, called(&key, hook, outcome == Ok(true)));
+        let outcome = outcome.and_then(|verdict| chosen.heed(request, verdict, &told));
+        told.called(request, outcome == Ok(true));
         let changed = outcome?;
         let again = text(hook, "/reinvocationPolicy") == "IfNeeded";
         request.rounds.called(MUTATING, key, changed, again);
@@ -168,17 +200,17 @@ impl MutatingWebhooks {
 
 impl Chosen<'_> {
     /// Does what a mutating webhook says, if it has said anything; whether that changes the object.
-    fn heed(&self, request: &mut Attributes<'_>, verdict: Option<Verdict>) -> ApiResult<bool> {
+    fn heed(&self, request: &mut Attributes<'_>, verdict: Option<Verdict>, told: &Told<'_>) -> ApiResult<bool> {
         let Some(verdict) = verdict else { return Ok(false) };
         heard(request, self.hook, &verdict);
         if !verdict.allowed {
             return Err(denied(self.hook, &verdict));
         }
-        if verdict.patch.is_empty() { Ok(false) } else { self.change(request, &verdict.patch) }
+        if verdict.patch.is_empty() { Ok(false) } else { self.change(request, &verdict.patch, told) }
     }
 
     /// Makes of the object what the webhook asks for; whether that is another one.
-    fn change(&self, request: &mut Attributes<'_>, operations: &[Value]) -> ApiResult<bool> {
+    fn change(&self, request: &mut Attributes<'_>, operations: &[Value], told: &Told<'_>) -> ApiResult<bool> {
         if request.operation == Operation::Delete {
             let name = text(self.hook, "/name");
             let why = "attempted to modify the object, which is not supported for this operation";
@@ -190,6 +222,7 @@ impl Chosen<'_> {
         let settled = patching::settle(patched, object, &self.own, Author::Webhook)?;
         let changed = settled != *object;
         request.object = Some(settled);
+        told.patched(request, operations);
         Ok(changed)
     }
 }
@@ -229,5 +262,32 @@ impl Plugin for ValidatingWebhooks {
             refusal = refusal.or(refused);
         }
         refusal.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::extension::tests::creation;
+    use crate::registry::Registry;
+    use crate::strategy::testing::Objects;
+    use crate::user::UserInfo;
+
+    #[test]
+    fn the_audit_log_is_told_how_an_object_is_changed() {
+        let row = Registry::builtin().find("", "v1", "configmaps").unwrap();
+        let (objects, user) = (Objects::default(), UserInfo::default());
+        let mut request = creation(&row.resource, &user, &objects);
+        let hook = json!({"name": "h.example.com"});
+        let chosen = Chosen { hook: &hook, wanted: row.clone(), own: row.clone() };
+        let told = Told { configuration: "w", webhook: "h.example.com", place: "round_1_index_2".to_owned() };
+        let operations = [json!({"op": "add", "path": "/data/c", "value": "<"})];
+        assert!(chosen.change(&mut request, &operations, &told).unwrap());
+        let said = request.notes.get("patch.webhook.admission.k8s.io/round_1_index_2").unwrap();
+        let patch = r#"[{"op":"add","path":"/data/c","value":"\u003c"}]"#;
+        let named = r#"{"configuration":"w","webhook":"h.example.com""#;
+        assert_eq!(said, format!(r#"{named},"patch":{patch},"patchType":"JSONPatch"}}"#));
     }
 }

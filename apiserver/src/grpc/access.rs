@@ -17,11 +17,15 @@ pub(crate) fn user(extensions: &Extensions) -> ApiResult<UserInfo> {
     extensions.get::<Identity>().map(|identity| identity.0.clone()).ok_or_else(Status::unauthorized)
 }
 
-/// The row that a reference names.
-pub(crate) fn target(rest: &Rest, reference: Option<ResourceRef>) -> ApiResult<Target> {
+/// The row that a reference names. Controllers take a kind that is not there for one without objects, so a master that has
+/// not heard of it yet must not say that.
+pub(crate) async fn target(rest: &Rest, reference: Option<ResourceRef>) -> ApiResult<Target> {
     let ResourceRef { group, version, resource, namespace, name, subresource } =
         reference.ok_or_else(|| Status::bad_request("the request names no resource"))?;
-    let row = rest.engine.registry().find(&group, &version, &resource).ok_or_else(Status::path_not_found)?;
+    let row = match rest.engine.registry().find(&group, &version, &resource) {
+        Some(row) => row,
+        None => rest.engine.late_row(&group, &version, &resource).await?.ok_or_else(Status::path_not_found)?,
+    };
     if !subresource.is_empty() && row.resource.subresource(&subresource).is_none() {
         return Err(Status::path_not_found());
     }

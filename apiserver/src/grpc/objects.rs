@@ -47,20 +47,20 @@ impl ObjectsService {
     }
 
     async fn get_object(&self, asking: &Asking, message: GetRequest) -> ApiResult<Response<ObjectResponse>> {
-        let target = target(&self.rest, message.r#ref)?;
+        let target = target(&self.rest, message.r#ref).await?;
         asking.authorize("get", &target, "").await?;
         Ok(Response::new(answer(self.rest.engine.get(&target, &message.resource_version).await?)))
     }
 
     async fn list_objects(&self, asking: &Asking, message: ListRequest) -> ApiResult<Response<ListResponse>> {
-        let (target, options) = self.list_call(message)?;
+        let (target, options) = self.list_call(message).await?;
         asking.authorize("list", &target, &options.field_selector).await?;
         let listing = self.rest.engine.list(&target, &options).await?;
         let listing = self.rest.engine.converted(&target.row, listing).await?;
         Ok(Response::new(listed(&target, &listing)?))
     }
 
-    fn list_call(&self, message: ListRequest) -> ApiResult<(Target, ListOptions)> {
+    async fn list_call(&self, message: ListRequest) -> ApiResult<(Target, ListOptions)> {
         let options = ListOptions {
             label_selector: message.label_selector,
             field_selector: message.field_selector,
@@ -70,7 +70,7 @@ impl ObjectsService {
             resource_version_match: message.resource_version_match,
             send_initial_events: None,
         };
-        Ok((collection(target(&self.rest, message.r#ref)?), options))
+        Ok((collection(target(&self.rest, message.r#ref).await?), options))
     }
 
     async fn create_object(
@@ -79,7 +79,7 @@ impl ObjectsService {
         metadata: &MetadataMap,
         message: CreateRequest,
     ) -> ApiResult<Response<ObjectResponse>> {
-        let target = collection(target(&self.rest, message.r#ref)?);
+        let target = collection(target(&self.rest, message.r#ref).await?);
         asking.authorize("create", &target, "").await?;
         asking.sent(&message.object);
         let mut call = asking.call(metadata, message.options.as_ref());
@@ -95,7 +95,7 @@ impl ObjectsService {
         metadata: &MetadataMap,
         message: UpdateRequest,
     ) -> ApiResult<Response<ObjectResponse>> {
-        let target = target(&self.rest, message.r#ref)?;
+        let target = target(&self.rest, message.r#ref).await?;
         asking.authorize("update", &target, "").await?;
         asking.sent(&message.object);
         let mut call = asking.call(metadata, message.options.as_ref());
@@ -111,7 +111,7 @@ impl ObjectsService {
         metadata: &MetadataMap,
         message: PatchRequest,
     ) -> ApiResult<Response<ObjectResponse>> {
-        let target = target(&self.rest, message.r#ref.clone())?;
+        let target = target(&self.rest, message.r#ref.clone()).await?;
         asking.authorize("patch", &target, "").await?;
         asking.sent(&message.patch);
         let mut call = asking.call(metadata, message.options.as_ref());
@@ -128,7 +128,7 @@ impl ObjectsService {
         metadata: &MetadataMap,
         message: ApplyRequest,
     ) -> ApiResult<Response<ObjectResponse>> {
-        let target = target(&self.rest, message.r#ref)?;
+        let target = target(&self.rest, message.r#ref).await?;
         asking.authorize("patch", &target, "").await?;
         asking.sent(&message.object);
         let mut call = asking.call(metadata, message.options.as_ref());
@@ -145,7 +145,7 @@ impl ObjectsService {
         metadata: &MetadataMap,
         message: DeleteRequest,
     ) -> ApiResult<Response<ObjectResponse>> {
-        let target = target(&self.rest, message.r#ref)?;
+        let target = target(&self.rest, message.r#ref).await?;
         asking.authorize("delete", &target, "").await?;
         let mut call = asking.call(metadata, message.options.as_ref());
         let options = delete_options(&message.delete_options, message.options.as_ref())?;
@@ -160,7 +160,7 @@ impl ObjectsService {
         metadata: &MetadataMap,
         message: DeleteCollectionRequest,
     ) -> ApiResult<Response<ListResponse>> {
-        let (target, list) = self.list_call(message.list.unwrap_or_default())?;
+        let (target, list) = self.list_call(message.list.unwrap_or_default()).await?;
         asking.authorize("deletecollection", &target, &list.field_selector).await?;
         let mut call = asking.call(metadata, message.options.as_ref());
         let options = delete_options(&message.delete_options, message.options.as_ref())?;
@@ -198,7 +198,7 @@ impl ObjectsService {
             WireOperation::Apply(one) => ("patch", one.r#ref.clone(), &one.object),
             WireOperation::Delete(one) => ("delete", one.r#ref.clone(), &one.delete_options),
         };
-        let target = target(&self.rest, reference)?;
+        let target = target(&self.rest, reference).await?;
         let target = if verb == "create" { collection(target) } else { target };
         asking.authorize(verb, &target, "").await?;
         asking.sent(body);

@@ -103,14 +103,25 @@ async fn follow(rest: &Arc<Rest>, way: Arc<Way>, start: WatchStart, sender: &Sen
         }
     };
     asking.began();
+    let mut over = target.row.over();
     loop {
+        let items = tokio::select! {
+            items = stream.batch(BATCH) => items,
+            () = &mut over, if target.row.custom => {
+                return Some(Status::expired("what is watched is defined otherwise now, and the watch has to begin again"));
+            }
+        };
         // Clients resume after the last event of an update.
-        let Some(items) = stream.batch(BATCH).await else {
+        let Some(items) = items else {
             return Some(Status::expired("the watch was too slow and has to begin again"));
         };
         let mut shown = Vec::with_capacity(items.len());
         for item in items {
-            shown.push(rest.engine.converted_item(&target.row, item).await);
+            let item = rest.engine.converted_item(&target.row, item).await;
+            shown.extend(stream.judged(item));
+        }
+        if shown.is_empty() {
+            continue;
         }
         let events = shown.into_iter().map(|item| event(&target, item)).collect::<ApiResult<Vec<_>>>();
         let events = match events {
@@ -125,7 +136,7 @@ async fn follow(rest: &Arc<Rest>, way: Arc<Way>, start: WatchStart, sender: &Sen
 }
 
 async fn open(rest: &Rest, asking: &Asking, start: WatchStart) -> ApiResult<(Target, crate::engine::WatchStream)> {
-    let mut target = target(rest, start.r#ref)?;
+    let mut target = target(rest, start.r#ref).await?;
     let named = std::mem::take(&mut target.name);
     let field_selector = if named.is_empty() { start.field_selector } else { format!("metadata.name={named}") };
     asking.authorize("watch", &Target { name: named, ..target.clone() }, &field_selector).await?;

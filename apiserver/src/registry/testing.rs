@@ -8,18 +8,22 @@ use super::{Registry, Row};
 use crate::custom;
 use crate::strategy::testing::Objects;
 
-/// The row of a definition whose objects may have any fields: kind `A`, resource `as` in `g.io/v1`.
-pub(crate) fn custom_row(subresources: &Value) -> Arc<Row> {
+/// A definition of objects that may have any fields: kind `A`, resource `as` in `g.io/v1`.
+pub(crate) fn definition(subresources: &Value) -> Value {
     let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
     let version =
         json!({"name": "v1", "served": true, "storage": true, "schema": schema, "subresources": subresources});
     let names = json!({"kind": "A", "plural": "as", "singular": "a", "listKind": "AList"});
-    let definition = json!({
+    json!({
         "metadata": {"name": "as.g.io", "resourceVersion": "1"},
         "spec": {"group": "g.io", "scope": "Namespaced", "names": names, "versions": [version]},
         "status": {"acceptedNames": names, "conditions": [{"type": "Established", "status": "True"}]},
-    });
+    })
+}
+
+/// The row of such a definition.
+pub(crate) fn custom_row(subresources: &Value) -> Arc<Row> {
     let registry = Registry::builtin();
-    registry.refresh(&Objects(vec![(custom::GROUP, custom::DEFINITIONS, definition)]));
+    registry.refresh(&Objects(vec![(custom::GROUP, custom::DEFINITIONS, definition(subresources))]));
     registry.find("g.io", "v1", "as").unwrap()
 }

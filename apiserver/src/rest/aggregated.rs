@@ -98,8 +98,8 @@ fn passed_back(rest: &Rest, response: Response<Incoming>, connection: AbortOnDro
 /// The client's headers without those that are not the client's to say, and who the client is.
 fn headers_for(from: &HeaderMap, user: &UserInfo) -> HeaderMap {
     let mut headers = from.clone();
-    let theirs: Vec<HeaderName> = from.keys().filter(|name| name.as_str().starts_with("x-remote-")).cloned().collect();
-    for name in theirs.iter().chain(&NOT_PASSED_ON) {
+    super::headers::forget(&mut headers, "x-remote-");
+    for name in &NOT_PASSED_ON {
         headers.remove(name);
     }
     let mut add = |name: &str, text: &str| {

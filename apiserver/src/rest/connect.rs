@@ -1,32 +1,34 @@
 //! The subresources that lead to a node: logs, commands and ports of pods, and the proxies to pods, services and nodes. All go
 //! to the agent of the node, over the tunnel of its session; what it does not serve is refused in words that say so.
 
+mod log_options;
+mod passing;
 mod proxy;
 mod relay;
 
 use std::sync::Arc;
 
 use http::{Response, StatusCode, header};
-use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::status::{ApiResult, Status};
-use mainstay_api::time::{self, Layout};
 use serde_json::{Value, json};
 use tonic::body::Body;
 
 use super::admitted::Admitted;
+use super::negotiate::{SERVED, negotiate};
 use super::objects::{call_of, finish};
 use super::query::Query;
 use super::{Rest, respond};
-use crate::authz::AuthzAttributes;
+use crate::authz::{AuthzAttributes, Decision};
 use crate::engine::{Call, Target};
+use log_options::LogOptions;
 use relay::Place;
 pub(super) use relay::dial;
 
-/// What the agent reads of a log's query.
-const LOG_OPTIONS: [&str; 7] =
-    ["follow", "previous", "tailLines", "sinceSeconds", "sinceTime", "timestamps", "limitBytes"];
-/// What the agent reads of a command's query, the older names too.
-const EXEC_OPTIONS: [&str; 8] = ["command", "stdin", "stdout", "stderr", "tty", "input", "output", "error"];
+/// What the agent reads of a command's query besides the command: what is connected.
+const STREAMS: [&str; 4] = ["stdin", "stdout", "stderr", "tty"];
+
+/// Names and values of a query.
+type Pairs = Vec<(&'static str, String)>;
 
 /// Whether a target is answered by a connection to somewhere instead of by the engine.
 pub(crate) fn connects(target: &Target) -> bool {
@@ -40,9 +42,7 @@ pub(crate) fn connects(target: &Target) -> bool {
 /// 404 if the object is not there, 400 if it cannot be connected to, 422 for bad log options, 501 for what the agent does not
 /// serve, 503 if the agent is not heard.
 pub(crate) async fn connect(rest: &Arc<Rest>, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
-    if target.subresource != "log" && request.query.get("dryRun").is_some() {
-        return Err(Status::bad_request("dryRun is not supported"));
-    }
+    check_request(&request, &target)?;
     let form = respond::error_form(&request.parts);
     let mut call = call_of(&request);
     let answer = match target.subresource.as_str() {
@@ -54,8 +54,22 @@ pub(crate) async fn connect(rest: &Arc<Rest>, request: Admitted, target: Target)
     finish(&call, answer, form)
 }
 
+/// A log is text, but as with all that is read, nobody gets it who takes nothing that objects are written in.
+fn check_request(request: &Admitted, target: &Target) -> ApiResult<()> {
+    if target.subresource == "log" {
+        let [json, yaml, protobuf] = SERVED;
+        let offered = ["text/plain", json, yaml, protobuf];
+        return negotiate(request.header(header::ACCEPT), &offered, false).map(drop);
+    }
+    match request.query.get("dryRun") {
+        Some(_) => Err(Status::bad_request("dryRun is not supported")),
+        None => Ok(()),
+    }
+}
+
 async fn log(rest: &Arc<Rest>, query: &Query, target: &Target) -> ApiResult<Response<Body>> {
-    let errors = log_errors(query)?;
+    let options = LogOptions::read(query)?;
+    let errors = options.errors();
     if !errors.is_empty() {
         return Err(Status::invalid("", "PodLogOptions", &target.name, errors));
     }
@@ -63,7 +77,7 @@ async fn log(rest: &Arc<Rest>, query: &Query, target: &Target) -> ApiResult<Resp
     let container = container(&pod, &target.name, query.text("container"))?;
     let Ok(node) = host(&pod, &target.name) else { return no_content() };
     let container = format!("/{container}");
-    let place = Place { node, path: path("containerLogs", target, &container, query, &LOG_OPTIONS) };
+    let place = Place { node, path: path("containerLogs", target, &container, &options.into_pairs()) };
     relay::stream(rest, &place, target).await
 }
 
@@ -75,14 +89,15 @@ fn no_content() -> ApiResult<Response<Body>> {
 }
 
 async fn command(rest: &Arc<Rest>, call: &mut Call, request: Admitted, target: &Target) -> ApiResult<Response<Body>> {
+    let asked = asked_command(&target.subresource, &request.query);
+    let asked = rest.engine.admit_connect(call, target, asked).await?;
     may_connect(rest, &request, target)?;
-    let kind = if target.subresource == "exec" { "PodExecOptions" } else { "PodAttachOptions" };
-    rest.engine.admit_connect(call, target, asked(kind, &request.query)).await?;
-    let Admitted { parts, query, .. } = request;
+    let Admitted { parts, .. } = request;
     let pod = object(rest, target).await?;
-    let container = format!("/{}", container(&pod, &target.name, query.text("container"))?);
+    let named = asked["container"].as_str().unwrap_or_default();
+    let container = format!("/{}", container(&pod, &target.name, named)?);
     let node = host(&pod, &target.name)?;
-    let place = Place { node, path: path(&target.subresource, target, &container, &query, &EXEC_OPTIONS) };
+    let place = Place { node, path: path(&target.subresource, target, &container, &command_pairs(&asked)) };
     relay::upgrade(rest, &place, target, parts).await
 }
 
@@ -92,62 +107,78 @@ async fn port_forward(
     request: Admitted,
     target: &Target,
 ) -> ApiResult<Response<Body>> {
+    let asked = asked_ports(&ports(&request.query)?);
+    let asked = rest.engine.admit_connect(call, target, asked).await?;
     may_connect(rest, &request, target)?;
-    check_ports(&request.query)?;
-    rest.engine.admit_connect(call, target, asked("PodPortForwardOptions", &request.query)).await?;
-    let Admitted { parts, query, .. } = request;
+    let Admitted { parts, .. } = request;
     let pod = object(rest, target).await?;
     let node = host(&pod, &target.name)?;
-    let place = Place { node, path: path("portForward", target, "", &query, &["ports"]) };
+    let ports = asked["ports"].as_array().into_iter().flatten().map(|port| ("ports", port.to_string()));
+    let place = Place { node, path: path("portForward", target, "", &ports.collect::<Pairs>()) };
     relay::upgrade(rest, &place, target, parts).await
 }
 
 /// Ports are numbers of 16 bits.
-fn check_ports(query: &Query) -> ApiResult<()> {
+fn ports(query: &Query) -> ApiResult<Vec<u16>> {
     let lists = query.all("ports");
-    match lists.iter().flat_map(|list| list.split(',')).find(|port| !is_port(port)) {
-        Some(odd) => {
-            let why = mainstay_api::numbers::parse_int_error("ParseUint", odd);
-            Err(Status::bad_request(format!("cannot convert to []int32: {why}")))
-        }
-        None => Ok(()),
-    }
+    lists.iter().flat_map(|list| list.split(',')).map(port).collect()
 }
 
-/// Whether Go reads it as a number of 16 bits: without any sign.
-fn is_port(text: &str) -> bool {
-    !text.starts_with('+') && text.parse::<u16>().is_ok()
+/// Go reads a number without any sign.
+fn port(text: &str) -> ApiResult<u16> {
+    let number = text.parse::<u16>().ok().filter(|_| !text.starts_with('+'));
+    number.ok_or_else(|| {
+        let why = mainstay_api::numbers::parse_int_error("ParseUint", text);
+        Status::bad_request(format!("cannot convert to []int32: {why}"))
+    })
 }
 
 /// A WebSocket begins with GET, but whoever may only read must not run commands.
 fn may_connect(rest: &Rest, request: &Admitted, target: &Target) -> ApiResult<()> {
-    if request.info.verb == "create" || !request.parts.headers.contains_key(header::UPGRADE) {
+    if request.info.verb == "create" {
         return Ok(());
     }
     let attributes = AuthzAttributes::resource(&request.user, "create", "", "pods", &target.namespace, &target.name);
-    rest.authorizer.require(&attributes.with_subresource(&target.subresource))
+    match rest.authorizer.authorize(&attributes.with_subresource(&target.subresource)) {
+        Decision::Allow => Ok(()),
+        Decision::Deny(reason) => Err(Status::forbidden("", "pods", &target.name, reason)),
+    }
 }
 
-/// The query of a stream as the object that it stands for.
-fn asked(kind: &str, query: &Query) -> Value {
+/// The switches of a query that are on.
+fn flags(query: &Query, names: &[&'static str]) -> Pairs {
+    names.iter().filter(|name| query.flag(name)).map(|name| (*name, "true".to_owned())).collect()
+}
+
+/// The query of a command that is run or joined, as the object that it stands for.
+fn asked_command(subresource: &str, query: &Query) -> Value {
+    let runs = subresource == "exec";
+    let kind = if runs { "PodExecOptions" } else { "PodAttachOptions" };
     let mut object = json!({"apiVersion": "v1", "kind": kind});
-    for flag in ["stdin", "stdout", "stderr", "tty"] {
-        if query.flag(flag) {
-            object[flag] = true.into();
-        }
+    for (switch, _) in flags(query, &STREAMS) {
+        object[switch] = true.into();
     }
-    let all = |name: &str| -> Vec<String> {
-        query.pairs().iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone()).collect()
-    };
-    if let Some(container) = all("container").pop() {
-        object["container"] = container.into();
-    }
-    let command = all("command");
-    if !command.is_empty() {
+    let command = query.all("command");
+    if runs && !command.is_empty() {
         object["command"] = command.into();
     }
-    let ports: Vec<i64> =
-        all("ports").iter().flat_map(|list| list.split(',')).filter_map(|port| port.parse().ok()).collect();
+    let container = query.text("container");
+    if !container.is_empty() {
+        object["container"] = container.into();
+    }
+    object
+}
+
+/// The same for the agent, as those who admit it have left it.
+fn command_pairs(asked: &Value) -> Pairs {
+    let switches = STREAMS.into_iter().filter(|name| asked[*name] == true).map(|name| (name, "true".to_owned()));
+    let command = asked["command"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    switches.chain(command.map(|word| ("command", word.to_owned()))).collect()
+}
+
+/// The ports of a query as the object that they stand for.
+fn asked_ports(ports: &[u16]) -> Value {
+    let mut object = json!({"apiVersion": "v1", "kind": "PodPortForwardOptions"});
     if !ports.is_empty() {
         object["ports"] = ports.into();
     }
@@ -191,44 +222,15 @@ fn host<'a>(pod: &'a Value, name: &str) -> ApiResult<&'a str> {
     node.ok_or_else(|| Status::bad_request(format!("pod {name} does not have a host assigned")))
 }
 
-/// The agent's path, `container` with a slash before it, with those of the query's parameters that it reads.
-fn path(verb: &str, target: &Target, container: &str, query: &Query, kept: &[&str]) -> String {
-    let pairs = query.pairs().iter().filter(|(key, _)| kept.contains(&key.as_str()));
-    let query: Vec<String> = pairs.map(|(key, value)| format!("{key}={}", escape(value))).collect();
+/// The agent's path, `container` with a slash before it.
+fn path(verb: &str, target: &Target, container: &str, pairs: &[(&'static str, String)]) -> String {
+    let query: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}={}", escape(value))).collect();
     format!("/{verb}/{}/{}{container}?{}", target.namespace, target.name, query.join("&"))
 }
 
 fn escape(text: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
     text.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
-/// What is wrong with a log's options.
-fn log_errors(query: &Query) -> ApiResult<ErrorList> {
-    let mut errors = ErrorList::new();
-    let mut at_least = |name: &str, least: i64, text: &str| -> ApiResult<()> {
-        if let Some(value) = query.int(name)?.filter(|value| *value < least) {
-            errors.push(Error::invalid(&Path::new(name), value, text));
-        }
-        Ok(())
-    };
-    at_least("tailLines", 0, "must be greater than or equal to 0")?;
-    at_least("limitBytes", 1, "must be greater than 0")?;
-    let since = query.text("sinceTime");
-    if !matches!(since, "" | "null") {
-        time::parse(since, Layout::Seconds).map_err(Status::bad_request)?;
-    }
-    let both = !query.text("sinceSeconds").is_empty() && !since.is_empty();
-    if !both {
-        at_least("sinceSeconds", 1, "must be greater than 0")?;
-    }
-    if both {
-        errors.push(Error::forbidden(&Path::nil(), "at most one of `sinceTime` or `sinceSeconds` may be specified"));
-    }
-    if !query.text("stream").is_empty() {
-        errors.push(Error::forbidden(&Path::new("stream"), "may not be specified"));
-    }
-    Ok(errors)
 }
 
 #[cfg(test)]
@@ -252,6 +254,29 @@ mod tests {
     }
 
     #[test]
+    fn a_log_is_for_those_who_take_objects_too() {
+        let row = crate::registry::Registry::builtin().find("", "v1", "pods").unwrap();
+        let of = |subresource: &str| Target {
+            row: row.clone(),
+            namespace: "n".to_owned(),
+            name: "a".to_owned(),
+            subresource: subresource.to_owned(),
+        };
+        let asked = |accept: &str, query: &str, subresource: &str| {
+            let uri = format!("/api/v1/namespaces/n/pods/a/{subresource}?{query}");
+            let (parts, ()) = http::Request::get(&uri).header("accept", accept).body(()).unwrap().into_parts();
+            let info = super::super::path::RequestInfo::parse(&parts.method, parts.uri.path(), false, None);
+            let (query, user) = (Query::parse(Some(query)), crate::user::UserInfo::default());
+            let request = Admitted { parts, body: Body::empty(), info, query, user };
+            check_request(&request, &of(subresource)).map_err(|status| status.code())
+        };
+        assert_eq!(asked("application/json, */*", "dryRun=All", "log"), Ok(()));
+        assert_eq!(asked("text/plain", "", "log"), Err(406));
+        assert_eq!(asked("text/plain", "", "exec"), Ok(()));
+        assert_eq!(asked("*/*", "dryRun", "exec"), Err(400));
+    }
+
+    #[test]
     fn a_pod_without_a_node() {
         assert_eq!(host(&pod(), "a").unwrap_err().message, "pod a does not have a host assigned");
     }
@@ -263,23 +288,26 @@ mod tests {
 
     #[test]
     fn ports_are_numbers() {
-        assert!(check_ports(&Query::parse(Some("ports=80,443&ports=8080"))).is_ok());
-        assert!(check_ports(&Query::parse(None)).is_ok());
-        let error = |query| check_ports(&Query::parse(Some(query))).unwrap_err().message;
-        assert_eq!(error("ports=x"), "cannot convert to []int32: strconv.ParseUint: parsing \"x\": invalid syntax");
-        assert_eq!(
-            error("ports=80,70000"),
-            "cannot convert to []int32: strconv.ParseUint: parsing \"70000\": value out of range"
-        );
+        let read = |query| ports(&Query::parse(query)).map_err(|status| status.message.into_owned());
+        assert_eq!(read(Some("ports=80,443&ports=8080")), Ok(vec![80, 443, 8080]));
+        assert_eq!(read(None), Ok(Vec::new()));
+        let refused = |text: &str| Err(format!("cannot convert to []int32: strconv.ParseUint: parsing {text}"));
+        assert_eq!(read(Some("ports=x")), refused("\"x\": invalid syntax"));
+        assert_eq!(read(Some("ports=%2B80")), refused("\"+80\": invalid syntax"));
+        assert_eq!(read(Some("ports=80,70000")), refused("\"70000\": value out of range"));
     }
 
     #[test]
-    fn log_options_are_judged() {
-        let errors =
-            |query| log_errors(&Query::parse(Some(query))).unwrap().iter().map(Error::body).collect::<Vec<_>>();
-        assert_eq!(errors("limitBytes=0"), ["Invalid value: 0: must be greater than 0"]);
-        assert_eq!(errors("stream=Odd"), ["Forbidden: may not be specified"]);
-        assert!(errors("tailLines=0&follow=true&sinceSeconds=5").is_empty());
-        assert!(log_errors(&Query::parse(Some("sinceTime=x"))).is_err());
+    fn those_who_admit_see_what_the_agent_reads() {
+        let query = Query::parse(Some("container=a&container=b&stdin=no&tty=0&input=1&command=x&command=y&ports=80"));
+        let pair = |name, value: &str| (name, value.to_owned());
+        let pairs = [pair("stdin", "true"), pair("command", "x"), pair("command", "y")];
+        let exec = json!({"apiVersion": "v1", "kind": "PodExecOptions", "stdin": true, "container": "a",
+            "command": ["x", "y"]});
+        assert_eq!(asked_command("exec", &query), exec);
+        assert_eq!(command_pairs(&exec), pairs);
+        let attach = json!({"apiVersion": "v1", "kind": "PodAttachOptions", "stdin": true, "container": "a"});
+        assert_eq!(asked_command("attach", &query), attach);
+        assert_eq!(asked_ports(&[80])["ports"], json!([80]));
     }
 }

@@ -49,7 +49,12 @@ fn answer(rest: &Rest, request: &Admitted) -> ApiResult<Response<Body>> {
         [""] => raw_json(&json!({"paths": paths(rest)})),
         ["version"] => read_only(request).and_then(|()| json_only(request, &version())),
         ["metrics"] => Ok(figures(rest.metrics.render(rest.engine.caches().watchers()))),
-        ["metrics", "slis"] => Ok(figures(super::health::indicators(rest))),
+        ["metrics", "slis"] if request.parts.method == Method::DELETE => {
+            rest.outcomes.forget();
+            Ok(respond::text(200, "metrics reset\n"))
+        }
+        ["metrics", "slis"] => Ok(figures(rest.outcomes.render())),
+        ["statusz"] => super::statusz::answer(request, &paths(rest)),
         [".well-known", "openid-configuration"] => openid_configuration(rest, request),
         ["openid", "v1", "jwks"] => token_keys(rest, request),
         ["api"] | ["apis"] => roots(rest, request, segments[0]),
@@ -219,6 +224,7 @@ fn paths(rest: &Rest) -> Vec<String> {
         "/openapi/v3",
         "/openapi/v3/",
         "/openid/v1/jwks",
+        "/statusz",
         "/version",
     ]
     .into_iter()

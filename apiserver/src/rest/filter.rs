@@ -18,7 +18,7 @@ use super::query::Query;
 use super::respond::error_form;
 use super::{Rest, respond};
 use crate::audit::{self, Content, Notes, Trail};
-use crate::authn::overlooked_token;
+use crate::authn::{forget_token, overlooked_token};
 use crate::authz::{self, AuthzAttributes};
 use crate::flow::{Class, Permit};
 use crate::gate::{Arrival, Caller};
@@ -111,6 +111,7 @@ async fn audited(
     };
     let mut trail = begin(&caller);
     passing.deadline = time;
+    forget_token(&mut passing.parts.headers);
     if caller.real.is_some() {
         forget_impersonation(&mut passing.parts.headers);
     }
@@ -124,11 +125,7 @@ async fn audited(
 
 /// Whoever the request is passed on to would take him who acts already for somebody who wants to act as another.
 fn forget_impersonation(headers: &mut HeaderMap) {
-    let ours = |name: &&HeaderName| name.as_str().starts_with("impersonate-");
-    let names: Vec<HeaderName> = headers.keys().filter(ours).cloned().collect();
-    for name in names {
-        headers.remove(name);
-    }
+    super::headers::forget(headers, "impersonate-");
 }
 
 /// Waits for the request's turn, authorizes it and has it answered.
@@ -144,7 +141,7 @@ async fn admitted(
     let (class, permit) = turn(&rest, &passing, &attributes).await;
     let permit = match permit {
         Ok(permit) => permit,
-        Err(status) => return told(class, respond::error(form, &status)),
+        Err(status) => return told(class, held_back(&status)),
     };
     if let Err(status) = rest.gate.authorize(&attributes, trail.as_deref_mut()) {
         return told(class, as_said(respond::error(form, &status)));
@@ -229,6 +226,15 @@ async fn close(mut trail: Trail, mut response: Response<Body>, long: bool) -> Re
     }
 }
 
+/// Whoever has to come back later is told so in plain text, whatever he accepts.
+fn held_back(status: &Status) -> Response<Body> {
+    let mut response = respond::text(status.code(), format!("{}\n", status.message));
+    if let Some(seconds) = status.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    as_said(response)
+}
+
 /// A refusal repeats what was asked for; nobody shall take it for a page.
 fn as_said(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -280,6 +286,15 @@ fn is_stream(info: &RequestInfo) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_held_back_reads_it_in_plain_text() {
+        let response = held_back(&Status::too_many_requests("Too many requests, please try again later.", 1));
+        let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!((response.status().as_u16(), header("retry-after")), (429, "1".to_owned()));
+        assert_eq!(header("content-type"), "text/plain; charset=utf-8");
+        assert_eq!(header("x-content-type-options"), "nosniff");
+    }
 
     #[test]
     fn who_acts_as_another_is_passed_on_as_that_one_alone() {

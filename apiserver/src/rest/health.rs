@@ -1,6 +1,7 @@
 //! `/livez`, `/readyz` and `/healthz`, whole or check by check.
 
 mod log;
+mod outcomes;
 mod steps;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use super::admitted::Admitted;
 use super::respond;
 
 pub(super) use log::LogWatch;
+pub(super) use outcomes::Outcomes;
 
 /// The paths of all checks.
 static WHOLES: [&str; 3] = ["healthz", "livez", "readyz"];
@@ -22,33 +24,24 @@ static WHOLES: [&str; 3] = ["healthz", "livez", "readyz"];
 pub(crate) fn route(rest: &Rest, request: &Admitted) -> Option<Response<Body>> {
     let (whole, check) = split(&request.info.path)?;
     let names = names(rest, whole);
-    let fault = |name: &str| fault(rest, name);
     Some(match check {
         None => {
+            let looked_at = |name: &str| {
+                let fault = fault(rest, name);
+                rest.outcomes.note(whole, name, fault.is_none());
+                fault
+            };
             let excluded = request.query.all("exclude").into_iter().collect();
             let verbose = request.query.get("verbose").is_some();
-            let (code, text) = told(whole, &names, excluded, verbose, fault);
+            let (code, text) = told(whole, &names, excluded, verbose, looked_at);
             unsniffed(respond::text(code, text))
         }
-        Some(name) if names.contains(&name) => match fault(name) {
+        Some(name) if names.contains(&name) => match fault(rest, name) {
             None => respond::text(200, "ok"),
             Some(why) => unsniffed(respond::text(500, format!("internal server error: {why}\n"))),
         },
         Some(_) => unsniffed(respond::text(404, "404 page not found\n")),
     })
-}
-
-/// Whether each check is well, as Prometheus reads it.
-pub(crate) fn indicators(rest: &Rest) -> String {
-    let line = |whole: &str, name: &str| {
-        let well = u8::from(fault(rest, name).is_none());
-        format!("kubernetes_healthcheck{{name=\"{name}\",type=\"{whole}\"}} {well}\n")
-    };
-    let lines = WHOLES.iter().flat_map(|whole| names(rest, whole).into_iter().map(move |name| (*whole, name)));
-    let lines: String = lines.map(|(whole, name)| line(whole, name)).collect();
-    format!(
-        "# HELP kubernetes_healthcheck [STABLE] This metric records the result of all healthchecks.\n# TYPE kubernetes_healthcheck gauge\n{lines}"
-    )
 }
 
 /// All health paths.

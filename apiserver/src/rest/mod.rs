@@ -10,6 +10,7 @@ mod connect;
 mod delete_options;
 mod discovery;
 mod filter;
+mod headers;
 mod health;
 mod metrics;
 pub(crate) mod negotiate;
@@ -20,6 +21,7 @@ mod pieces;
 mod process;
 pub(crate) mod query;
 mod respond;
+mod statusz;
 mod tagged;
 mod watching;
 
@@ -56,6 +58,8 @@ pub(crate) struct Rest {
     pub metrics: Metrics,
     /// Whether what is logged is read.
     pub log: health::LogWatch,
+    /// What has come of the health checks.
+    pub outcomes: health::Outcomes,
     /// What is done of the server's start.
     pub startup: Arc<Startup>,
     /// How long a request may take that is neither a watch nor a stream.
@@ -81,8 +85,8 @@ impl Rest {
             audit.register(metrics.registry());
         }
         let authorizer = gate.authorizer.clone();
-        let log = health::LogWatch::start();
-        Arc::new(Self { engine, gate, authorizer, agents, aggregator, metrics, log, startup, deadline, stop })
+        let (log, outcomes) = (health::LogWatch::start(), health::Outcomes::default());
+        Arc::new(Self { engine, gate, authorizer, agents, aggregator, metrics, log, outcomes, startup, deadline, stop })
     }
 
     /// How wide a list of a resource is that shows `limit` objects at the most (0: all).

@@ -182,6 +182,26 @@ pub fn shapeless(accept: Option<&str>) -> ApiResult<Form> {
     forms.find(|form| form.shape == Shape::Object).ok_or_else(|| Status::not_acceptable(&SERVED))
 }
 
+/// As what a page is told: as text (`None`), or as the object of a kind of `config.k8s.io`, in the version that is named.
+///
+/// # Errors
+/// 406, worded by the encoder.
+pub fn page<'a>(accept: Option<&'a str>, kind: &str) -> ApiResult<Option<(Media, &'a str)>> {
+    const TOLD: [&str; 3] = [JSON, YAML, "text/plain"];
+    let told = |clause: &Clause<'a>| match (clause.media, clause.kind()) {
+        ("*" | "*/*" | "text/*" | "text/plain", (None, None, None)) => Some(None),
+        (media, (Some(named), Some("config.k8s.io"), Some(version @ ("v1alpha1" | "v1beta1")))) if named == kind => {
+            match media {
+                "*" | "*/*" | "application/*" | JSON => Some(Some((Media::Json, version))),
+                YAML => Some(Some((Media::Yaml, version))),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    clauses(given(accept)).iter().find_map(told).ok_or_else(|| Status::not_acceptable(&TOLD))
+}
+
 /// Agrees on a form without the router.
 ///
 /// # Errors
@@ -347,6 +367,22 @@ mod tests {
             "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
         ] {
             assert_eq!(asked(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_text_but_for_who_names_its_object() {
+        let told = |accept: Option<&'static str>| page(accept, "Statusz").map_err(|status| status.code());
+        for text in [None, Some(""), Some("*/*"), Some("text/plain"), Some("application/json;v=v1;g=x;as=Statusz,*/*")]
+        {
+            assert_eq!(told(text), Ok(None), "{text:?}");
+        }
+        let json = "application/json;v=v1beta1;g=config.k8s.io;as=Statusz";
+        assert_eq!(told(Some(json)), Ok(Some((Media::Json, "v1beta1"))));
+        let yaml = "application/yaml;g=config.k8s.io;v=v1alpha1;as=Statusz,text/plain";
+        assert_eq!(told(Some(yaml)), Ok(Some((Media::Yaml, "v1alpha1"))));
+        for odd in ["application/json", "application/json;v=v1beta1;g=config.k8s.io;as=Flagz", "application/xml"] {
+            assert_eq!(told(Some(odd)), Err(406), "{odd}");
         }
     }
 

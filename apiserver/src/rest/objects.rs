@@ -23,13 +23,21 @@ pub(crate) async fn route(rest: Arc<Rest>, request: Admitted) -> Response<Body> 
         return super::discovery::route(&rest, request).await;
     }
     let form = respond::error_form(&request.parts);
-    let Some(row) = rest.engine.registry().find(&request.info.group, &request.info.version, &request.info.resource)
-    else {
-        return match Remote::find(&rest.engine.reader, &request.info.group, &request.info.version) {
-            Some(remote) => super::aggregated::proxy(&rest, &remote, request).await,
-            None => nothing_here(&rest, &request, form),
+    let (group, version, resource) = (&request.info.group, &request.info.version, &request.info.resource);
+    let mut found = rest.engine.registry().find(group, version, resource);
+    if found.is_none() {
+        if let Some(remote) = Remote::find(&rest.engine.reader, group, version) {
+            return super::aggregated::proxy(&rest, &remote, request).await;
+        }
+        found = match rest.engine.late_row(group, version, resource).await {
+            Ok(late) => late,
+            Err(status) => return respond::error(form, &status),
         };
-    };
+    }
+    let Some(row) = found else { return nothing_here(&rest, &request, form) };
+    if row.custom && !is_there(&request.info, &row) {
+        return nothing_here(&rest, &request, form);
+    }
     let warning = deprecation(&row);
     let answered = dispatch(&rest, request, row).await;
     let unrouted = matches!(&answered, Err(status) if *status == Status::method_not_allowed());
@@ -58,6 +66,12 @@ fn nothing_here(rest: &Rest, request: &Admitted, form: Form) -> Response<Body> {
         return respond::error(form, &Status::path_not_found());
     }
     respond::text(404, "404 page not found\n")
+}
+
+/// Whether custom objects are where a path looks for them: across all namespaces they can be listed and watched, no more.
+fn is_there(info: &super::path::RequestInfo, row: &Row) -> bool {
+    let namespaced = row.resource.namespaced;
+    namespaced == info.in_namespace || namespaced && matches!(info.verb, "list" | "watch")
 }
 
 async fn dispatch(rest: &Arc<Rest>, request: Admitted, row: Arc<Row>) -> ApiResult<Response<Body>> {
@@ -105,11 +119,11 @@ fn target(request: &Admitted, row: Arc<Row>) -> Target {
 
 async fn verb(rest: &Arc<Rest>, request: Admitted, row: Arc<Row>) -> ApiResult<Response<Body>> {
     check_verb(&request, &row)?;
-    // A head is had of what is proxied to, but of nothing else.
-    if request.parts.method == Method::HEAD && request.info.subresource != "proxy" {
-        return Err(Status::method_not_allowed());
-    }
     let target = target(&request, row);
+    // A head is had of custom objects and of what is proxied to, but of nothing else.
+    if request.parts.method == Method::HEAD && request.info.subresource != "proxy" {
+        return head(rest, request, target).await;
+    }
     if super::connect::connects(&target) {
         return super::connect::connect(rest, request, target).await;
     }
@@ -122,8 +136,26 @@ async fn verb(rest: &Arc<Rest>, request: Admitted, row: Arc<Row>) -> ApiResult<R
         "patch" => patch(rest, request, target).await,
         "delete" => delete(rest, request, target).await,
         "deletecollection" => delete_collection(rest, request, target).await,
-        _ => Err(Status::method_not_allowed()),
+        _ => Err(unsupported(&request.info, &target.row)),
     }
+}
+
+/// The answer to a read of custom objects, without its body.
+async fn head(rest: &Arc<Rest>, request: Admitted, target: Target) -> ApiResult<Response<Body>> {
+    let answer = match request.info.verb {
+        "get" if target.row.custom => get(rest, request, target).await?,
+        "list" if target.row.custom => list(rest, request, target).await?,
+        _ => return Err(Status::method_not_allowed()),
+    };
+    Ok(answer.map(|_| Body::empty()))
+}
+
+/// The 405 of a verb that a row does not serve.
+fn unsupported(info: &super::path::RequestInfo, row: &Row) -> Status {
+    if row.custom {
+        return Status::method_not_supported(&info.group, &info.resource, info.verb);
+    }
+    Status::method_not_allowed()
 }
 
 fn check_verb(request: &Admitted, row: &Row) -> ApiResult<()> {
@@ -135,13 +167,15 @@ fn check_verb(request: &Admitted, row: &Row) -> ApiResult<()> {
         };
     }
     let served = match row.resource.subresource(&info.subresource) {
+        // Proxies pass on what has no verb here.
+        Some(sub) if sub.name == "proxy" && request.parts.method == Method::OPTIONS => true,
         Some(sub) => sub.verbs.iter().any(|verb| verb == info.verb),
         // A watch is asked for where lists are, and told there if it cannot be had.
         None if info.verb == "watch" => row.has_verb("list"),
         None => row.has_verb(info.verb) && (info.verb != "create" || info.name.is_empty()),
     };
     let unnamed = info.name.is_empty() && matches!(info.verb, "update" | "patch");
-    if served && !unnamed { Ok(()) } else { Err(Status::method_not_allowed()) }
+    if served && !unnamed { Ok(()) } else { Err(unsupported(info, row)) }
 }
 
 fn include(form: Form, query: &Query) -> ApiResult<Include> {
@@ -321,6 +355,34 @@ async fn delete_collection(rest: &Rest, request: Admitted, target: Target) -> Ap
 mod tests {
     use super::*;
     use crate::registry::Registry;
+    use crate::rest::path::RequestInfo;
+    use crate::user::UserInfo;
+
+    #[test]
+    fn only_proxies_are_asked_for_options() {
+        let served = |path: &str, resource: &str| {
+            let (parts, ()) = http::Request::options(path).body(()).unwrap().into_parts();
+            let info = RequestInfo::parse(&parts.method, path, false, None);
+            let row = Registry::builtin().find("", "v1", resource).unwrap();
+            let (query, user) = (Query::default(), UserInfo::default());
+            check_verb(&Admitted { parts, body: Body::empty(), info, query, user }, &row).is_ok()
+        };
+        assert!(served("/api/v1/namespaces/d/pods/p/proxy/x", "pods") && served("/api/v1/nodes/n/proxy", "nodes"));
+        assert!(!served("/api/v1/namespaces/d/pods/p", "pods") && !served("/api/v1/namespaces/d/pods/p/exec", "pods"));
+    }
+
+    #[test]
+    fn custom_objects_of_all_namespaces_can_be_listed_but_not_made() {
+        let row = crate::registry::testing::custom_row(&serde_json::Value::Null);
+        let there = |method: Method, path: &str| is_there(&RequestInfo::parse(&method, path, false, None), &row);
+        assert!(there(Method::GET, "/apis/g.io/v1/as"));
+        assert!(there(Method::POST, "/apis/g.io/v1/namespaces/n/as"));
+        assert!(!there(Method::POST, "/apis/g.io/v1/as"));
+        assert!(!there(Method::DELETE, "/apis/g.io/v1/as"));
+        assert!(!there(Method::GET, "/apis/g.io/v1/as/a"));
+        let info = RequestInfo::parse(&Method::DELETE, "/apis/g.io/v1/namespaces/n/as/a/status", false, None);
+        assert_eq!(unsupported(&info, &row).message, "delete is not supported on resources of kind \"as.g.io\"");
+    }
 
     #[test]
     fn lists_of_any_age_come_whole() {

@@ -1,9 +1,12 @@
 //! Watches over HTTP: one frame an event, as JSON lines or length-prefixed protobuf.
 
+mod socket;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
 use futures::stream;
 use http::{Response, header};
 use http_body::Frame;
@@ -45,25 +48,33 @@ pub(crate) async fn watch(rest: &Arc<Rest>, request: Admitted, target: Target) -
     // A watch has no pages, but it is asked for as a list is.
     request.query.int("limit")?;
     let (target, options) = watch_options(&request, target)?;
+    let until = Instant::now() + timeout;
     let first = match rest.engine.watch(&target, &options).await {
-        Ok(stream) => Ok(stream),
+        Ok(mut stream) => {
+            stream.ends_at(until);
+            Ok(stream)
+        }
         // What revisions it cannot begin at, a watch tells itself.
         Err(status) if matches!(status.code(), 410 | 504) => Err(status),
         Err(status) => return Err(status),
     };
-    let state = Feed {
+    let feed = Feed {
         stream: first.map_err(Some),
         engine: rest.engine.clone(),
+        over: target.row.over(),
         target,
         form,
         include,
         columns: true,
         ended: false,
-        until: Instant::now() + timeout,
+        until,
         stop: rest.stop.clone(),
         was_cut_off: rest.engine.store.is_cut_off(),
     };
-    let frames = stream::unfold(state, |mut feed| async move {
+    if crate::upgrade::is_to_websocket(&request.parts.headers) {
+        return socket::answer(request.parts, feed);
+    }
+    let frames = stream::unfold(feed, |mut feed| async move {
         feed.frame().await.map(|bytes| (Ok::<_, Status>(Frame::data(bytes)), feed))
     });
     let response = Response::builder()
@@ -124,6 +135,8 @@ struct Feed {
     /// The watch, or what ended it before it began; `None` once told.
     stream: Result<WatchStream, Option<Status>>,
     engine: Engine,
+    /// The objects are defined otherwise now.
+    over: BoxFuture<'static, ()>,
     target: Target,
     form: Form,
     include: Include,
@@ -153,13 +166,20 @@ impl Feed {
                 items = stream.batch(BATCH) => items?,
                 () = tokio::time::sleep_until(self.until) => return None,
                 () = self.stop.cancelled() => return None,
+                () = &mut self.over, if self.target.row.custom => return None,
                 () = self.engine.store.cut_off(), if !self.was_cut_off => return None,
             },
         };
         let mut out = BytesMut::new();
         for item in items {
             let item = self.engine.converted_item(&self.target.row, item).await;
-            self.write(&mut out, item);
+            let item = match &mut self.stream {
+                Ok(stream) => stream.judged(item),
+                Err(_) => Some(item),
+            };
+            if let Some(item) = item {
+                self.write(&mut out, item);
+            }
             if self.ended {
                 break;
             }

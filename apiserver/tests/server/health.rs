@@ -33,6 +33,9 @@ async fn checks_are_told_one_by_one_and_together() {
     for name in &found {
         assert_eq!(text(&client, &format!("/readyz/{name}")).await, (200, "ok".to_owned()), "{name}");
     }
+    let (_, figures) = text(&client, "/metrics/slis").await;
+    let counted = "kubernetes_healthchecks_total{name=\"shutdown\",status=\"success\",type=\"readyz\"}";
+    assert!(figures.contains(counted), "{figures}");
     let (_, alive) = text(&client, "/livez?verbose").await;
     let readiness = ["etcd-readiness", "informer-sync", "shutdown"];
     assert_eq!(names(&alive), found.into_iter().filter(|name| !readiness.contains(name)).collect::<Vec<_>>());

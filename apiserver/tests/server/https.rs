@@ -15,7 +15,10 @@ use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// A client of one server.
 #[derive(Clone)]
@@ -59,10 +62,8 @@ impl Client {
 
     /// One request after the other over one connection.
     pub(crate) async fn send_in_turn<const N: usize>(&self, requests: [(Method, &str, &Value); N]) -> [Answer; N] {
-        let stream = TcpStream::connect(self.address).await.unwrap();
-        let name = ServerName::try_from("127.0.0.1").unwrap();
-        let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let stream = TokioIo::new(self.connect().await);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
         let driving = tokio::spawn(connection);
         let mut answers = Vec::new();
         for (method, path, body) in requests {
@@ -70,6 +71,19 @@ impl Client {
         }
         driving.abort();
         answers.try_into().unwrap_or_else(|_| unreachable!("one answer a request"))
+    }
+
+    async fn connect(&self) -> TlsStream<TcpStream> {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        TlsConnector::from(self.tls.clone()).connect(name, stream).await.unwrap()
+    }
+
+    /// A WebSocket on which one of these protocols is spoken.
+    pub(crate) async fn open(&self, path: &str, protocols: &str) -> WebSocketStream<TlsStream<TcpStream>> {
+        let mut request = format!("wss://{}{path}", self.address).into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", protocols.parse().unwrap());
+        tokio_tungstenite::client_async(request, self.connect().await).await.unwrap().0
     }
 
     async fn send_over(

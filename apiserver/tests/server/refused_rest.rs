@@ -143,6 +143,7 @@ async fn of_the_other_paths_strangers_see_health_and_version_only() {
         "/openapi/v3",
         "/metrics",
         "/metrics/slis",
+        "/statusz",
         "/openid/v1/jwks",
         "/.well-known/openid-configuration",
         "/logs",

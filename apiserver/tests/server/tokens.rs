@@ -207,3 +207,25 @@ async fn bootstrap_tokens_are_good_for_what_their_secret_says() {
     assert_eq!(who(&with("good00", "0123456789abcdef")).await, Err(401));
     cluster.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_makes_no_sense_is_not_shown_to_webhooks() {
+    const HOOKS: &str = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    const REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
+    let (cluster, _dir) = cluster().await;
+    let mut admin = cluster.admin();
+    let (group, resource) = ("authentication.k8s.io", "tokenreviews");
+    let rule = json!({"apiGroups": [group], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": [resource]});
+    // Nobody listens there, so it refuses whatever it is shown.
+    let address = json!({"url": "https://127.0.0.1:1/"});
+    let hook = json!({"name": "h.example.com", "rules": [rule], "sideEffects": "None",
+        "admissionReviewVersions": ["v1"], "clientConfig": address});
+    let hooks = json!({"metadata": {"name": "h"}, "webhooks": [hook]});
+    assert_eq!(send(&mut admin, Method::POST, HOOKS, &hooks).await.0, 201);
+    let sound = json!({"spec": {"token": "t"}});
+    let refused = async || send(&mut cluster.admin(), Method::POST, REVIEWS, &sound).await.0 == 500;
+    eventually("the webhook is asked", refused).await;
+    let (code, said) = send(&mut admin, Method::POST, REVIEWS, &json!({"spec": {}})).await;
+    assert_eq!((code, &said["message"]), (400, &json!("token is required for TokenReview in authentication")));
+    cluster.stop().await;
+}

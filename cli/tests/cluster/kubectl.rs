@@ -157,9 +157,15 @@ fn custom(kubectl: &Kubectl<'_>) {
     kubectl.feed("apply -f -", GADGETS);
     kubectl.run("wait crd/gadgets.shop.example.com --for=condition=Established --timeout=30s");
     let gadget = "apiVersion: shop.example.com/v1\nkind: Gadget\nmetadata: {name: one}\nspec: {color: red}\n";
+    let file = kubectl.cluster.file();
+    let masters = file["masters"].as_array().unwrap();
+    let servers = masters.iter().map(|master| format!("--server={}", master["url"].as_str().unwrap()));
+    // What is established is served by all masters at once; only what clients discover may be a moment old.
+    for server in servers.clone() {
+        kubectl.run(&format!("get --raw /apis/shop.example.com/v1/gadgets {server}"));
+    }
     kubectl.feed("apply -f -", gadget);
-    for master in kubectl.cluster.file()["masters"].as_array().unwrap() {
-        let server = format!("--server={}", master["url"].as_str().unwrap());
+    for server in servers {
         let arguments = ["get", "gadgets", "one", "--no-headers", &server];
         let seen = || text(&kubectl.cluster.client(kubectl.program.as_os_str(), &arguments, "").stdout).contains("red");
         eventually("every master knows the kind", Duration::from_secs(10), seen);

@@ -41,7 +41,8 @@ fn options(query: &Query, now: Timestamp) -> Result<Options, Refusal> {
             text.parse::<usize>().map(Some).map_err(|_| (StatusCode::BAD_REQUEST, format!("invalid {name}: {text:?}")))
         }
     };
-    let ago = number("sinceSeconds")?.and_then(|s| i64::try_from(s).ok()).map(|s| now - SignedDuration::from_secs(s));
+    let ago = number("sinceSeconds")?.and_then(|s| i64::try_from(s).ok());
+    let ago = ago.and_then(|s| now.checked_sub(SignedDuration::from_secs(s)).ok());
     let time = query.get("sinceTime").and_then(|t| t.parse().ok());
     Ok(Options {
         follow: query.flag("follow"),
@@ -250,6 +251,13 @@ fn begin_of_tail(bytes: &[u8], lines: usize, whole: bool) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_since_before_all_times_is_whole() {
+        let since = |query: &str| options(&Query::parse(query), Timestamp::UNIX_EPOCH).unwrap().since;
+        assert_eq!(since("sinceSeconds=9223372036854775807"), None);
+        assert_eq!(since("sinceSeconds=5"), Some(Timestamp::from_second(-5).unwrap()));
+    }
 
     #[test]
     fn the_tail_counts_whole_lines() {

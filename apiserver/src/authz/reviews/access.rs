@@ -6,29 +6,35 @@ use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::{Map, Value, json};
 
-use super::{Review, answer, selectors};
+use super::{Review, answered, selectors};
 use crate::authz::AuthzAttributes;
 use crate::user::UserInfo;
 
 const GROUP: &str = "authorization.k8s.io";
 
-pub(super) fn subject(object: Value, review: &Review<'_>) -> ApiResult<Value> {
+pub(super) fn check_subject(object: &Value) -> ApiResult<()> {
     let mut errors = attribute_errors(&object["spec"]);
     errors.extend(user_errors(&object["spec"]));
     errors.extend(selector_errors(&object["spec"]));
-    errors.extend(metadata_errors(&object, "must be empty"));
-    refuse_if(errors)?;
-    let status = decide(&object["spec"], &named_user(&object["spec"]), review);
-    Ok(answer(&object, kept(&object), object["spec"].clone(), status))
+    errors.extend(metadata_errors(object, "must be empty"));
+    refuse_if(errors)
 }
 
-pub(super) fn own(object: Value, review: &Review<'_>) -> ApiResult<Value> {
+pub(super) fn subject(object: &Value, review: &Review<'_>) -> Value {
+    let status = decide(&object["spec"], &named_user(&object["spec"]), review);
+    answered(object, kept(object), object["spec"].clone(), status)
+}
+
+pub(super) fn check_own(object: &Value) -> ApiResult<()> {
     let mut errors = attribute_errors(&object["spec"]);
     errors.extend(selector_errors(&object["spec"]));
-    errors.extend(metadata_errors(&object, "must be empty"));
-    refuse_if(errors)?;
+    errors.extend(metadata_errors(object, "must be empty"));
+    refuse_if(errors)
+}
+
+pub(super) fn own(object: &Value, review: &Review<'_>) -> Value {
     let status = decide(&object["spec"], review.user, review);
-    Ok(answer(&object, kept(&object), object["spec"].clone(), status))
+    answered(object, kept(object), object["spec"].clone(), status)
 }
 
 /// What of a question's metadata is in the answer: who has written it.
@@ -57,15 +63,15 @@ fn metadata_errors(object: &Value, why: &str) -> ErrorList {
     }
 }
 
-pub(super) fn local(object: Value, review: &Review<'_>) -> ApiResult<Value> {
+pub(super) fn check_local(object: &Value, namespace: &str) -> ApiResult<()> {
     let spec = &object["spec"];
     let path = Path::new("spec");
     let mut errors = attribute_errors(spec);
     errors.extend(user_errors(spec));
     errors.extend(selector_errors(spec));
-    errors.extend(metadata_errors(&object, "must be empty except for namespace"));
+    errors.extend(metadata_errors(object, "must be empty except for namespace"));
     let asked = spec["resourceAttributes"]["namespace"].as_str().unwrap_or_default();
-    if spec["resourceAttributes"].is_object() && asked != review.namespace {
+    if spec["resourceAttributes"].is_object() && asked != namespace {
         let at = path.child("resourceAttributes").child("namespace");
         errors.push(Error::invalid(&at, asked, "must match metadata.namespace"));
     }
@@ -74,11 +80,15 @@ pub(super) fn local(object: Value, review: &Review<'_>) -> ApiResult<Value> {
         let at = path.child("nonResourceAttributes");
         errors.push(Error::invalid(&at, shown, "disallowed on this kind of request"));
     }
-    refuse_if(errors)?;
+    refuse_if(errors)
+}
+
+pub(super) fn local(object: &Value, review: &Review<'_>) -> Value {
+    let spec = &object["spec"];
     let status = decide(spec, &named_user(spec), review);
-    let mut metadata = kept(&object);
+    let mut metadata = kept(object);
     metadata["namespace"] = review.namespace.into();
-    Ok(answer(&object, metadata, spec.clone(), status))
+    answered(object, metadata, spec.clone(), status)
 }
 
 fn refuse_if(errors: ErrorList) -> ApiResult<()> {

@@ -1,17 +1,22 @@
 //! What may I do here?
 
-use super::{Review, answer};
+use super::{Review, answered};
 use crate::authz::Rule;
 use crate::authz::node::node_name;
 use mainstay_api::field::aggregate;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::{Map, Value, json};
 
-pub(super) fn own(object: Value, review: &Review<'_>) -> ApiResult<Value> {
-    let namespace = object["spec"]["namespace"].as_str().unwrap_or_default();
-    if namespace.is_empty() {
-        return Err(Status::bad_request("no namespace on request"));
-    }
+pub(super) fn check(object: &Value) -> ApiResult<()> {
+    if namespace(object).is_empty() { Err(Status::bad_request("no namespace on request")) } else { Ok(()) }
+}
+
+fn namespace(object: &Value) -> &str {
+    object["spec"]["namespace"].as_str().unwrap_or_default()
+}
+
+pub(super) fn own(object: &Value, review: &Review<'_>) -> Value {
+    let namespace = namespace(object);
     let (rules, mut problems) = review.authorizer.rules_for(review.user, namespace);
     // What a node may do follows from its pods, which no rules tell.
     let of_node = node_name(review.user).is_some();
@@ -24,7 +29,7 @@ pub(super) fn own(object: Value, review: &Review<'_>) -> ApiResult<Value> {
     if !problems.is_empty() {
         status["evaluationError"] = Value::String(aggregate(&problems));
     }
-    Ok(answer(&object, json!({}), json!({}), status))
+    answered(object, json!({}), json!({}), status)
 }
 
 fn resource_rule(rule: &Rule) -> Value {

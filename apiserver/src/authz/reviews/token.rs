@@ -1,21 +1,28 @@
 //! Whose token is this?
 
 use super::subject::user_info;
-use super::{Review, answer};
+use super::{Review, answered};
 use crate::authn::ISSUER;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::{Value, json};
 
-pub(super) fn review(object: Value, review: &Review<'_>) -> ApiResult<Value> {
-    let token = object["spec"]["token"].as_str().unwrap_or_default();
-    if token.is_empty() {
+pub(super) fn check(object: &Value) -> ApiResult<()> {
+    if token(object).is_empty() {
         return Err(Status::bad_request("token is required for TokenReview in authentication"));
     }
+    Ok(())
+}
+
+fn token(object: &Value) -> &str {
+    object["spec"]["token"].as_str().unwrap_or_default()
+}
+
+pub(super) fn review(object: &Value, review: &Review<'_>) -> Value {
     let listed: Vec<&str> =
         object["spec"]["audiences"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let audiences = if listed.is_empty() { vec![ISSUER] } else { listed };
     // It is looked at as if it came in a header: a space ends it, and one before it hides it.
-    let sent = token.trim_end().split(' ').next().unwrap_or_default();
+    let sent = token(object).trim_end().split(' ').next().unwrap_or_default();
     let status = match sent {
         "" => json!({"user": {}}),
         sent => match review.authenticator.review_any(sent, &audiences, review.now) {
@@ -24,5 +31,5 @@ pub(super) fn review(object: Value, review: &Review<'_>) -> ApiResult<Value> {
         },
     };
     let metadata = object.get("metadata").filter(|metadata| metadata.is_object()).cloned().unwrap_or_else(|| json!({}));
-    Ok(answer(&object, metadata, object["spec"].clone(), status))
+    answered(object, metadata, object["spec"].clone(), status)
 }

@@ -11,11 +11,15 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::judge::Judge;
 use crate::cache::{CacheEvent, CachedObject, Snapshot};
 use crate::engine::list::Selection;
 
 /// How often a quiet watch that asked for bookmarks gets one.
-pub(super) const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+
+/// How long before its end a watch gets its last one, so that who goes on after it begins close to what has happened.
+const BEFORE_END: Duration = Duration::from_secs(2);
 
 /// How long a batch waits for the rest of its last revision, which is all but there.
 const REST_OF_REVISION: Duration = Duration::from_secs(3);
@@ -54,6 +58,8 @@ pub enum WatchItem {
 
 /// A running watch; dropping it ends it.
 pub struct WatchStream {
+    /// Selects what cannot be selected before it is converted.
+    pub(super) judge: Option<Judge>,
     pub(super) selection: Selection,
     pub(super) prefix: Bytes,
     /// Changes up to here are in the queue, unless it was cut.
@@ -66,12 +72,28 @@ pub struct WatchStream {
     pub(super) skip: Revision,
     pub(super) bookmarks: bool,
     pub(super) next_bookmark: Instant,
+    /// When it ends, where that is known.
+    pub(super) end: Option<Instant>,
     pub(super) pace: Pace,
     /// Held by each watcher who hears the same changes.
     pub(super) audience: Arc<()>,
 }
 
 impl WatchStream {
+    /// Tells when the watch ends, of which its bookmarks take account.
+    pub fn ends_at(&mut self, end: Instant) {
+        self.end = Some(end);
+        self.next_bookmark = bookmark_after(Instant::now(), self.end);
+    }
+
+    /// An item, once it is converted, as the watch sees it; `None` if it is not for it.
+    pub(crate) fn judged(&mut self, item: WatchItem) -> Option<WatchItem> {
+        match &mut self.judge {
+            Some(judge) => judge.judge(item),
+            None => Some(item),
+        }
+    }
+
     /// The next item; `None` when the watcher was too slow and has to list again.
     pub async fn next(&mut self) -> Option<WatchItem> {
         loop {
@@ -87,7 +109,7 @@ impl WatchStream {
                     self.push(&event);
                 }
                 () = tokio::time::sleep_until(timer), if self.bookmarks => {
-                    self.next_bookmark = Instant::now() + BOOKMARK_EVERY;
+                    self.next_bookmark = bookmark_after(Instant::now(), self.end);
                     let revision = reached.max(self.seen);
                     return Some(WatchItem::Bookmark { revision, initial_end: false });
                 }
@@ -185,6 +207,13 @@ impl WatchStream {
     }
 }
 
+/// When a quiet watch gets its next bookmark.
+pub(super) fn bookmark_after(now: Instant, end: Option<Instant>) -> Instant {
+    let regular = now + BOOKMARK_EVERY;
+    let last = end.and_then(|end| end.checked_sub(BEFORE_END)).filter(|last| *last > now);
+    last.map_or(regular, |last| last.min(regular))
+}
+
 /// The last selected state under the revision that ended the selection.
 fn with_revision(object: &CachedObject, revision: Revision) -> Bytes {
     let mut value: Value = (*object.parse()).clone();
@@ -218,6 +247,7 @@ mod tests {
         let (events, queue) = mpsc::channel(4096);
         let (sender, reached) = watch::channel(Revision(0));
         let stream = WatchStream {
+            judge: None,
             selection: Selection::read("", "").unwrap(),
             prefix: Bytes::from_static(b"/configmaps\0"),
             reached,
@@ -227,6 +257,7 @@ mod tests {
             skip: Revision(0),
             bookmarks: false,
             next_bookmark: Instant::now(),
+            end: None,
             pace: Pace::default(),
             audience: Arc::default(),
         };
@@ -238,6 +269,22 @@ mod tests {
             WatchItem::Event { revision, .. } | WatchItem::Bookmark { revision, .. } => revision.0,
         };
         batch.iter().flatten().map(revision).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_bookmark_comes_just_before_the_end() {
+        let (feed, mut stream) = stream();
+        feed.reached.send_replace(Revision(9));
+        stream.bookmarks = true;
+        let began = Instant::now();
+        stream.ends_at(began + Duration::from_secs(65));
+        for second in [60, 63] {
+            let item = stream.next().await;
+            assert!(matches!(item, Some(WatchItem::Bookmark { revision: Revision(9), initial_end: false })));
+            assert_eq!(began.elapsed().as_secs(), second);
+        }
+        let now = Instant::now();
+        assert_eq!(bookmark_after(now, Some(now + Duration::from_secs(1))), now + BOOKMARK_EVERY);
     }
 
     #[tokio::test]

@@ -1,14 +1,22 @@
 //! The proxies: HTTP to a pod, to one of the pods behind a service, or to a node's agent, as if the API server were there.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use mainstay_api::status::{ApiResult, Status};
 use rand::seq::IndexedRandom;
-use serde_json::Value;
+use rustls::pki_types::ServerName;
+use serde_json::{Value, json};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tonic::body::Body;
 
+use super::passing::{Hosts, forwarded, host_of, passed_back, passed_on, sent_to_the_root};
 use super::relay::{self, Answered};
 use crate::engine::{Call, Target};
 use crate::rest::Rest;
@@ -17,16 +25,6 @@ use crate::strategy::Reader;
 
 /// The port of a kubelet, for which the agent's own server stands in.
 const KUBELET_PORT: &str = "10250";
-/// Headers that are about one connection, or about the client and this server only.
-const NOT_PASSED_ON: [header::HeaderName; 7] = [
-    header::CONNECTION,
-    header::UPGRADE,
-    header::TRANSFER_ENCODING,
-    header::TE,
-    header::TRAILER,
-    header::HOST,
-    header::AUTHORIZATION,
-];
 
 /// Where a proxied request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,29 +79,55 @@ pub(super) async fn answer(
         "pods" => pod_place(&object, &name)?,
         _ => service_place(&rest.engine.reader, &object, &name, &target.name)?,
     };
-    if name.scheme == "https" {
-        return Err(Status::failure(501, "NotImplemented", "the proxy speaks HTTP only"));
-    }
     let Admitted { parts, body, .. } = request;
     let prefix = prefix(parts.uri.path(), target);
-    let mut passed = Request::builder().method(parts.method.clone()).uri(rest_of(&parts.uri, &prefix)?);
-    let host = place.address.as_ref().map_or_else(|| place.node.clone(), |(host, port)| authority(host, *port));
-    if let Some(headers) = passed.headers_mut() {
-        *headers = passed_on(&parts.headers);
-        headers.insert(header::HOST, HeaderValue::try_from(host).map_err(Status::internal)?);
+    if let Some(sent) = sent_to_the_root(&parts, &prefix) {
+        return Ok(sent);
     }
-    let passed = passed.body(body).map_err(Status::internal)?;
-    let answered = match &place.address {
-        None => relay::send(rest, &place.node, passed).await?,
-        Some((host, port)) => {
-            let connection = relay::dial(rest, &place.node, host, *port).await?;
-            relay::send_on(connection, &place.node, passed).await?
-        }
-    };
+    let own = place.address.as_ref().map_or_else(|| place.node.clone(), |(host, port)| authority(host, *port));
+    let hosts = Hosts { asked: host_of(&parts).unwrap_or_else(|| own.clone()), own };
+    let passed = request_on(&parts, &prefix, &hosts, body)?;
+    let answered = ask(rest, &place, name.scheme == "https", passed).await?;
     if answered.response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Ok(relay::switch(rest, parts, answered));
     }
-    Ok(passed_back(rest, answered, &prefix))
+    Ok(passed_back(rest, answered, &prefix, &hosts))
+}
+
+/// What a request is on its way on.
+fn request_on(parts: &Parts, prefix: &str, hosts: &Hosts, body: Body) -> ApiResult<Request<Body>> {
+    let mut passed = Request::builder().method(parts.method.clone()).uri(rest_of(&parts.uri, prefix)?);
+    if let Some(headers) = passed.headers_mut() {
+        *headers = passed_on(&parts.headers);
+        forwarded(headers, parts);
+        headers.insert(header::HOST, HeaderValue::try_from(&hosts.asked).map_err(Status::internal)?);
+    }
+    passed.body(body).map_err(Status::internal)
+}
+
+/// Sends a request to where it goes.
+async fn ask(rest: &Rest, place: &Place, over_tls: bool, request: Request<Body>) -> ApiResult<Answered> {
+    let Some((host, port)) = &place.address else { return relay::send(rest, &place.node, request).await };
+    let connection = relay::dial(rest, &place.node, host, *port).await?;
+    if over_tls {
+        relay::send_on(secured(connection, host).await?, &place.node, request).await
+    } else {
+        relay::send_on(connection, &place.node, request).await
+    }
+}
+
+/// TLS on a connection. Who answers at an address is taken for whom it belongs to, as without TLS.
+async fn secured(connection: Upgraded, host: &str) -> ApiResult<TokioIo<TlsStream<TokioIo<Upgraded>>>> {
+    let config = crate::pki::unverified_client_config().map_err(unreached)?;
+    let name = ServerName::try_from(host.to_owned()).map_err(unreached)?;
+    let connecting = TlsConnector::from(Arc::new(config)).connect(name, TokioIo::new(connection));
+    let connected = tokio::time::timeout(relay::CONNECT, connecting).await;
+    let stream = connected.map_err(|_| unreached("net/http: TLS handshake timeout"))?.map_err(unreached)?;
+    Ok(TokioIo::new(stream))
+}
+
+fn unreached(why: impl std::fmt::Display) -> Status {
+    Status::service_unavailable(format!("error trying to reach service: {why}"))
 }
 
 /// Host and port as the header has them.
@@ -114,45 +138,13 @@ fn authority(host: &str, port: u16) -> String {
 /// What is asked of the proxy, as the object that it stands for.
 fn asked(kind: &str, request: &Admitted, target: &Target) -> Value {
     let whole = request.parts.uri.path();
+    // What the query says of a path does not count.
     let below = whole.strip_prefix(&prefix(whole, target)).unwrap_or_default();
-    let mut asked = super::asked(kind, &request.query);
-    match (below, request.query.get("path")) {
-        ("", None) => {}
-        ("", Some(path)) => asked["path"] = path.into(),
-        (below, _) => asked["path"] = crate::percent::unescape(below).into(),
+    let mut asked = json!({"apiVersion": "v1", "kind": kind});
+    if !below.is_empty() {
+        asked["path"] = crate::percent::unescape(below).into();
     }
     asked
-}
-
-/// All but what is about the connection; a wish to switch protocols is passed on.
-fn passed_on(headers: &HeaderMap) -> HeaderMap {
-    let mut passed = headers.clone();
-    let switching = headers.contains_key(header::UPGRADE);
-    for name in &NOT_PASSED_ON {
-        passed.remove(name);
-    }
-    if switching {
-        for name in [header::CONNECTION, header::UPGRADE] {
-            if let Some(value) = headers.get(&name) {
-                passed.insert(name, value.clone());
-            }
-        }
-    }
-    passed
-}
-
-fn passed_back(rest: &Rest, answered: Answered, prefix: &str) -> Response<Body> {
-    let mut headers = passed_on(answered.response.headers());
-    let location = headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
-    let moved = location.filter(|to| to.starts_with('/')).and_then(|to| format!("{prefix}{to}").parse().ok());
-    if let Some(moved) = moved {
-        headers.insert(header::LOCATION, moved);
-    }
-    let status = answered.response.status();
-    let mut response = Response::new(answered.into_body(rest));
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
 }
 
 /// The part of the path up to the word `proxy`.
@@ -186,7 +178,8 @@ fn node_place(node: &Value, port: &str) -> ApiResult<Place> {
 fn pod_place(pod: &Value, name: &Named<'_>) -> ApiResult<Place> {
     let address = pod["status"]["podIP"].as_str().filter(|ip| may_be_proxied_to(ip));
     let address = address.ok_or_else(|| Status::bad_request("address not allowed"))?;
-    let port = if name.port.is_empty() { first_port(pod) } else { number(name.port)? };
+    let usual = if name.scheme == "https" { 443 } else { 80 };
+    let port = if name.port.is_empty() { first_port(pod).unwrap_or(usual) } else { number(name.port)? };
     Ok(Place { node: super::host(pod, name.name)?.to_owned(), address: Some((address.to_owned(), port)) })
 }
 
@@ -203,14 +196,23 @@ fn may_be_proxied_to(ip: &str) -> bool {
     }
 }
 
-fn first_port(pod: &Value) -> u16 {
+fn first_port(pod: &Value) -> Option<u16> {
     let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
     let mut ports = containers.flat_map(|c| c["ports"].as_array().into_iter().flatten());
-    ports.find_map(|port| u16::try_from(port["containerPort"].as_u64()?).ok()).unwrap_or(80)
+    ports.find_map(|port| u16::try_from(port["containerPort"].as_u64()?).ok())
 }
 
+/// A port to connect to; what is none shows when it is connected to.
 fn number(port: &str) -> ApiResult<u16> {
-    port.parse().map_err(|_| Status::bad_request(format!("invalid port {port:?}")))
+    port.parse().map_err(|_| {
+        let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+        let why = if is_number {
+            format!("address {port}: invalid port")
+        } else {
+            format!("lookup tcp/{port}: unknown port")
+        };
+        unreached(format!("dial tcp: {why}"))
+    })
 }
 
 /// `asked` is the name as the request has it.
@@ -238,12 +240,12 @@ fn is_of_a_pod(reader: &impl Reader, namespace: &str, address: &Value) -> bool {
 
 /// The name of the service's port that is meant; a number is looked up.
 fn service_port(service: &Value, name: &Named<'_>) -> ApiResult<String> {
-    let Ok(number) = name.port.parse::<u64>() else { return Ok(name.port.to_owned()) };
+    let Ok(number) = name.port.parse::<i64>() else { return Ok(name.port.to_owned()) };
     let ports = service["spec"]["ports"].as_array();
     let found = ports.into_iter().flatten().find(|port| port["port"] == number);
     let found = found.map(|port| port["name"].as_str().unwrap_or_default().to_owned());
     found.ok_or_else(|| {
-        Status::service_unavailable(format!("no service port {} found for service {:?}", name.port, name.name))
+        Status::service_unavailable(format!("no service port {number} found for service {:?}", name.name))
     })
 }
 
@@ -291,6 +293,14 @@ mod tests {
     }
 
     #[test]
+    fn ports_that_are_none_cannot_be_dialed() {
+        let why = |port| number(port).unwrap_err().message.into_owned();
+        assert_eq!(why("web"), "error trying to reach service: dial tcp: lookup tcp/web: unknown port");
+        assert_eq!(why("70000"), "error trying to reach service: dial tcp: address 70000: invalid port");
+        assert_eq!(number("80"), Ok(80));
+    }
+
+    #[test]
     fn the_rest_of_the_path_is_passed_as_it_was_written() {
         let uri: Uri = "/api/v1/namespaces/d/pods/a:80/proxy/x%20y/z?q=1".parse().unwrap();
         assert_eq!(rest_of(&uri, "/api/v1/namespaces/d/pods/a:80/proxy").unwrap(), "/x%20y/z?q=1");
@@ -304,6 +314,8 @@ mod tests {
         assert_eq!(service_port(&service, &named("a:80").unwrap()).unwrap(), "web");
         let error = service_port(&service, &named("a:90").unwrap()).unwrap_err();
         assert_eq!(error.message, "no service port 90 found for service \"a\"");
+        let error = service_port(&service, &named("a:-1").unwrap()).unwrap_err();
+        assert_eq!(error.message, "no service port -1 found for service \"a\"");
         let endpoints = json!({"subsets": [{"ports": [{"name": "web", "port": 8080}, {"name": "x", "port": 1}],
             "addresses": [{"ip": "10.0.0.1", "nodeName": "n"}, {"ip": "10.0.0.2"}]}]});
         let here = Place { node: "n".into(), address: Some(("10.0.0.1".into(), 8080)) };
@@ -341,5 +353,8 @@ mod tests {
         let pod = json!({"spec": {"nodeName": "n", "containers": [{"ports": [{"containerPort": 81}]}]},
             "status": {"podIP": "10.0.0.1"}});
         assert_eq!(pod_place(&pod, &name).unwrap().address, Some(("10.0.0.1".into(), 81)));
+        let bare = json!({"spec": {"nodeName": "n"}, "status": {"podIP": "10.0.0.1"}});
+        let port = |name: &str| pod_place(&bare, &named(name).unwrap()).unwrap().address.unwrap().1;
+        assert_eq!((port("a"), port("http:a:"), port("https:a:"), port("https:a:8443")), (80, 80, 443, 8443));
     }
 }

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use mainstay_api::field::go_quote;
 use mainstay_api::status::{ApiResult, Status};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
@@ -21,7 +22,7 @@ use crate::rest::Rest;
 use crate::strategy::Reader;
 
 /// To reach the agent and get its connection up.
-const CONNECT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 /// From the request to the head of the agent's answer.
 const HEAD: Duration = Duration::from_secs(30);
 /// Bytes of an agent's error text that are read.
@@ -65,11 +66,12 @@ impl Answered {
     }
 }
 
-/// Passes on the body of the agent's answer as plain text while it comes.
+/// Passes on a log as plain text while it comes.
 pub(super) async fn stream(rest: &Rest, place: &Place<'_>, target: &Target) -> ApiResult<Response<Body>> {
     let answered = ask(rest, place, Method::GET, HeaderMap::new()).await?;
-    if !answered.response.status().is_success() {
-        return Err(refusal(answered, target).await);
+    let code = answered.response.status();
+    if !code.is_success() {
+        return Err(no_log(code, words(answered).await, &target.name));
     }
     let response = Response::builder()
         .header(header::CONTENT_TYPE, "text/plain")
@@ -84,6 +86,9 @@ pub(super) async fn upgrade(
     target: &Target,
     parts: Parts,
 ) -> ApiResult<Response<Body>> {
+    if !crate::upgrade::is_wanted(&parts.headers) {
+        return Err(Status::bad_request("Upgrade request required"));
+    }
     let answered = ask(rest, place, parts.method.clone(), switching(&parts.headers)).await?;
     if answered.response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(refusal(answered, target).await);
@@ -213,6 +218,30 @@ fn unreachable(node: &str, error: &hyper::Error) -> Status {
     Status::service_unavailable(format!("error dialing node {node}: {error}"))
 }
 
+/// What Kubernetes makes of a node's refusal to give the log of a pod.
+fn no_log(code: StatusCode, text: String, pod: &str) -> Status {
+    let (reason, why) = match code {
+        StatusCode::BAD_REQUEST => return Status::bad_request(text),
+        StatusCode::INTERNAL_SERVER_ERROR => return Status::internal(text),
+        StatusCode::NOT_FOUND => ("NotFound", "the server could not find the requested resource".to_owned()),
+        StatusCode::FORBIDDEN => ("Forbidden", text),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            ("ServiceUnavailable", "the server is currently unable to handle the request".to_owned())
+        }
+        code if code.is_server_error() => {
+            let why = format!("an error on the server ({}) has prevented the request from succeeding", go_quote(&text));
+            ("InternalError", why)
+        }
+        code => {
+            let code = code.as_u16();
+            ("", format!("the server responded with the status code {code} but did not return more information"))
+        }
+    };
+    let mut status = Status::not_found("", "pods/log", pod).with_reason(reason);
+    status.code = code.as_u16();
+    status.with_message(format!("{why} ( pods/log {pod})"))
+}
+
 /// What the agent refuses with, as a status.
 async fn refusal(answered: Answered, target: &Target) -> Status {
     let code = answered.response.status();
@@ -241,6 +270,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_refusal_of_a_log_names_the_pod() {
+        let status = no_log(StatusCode::NOT_FOUND, "secret".to_owned(), "a");
+        assert_eq!(status.message, "the server could not find the requested resource ( pods/log a)");
+        let details = status.details.as_ref().unwrap();
+        assert_eq!((status.code(), &*status.reason, details.kind.as_str()), (404, "NotFound", "pods/log"));
+        let status = no_log(StatusCode::BAD_GATEWAY, "x".to_owned(), "a");
+        let why = "an error on the server (\"x\") has prevented the request from succeeding ( pods/log a)";
+        assert_eq!((status.code(), &*status.reason, &*status.message), (502, "InternalError", why));
+        assert_eq!(no_log(StatusCode::BAD_REQUEST, "x".to_owned(), "a"), Status::bad_request("x"));
+    }
 
     #[test]
     fn a_node_that_nobody_knows_is_not_found() {
