@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Some times what it takes to serve one watcher, with what the watcher itself does on the same machine: with twice that long,
+/// Several times what it takes to serve one watcher, with what the watcher itself does on the same machine: with twice that long,
 /// a thousand watchers received a fifth less in all.
 const TURN: Duration = Duration::from_micros(100);
 /// Nobody waits longer, however many there are.
