@@ -1,2 +1,2 @@
 #![no_main]
-mainstay_api_fuzz::decoder!(cel, CEL);
+mainstay_api_fuzz::decoder!(mainstay_api_fuzz::targets::cel, mainstay_api_fuzz::seeds::CEL);

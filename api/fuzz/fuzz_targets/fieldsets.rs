@@ -1,2 +1,2 @@
 #![no_main]
-mainstay_api_fuzz::decoder!(fieldsets, FIELD_SETS);
+mainstay_api_fuzz::decoder!(mainstay_api_fuzz::targets::fieldsets, mainstay_api_fuzz::seeds::FIELD_SETS);

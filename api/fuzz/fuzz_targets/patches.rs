@@ -1,2 +1,2 @@
 #![no_main]
-mainstay_api_fuzz::decoder!(patches, PATCHES);
+mainstay_api_fuzz::decoder!(mainstay_api_fuzz::targets::patches, mainstay_api_fuzz::seeds::PATCHES);

@@ -1,2 +1,2 @@
 #![no_main]
-mainstay_api_fuzz::decoder!(protobuf, PROTOBUF);
+mainstay_api_fuzz::decoder!(mainstay_api_fuzz::targets::protobuf, mainstay_api_fuzz::seeds::PROTOBUF);

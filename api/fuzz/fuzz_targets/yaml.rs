@@ -1,2 +1,2 @@
 #![no_main]
-mainstay_api_fuzz::decoder!(yaml, YAML);
+mainstay_api_fuzz::decoder!(mainstay_api_fuzz::targets::yaml, mainstay_api_fuzz::seeds::YAML);

@@ -9,12 +9,10 @@ pub mod targets;
 
 pub use plant::plant;
 
-/// A decoder, and what it begins from.
+/// A decoder under the fuzzer, and what it begins from; those of other crates too.
 #[macro_export]
 macro_rules! decoder {
-    ($target:ident, $seeds:ident) => {
-        libfuzzer_sys::fuzz_target!(init: $crate::plant(&$crate::seeds::$seeds), |data: &[u8]| {
-            $crate::targets::$target(data)
-        });
+    ($target:path, $seeds:path) => {
+        libfuzzer_sys::fuzz_target!(init: $crate::plant(&$seeds), |data: &[u8]| $target(data));
     };
 }

@@ -1,2 +1,2 @@
 #![no_main]
-mainstay_apiserver_fuzz::decoder!(paths, PATHS);
+mainstay_api_fuzz::decoder!(mainstay_apiserver::fuzz::paths, mainstay_apiserver::fuzz::PATHS);

@@ -1,2 +1,2 @@
 #![no_main]
-mainstay_apiserver_fuzz::decoder!(policies, POLICIES);
+mainstay_api_fuzz::decoder!(mainstay_apiserver::fuzz::policies, mainstay_apiserver::fuzz::POLICIES);
