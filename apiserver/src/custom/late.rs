@@ -11,7 +11,7 @@ use crate::strategy::Reader as _;
 
 impl Engine {
     /// The row of a custom resource that this master does not know yet, if what others have acknowledged defines it: who
-    /// has seen a kind established can use it at once, whichever master he asks.
+    /// has seen a kind established can use it at once, whichever master they ask.
     ///
     /// # Errors
     /// Those of consistent reads: who cannot hear of a kind does not know that there is none.

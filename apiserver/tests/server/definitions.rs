@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use http::Method;
 use mainstay_apiserver::InProcess;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
+use crate::connections::{next_told, watch};
 use crate::support::{cluster, eventually, send, send_bytes};
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -36,6 +39,19 @@ async fn define(admin: &mut InProcess, scope: &str) -> Value {
     list
 }
 
+/// Gives the definition other versions.
+async fn redefine(admin: &mut InProcess, versions: Value) {
+    let change = json!({"spec": {"versions": versions}}).to_string();
+    let (code, said) = send_bytes(admin, Method::PATCH, DEFINITION, "application/merge-patch+json", change).await;
+    assert_eq!(code, 200, "{said:?}");
+}
+
+async fn make(admin: &mut InProcess, name: &str, spec: &Value) {
+    let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name}, "spec": spec});
+    let (code, said) = send(admin, Method::POST, WIDGETS, &widget).await;
+    assert_eq!(code, 201, "{said}");
+}
+
 async fn wait_until_gone(admin: &mut InProcess, path: &str) {
     eventually("it is gone", async || send(admin, Method::GET, path, &Value::Null).await.0 == 404).await;
 }
@@ -45,11 +61,8 @@ async fn objects_go_with_their_definition_even_if_no_version_is_served() {
     let (cluster, _dir) = cluster().await;
     let mut admin = cluster.admin();
     define(&mut admin, "Cluster").await;
-    let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "a"}});
-    assert_eq!(send(&mut admin, Method::POST, WIDGETS, &widget).await.0, 201);
-    let unserved = json!({"spec": {"versions": versions(false)}}).to_string();
-    let media = "application/merge-patch+json";
-    assert_eq!(send_bytes(&mut admin, Method::PATCH, DEFINITION, media, unserved).await.0, 200);
+    make(&mut admin, "a", &json!({})).await;
+    redefine(&mut admin, versions(false)).await;
     wait_until_gone(&mut admin, WIDGETS).await;
     assert_eq!(send(&mut admin, Method::DELETE, DEFINITION, &Value::Null).await.0, 200);
     wait_until_gone(&mut admin, DEFINITION).await;
@@ -84,23 +97,14 @@ async fn a_watch_ends_when_its_objects_are_defined_otherwise() {
     let (cluster, _dir) = cluster().await;
     let mut admin = cluster.admin();
     define(&mut admin, "Cluster").await;
-    let watched = format!("{WIDGETS}?watch=true");
-    let mut watcher = cluster.admin();
-    let watch =
-        tokio::spawn(async move { send_bytes(&mut watcher, Method::GET, &watched, "application/json", "").await.0 });
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(!watch.is_finished());
-    let labels = json!({"metadata": {"labels": {"a": "b"}}}).to_string();
-    let media = "application/merge-patch+json";
-    assert_eq!(send_bytes(&mut admin, Method::PATCH, DEFINITION, media, labels).await.0, 200);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(!watch.is_finished(), "the same is said of the objects as before");
+    let mut socket = watch(&cluster, &format!("{WIDGETS}?watch=1")).await;
+    make(&mut admin, "a", &json!({})).await;
+    assert_eq!(next_told(&mut socket).await, ("ADDED".to_owned(), "a".to_owned()));
     let mut changed = versions(true);
     changed[0]["schema"]["openAPIV3Schema"]["properties"] = json!({"spec": {"type": "string"}});
-    let changed = json!({"spec": {"versions": changed}}).to_string();
-    assert_eq!(send_bytes(&mut admin, Method::PATCH, DEFINITION, media, changed).await.0, 200);
-    let ended = tokio::time::timeout(Duration::from_secs(10), watch).await;
-    assert_eq!(ended.unwrap().unwrap(), 200);
+    redefine(&mut admin, changed).await;
+    let ended = tokio::time::timeout(Duration::from_secs(10), socket.next()).await.unwrap();
+    assert!(matches!(ended, Some(Ok(Message::Close(_)))), "{ended:?}");
     cluster.stop().await;
 }
 
@@ -114,16 +118,12 @@ async fn custom_objects_are_selected_by_their_own_fields() {
     let spec = json!({"type": "object", "properties": properties});
     changed[0]["schema"]["openAPIV3Schema"]["properties"] = json!({"spec": spec});
     changed[0]["selectableFields"] = json!([{"jsonPath": ".spec.host"}]);
-    let changed = json!({"spec": {"versions": changed}}).to_string();
-    let media = "application/merge-patch+json";
-    assert_eq!(send_bytes(&mut admin, Method::PATCH, DEFINITION, media, changed).await.0, 200);
+    redefine(&mut admin, changed).await;
     let selected = format!("{WIDGETS}?fieldSelector=spec.host=a");
     eventually("the field is offered", async || send(&mut admin, Method::GET, &selected, &Value::Null).await.0 == 200)
         .await;
     for (name, spec) in [("x", json!({})), ("y", json!({"host": "b"}))] {
-        let widget =
-            json!({"metadata": {"name": name}, "apiVersion": "example.com/v1", "kind": "Widget", "spec": spec});
-        assert_eq!(send(&mut admin, Method::POST, WIDGETS, &widget).await.0, 201);
+        make(&mut admin, name, &spec).await;
     }
     let (_, list) = send(&mut admin, Method::GET, &selected, &Value::Null).await;
     assert_eq!((&list["items"][0]["metadata"]["name"], &list["items"][1]), (&json!("x"), &Value::Null));

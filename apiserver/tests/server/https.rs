@@ -20,6 +20,9 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
+/// A WebSocket to one server.
+pub(crate) type Socket = WebSocketStream<TlsStream<TcpStream>>;
+
 /// A client of one server.
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -80,7 +83,7 @@ impl Client {
     }
 
     /// A WebSocket on which one of these protocols is spoken.
-    pub(crate) async fn open(&self, path: &str, protocols: &str) -> WebSocketStream<TlsStream<TcpStream>> {
+    pub(crate) async fn open(&self, path: &str, protocols: &str) -> Socket {
         let mut request = format!("wss://{}{path}", self.address).into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", protocols.parse().unwrap());
         tokio_tungstenite::client_async(request, self.connect().await).await.unwrap().0

@@ -92,6 +92,7 @@ async fn replace(args: &ReplaceArgs, session: &Session, form: &Form, dry_run: Dr
 /// Refuses what the server would not take once the old object is gone, while it is still there.
 async fn check_valid(api: &DynamicApi, object: &Value) -> Result<()> {
     match api.clone().dry_run(true).create(object).await {
+        Err(error) if error.reason() == "BadRequest" => Err(error.into()),
         Err(error) if error.reason() == "Invalid" && !holds_what_is_asked(&error.to_string()) => Err(error.into()),
         _ => Ok(()),
     }
