@@ -8,6 +8,7 @@
 //! Data directory: `identity.json` (id and name), `log/` (the journal, of synced writes), `state/<n>/` (RocksDB without a
 //! write-ahead log, named by `state/CURRENT`), `incoming/` and `checkpoints/` (snapshots on their way).
 
+mod answers;
 mod backup;
 #[doc(hidden)]
 pub mod bench;

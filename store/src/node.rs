@@ -7,6 +7,7 @@ use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::answers::Answers;
 use crate::cluster::{Leadership, MemberInfo};
 use crate::config::Tuning;
 use crate::disk::Disk;
@@ -37,6 +38,8 @@ pub(crate) struct Node {
     pub(crate) certificate: Arc<OwnCertificate>,
     pub(crate) proposals: Proposals,
     pub(crate) readers: Readers,
+    /// To the proposals of this master.
+    pub(crate) answers: Answers,
     pub(crate) leadership: watch::Receiver<Leadership>,
     /// When the leader was last heard.
     pub(crate) heard: Heard,

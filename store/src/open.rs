@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::{Config, SnapshotPolicy};
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::answers::Answers;
 use crate::clock::now_ms;
 use crate::cluster::{Leadership, MemberInfo};
 use crate::config::{Start, StoreConfig, Tuning};
@@ -41,12 +43,14 @@ pub(crate) struct Ground {
     /// `None`: TCP with mutual TLS.
     pub(crate) net: Option<Arc<dyn Net>>,
     pub(crate) writing: Writing,
+    /// Where those wait who ask, if that is elsewhere.
+    pub(crate) askers: Option<Handle>,
 }
 
 impl Ground {
     /// The real one.
     pub(crate) fn real() -> Self {
-        Self { net: None, writing: Writing::Thread }
+        Self { net: None, writing: Writing::Thread, askers: None }
     }
 }
 
@@ -74,6 +78,8 @@ pub(crate) async fn open(config: StoreConfig, ground: Ground) -> Result<Arc<Node
     let (proposals, proposal_queue) = Proposals::new(config.tuning.queue, config.tuning.txn_bytes);
     let (readers, reader_queue) = Readers::new();
     let election_max = config.tuning.election_max;
+    let (end, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let answers = ground.askers.map_or_else(Answers::here, |askers| Answers::on(&askers, &tasks, end.clone()));
     let node = Arc::new(Node {
         me,
         started_ms: now_ms(),
@@ -88,13 +94,14 @@ pub(crate) async fn open(config: StoreConfig, ground: Ground) -> Result<Arc<Node
         certificate: tls.own.clone(),
         proposals,
         readers,
+        answers,
         leadership,
         heard: heard.clone(),
         cut_off,
         failure: watch::Sender::new(None),
         changing: Mutex::new(()),
-        stop: CancellationToken::new(),
-        tasks: TaskTracker::new(),
+        stop: end,
+        tasks,
     });
     let tasks = &node.tasks;
     tasks.spawn(leadership::follow(raft, heard, node.tuning.patience(), out, node.stop.clone()));

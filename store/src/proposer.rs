@@ -20,7 +20,7 @@ use crate::node::Node;
 use crate::peer::connect::{Lane, never_sent};
 use crate::proposals::Proposal;
 use crate::raft_types::{Command, Outcomes, TypeConfig};
-use crate::verdict::verdict_from_pb;
+use crate::verdict::{Verdict, verdict_from_pb};
 use crate::wire;
 
 /// Forwarded batches on their way at once.
@@ -145,8 +145,11 @@ async fn lead(node: &Node, batch: Vec<Proposal>) -> Vec<Proposal> {
     let txns = batch.iter().map(|proposal| proposal.txn.clone()).collect();
     match write(node, wire::encode_batch(txns, now_ms())).await {
         Written::Done(Outcomes(outcomes)) if outcomes.len() == batch.len() => {
-            let pairs = batch.into_iter().zip(outcomes);
-            pairs.for_each(|(proposal, outcome)| proposal.answer(Ok(outcome)));
+            let done = batch.into_iter().zip(outcomes.into_iter().map(Ok));
+            // Other masters' proposals are waited for on this thread.
+            let (here, there) = done.partition(|(proposal, _)| proposal.forwarded);
+            answer_all(here);
+            hand_out(node, there);
         }
         Written::NotLeading => {
             batch.iter().for_each(|proposal| proposal.stage.reset());
@@ -157,6 +160,15 @@ async fn lead(node: &Node, batch: Vec<Proposal>) -> Vec<Proposal> {
         }
     }
     Vec::new()
+}
+
+fn answer_all(done: Vec<(Proposal, Verdict)>) {
+    done.into_iter().for_each(|(proposal, verdict)| proposal.answer(verdict));
+}
+
+/// The same for proposals of this master.
+fn hand_out(node: &Node, done: Vec<(Proposal, Verdict)>) {
+    node.answers.hand_out(done.len(), move || answer_all(done));
 }
 
 /// Answers puts with `DiskFull` while a disk is low.
@@ -217,7 +229,7 @@ async fn forward(node: &Node, leader: &MemberInfo, mut batch: Vec<Proposal>) -> 
         },
     };
     match reply {
-        Ok(reply) => settle(batch, reply.into_inner().outcomes),
+        Ok(reply) => settle(node, batch, reply.into_inner().outcomes),
         Err(Some(status)) if never_sent(&status) => {
             batch.iter().for_each(|proposal| proposal.stage.reset());
             batch
@@ -242,19 +254,20 @@ async fn succeeded(node: &Node, leader: &MemberInfo) {
 }
 
 /// Hands out the leader's answers; returns the proposals it did not take.
-fn settle(batch: Vec<Proposal>, outcomes: Vec<pb::Outcome>) -> Vec<Proposal> {
-    let mut again = Vec::new();
+fn settle(node: &Node, batch: Vec<Proposal>, outcomes: Vec<pb::Outcome>) -> Vec<Proposal> {
+    let (mut done, mut again) = (Vec::with_capacity(batch.len()), Vec::new());
     let mut outcomes = outcomes.into_iter();
     for proposal in batch {
         let outcome =
             outcomes.next().unwrap_or(pb::Outcome { kind: pb::outcome::Kind::Unknown.into(), ..Default::default() });
         match verdict_from_pb(&outcome, proposal.bytes) {
-            Some(verdict) => proposal.answer(verdict),
+            Some(verdict) => done.push((proposal, verdict)),
             None => {
                 proposal.stage.reset();
                 again.push(proposal);
             }
         }
     }
+    hand_out(node, done);
     again
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::Fatal;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::backup::{self, BackupFile, BackupInfo};
@@ -42,9 +43,13 @@ impl Store {
     /// [`StoreError::InUse`], [`StoreError::Corrupt`], [`StoreError::Config`], I/O errors; for a joining master the last
     /// refusal.
     pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
-        let thread = if config.tuning.own_thread { StoreThread::start(&config.name)? } else { StoreThread::current() };
+        let (thread, askers) = if config.tuning.own_thread {
+            (StoreThread::start(&config.name)?, Some(Handle::current()))
+        } else {
+            (StoreThread::current(), None)
+        };
         let thread = Arc::new(thread);
-        let node = thread.run(open::open(config, Ground::real())).await??;
+        let node = thread.run(open::open(config, Ground { askers, ..Ground::real() })).await??;
         Ok(Self { node, thread })
     }
 

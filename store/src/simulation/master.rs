@@ -61,7 +61,7 @@ fn address(master: usize) -> String {
 
 /// Runs until it is crashed or gives up; then whoever watches over it starts it again.
 pub(super) async fn run(world: Rc<World>, master: usize) -> turmoil::Result {
-    let ground = Ground { net: Some(Arc::new(SimulatedNet)), writing: Writing::Task };
+    let ground = Ground { net: Some(Arc::new(SimulatedNet)), writing: Writing::Task, askers: None };
     let store = match Store::open_on(config(&world, master), ground).await {
         Ok(store) => store,
         Err(error) => {
