@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::Permit;
 use super::config::{LevelSpec, Limit};
+use super::flows::{FlowId, Flows};
 use super::metrics::Gauges;
 use super::queues;
 
@@ -16,6 +18,7 @@ const ESTIMATE: f64 = 0.003;
 /// A request that waits.
 pub(super) struct Ticket {
     pub(super) number: u64,
+    pub(super) flow: FlowId,
     pub(super) seats: u32,
     pub(super) wake: oneshot::Sender<Permit>,
 }
@@ -48,6 +51,7 @@ pub(super) struct Level {
     taken: u32,
     waiting: usize,
     queues: Vec<Queue>,
+    flows: Flows,
     /// What the queue that was served last had got then.
     clock: f64,
     gauges: Gauges,
@@ -57,19 +61,26 @@ impl Level {
     pub(super) fn new(gauges: Gauges) -> Self {
         let limit = Limit::Reject;
         let (nominal, lendable, borrowing, taken, waiting) = (0, 0, 0, 0, 0);
-        Self { limit, nominal, lendable, borrowing, taken, waiting, queues: Vec::new(), clock: 0.0, gauges }
+        let (queues, flows) = (Vec::new(), Flows::default());
+        Self { limit, nominal, lendable, borrowing, taken, waiting, queues, flows, clock: 0.0, gauges }
     }
 
-    /// Queues only become more, as there may be somebody in those that would go; none is dealt out any more then.
-    pub(super) fn configure(&mut self, spec: LevelSpec, nominal: u32) {
+    /// Queues only become more, as there may be somebody in those that would go; none is dealt out any more then. `most` is
+    /// for a flow that is not alone.
+    pub(super) fn configure(&mut self, spec: LevelSpec, nominal: u32, most: u32) {
         let percent = |percent: u32| u32::try_from(u64::from(nominal) * u64::from(percent) / 100).unwrap_or(u32::MAX);
         if let Limit::Queue { queues, .. } = spec.limit {
             self.queues.resize_with(self.queues.len().max(queues), Queue::default);
         }
         self.lendable = percent(spec.lendable_percent);
         self.borrowing = spec.borrowing_percent.map_or(u32::MAX, percent);
-        (self.limit, self.nominal) = (spec.limit, nominal);
+        (self.limit, self.nominal, self.flows.most) = (spec.limit, nominal, most);
         self.gauges.nominal.set(i64::from(nominal));
+    }
+
+    /// A flow asks for something.
+    pub(super) fn ask(&mut self, flow: FlowId, now: Instant) {
+        self.flows.ask(flow, now);
     }
 
     /// The queue for a request of a flow: of its hand the one with the least in it.
@@ -92,7 +103,7 @@ impl Level {
         self.waiting > 0
     }
 
-    fn has_seats(&self, seats: u32, borrowable: u32) -> bool {
+    pub(super) fn has_seats(&self, seats: u32, borrowable: u32) -> bool {
         let wanted = self.taken + seats;
         if wanted <= self.nominal || self.taken == 0 && self.nominal > 0 {
             return true;
@@ -103,14 +114,15 @@ impl Level {
         missing <= others && wanted - self.nominal <= self.borrowing
     }
 
-    /// There are seats, and nobody waits for them.
-    pub(super) fn may_run_at_once(&self, seats: u32, borrowable: u32) -> bool {
-        self.waiting == 0 && self.has_seats(seats, borrowable)
+    /// There are seats for the flow, and nobody waits for any.
+    pub(super) fn may_run_at_once(&self, flow: FlowId, seats: u32, borrowable: u32, now: Instant) -> bool {
+        self.waiting == 0 && self.has_seats(seats, borrowable) && !self.flows.is_full(flow, seats, now)
     }
 
     /// A request of a queue begins to run.
-    pub(super) fn begin(&mut self, queue: Option<usize>, seats: u32) {
+    pub(super) fn begin(&mut self, queue: Option<usize>, flow: FlowId, seats: u32) {
         self.taken += seats;
+        self.flows.begin(flow, seats);
         self.gauges.executing.inc();
         if let Some(queue) = queue.and_then(|queue| self.queues.get_mut(queue)) {
             if queue.idle() {
@@ -122,8 +134,9 @@ impl Level {
     }
 
     /// It has ended after this time.
-    pub(super) fn end(&mut self, queue: Option<usize>, seats: u32, took: Duration) {
+    pub(super) fn end(&mut self, queue: Option<usize>, flow: FlowId, seats: u32, took: Duration) {
         self.taken = self.taken.saturating_sub(seats);
+        self.flows.end(flow, seats);
         self.gauges.executing.dec();
         if let Some(queue) = queue.and_then(|queue| self.queues.get_mut(queue)) {
             queue.taken = queue.taken.saturating_sub(seats);
@@ -159,8 +172,9 @@ impl Level {
     }
 
     /// The request whose turn it is, if there are seats for it; it runs then.
-    pub(super) fn next(&mut self, borrowable: u32) -> Option<(usize, Ticket)> {
-        let some = self.queues.iter().enumerate().filter(|(_, queue)| !queue.waiting.is_empty());
+    pub(super) fn next(&mut self, borrowable: u32, now: Instant) -> Option<(usize, Ticket)> {
+        let may = |first: &Ticket| !self.flows.is_full(first.flow, first.seats, now);
+        let some = self.queues.iter().enumerate().filter(|(_, queue)| queue.waiting.front().is_some_and(may));
         let (index, queue) = some.min_by(|a, b| a.1.got.total_cmp(&b.1.got))?;
         let seats = queue.waiting.front()?.seats;
         if !self.has_seats(seats, borrowable) {
@@ -171,7 +185,7 @@ impl Level {
         self.clock = self.clock.max(queue.got);
         self.waiting -= 1;
         self.gauges.waiting.dec();
-        self.begin(Some(index), seats);
+        self.begin(Some(index), ticket.flow, seats);
         Some((index, ticket))
     }
 }

@@ -3,10 +3,13 @@
 //!
 //! A request is classified by the first FlowSchema that matches ([`config`]). Its priority level runs as many at once as
 //! its share of the server's seats, and what other levels lend it; the rest wait in queues that are dealt out to flows by
-//! shuffle sharding, and the queue that got least so far is next ([`level`]). So a client that floods waits for itself.
+//! shuffle sharding, and the queue that got least so far is next ([`level`]). So a client that floods waits for itself; and
+//! as what runs at once slows down what runs beside it, no flow has more than a part of the seats while others of its level
+//! ask ([`flows`]).
 //! Watches take a seat only until they have begun; streams to nodes and superusers take none.
 
 mod config;
+mod flows;
 mod level;
 mod metrics;
 mod queues;
@@ -16,17 +19,19 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mainstay_api::status::Status;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::authz::AuthzAttributes;
 use crate::cache::{Caches, Scope};
 use crate::startup::{self, Startup};
 use config::Plan;
+use flows::FlowId;
 use level::{Level, Ticket};
 use metrics::Metrics;
 
@@ -36,6 +41,8 @@ pub(crate) use seats::for_list;
 const GROUP: &str = "flowcontrol.apiserver.k8s.io";
 /// How long a request waits for its turn: a quarter of what it may take.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// A flow that is not alone in its level has one of so many parts of all seats.
+const PARTS: u32 = 4;
 /// Between looks for the configuration after its watch was cut.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -73,6 +80,7 @@ pub(crate) struct Permit {
     flow: Arc<Inner>,
     level: Arc<str>,
     queue: Option<usize>,
+    id: FlowId,
     seats: u32,
     began: Instant,
 }
@@ -146,6 +154,7 @@ impl Flow {
     }
 
     fn enter(&self, schema: &config::Schema, flow: &str, seats: u32) -> Entered {
+        let (id, now) = (FlowId::of(&schema.name, flow), Instant::now());
         let mut state = self.0.state.lock();
         state.next_ticket += 1;
         let number = state.next_ticket;
@@ -153,14 +162,19 @@ impl Flow {
         let Some(level) = state.levels.get_mut(&schema.level) else { return Entered::Refused };
         let queue = level.deal(&schema.name, flow);
         let name = schema.level.clone();
-        if level.may_run_at_once(seats, borrowable) {
-            level.begin(queue, seats);
-            return Entered::Runs(Permit { flow: self.0.clone(), level: name, queue, seats, began: Instant::now() });
+        level.ask(id, now);
+        if level.may_run_at_once(id, seats, borrowable, now) {
+            level.begin(queue, id, seats);
+            return Entered::Runs(Permit { flow: self.0.clone(), level: name, queue, id, seats, began: now });
         }
         let (wake, woken) = oneshot::channel();
-        let Some(queue) = queue.filter(|queue| level.wait(*queue, Ticket { number, seats, wake })) else {
+        let Some(queue) = queue.filter(|queue| level.wait(*queue, Ticket { number, flow: id, seats, wake })) else {
             return Entered::Refused;
         };
+        // Those who wait for requests of their own leave the seats to others.
+        let others = if level.has_seats(seats, borrowable) { state.dispatch(&self.0) } else { Woken::new() };
+        drop(state);
+        self::wake(others);
         Entered::Waits(Waiting { flow: self.0.clone(), level: name, queue, number, woken })
     }
 
@@ -251,7 +265,7 @@ impl Drop for Permit {
         let woken = {
             let mut state = self.flow.state.lock();
             if let Some(level) = state.levels.get_mut(&self.level) {
-                level.end(self.queue, self.seats, took);
+                level.end(self.queue, self.id, self.seats, took);
             }
             state.dispatch(&self.flow)
         };
@@ -276,20 +290,21 @@ impl State {
 
     /// Lets run whoever may now.
     fn dispatch(&mut self, flow: &Arc<Inner>) -> Woken {
-        let mut woken = Vec::new();
+        let (mut woken, now) = (Vec::new(), Instant::now());
         let waiting: Vec<Arc<str>> =
             self.levels.iter().filter(|(_, level)| level.waits()).map(|(name, _)| name.clone()).collect();
         for name in waiting {
             loop {
                 let borrowable = self.borrowable();
                 let Some(level) = self.levels.get_mut(&name) else { break };
-                let Some((queue, ticket)) = level.next(borrowable) else { break };
+                let Some((queue, ticket)) = level.next(borrowable, now) else { break };
                 let permit = Permit {
                     flow: flow.clone(),
                     level: name.clone(),
                     queue: Some(queue),
+                    id: ticket.flow,
                     seats: ticket.seats,
-                    began: Instant::now(),
+                    began: now,
                 };
                 woken.push((ticket.wake, permit));
             }
@@ -305,7 +320,7 @@ impl State {
             let nominal = u32::try_from(nominal).unwrap_or(u32::MAX);
             let level =
                 self.levels.entry(spec.name.clone()).or_insert_with(|| Level::new(metrics.of_level(&spec.name)));
-            level.configure(spec.clone(), nominal);
+            level.configure(spec.clone(), nominal, seats.div_ceil(PARTS));
         }
         self.levels.retain(|name, _| plan.levels.iter().any(|spec| spec.name == *name));
         self.plan = plan;

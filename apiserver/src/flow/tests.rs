@@ -90,7 +90,7 @@ async fn a_flood_waits_for_itself() {
             tokio::spawn(async move { enter(&flow, &flood).await.outcome })
         })
         .collect();
-    while flow.0.state.lock().levels["busy"].may_run_at_once(0, 0) {
+    while !flow.0.state.lock().levels["busy"].waits() {
         tokio::task::yield_now().await;
     }
     for _ in 0..100 {
@@ -110,6 +110,30 @@ async fn a_flood_waits_for_itself() {
     for one in waiting {
         assert!(one.await.unwrap().is_ok());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_takes_a_part_while_others_ask() {
+    let flow = flow(42, 0);
+    let (flood, calm) = (user("flood", "busy"), user("calm", "busy"));
+    let all = || -> Vec<Permit> { std::iter::from_fn(|| now(&flow, &flood)).collect() };
+    assert_eq!(all().len(), 20, "nobody else wants any");
+    let first = now(&flow, &calm).unwrap();
+    let part = all();
+    assert_eq!(part.len(), 11);
+    let mut waiting = tokio::spawn({
+        let (flow, flood) = (flow.clone(), flood.clone());
+        async move { enter(&flow, &flood).await.outcome }
+    });
+    while !flow.0.state.lock().levels["busy"].waits() {
+        tokio::task::yield_now().await;
+    }
+    assert!(now(&flow, &calm).is_some(), "who waits for its own leaves the other seats alone");
+    assert!(futures::poll!(&mut waiting).is_pending());
+    drop((first, part));
+    assert!(waiting.await.unwrap().is_ok());
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(all().len(), 20);
 }
 
 #[tokio::test]
