@@ -3,6 +3,8 @@
 //! The `cel` crate parses; types, evaluation and cost are ours, because Kubernetes' limits and messages depend on them.
 //! Every run has a budget, so an expression can be slow but never endless.
 
+use std::collections::HashMap;
+
 use ::cel::common::ast::{IdedExpr, SourceInfo};
 
 mod addresses;
@@ -42,7 +44,7 @@ mod versions;
 pub use admission::{authorizer, namespace, request_environment};
 pub use builtin::type_of_kind;
 pub use constructed::{Made, configuration, operations};
-pub use cost::Limits;
+pub use cost::{ALIKE, KEYS, Limits};
 pub use eval::Scope;
 pub use identifier::is_identifier;
 pub use list::List;
@@ -144,6 +146,8 @@ pub struct Program {
     expression: IdedExpr,
     output: Type,
     source: SourceInfo,
+    /// What sums in it come to, by id, if there is nothing to add up.
+    sums: HashMap<u64, Val>,
 }
 
 impl std::fmt::Debug for Program {
@@ -185,10 +189,10 @@ impl Program {
             let found = unlike.chain(found);
             errors.extend(found.map(|(id, why)| (checker.place(id), why)));
         }
-        let types = std::mem::take(&mut checker.types);
+        let (types, sums) = (std::mem::take(&mut checker.types), std::mem::take(&mut checker.sums));
         drop(checker);
         if errors.is_empty() {
-            return Ok((Self { expression, output, source }, types));
+            return Ok((Self { expression, output, source, sums }, types));
         }
         let placed = errors.iter().map(|(at, why)| (position(text, *at as usize), why.as_str()));
         Err(report(text, errors.len(), placed))
@@ -217,7 +221,7 @@ impl Program {
     /// What fails in the expression, or that the budget does not last.
     pub fn eval(&self, scope: &dyn Scope, budget: &mut u64) -> Result<Val, EvalError> {
         let allowed = CALL_BUDGET.min(*budget);
-        let mut run = eval::Run::new(scope, allowed);
+        let mut run = eval::Run::new(scope, allowed, &self.sums);
         let outcome = run.eval(&self.expression);
         *budget -= allowed - run.left;
         outcome

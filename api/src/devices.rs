@@ -11,7 +11,7 @@ use k8s_openapi::api::resource::v1::{
 };
 
 pub use cost::cost;
-pub use selector::{Selector, environment};
+pub use selector::{Outlook, Selector};
 
 /// The finalizer of a claim that has devices.
 pub const FINALIZER: &str = "resource.kubernetes.io/delete-protection";

@@ -23,24 +23,40 @@ pub enum Format {
     DecimalExponent,
 }
 
+/// How Kubernetes holds an amount, which shows where an expression asks for a whole number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// A number of 64 bits times this power of ten.
+    Short(i32),
+    /// A number of any length.
+    Long,
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Self::Short(0)
+    }
+}
+
 /// An exact amount, down to a billionth. Amounts are equal by value, in whichever form they were written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Quantity {
     nanos: i128,
     format: Format,
+    form: Form,
 }
 
 impl Quantity {
     /// Whole units.
     #[must_use]
     pub fn new(value: i64, format: Format) -> Quantity {
-        Quantity { nanos: i128::from(value) * NANO, format }
+        Quantity { nanos: i128::from(value) * NANO, format, form: Form::Short(0) }
     }
 
     /// Thousandths.
     #[must_use]
     pub fn from_milli(milli: i64, format: Format) -> Quantity {
-        Quantity { nanos: i128::from(milli) * (NANO / 1000), format }
+        Quantity { nanos: i128::from(milli) * (NANO / 1000), format, form: Form::Short(-3) }
     }
 
     /// Nothing.
@@ -101,6 +117,16 @@ impl Quantity {
         clamp(div_away(self.nanos, NANO / 1000))
     }
 
+    /// Whole units, if Kubernetes holds the amount as a number of those. One that was written in smaller units it does
+    /// not, even if it is whole.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        match self.form {
+            Form::Short(0..) => i64::try_from(self.nanos / NANO).ok(),
+            Form::Short(_) | Form::Long => None,
+        }
+    }
+
     /// The nearest float.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "an approximation is what is asked for")]
@@ -136,7 +162,11 @@ impl Quantity {
     #[must_use]
     pub fn round_up_to_milli(self) -> Quantity {
         let unit = NANO / 1000;
-        Quantity { nanos: div_away(self.nanos, unit).saturating_mul(unit), ..self }
+        let form = match self.form {
+            Form::Short(scale) => Form::Short(scale.max(-3)),
+            Form::Long => Form::Long,
+        };
+        Quantity { nanos: div_away(self.nanos, unit).saturating_mul(unit), form, ..self }
     }
 
     /// The sum, in the form of the first unless that is zero.
@@ -161,12 +191,33 @@ impl Quantity {
     }
 
     fn combine(self, other: Quantity, nanos: i128) -> Quantity {
-        Quantity { nanos, format: if self.is_zero() { other.format } else { self.format } }
+        let format = if self.is_zero() { other.format } else { self.format };
+        Quantity { nanos, format, form: self.form_with(other, nanos) }
+    }
+
+    /// The form of the sum of both: in the smaller units, as long as all three fit there.
+    fn form_with(self, other: Quantity, sum: i128) -> Form {
+        match (self.form, other.form) {
+            (own, Form::Short(_)) if other.is_zero() => own,
+            (Form::Short(_), Form::Short(scale)) if self.is_zero() => Form::Short(scale),
+            (Form::Short(one), Form::Short(two)) => {
+                let scale = one.min(two);
+                let fit = [self.nanos, other.nanos, sum].into_iter().all(|nanos| fits(nanos, scale));
+                if fit { Form::Short(scale) } else { Form::Long }
+            }
+            _ => Form::Long,
+        }
     }
 }
 
 fn clamp(value: i128) -> i64 {
     i64::try_from(value).unwrap_or(if value < 0 { i64::MIN } else { i64::MAX })
+}
+
+/// Whether an amount is a number of 64 bits in units of this power of ten.
+fn fits(nanos: i128, scale: i32) -> bool {
+    let unit = u32::try_from(scale.saturating_add(9)).ok().and_then(|power| 10_i128.checked_pow(power));
+    unit.is_some_and(|unit| i64::try_from(nanos / unit).is_ok())
 }
 
 /// Division rounded away from zero.

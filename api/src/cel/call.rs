@@ -211,6 +211,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_in_smaller_units_is_no_integer() {
+        for text in ["1k", "1.5k", "1Ki", "-3", "1e3", "50000000G"] {
+            holds("quantity(x).isInteger()", json!(text));
+        }
+        for text in ["1000m", "1.0", "1.5Ki", "1000000000n", "9223372036854775807"] {
+            holds("!quantity(x).isInteger()", json!(text));
+        }
+        holds("quantity('1k').add(1).isInteger() && !quantity('1').add(quantity('1000m')).isInteger()", Value::Null);
+        holds(
+            "quantity('1').sub(quantity('0')).isInteger() && !quantity('2').sub(quantity('1.0')).isInteger()",
+            json!(0),
+        );
+    }
+
+    #[test]
     fn zero_values_make_no_optional() {
         for zero in ["0.0", "duration('0s')", "''", "b''", "[]", "{}", "0u", "false", "null"] {
             holds(&format!("!optional.ofNonZeroValue({zero}).hasValue()"), Value::Null);

@@ -3,12 +3,16 @@
 use std::collections::HashMap;
 
 use ::cel::common::ast::{
-    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, ListExpr, LiteralValue, MapExpr, SelectExpr, SourceInfo,
-    StructExpr,
+    CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SelectExpr, SourceInfo, StructExpr,
 };
 
 use super::identifier::dotted_type;
-use super::{Env, Type, overloads};
+use super::{Env, Type, Val, overloads};
+
+mod fit;
+mod together;
+
+use fit::{fits, settled};
 
 /// Finds the type of an expression and what is wrong with it.
 pub(super) struct Checker<'e> {
@@ -23,12 +27,14 @@ pub(super) struct Checker<'e> {
     pub types: HashMap<u64, Type>,
     /// What is wrong, by id, if there are no errors: values of known and of unknown types together.
     pub unlike: Vec<(u64, String)>,
+    /// What sums come to, by id, if there is nothing to add up.
+    pub sums: HashMap<u64, Val>,
 }
 
 impl<'e> Checker<'e> {
     pub(super) fn new(env: &'e Env, source: &'e SourceInfo) -> Self {
-        let (types, unlike) = (HashMap::new(), Vec::new());
-        Self { env, source, locals: Vec::new(), mixed: false, errors: Vec::new(), types, unlike }
+        let (types, unlike, sums) = (HashMap::new(), Vec::new(), HashMap::new());
+        Self { env, source, locals: Vec::new(), mixed: false, errors: Vec::new(), types, unlike, sums }
     }
 
     pub(super) fn check(&mut self, expr: &IdedExpr) -> Type {
@@ -133,6 +139,9 @@ impl<'e> Checker<'e> {
         if matches!(call.func_name.as_str(), "_&&_" | "_||_") {
             return self.booleans(&call.args, &arguments);
         }
+        if let ("sum", Some(Type::List(of))) = (call.func_name.as_str(), &target) {
+            self.sums.extend(nothing(of).map(|nothing| (id, nothing)));
+        }
         self.resolve(id, &call.func_name, target.as_ref(), &arguments)
     }
 
@@ -205,79 +214,6 @@ impl<'e> Checker<'e> {
         }
     }
 
-    /// The type of what an entry adds that may be none.
-    fn unwrapped(&mut self, found: Type, id: u64) -> Type {
-        match found {
-            Type::Optional(inner) => *inner,
-            Type::Dyn => Type::Dyn,
-            other => {
-                self.fail(id, format!("expected type 'optional_type({other})' but found '{other}'"));
-                other
-            }
-        }
-    }
-
-    /// One type for all elements.
-    fn join(&mut self, found: Option<Type>, next: Type, id: u64) -> Option<Type> {
-        match found {
-            None | Some(Type::Error) => Some(next),
-            Some(Type::Dyn) => Some(Type::Dyn),
-            Some(first) if self.mixed => Some(if first == next { first } else { Type::Dyn }),
-            Some(first) => {
-                let mut bound = HashMap::new();
-                if next == Type::Dyn {
-                    return Some(Type::Dyn);
-                }
-                if !fits(&first, &next, &mut bound) {
-                    return Some(self.fail(id, format!("expected type '{first}' but found '{next}'")));
-                }
-                Some(first)
-            }
-        }
-    }
-
-    /// Whether, of two values that stand together, the type of one is known and that of the other is not.
-    fn differ(&mut self, first: &mut Option<Type>, next: &Type, id: u64) -> bool {
-        let first = first.get_or_insert_with(|| next.clone());
-        let differ = !self.mixed && (*first == Type::Dyn) != (*next == Type::Dyn);
-        if differ {
-            self.unlike.push((id, format!("expected type '{first}' but found '{next}'")));
-        }
-        differ
-    }
-
-    fn list(&mut self, list: &ListExpr) -> Type {
-        let (mut of, mut first, mut told) = (None, None, false);
-        for (index, element) in list.elements.iter().enumerate() {
-            let mut found = self.check(element);
-            if list.optional_indices.contains(&index) {
-                found = self.unwrapped(found, element.id);
-            }
-            told = told || self.differ(&mut first, &found, element.id);
-            of = self.join(of, found, element.id);
-        }
-        Type::list(of.unwrap_or(Type::Dyn))
-    }
-
-    fn map(&mut self, map: &MapExpr) -> Type {
-        let (mut keys, mut values, mut key_kind, mut value_kind) = (None, None, None, None);
-        for entry in &map.entries {
-            let EntryExpr::MapEntry(entry) = &entry.expr else { continue };
-            let key = self.check(&entry.key);
-            self.differ(&mut key_kind, &key, entry.key.id);
-            keys = self.join(keys, key, entry.key.id);
-            let mut value = self.check(&entry.value);
-            if entry.optional {
-                value = self.unwrapped(value, entry.value.id);
-            }
-            self.differ(&mut value_kind, &value, entry.value.id);
-            values = self.join(values, value, entry.value.id);
-        }
-        // What consists of other values is no key. Were its type one, types could double with each map around them.
-        let key = keys.filter(|key| !matches!(key, Type::List(_) | Type::Map(..) | Type::Optional(_) | Type::Kind(_)));
-        Type::Map(Box::new(key.unwrap_or(Type::Dyn)), Box::new(values.unwrap_or(Type::Dyn)))
-    }
-
     fn structure(&mut self, id: u64, made: &StructExpr) -> Type {
         for entry in &made.entries {
             let EntryExpr::StructField(field) = &entry.expr else { continue };
@@ -346,6 +282,16 @@ fn wanted(made: &str, field: &str) -> Option<&'static str> {
     }
 }
 
+/// The sum of no values of a type. Where only the run tells the type it is that of whole numbers.
+fn nothing(of: &Type) -> Option<Val> {
+    match of {
+        Type::Duration => Some(Val::Duration(0)),
+        Type::Double => Some(Val::Double(0.0)),
+        Type::Uint => Some(Val::Uint(0)),
+        _ => None,
+    }
+}
+
 fn literal_type(literal: &LiteralValue) -> Type {
     match literal {
         LiteralValue::Boolean(_) => Type::Bool,
@@ -355,47 +301,5 @@ fn literal_type(literal: &LiteralValue) -> Type {
         LiteralValue::Null => Type::Null,
         LiteralValue::String(_) => Type::Text,
         LiteralValue::UInt(_) => Type::Uint,
-    }
-}
-
-/// Whether a value of type `found` can be where `wanted` is expected.
-pub(super) fn fits(wanted: &Type, found: &Type, bound: &mut HashMap<char, Type>) -> bool {
-    match (wanted, found) {
-        (Type::Dyn | Type::Error, _) | (_, Type::Dyn | Type::Error | Type::Var(_)) => true,
-        (Type::Var(letter), found) => match bound.get(letter).cloned() {
-            None => {
-                bound.insert(*letter, found.clone());
-                true
-            }
-            Some(known) => {
-                let same = fits(&known, found, bound) || fits(found, &known, bound);
-                if known == Type::Dyn || known == Type::Null {
-                    bound.insert(*letter, found.clone());
-                }
-                same
-            }
-        },
-        (Type::Object(_) | Type::Optional(_) | Type::Named(_) | Type::Time | Type::Duration, Type::Null)
-        | (Type::Null, Type::Object(_) | Type::Optional(_) | Type::Named(_) | Type::Time | Type::Duration) => true,
-        (Type::List(wanted), Type::List(found)) | (Type::Optional(wanted), Type::Optional(found)) => {
-            fits(wanted, found, bound)
-        }
-        (Type::Map(key, value), Type::Map(found_key, found_value)) => {
-            fits(key, found_key, bound) && fits(value, found_value, bound)
-        }
-        // A type is a type, whichever it is.
-        (Type::Kind(_), Type::Kind(_)) => true,
-        (wanted, found) => wanted == found,
-    }
-}
-
-fn settled(of: &Type, bound: &HashMap<char, Type>) -> Type {
-    match of {
-        Type::Var(letter) => bound.get(letter).cloned().unwrap_or(Type::Dyn),
-        Type::List(of) => Type::list(settled(of, bound)),
-        Type::Optional(of) => Type::Optional(Box::new(settled(of, bound))),
-        Type::Kind(of) => Type::Kind(Box::new(settled(of, bound))),
-        Type::Map(key, value) => Type::Map(Box::new(settled(key, bound)), Box::new(settled(value, bound))),
-        other => other.clone(),
     }
 }

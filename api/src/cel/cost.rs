@@ -1,22 +1,25 @@
 //! What an expression costs at the most, worked out before it runs, from the sizes that a schema allows.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
 
 use ::cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, ListExpr, LiteralValue, MapExpr, SelectExpr,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::identifier::{dotted_type, unescaped};
+use super::identifier::dotted_type;
 use super::sizes::Sizes;
-use super::{Program, Type};
-use crate::schema::{additional, is_embedded, items, properties, text};
+use super::{CompileError, Env, Program, Type};
+use crate::schema::text;
 
 mod functions;
+mod place;
 mod size;
 
+use place::Place;
 use size::Size;
+
+pub use place::{ALIKE, KEYS};
 
 /// Limits on estimated costs.
 pub struct Limits;
@@ -24,6 +27,8 @@ pub struct Limits;
 impl Limits {
     /// Of one rule.
     pub const RULE: f64 = 10_000_000.0;
+    /// Of an expression that chooses among devices.
+    pub const DEVICES: f64 = 1_000_000.0;
     /// Of all rules of a schema.
     pub const SCHEMA: f64 = 100_000_000.0;
     /// Nothing costs more.
@@ -34,12 +39,6 @@ impl Limits {
 pub(super) type Types = HashMap<u64, Type>;
 
 static DYN: Type = Type::Dyn;
-static TEXT: LazyLock<Value> = LazyLock::new(|| json!({"type": "string"}));
-/// What has no size.
-static KEY: LazyLock<Value> = LazyLock::new(|| json!({"type": "boolean"}));
-static METADATA: LazyLock<Value> = LazyLock::new(
-    || json!({"type": "object", "properties": {"name": {"type": "string"}, "generateName": {"type": "string"}}}),
-);
 
 /// Whether a variable occurs in an expression.
 pub(super) fn mentions(expr: &IdedExpr, name: &str) -> bool {
@@ -71,8 +70,24 @@ pub(super) fn estimate<'v>(
     (program, types): (&Program, &'v Types),
     (schema, root): (&'v Value, bool),
 ) -> f64 {
-    let mut estimator = Estimator { sizes, types, root: Place { schema, root }, locals: Vec::new() };
+    let root = Place { schema, root };
+    let mut estimator = Estimator { sizes, types, root, in_made: Way::To(root), locals: Vec::new() };
     estimator.cost(program.expression()).0.min(Limits::LARGEST)
+}
+
+impl Program {
+    /// Compiles an expression about one variable; also what it costs at the most, where the variable is bounded by a
+    /// schema.
+    ///
+    /// # Errors
+    /// As [`Program::compile`].
+    pub fn measured(text: &str, env: &Env, bounds: &Value) -> Result<(Self, f64), CompileError> {
+        let (program, types) = Self::checked(text, env)?;
+        let (sizes, root) = (Sizes::default(), Place::of(bounds));
+        let mut estimator = Estimator { sizes: &sizes, types: &types, root, in_made: Way::Lost, locals: Vec::new() };
+        let cost = estimator.cost(program.expression()).0.min(Limits::LARGEST);
+        Ok((program, cost))
+    }
 }
 
 /// How often what is in a schema can occur for each time the schema does, if it says so.
@@ -83,37 +98,6 @@ pub(super) fn times_below(schema: &Value) -> Option<f64> {
         "object" if is_map => bound("maxProperties"),
         "array" => bound("maxItems"),
         _ => Some(1.0),
-    }
-}
-
-/// Where a value stands: its schema, and whether that is the schema of whole objects.
-#[derive(Clone, Copy)]
-struct Place<'v> {
-    schema: &'v Value,
-    root: bool,
-}
-
-impl<'v> Place<'v> {
-    fn of(schema: &'v Value) -> Self {
-        Self { schema, root: false }
-    }
-
-    fn field(self, name: &str) -> Option<Self> {
-        if self.root || is_embedded(self.schema) {
-            match name {
-                "apiVersion" | "kind" => return Some(Place::of(&TEXT)),
-                "metadata" => return Some(Place::of(&METADATA)),
-                _ => {}
-            }
-        }
-        let all = properties(self.schema).filter(|_| additional(self.schema).is_none())?;
-        all.get(&unescaped(name)).map(Place::of)
-    }
-
-    /// Where the elements of a list or the values of a map are.
-    fn below(self) -> Option<Self> {
-        let of = if text(self.schema, "type") == "array" { items(self.schema) } else { additional(self.schema) };
-        of.map(Place::of)
     }
 }
 
@@ -165,6 +149,8 @@ struct Estimator<'v> {
     sizes: &'v Sizes,
     types: &'v Types,
     root: Place<'v>,
+    /// Where the parts are of a value that the expression makes.
+    in_made: Way<'v>,
     locals: Vec<(String, Known<'v>)>,
 }
 
@@ -279,10 +265,11 @@ impl<'v> Estimator<'v> {
         Part { expr, cost, known, of: self.type_of(expr) }
     }
 
-    /// One step further on a way. What is in a value that the expression makes is taken for the whole, as in Kubernetes.
+    /// One step further on a way. In rules, what is in a value that the expression makes is taken for the whole, as in
+    /// Kubernetes.
     fn step(&self, way: Way<'v>, next: impl FnOnce(Place<'v>) -> Option<Place<'v>>) -> Way<'v> {
         match way {
-            Way::Made => Way::To(self.root),
+            Way::Made => self.in_made,
             Way::Lost => Way::Lost,
             Way::To(place) => next(place).map_or(Way::Lost, Way::To),
         }
@@ -322,10 +309,7 @@ impl<'v> Estimator<'v> {
         let is_list = matches!(self.type_of(&loops.iter_range), Type::List(_));
         let key = Known {
             size: range.elements.map(|elements| elements.key),
-            way: self.step(range.way, |place| {
-                let is_map = !is_list && additional(place.schema).is_some();
-                is_map.then(|| Place::of(&KEY))
-            }),
+            way: self.step(range.way, |place| if is_list { None } else { place.keys() }),
             elements: None,
         };
         let size = range.elements.map(|elements| elements.value);

@@ -32,9 +32,10 @@ fn quantities(name: &str, values: &[Val]) -> Option<Outcome> {
         ("isGreaterThan", [Val::Quantity(a), Val::Quantity(b)]) => Ok(Val::Bool(a > b)),
         ("isLessThan", [Val::Quantity(a), Val::Quantity(b)]) => Ok(Val::Bool(a < b)),
         ("compareTo", [Val::Quantity(a), Val::Quantity(b)]) => Ok(order(a.cmp(b))),
-        ("asInteger", [Val::Quantity(own)]) if is_integer(own) => Ok(Val::Int(own.value())),
-        ("asInteger", [Val::Quantity(_)]) => fail("cannot convert value to integer"),
-        ("isInteger", [Val::Quantity(own)]) => Ok(Val::Bool(is_integer(own))),
+        ("asInteger", [Val::Quantity(own)]) => {
+            own.as_i64().map_or_else(|| fail("cannot convert value to integer"), |whole| Ok(Val::Int(whole)))
+        }
+        ("isInteger", [Val::Quantity(own)]) => Ok(Val::Bool(own.as_i64().is_some())),
         ("asApproximateFloat", [Val::Quantity(own)]) => Ok(Val::Double(own.as_f64())),
         ("add", [Val::Quantity(a), Val::Quantity(b)]) => made((**a).add(**b)),
         ("add", [Val::Quantity(a), Val::Int(b)]) => made((**a).add(Quantity::new(*b, Format::DecimalSi))),
@@ -42,11 +43,6 @@ fn quantities(name: &str, values: &[Val]) -> Option<Outcome> {
         ("sub", [Val::Quantity(a), Val::Int(b)]) => made((**a).sub(Quantity::new(*b, Format::DecimalSi))),
         _ => return None,
     })
-}
-
-/// Whether a quantity is a whole number of 64 bits; the largest of those stands for what is larger too.
-fn is_integer(quantity: &Quantity) -> bool {
-    quantity.is_integer() && quantity.fits_i64() && quantity.value().saturating_abs() != i64::MAX
 }
 
 const FORMATS: [&str; 13] = [

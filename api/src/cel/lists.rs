@@ -260,6 +260,17 @@ mod tests {
     }
 
     #[test]
+    fn the_sum_of_nothing_is_of_the_type_of_the_elements() {
+        let none = json!([]);
+        holds("x.map(v, duration('1s')).sum() == duration('0s')", none.clone());
+        holds("type(x.map(v, 1.5).sum()) == double && type(x.map(v, 1u).sum()) == uint", none.clone());
+        holds(
+            "type(x.map(v, 1).sum()) == int && type(x.sum()) == int && [duration('1s')].sum() == duration('1s')",
+            none,
+        );
+    }
+
+    #[test]
     fn lists_are_sorted_if_their_elements_have_an_order() {
         holds("x.sort() == [1, 2, 3]", json!([3, 1, 2]));
         holds("['b', 'a'].sort() == ['a', 'b'] && [true, false].sort() == [false, true]", Value::Null);

@@ -1,6 +1,6 @@
-//! The macros that the parser does not know by itself: loops over two variables, sorting by a key, names for values.
+//! The macros: what they become, and what is said of arguments that they do not take.
 //!
-//! They become loops that the parser's own macros could have made, with two functions that no expression can spell.
+//! The parser's own are not used: they say other things of their arguments than Kubernetes' do.
 
 use std::sync::LazyLock;
 
@@ -8,14 +8,18 @@ use ::cel::Env;
 use ::cel::common::ast::{CallExpr, ComprehensionExpr, Expr, IdedExpr, ListExpr, LiteralValue, MapExpr, operators};
 use ::cel::parser::{Macro, MacroExprHelper, ParseError, Parser};
 
+mod loops;
+mod optional;
+
+use loops::{all, exists, exists_one, filter, map, transform_list, transform_map, transform_map_entry};
+use optional::{opt_flat_map, opt_map};
+
 /// Puts an entry, or all of another map's, into a map.
 pub(super) const MAP_INSERT: &str = "cel.@mapInsert";
 /// Sorts a list in the order of as many keys.
 const SORT_BY_KEYS: &str = "@sortByAssociatedKeys";
 /// What a loop has gathered so far.
 const GATHERED: &str = "@result";
-/// What it was called once, and still no variable of such a loop may be.
-const TAKEN: &str = "__result__";
 /// The list that is to be sorted, so that it is worked out once.
 const UNSORTED: &str = "@__sortBy_input__";
 
@@ -25,11 +29,18 @@ type Expander = fn(&mut MacroExprHelper<'_>, &mut Option<IdedExpr>, &mut Vec<Ide
 /// Name, number of arguments, and what the macro becomes.
 type Row = (&'static str, usize, Expander);
 
-const MACROS: [Row; 11] = [
+const MACROS: [Row; 20] = [
+    ("all", 2, all),
     ("all", 3, all),
+    ("exists", 2, exists),
     ("exists", 3, exists),
+    ("existsOne", 2, exists_one),
     ("existsOne", 3, exists_one),
+    ("exists_one", 2, exists_one),
     ("exists_one", 3, exists_one),
+    ("map", 2, map),
+    ("map", 3, map),
+    ("filter", 2, filter),
     ("transformList", 3, transform_list),
     ("transformList", 4, transform_list),
     ("transformMap", 3, transform_map),
@@ -37,17 +48,21 @@ const MACROS: [Row; 11] = [
     ("transformMapEntry", 3, transform_map_entry),
     ("transformMapEntry", 4, transform_map_entry),
     ("sortBy", 2, sort_by),
+    ("optMap", 2, opt_map),
+    ("optFlatMap", 2, opt_flat_map),
 ];
 const BIND: Row = ("bind", 3, bind);
 
 static PLAIN: LazyLock<Env> = LazyLock::new(|| environment(MACROS));
 static BINDING: LazyLock<Env> = LazyLock::new(|| environment(MACROS.into_iter().chain([BIND])));
 
+/// It knows no function and no type, which only the checker and the evaluation ask for, and those are ours.
 fn environment(rows: impl IntoIterator<Item = Row>) -> Env {
-    let mut env = Env::stdlib();
-    for (name, arguments, expander) in rows {
-        // Fails for a macro that is there already, and none of the parser's own takes as many arguments.
-        env.add_macro(Macro::receiver(name, arguments, expander)).expect("each macro is added once");
+    let mut env = Env::default();
+    let methods = rows.into_iter().map(|(name, arguments, expander)| Macro::receiver(name, arguments, expander));
+    for made in methods.chain([Macro::global("has", 1, has)]) {
+        // Fails for a macro that is there already, and an empty environment has none.
+        env.add_macro(made).expect("each macro is added once");
     }
     env
 }
@@ -58,41 +73,6 @@ pub(super) fn parser(binds: bool) -> Parser {
     env.parser().enable_ident_escape_syntax(true)
 }
 
-/// What a loop goes over, and its two variables: index and element of a list, key and value of a map.
-struct Over {
-    range: IdedExpr,
-    first: String,
-    second: String,
-}
-
-/// A call of a macro with two variables, taken apart.
-struct Asked {
-    over: Over,
-    filter: Option<IdedExpr>,
-    body: IdedExpr,
-}
-
-impl Asked {
-    fn read(
-        helper: &MacroExprHelper<'_>,
-        target: &mut Option<IdedExpr>,
-        args: &mut Vec<IdedExpr>,
-    ) -> Result<Option<Self>, ParseError> {
-        const WORDS: &str = "argument must be a simple name";
-        let [one, other, _, ..] = args.as_slice() else { return Ok(None) };
-        let (first, second) = (variable(helper, one, WORDS)?, variable(helper, other, WORDS)?);
-        if first == second {
-            return Err(helper.new_error(other.id, format!("duplicate variable name: {first}")));
-        }
-        if let Some((argument, _)) = [(one, &first), (other, &second)].into_iter().find(|(_, name)| *name == TAKEN) {
-            return Err(helper.new_error(argument.id, "iteration variable overwrites accumulator variable"));
-        }
-        let mut rest = args.split_off(2);
-        let (Some(range), Some(body)) = (target.take(), rest.pop()) else { return Ok(None) };
-        Ok(Some(Self { over: Over { range, first, second }, filter: rest.pop(), body }))
-    }
-}
-
 /// The name that an argument is.
 fn variable(helper: &MacroExprHelper<'_>, argument: &IdedExpr, words: &str) -> Result<String, ParseError> {
     match &argument.expr {
@@ -101,28 +81,7 @@ fn variable(helper: &MacroExprHelper<'_>, argument: &IdedExpr, words: &str) -> R
     }
 }
 
-/// What a loop starts with, whether it goes on, what each turn makes, and what comes out in the end.
-struct Turns {
-    start: IdedExpr,
-    goes_on: IdedExpr,
-    step: IdedExpr,
-    result: IdedExpr,
-}
-
-fn looped(helper: &mut MacroExprHelper<'_>, over: Over, turns: Turns) -> Expansion {
-    let comprehension = ComprehensionExpr {
-        iter_range: over.range,
-        iter_var: over.first,
-        iter_var2: Some(over.second),
-        accu_var: GATHERED.to_owned(),
-        accu_init: turns.start,
-        loop_cond: turns.goes_on,
-        loop_step: turns.step,
-        result: turns.result,
-    };
-    Ok(Some(helper.next_expr(Expr::Comprehension(Box::new(comprehension)))))
-}
-
+/// A variable.
 fn ident(helper: &mut MacroExprHelper<'_>, name: &str) -> IdedExpr {
     helper.next_expr(Expr::Ident(name.to_owned()))
 }
@@ -146,64 +105,6 @@ fn call_on_gathered(helper: &mut MacroExprHelper<'_>, function: &str, others: Ve
     call(helper, function, args)
 }
 
-fn all(helper: &mut MacroExprHelper<'_>, target: &mut Option<IdedExpr>, args: &mut Vec<IdedExpr>) -> Expansion {
-    let Some(asked) = Asked::read(helper, target, args)? else { return Ok(None) };
-    let turns = Turns {
-        start: flag(helper, true),
-        goes_on: call_on_gathered(helper, operators::NOT_STRICTLY_FALSE, Vec::new()),
-        step: call_on_gathered(helper, operators::LOGICAL_AND, vec![asked.body]),
-        result: ident(helper, GATHERED),
-    };
-    looped(helper, asked.over, turns)
-}
-
-fn exists(helper: &mut MacroExprHelper<'_>, target: &mut Option<IdedExpr>, args: &mut Vec<IdedExpr>) -> Expansion {
-    let Some(asked) = Asked::read(helper, target, args)? else { return Ok(None) };
-    let none_yet = call_on_gathered(helper, operators::LOGICAL_NOT, Vec::new());
-    let turns = Turns {
-        start: flag(helper, false),
-        goes_on: call(helper, operators::NOT_STRICTLY_FALSE, vec![none_yet]),
-        step: call_on_gathered(helper, operators::LOGICAL_OR, vec![asked.body]),
-        result: ident(helper, GATHERED),
-    };
-    looped(helper, asked.over, turns)
-}
-
-fn exists_one(helper: &mut MacroExprHelper<'_>, target: &mut Option<IdedExpr>, args: &mut Vec<IdedExpr>) -> Expansion {
-    let Some(asked) = Asked::read(helper, target, args)? else { return Ok(None) };
-    let one = number(helper, 1);
-    let counted = call_on_gathered(helper, operators::ADD, vec![one]);
-    let as_it_was = ident(helper, GATHERED);
-    let one = number(helper, 1);
-    let turns = Turns {
-        start: number(helper, 0),
-        goes_on: flag(helper, true),
-        step: call(helper, operators::CONDITIONAL, vec![asked.body, counted, as_it_was]),
-        result: call_on_gathered(helper, operators::EQUALS, vec![one]),
-    };
-    looped(helper, asked.over, turns)
-}
-
-/// A loop that adds something for each element, or for each that passes the filter.
-fn gathering(
-    helper: &mut MacroExprHelper<'_>,
-    over: Over,
-    filter: Option<IdedExpr>,
-    start: Expr,
-    added: IdedExpr,
-) -> Expansion {
-    let step = match filter {
-        Some(filter) => {
-            let as_it_was = ident(helper, GATHERED);
-            call(helper, operators::CONDITIONAL, vec![filter, added, as_it_was])
-        }
-        None => added,
-    };
-    let turns =
-        Turns { start: helper.next_expr(start), goes_on: flag(helper, true), step, result: ident(helper, GATHERED) };
-    looped(helper, over, turns)
-}
-
 fn empty_list() -> Expr {
     Expr::List(ListExpr::new(Vec::new()))
 }
@@ -212,36 +113,16 @@ fn empty_map() -> Expr {
     Expr::Map(MapExpr { entries: Vec::new() })
 }
 
-fn transform_list(
-    helper: &mut MacroExprHelper<'_>,
-    target: &mut Option<IdedExpr>,
-    args: &mut Vec<IdedExpr>,
-) -> Expansion {
-    let Some(Asked { over, filter, body }) = Asked::read(helper, target, args)? else { return Ok(None) };
-    let one = helper.next_expr(Expr::List(ListExpr::new(vec![body])));
-    let added = call_on_gathered(helper, operators::ADD, vec![one]);
-    gathering(helper, over, filter, empty_list(), added)
-}
-
-fn transform_map(
-    helper: &mut MacroExprHelper<'_>,
-    target: &mut Option<IdedExpr>,
-    args: &mut Vec<IdedExpr>,
-) -> Expansion {
-    let Some(Asked { over, filter, body }) = Asked::read(helper, target, args)? else { return Ok(None) };
-    let key = ident(helper, &over.first);
-    let added = call_on_gathered(helper, MAP_INSERT, vec![key, body]);
-    gathering(helper, over, filter, empty_map(), added)
-}
-
-fn transform_map_entry(
-    helper: &mut MacroExprHelper<'_>,
-    target: &mut Option<IdedExpr>,
-    args: &mut Vec<IdedExpr>,
-) -> Expansion {
-    let Some(Asked { over, filter, body }) = Asked::read(helper, target, args)? else { return Ok(None) };
-    let added = call_on_gathered(helper, MAP_INSERT, vec![body]);
-    gathering(helper, over, filter, empty_map(), added)
+/// `has(a.b)`: whether a field is there.
+fn has(helper: &mut MacroExprHelper<'_>, _target: &mut Option<IdedExpr>, args: &mut Vec<IdedExpr>) -> Expansion {
+    let Some(asked) = args.pop() else { return Ok(None) };
+    match asked.expr {
+        Expr::Select(mut select) => {
+            select.test = true;
+            Ok(Some(helper.next_expr(Expr::Select(select))))
+        }
+        _ => Err(helper.new_error(asked.id, "invalid argument to has() macro")),
+    }
 }
 
 /// `list.sortBy(e, key)`: names the list, makes a list of its keys, and sorts by that.

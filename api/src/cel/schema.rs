@@ -111,7 +111,7 @@ fn elements(schema: &Value) -> Elements {
 
 /// A time, read less strictly than expressions read one.
 fn moment(text: &str) -> Option<Moment> {
-    text.parse::<Timestamp>().ok().map(Moment::from).or_else(|| Moment::read(text))
+    text.parse().ok().map(|time: Timestamp| Moment::written(time, text)).or_else(|| Moment::read(text))
 }
 
 fn text_value(own: &str, schema: &Value) -> Val {

@@ -1,5 +1,6 @@
 //! Timestamps and durations.
 
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::Val;
@@ -13,7 +14,7 @@ pub(super) fn call(name: &str, values: &[Val]) -> Option<Outcome> {
     Some(match (name, values) {
         ("timestamp", [Val::Time(time)]) => Ok(Val::Time(*time)),
         ("timestamp", [Val::Text(text)]) => match Moment::read(text) {
-            Some(time) => timestamp(Moment::at(time.nanos())),
+            Some(time) => timestamp(time.moved(0)),
             None => fail("type conversion error from 'string' to 'google.protobuf.Timestamp'"),
         },
         ("timestamp", [Val::Int(seconds)]) => timestamp(Moment::at_second(*seconds)),
@@ -25,9 +26,9 @@ pub(super) fn call(name: &str, values: &[Val]) -> Option<Outcome> {
         // It fits its type, and then there is nothing that does it.
         ("duration", [Val::Int(_)]) => fail("type conversion error from 'int' to 'google.protobuf.Duration'"),
         (_, [Val::Duration(nanos)]) => return of_duration(name, *nanos),
-        (_, [Val::Time(time)]) => return of_time(name, *time, &TimeZone::UTC),
+        (_, [Val::Time(time)]) => return of_time(name, time.at_home()),
         (_, [Val::Time(time), Val::Text(zone)]) => match zone_of(zone) {
-            Ok(zone) => return of_time(name, *time, &zone),
+            Ok(zone) => return of_time(name, time.within(&zone)),
             Err(why) => fail(why),
         },
         _ => return None,
@@ -74,8 +75,7 @@ fn of_duration(name: &str, nanos: i64) -> Option<Outcome> {
     Some(Ok(Val::Int(nanos / unit)))
 }
 
-fn of_time(name: &str, time: Moment, zone: &TimeZone) -> Option<Outcome> {
-    let at = time.within(zone);
+fn of_time(name: &str, at: DateTime) -> Option<Outcome> {
     let found = match name {
         "getFullYear" => i64::from(at.year()),
         "getMonth" => i64::from(at.month()) - 1,
@@ -93,7 +93,7 @@ fn of_time(name: &str, time: Moment, zone: &TimeZone) -> Option<Outcome> {
 }
 
 pub(super) fn arithmetic(name: &str, a: &Val, b: &Val) -> Option<Outcome> {
-    let moved = |time: &Moment, nanos: i128| timestamp(Moment::at(time.nanos() + nanos));
+    let moved = |time: &Moment, nanos: i128| timestamp(time.moved(nanos));
     let checked =
         |nanos: Option<i64>| nanos.map_or_else(|| fail("duration overflow"), |nanos| Ok(Val::Duration(nanos)));
     Some(match (name, a, b) {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::resource::v1::{Device, DeviceAttribute};
+use serde_json::{Value, json};
 
-use crate::cel::{CALL_BUDGET, CompileError, Env, EvalError, Key, Program, Scope, Type, Val};
+use crate::cel::{ALIKE, CALL_BUDGET, CompileError, Env, EvalError, KEYS, Key, Limits, Program, Scope, Type, Val};
 use crate::quantity::Quantity;
 
 /// What the expressions may use.
-#[must_use]
-pub fn environment() -> Env {
+fn environment() -> Env {
     let of_domain = |of: Type| Type::map(Type::map(of));
     let device = Type::object(
         "kubernetes.DRADevice",
@@ -24,9 +24,36 @@ pub fn environment() -> Env {
     Env::new([("device".to_owned(), device)]).binding()
 }
 
+/// How large the parts of a device can be.
+fn bounds() -> Value {
+    // Of texts of bytes a schema says how many bytes there are.
+    let text = |most: u8| json!({"type": "string", "format": "byte", "maxLength": most});
+    let map = |keys: u8, of: Value| {
+        let keys = text(keys);
+        json!({"type": "object", "maxProperties": 32, KEYS: keys, "additionalProperties": of})
+    };
+    let mut attributes = map(32, text(64));
+    attributes[ALIKE] = true.into();
+    // Amounts and truths have no size.
+    let (amounts, truth) = (map(32, json!({"type": "integer"})), json!({"type": "boolean"}));
+    json!({"type": "object", "properties": {
+        "driver": text(63), "attributes": map(63, attributes), "capacity": map(63, amounts),
+        "allowMultipleAllocations": truth,
+    }})
+}
+
 /// A compiled expression.
 #[derive(Debug)]
 pub struct Selector(Program);
+
+/// What is known of an expression before it runs.
+#[derive(Debug)]
+pub struct Outlook {
+    /// What it gives.
+    pub output: Type,
+    /// It may take too long.
+    pub too_costly: bool,
+}
 
 impl Selector {
     /// Compiles an expression.
@@ -35,6 +62,15 @@ impl Selector {
     /// As [`Program::compile`].
     pub fn compile(expression: &str) -> Result<Self, CompileError> {
         Program::compile(expression, &environment()).map(Self)
+    }
+
+    /// What is known of an expression that is to be compiled.
+    ///
+    /// # Errors
+    /// As [`Program::compile`].
+    pub fn outlook(expression: &str) -> Result<Outlook, CompileError> {
+        let (program, cost) = Program::measured(expression, &environment(), &bounds())?;
+        Ok(Outlook { output: program.output().clone(), too_costly: cost > Limits::DEVICES })
     }
 
     /// Whether the expression chooses a driver's device.
@@ -141,8 +177,6 @@ fn version_of(text: &str) -> Option<(u64, u64, u64, String)> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn device() -> Device {
@@ -170,6 +204,35 @@ mod tests {
         ] {
             assert_eq!(selects(expression), Ok(true), "{expression}");
         }
+    }
+
+    #[test]
+    fn expressions_cost_by_what_devices_can_have() {
+        for (expression, cost) in [
+            ("true", 0.0),
+            ("'no-such-domain' in device.attributes", 3.0),
+            ("device.driver == ''", 2.0),
+            ("device.driver == 'dra.example.com'", 4.0),
+            ("device.attributes['dra.example.com'].name", 4.0),
+            ("device.attributes['dra.example.com']['name']", 4.0),
+            ("device.attributes['dra.example.com'].name == 'fish'", 5.0),
+            ("device.attributes['a'].b.isGreaterThan(quantity('0'))", 6.0),
+            ("cel.bind(dra, device.attributes['dra.example.com'], dra.name)", 15.0),
+            ("device.attributes['a'].name.exists(x, x > 0)", 5.0 + 6.0 * 64.0),
+            ("device.attributes['a'].names.all(x, x != '')", 5.0 + 4.0 * 64.0),
+        ] {
+            let (_, found) = Program::measured(expression, &environment(), &bounds()).unwrap();
+            assert_eq!(found, cost, "{expression}");
+        }
+    }
+
+    #[test]
+    fn what_may_take_too_long_is_known_beforehand() {
+        let nested = (0..7)
+            .fold("true".to_owned(), |inner, turn| format!("[1, 2, 3, 4, 5, 6, 7, 8, 9, 10].all(x{turn}, {inner})"));
+        let costly = |expression: &str| Selector::outlook(expression).unwrap().too_costly;
+        assert!(costly(&nested));
+        assert!(!costly("device.attributes.all(k, device.attributes[k].all(l, l.contains('a')))"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use super::{Format, NANO, Quantity, div_away};
+use super::{Form, Format, NANO, Quantity, div_away};
 
 /// Why a text is not an amount, in Kubernetes' words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,7 +42,8 @@ pub(super) fn parse(text: &str) -> Result<Quantity, ParseError> {
     if parts.negative {
         nanos = -nanos;
     }
-    Ok(Quantity { nanos, format })
+    let form = short(&parts, &scale).map_or(Form::Long, Form::Short);
+    Ok(Quantity { nanos, format, form })
 }
 
 /// Whether a text is kept as it is written, though it may not be the canonical one: Kubernetes does not look further where
@@ -52,20 +53,36 @@ pub(super) fn keeps(text: &str) -> bool {
     else {
         return false;
     };
-    let whole = parts.whole.trim_start_matches('0');
-    let whole = if whole.is_empty() { "0" } else { whole };
+    let Some(power) = short(&parts, &scale) else { return false };
+    let whole = significant(parts.whole);
+    match scale {
+        Scale::Decimal(_) | Scale::Exponent(_) => {
+            let digits = format!("{whole}{}", parts.fraction);
+            power % 3 == 0 && !digits.ends_with("000") && !digits.starts_with('0')
+        }
+        Scale::Binary(_) => whole.parse::<u64>().is_ok_and(|number| number & 7 != 0),
+    }
+}
+
+/// The power of ten that the digits of an amount count, if Kubernetes holds it as a number of 64 bits.
+fn short(parts: &Parts, scale: &Scale) -> Option<i32> {
+    let whole = significant(parts.whole);
     match scale {
         Scale::Decimal(exponent) | Scale::Exponent(exponent) => {
-            let digits = format!("{whole}{}", parts.fraction);
-            let scale = i64::from(exponent) - i64::try_from(parts.fraction.len()).unwrap_or(i64::MAX);
-            let small = digits.len() <= 18 && scale >= -9;
-            small && scale % 3 == 0 && !digits.ends_with("000") && !digits.starts_with('0')
+            let power = exponent.checked_sub(i32::try_from(parts.fraction.len()).ok()?)?;
+            (whole.len() + parts.fraction.len() <= 18 && power >= -9).then_some(power)
         }
         Scale::Binary(shift) => {
-            let room = 14_usize.checked_sub(shift as usize * 3 / 10).is_some_and(|room| whole.len() <= room);
-            parts.fraction.is_empty() && room && whole.parse::<u64>().is_ok_and(|number| number & 7 != 0)
+            let room = 14_usize.checked_sub(*shift as usize * 3 / 10).is_some_and(|room| whole.len() <= room);
+            (parts.fraction.is_empty() && room).then_some(0)
         }
     }
+}
+
+/// A number without the zeros that it begins with.
+fn significant(whole: &str) -> &str {
+    let digits = whole.trim_start_matches('0');
+    if digits.is_empty() { "0" } else { digits }
 }
 
 fn split(text: &str) -> Result<Parts<'_>, ParseError> {

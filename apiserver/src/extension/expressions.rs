@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 
 use mainstay_api::cel::{Env, Program, Type, is_identifier, namespace, request_environment};
+use mainstay_api::devices::{Outlook, Selector};
+use mainstay_api::field::Error;
 use mainstay_api::names;
 
 use crate::strategy::validate::{At, Errors};
@@ -67,16 +69,22 @@ fn declared(of: &Type) -> String {
 }
 
 /// An expression that chooses among devices.
-pub(crate) fn selects(at: &At<'_>, env: &Env, errors: &mut Errors) {
+pub(crate) fn selects(at: &At<'_>, errors: &mut Errors) {
     const LONGEST: usize = 10 << 10;
     if at.str().len() > LONGEST {
-        errors.0.push(mainstay_api::field::Error::too_long(&at.path, 10 << 10));
+        errors.0.push(Error::too_long(&at.path, 10 << 10));
         return;
     }
-    if let Some(found) = compiled(at, env, errors)
-        && !matches!(found, Type::Bool | Type::Dyn)
-    {
-        errors.invalid(at, format!("must evaluate to bool or the unknown type, not {found}"));
+    match Selector::outlook(at.str()) {
+        Err(error) => errors.invalid(at, format!("compilation failed: {error}")),
+        Ok(Outlook { output: Type::Bool | Type::Dyn, too_costly }) => {
+            if too_costly {
+                errors.0.push(Error::forbidden(&at.path, "too complex, exceeds cost limit"));
+            }
+        }
+        Ok(Outlook { output, .. }) => {
+            errors.invalid(at, format!("must evaluate to bool or the unknown type, not {output}"));
+        }
     }
 }
 
@@ -94,7 +102,7 @@ pub(crate) fn gives_text(at: &At<'_>, env: &Env, errors: &mut Errors) {
 pub(crate) fn conditions(list: &At<'_>, env: &Env, errors: &mut Errors) {
     if list.len() > 64 {
         let found = i64::try_from(list.len()).unwrap_or(i64::MAX);
-        errors.0.push(mainstay_api::field::Error::too_many(&list.path, found, 64));
+        errors.0.push(Error::too_many(&list.path, found, 64));
     }
     let mut seen = HashSet::new();
     for condition in list.items() {
@@ -138,6 +146,20 @@ mod tests {
     }
 
     #[test]
+    fn what_chooses_devices_may_not_take_too_long() {
+        let judge = |text: &str| {
+            let mut errors = Errors::default();
+            selects(&At::root(&json!(text)), &mut errors);
+            errors.0.iter().map(Error::body).collect::<Vec<_>>()
+        };
+        assert!(judge("device.driver == 'a'").is_empty());
+        let inner =
+            (0..6).fold("true".to_owned(), |inner, turn| format!("[1, 2, 3, 4, 5, 6, 7, 8].all(x{turn}, {inner})"));
+        assert_eq!(judge(&inner), ["Forbidden: too complex, exceeds cost limit"]);
+        assert_eq!(judge("1"), [r#"Invalid value: "1": must evaluate to bool or the unknown type, not int"#]);
+    }
+
+    #[test]
     fn conditions_are_shown_without_the_space_around_them() {
         let list = json!([
             {"name": "a", "expression": " namespaceObject.metadata.name == 'a'"},
@@ -146,7 +168,7 @@ mod tests {
         ]);
         let mut errors = Errors::default();
         conditions(&At::root(&list), &environment(false), &mut errors);
-        let bodies: Vec<_> = errors.0.iter().map(mainstay_api::field::Error::body).collect();
+        let bodies: Vec<_> = errors.0.iter().map(Error::body).collect();
         assert_eq!(bodies, [r#"Invalid value: "1": must evaluate to bool but got int"#, "Required value"]);
     }
 }

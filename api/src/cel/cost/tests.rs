@@ -1,6 +1,5 @@
 use serde_json::{Value, json};
 
-use super::super::Env;
 use super::super::schema::type_of_schema;
 use super::*;
 
@@ -50,6 +49,14 @@ fn texts_cost_by_their_lengths() {
     // What the metadata says of itself is as large as a request.
     let whole = json!({"type": "object", "properties": {}});
     assert_eq!(estimated("self.metadata.name.contains('abc')", &whole, true), 3.0 + 314_573.0);
+    // A schema that says all of what identifies objects is believed, and one that says a part of it is not.
+    let name = json!({"type": "string", "maxLength": 5});
+    let metadata = json!({"type": "object", "properties": {"name": name, "generateName": name}});
+    let mut own = json!({"type": "object", "properties": {"kind": name, "apiVersion": name, "metadata": metadata}});
+    assert_eq!(estimated("self.metadata.name.contains('abc')", &own, true), 3.0 + 2.0);
+    assert_eq!(estimated("self.kind.contains('abc')", &own, true), 2.0 + 2.0);
+    own["properties"]["metadata"]["properties"]["generateName"] = json!({});
+    assert_eq!(estimated("self.metadata.name.contains('abc')", &own, true), 3.0 + 314_573.0);
     // A field is found whose name no expression can spell.
     let dashed = json!({"type": "object", "properties": {"x-y": {"type": "string", "maxLength": 5}}});
     assert_eq!(estimated("self.x__dash__y.contains('abc')", &dashed, false), 2.0 + 2.0);

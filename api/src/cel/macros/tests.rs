@@ -92,6 +92,35 @@ fn variables_are_plain_names() {
 }
 
 #[test]
+fn what_is_no_variable_is_told_as_each_macro_tells_it() {
+    let told = |text: &str, why: &str| {
+        let error = run(text, json!([])).unwrap_err();
+        assert!(error.contains(&format!(": {why}\n")), "{text}: {error}");
+    };
+    for text in ["x.all(v.a, true)", "x.exists(1, true)", "x.exists_one(v[0], true)", "x.existsOne('a', true)"] {
+        told(text, "argument must be a simple name");
+    }
+    for text in ["x.map(v.a, true)", "x.map(1, true, 2)", "x.filter(v.a, true)", "x.sortBy(1, x)"] {
+        told(text, "argument is not an identifier");
+    }
+    for text in ["x.all(__result__, true)", "x.map(__result__, 1)", "x.filter(__result__, true)"] {
+        told(text, "iteration variable overwrites accumulator variable");
+    }
+    told("x.?a.optMap(v.a, 1)", "optMap() variable name must be a simple identifier");
+    told("x.?a.optFlatMap(1, x.?b)", "optFlatMap() variable name must be a simple identifier");
+    told("has(x)", "invalid argument to has() macro");
+}
+
+#[test]
+fn loops_over_one_variable_are_as_ever() {
+    let list = json!([1, 2, 4]);
+    holds("x.all(v, v > 0) && x.exists(v, v == 2) && x.exists_one(v, v > 2) && x.existsOne(v, v < 2)", list.clone());
+    holds("x.map(v, v * 2) == [2, 4, 8] && x.map(v, v > 1, v) == [2, 4] && x.filter(v, v != 2) == [1, 4]", list);
+    holds("x.map(k, k).size() == 2 && x.filter(k, k != 'a') == ['b']", json!({"a": 1, "b": 2}));
+    holds("has(x.a) && !has(x.b) && x.?a.optMap(x, x + 1).value() == 2", json!({"a": 1}));
+}
+
+#[test]
 fn what_is_made_has_a_type() {
     let env = Env::new([("l".to_owned(), Type::list(Type::Int)), ("m".to_owned(), Type::map(Type::Bool))]);
     let of = |text: &str| Program::compile(text, &env).unwrap().output().to_string();

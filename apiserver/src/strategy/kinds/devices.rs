@@ -250,10 +250,9 @@ fn toleration(at: &At<'_>, errors: &mut Errors) {
 }
 
 fn selectors_of(list: &At<'_>, errors: &mut Errors) {
-    let env = mainstay_api::devices::environment();
     let judge = |selector: &At<'_>, errors: &mut Errors| match selector.opt("cel") {
         None => errors.required(&selector.get("cel"), ""),
-        Some(cel) => expressions::selects(&cel.get("expression"), &env, errors),
+        Some(cel) => expressions::selects(&cel.get("expression"), errors),
     };
     each(list, SELECTORS_MAX, judge, errors);
 }
