@@ -26,7 +26,7 @@ mod weight;
 
 pub use check::{Problems, check};
 pub use defaults::{apply_defaults, drop_null_fields};
-pub use embedded::{coerce_embedded, coerce_metadata, embedded_errors};
+pub use embedded::{coerce_embedded, coerce_metadata, embedded_errors, mend_embedded};
 pub use field_path::field_path;
 pub(crate) use formats::duration;
 pub use formats::is_known as is_known_format;

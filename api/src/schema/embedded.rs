@@ -159,6 +159,60 @@ fn coerce_resource(map: &mut Map<String, Value>, path: &str, unknown: &mut Vec<S
     Ok(())
 }
 
+/// Brings the metadata of the embedded resources of a stored object into its normal form. The object may be older than
+/// its schema: what has a wrong type in it is dropped.
+pub fn mend_embedded(value: &mut Value, schema: &Value) {
+    mend_below(value, schema, true);
+}
+
+fn mend_below(value: &mut Value, schema: &Value, root: bool) {
+    match value {
+        Value::Object(map) => {
+            // The object itself was looked at when it was written.
+            if is_embedded(schema) && !root {
+                mend_resource(map);
+            }
+            for (key, value) in map.iter_mut() {
+                if let Some(of) = member(schema, key) {
+                    mend_below(value, of, false);
+                }
+            }
+        }
+        Value::Array(list) => {
+            let Some(of) = items(schema) else { return };
+            list.iter_mut().for_each(|value| mend_below(value, of, false));
+        }
+        _ => {}
+    }
+}
+
+/// Metadata that is no object is left alone: there is nothing in it that could be kept.
+fn mend_resource(map: &mut Map<String, Value>) {
+    for field in ["apiVersion", "kind"] {
+        if map.get(field).is_some_and(|found| !found.is_string()) {
+            map.remove(field);
+        }
+    }
+    let Some(found) = map.get_mut("metadata") else { return };
+    match found {
+        Value::Null => *found = Value::Object(Map::new()),
+        Value::Object(_) => *found = readable(found),
+        _ => {}
+    }
+}
+
+/// Metadata in normal form without the fields that cannot be read.
+fn readable(found: &Value) -> Value {
+    if let Ok((kept, _)) = coerced(found) {
+        return kept;
+    }
+    let mut kept = found.clone();
+    if let Some(fields) = kept.as_object_mut() {
+        fields.retain(|name, value| coerced(&serde_json::json!({ name.as_str(): value })).is_ok());
+    }
+    coerced(&kept).map_or_else(|_| Value::Object(Map::new()), |(kept, _)| kept)
+}
+
 /// What is wrong with what a resource says of itself, if anything is.
 pub(super) fn meta_fault(resource: &mut Value) -> Option<String> {
     let shown = |field: &str, found: &str, why: &str| Some(format!("{field}: Invalid value: {found}: {why}"));
@@ -225,6 +279,26 @@ mod tests {
         let (_, unknown) = read(json!({"a": inner, "m": {"k": inner}})).unwrap();
         assert_eq!(unknown, ["a.metadata.x", "m[k].metadata.x"]);
         assert_eq!(read(json!({"a": {"kind": 5}})), Err("a.kind: Invalid value: 5: must be a string".to_owned()));
+    }
+
+    #[test]
+    fn of_what_is_stored_the_readable_part_stays() {
+        let open = json!({"type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true});
+        let schema = json!({"type": "object", "properties": {"l": {"type": "array", "items": open}}});
+        let mended = |resource: Value| {
+            let mut value = json!({"kind": 1, "l": [resource]});
+            mend_embedded(&mut value, &schema);
+            assert_eq!(value["kind"], 1, "the object itself");
+            value["l"][0].take()
+        };
+        let metadata = json!({"name": "b", "x": 1, "labels": {"a": 1, "b": "c"}, "annotations": {"d": "e"}});
+        assert_eq!(
+            mended(json!({"apiVersion": 2, "kind": "A", "spec": 3, "metadata": metadata})),
+            json!({"kind": "A", "spec": 3, "metadata": {"name": "b", "annotations": {"d": "e"}}})
+        );
+        assert_eq!(mended(json!({"metadata": {"name": "b", "x": 1}})), json!({"metadata": {"name": "b"}}));
+        assert_eq!(mended(json!({"metadata": null})), json!({"metadata": {}}));
+        assert_eq!(mended(json!({"metadata": "b"})), json!({"metadata": "b"}));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What the leader does for definitions: their conditions, and the removal of the objects of those that are deleted.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use mainstay_api::meta;
@@ -10,6 +11,7 @@ use mainstay_store::Term;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::removals::Removals;
 use super::{CLEANUP, DEFINITIONS, GROUP, naming};
 use crate::cache::Scope;
 use crate::engine::{Call, DeleteOptions, Engine, ListOptions, Target, Told, WriteOptions, owning_edit};
@@ -22,6 +24,11 @@ use crate::user::UserInfo;
 const AGAIN: Duration = Duration::from_millis(500);
 /// The condition of a definition that is being deleted.
 const TERMINATING: &str = "Terminating";
+/// What it says while the objects go: reason and message.
+const UNDER_WAY: (&str, &str) = ("InstanceDeletionInProgress", "CustomResource deletion is in progress");
+/// What it says for a moment when they have not gone for long; then the removal begins anew.
+const UNCONFIRMED: (&str, &str) =
+    ("InstanceDeletionCheck", "could not confirm zero CustomResources remaining: timed out waiting for the condition");
 
 /// Keeps the registry of this master current, and, while it leads, the definitions' conditions, until `stop`.
 pub(crate) async fn run(engine: Engine, startup: Arc<Startup>, stop: CancellationToken) {
@@ -34,12 +41,13 @@ pub(crate) async fn run(engine: Engine, startup: Arc<Startup>, stop: Cancellatio
 async fn follow(engine: Engine, startup: &Startup) {
     let cache = engine.caches.of(GROUP, DEFINITIONS);
     let mut leadership = engine.store.leadership();
+    let mut removals = Removals::default();
     loop {
         let mut events = cache.subscribe(Scope::All, None).events;
         loop {
             engine.registry.refresh(&engine.reader);
             startup.finish(startup::DEFINITIONS);
-            let pending = pass(&engine).await;
+            let pending = pass(&engine, &mut removals).await;
             startup.finish(startup::DEFINITIONS_KEPT);
             tokio::select! {
                 event = events.recv() => if event.is_none() { break },
@@ -52,16 +60,20 @@ async fn follow(engine: Engine, startup: &Startup) {
 }
 
 /// One look at all definitions; whether there is something to do again soon.
-async fn pass(engine: &Engine) -> bool {
+async fn pass(engine: &Engine, removals: &mut Removals) -> bool {
     let leadership = engine.store.leadership().borrow().clone();
     if !leadership.acting {
+        *removals = Removals::default();
         return false;
     }
     let mut pending = false;
-    for definition in engine.reader.list(GROUP, DEFINITIONS, None) {
-        let done = one(engine, &definition, leadership.term).await;
+    let definitions = engine.reader.list(GROUP, DEFINITIONS, None);
+    let uids: HashSet<&str> = definitions.iter().map(|definition| meta::uid(definition)).collect();
+    removals.keep(&uids);
+    for definition in &definitions {
+        let done = one(engine, definition, leadership.term, removals).await;
         pending |= done.unwrap_or_else(|status| {
-            tracing::debug!(name = meta::name(&definition), error = %status.message, "a definition is tried again");
+            tracing::debug!(name = meta::name(definition), error = %status.message, "a definition is tried again");
             status.code() != 404
         });
     }
@@ -74,9 +86,9 @@ async fn pass(engine: &Engine) -> bool {
 }
 
 /// Whether the definition has to be looked at again soon.
-async fn one(engine: &Engine, definition: &Value, term: Term) -> ApiResult<bool> {
+async fn one(engine: &Engine, definition: &Value, term: Term, removals: &mut Removals) -> ApiResult<bool> {
     if meta::is_deleting(definition) && meta::has_finalizer(definition, CLEANUP) {
-        return remove_objects(engine, definition, term).await;
+        return remove_objects(engine, definition, term, removals).await;
     }
     let others = engine.reader.list(GROUP, DEFINITIONS, None);
     let Some(status) = naming::settled(definition, &others, Timestamp::now()) else { return Ok(false) };
@@ -114,21 +126,26 @@ fn caller(term: Term) -> Call {
 }
 
 /// Removes the objects of a definition that is being deleted; whether there is something to do again soon.
-async fn remove_objects(engine: &Engine, definition: &Value, term: Term) -> ApiResult<bool> {
-    let under_way = ("True", "InstanceDeletionInProgress", "CustomResource deletion is in progress".to_owned());
+async fn remove_objects(engine: &Engine, definition: &Value, term: Term, removals: &mut Removals) -> ApiResult<bool> {
+    let uid = meta::uid(definition);
+    if !removals.is_due(uid, Instant::now()) {
+        return Ok(true);
+    }
     if !has_begun(definition) {
-        tell(engine, definition, term, under_way).await?;
+        tell(engine, definition, term, UNDER_WAY).await?;
         return Ok(true);
     }
     match delete_all(engine, definition, term).await {
         Ok(0) => {}
         Ok(_) => {
-            tell(engine, definition, term, under_way).await?;
+            let state = if removals.wait(uid, Instant::now()) { UNCONFIRMED } else { UNDER_WAY };
+            tell(engine, definition, term, state).await?;
             return Ok(true);
         }
         Err(status) => {
+            removals.failed(uid, Instant::now());
             let why = format!("could not issue all deletes: {}", status.message);
-            tell(engine, definition, term, ("True", "InstanceDeletionFailed", why)).await?;
+            tell(engine, definition, term, ("InstanceDeletionFailed", why.as_str())).await?;
             return Err(status);
         }
     }
@@ -142,18 +159,19 @@ async fn remove_objects(engine: &Engine, definition: &Value, term: Term) -> ApiR
     Ok(false)
 }
 
-/// Says how far the removal of the objects is, unless that is said already: status, reason and message.
+/// Says how far the removal of the objects is, unless that is said already: reason and message.
 async fn tell(
     engine: &Engine,
     definition: &Value,
     term: Term,
-    (status, reason, message): (&'static str, &'static str, String),
+    (reason, message): (&'static str, &str),
 ) -> ApiResult<()> {
-    if terminating(definition).is_some_and(|told| told["reason"] == reason && told["message"] == message.as_str()) {
+    if terminating(definition).is_some_and(|told| told["reason"] == reason && told["message"] == message) {
         return Ok(());
     }
+    let message = message.to_owned();
     write(engine, definition, term, move |object| {
-        let told = (TERMINATING, status, reason, message.as_str());
+        let told = (TERMINATING, "True", reason, message.as_str());
         naming::set_condition(&mut object["status"], told, Timestamp::now());
     })
     .await
@@ -207,7 +225,7 @@ mod tests {
     #[test]
     fn a_removal_that_has_failed_has_begun() {
         let with = |reason: &str| json!({"status": {"conditions": [{"type": "Terminating", "reason": reason}]}});
-        assert!(!has_begun(&with("InstanceDeletionPending")));
+        assert!(!has_begun(&with("InstanceDeletionPending")) && !has_begun(&with(UNCONFIRMED.0)));
         assert!(has_begun(&with("InstanceDeletionInProgress")));
         assert!(has_begun(&with("InstanceDeletionFailed")));
         assert!(!has_begun(&json!({})));

@@ -11,6 +11,7 @@ mod late;
 mod naming;
 mod objects;
 mod read;
+mod removals;
 mod scale_paths;
 mod served;
 

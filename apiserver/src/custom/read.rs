@@ -1,6 +1,8 @@
 //! Objects of custom kinds as they come in and go out: pruned and defaulted by their schema.
 
-use mainstay_api::schema::{apply_defaults, coerce_embedded, coerce_metadata, drop_null_fields, is_unwieldy, prune};
+use mainstay_api::schema::{
+    apply_defaults, coerce_embedded, coerce_metadata, drop_null_fields, is_unwieldy, mend_embedded, prune,
+};
 use serde_json::{Number, Value};
 
 use super::Served;
@@ -29,7 +31,9 @@ impl Served {
         let version = mainstay_api::meta::api_version(value);
         let schema = self.schemas.get(version).unwrap_or(&self.schema).root();
         prune(value, schema);
-        complete(value, schema);
+        drop_null_fields(value, schema);
+        mend_embedded(value, schema);
+        apply_defaults(value, schema);
     }
 
     /// Drops what another version of the object had and its own has not, and nulls that may not be. Defaults are those of
@@ -41,11 +45,6 @@ impl Served {
             drop_null_fields(value, schema.root());
         }
     }
-}
-
-fn complete(value: &mut Value, schema: &Value) {
-    drop_null_fields(value, schema);
-    apply_defaults(value, schema);
 }
 
 /// Floats without a fraction are whole numbers, as Go writes them.
@@ -71,6 +70,23 @@ fn whole(number: &Number) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+
+    #[test]
+    fn what_was_stored_before_it_was_a_resource_is_shown_as_one() {
+        let template = json!({"type": "object", "x-kubernetes-embedded-resource": true,
+            "x-kubernetes-preserve-unknown-fields": true});
+        let schema = json!({"type": "object", "properties": {"template": template}});
+        let rows = crate::custom::rows(&json!({
+            "spec": {"group": "g.io", "names": {"plural": "as"}, "versions": [
+                {"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]},
+            "status": {"acceptedNames": {"plural": "as", "kind": "A"},
+                "conditions": [{"type": "Established", "status": "True"}]},
+        }));
+        let mut value = json!({"apiVersion": "g.io/v1", "kind": "A",
+            "template": {"kind": 5, "metadata": {"name": "t", "unknown": 1}}});
+        rows[0].1.stored_form(&mut value);
+        assert_eq!(value["template"], json!({"metadata": {"name": "t"}}));
+    }
 
     #[test]
     fn what_is_converted_has_nothing_that_its_version_has_not() {

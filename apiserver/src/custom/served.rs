@@ -194,19 +194,14 @@ fn subresources(group: &str, served: &Served, version: &str) -> Vec<Subresource>
     let verbs = || ["get", "patch", "update"].map(str::to_owned).to_vec();
     let mut out = Vec::new();
     if served.status {
-        let properties = served.schema.root().get("properties").and_then(Value::as_object);
-        let others = properties.into_iter().flat_map(|all| all.keys());
-        let others =
-            others.filter(|name| !matches!(name.as_str(), "status" | "apiVersion" | "kind" | "metadata" | "spec"));
-        let reset =
-            [".metadata".to_owned(), ".spec".to_owned()].into_iter().chain(others.map(|name| format!(".{name}")));
         out.push(Subresource {
             name: "status".into(),
             group: group.to_owned(),
             version: version.to_owned(),
             kind: served.kind.clone(),
             verbs: verbs(),
-            reset: reset.collect(),
+            // Whatever else is sent does not stay either, but is recorded as who sent it has it, as in Kubernetes.
+            reset: vec![".spec".to_owned()],
         });
     }
     if served.scale.is_some() {
@@ -238,6 +233,18 @@ mod tests {
         assert_eq!(rows(&found)[0].0.field_selectors, ["metadata.name"], "they are in no namespace");
         assert_eq!(names(stored_row(&found).into_iter().collect()), ["v2"]);
         assert!(stored_row(&definition("g.io", "as", "False")).is_none());
+    }
+
+    #[test]
+    fn through_its_status_an_object_gives_nobody_its_spec_and_nothing_else() {
+        let mut found = definition("g.io", "as", "True");
+        let properties = json!({"spec": {"type": "object"}, "status": {"type": "object"}, "other": {"type": "string"}});
+        found["spec"]["versions"][0]["subresources"] = json!({"status": {}});
+        found["spec"]["versions"][0]["schema"] =
+            json!({"openAPIV3Schema": {"type": "object", "properties": properties}});
+        let row = rows(&found).remove(0).0;
+        assert_eq!(row.subresource("status").unwrap().reset, [".spec"]);
+        assert_eq!(row.reset, [".status"]);
     }
 
     #[test]

@@ -3,36 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mainstay_api::field::{Error, ErrorList, Path};
 use mainstay_api::selector::LabelSelector;
 use mainstay_api::status::{ApiResult, Status};
 use mainstay_store::{Freshness, ListQuery, Revision};
-use serde_json::Value;
 
 use super::continuation::Continuation;
 use super::fields::Fields;
-use super::read::parse_revision;
 use super::{Engine, Target, store_status};
 use crate::cache::{CachedObject, ResourceCache, Snapshot};
 
-/// What is asked of a list.
-#[derive(Clone, Debug, Default)]
-pub struct ListOptions {
-    /// `labelSelector`.
-    pub label_selector: String,
-    /// `fieldSelector`.
-    pub field_selector: String,
-    /// Objects at the most; 0 or less: all.
-    pub limit: i64,
-    /// The token of the page before.
-    pub continuation: String,
-    /// `resourceVersion`.
-    pub resource_version: String,
-    /// `resourceVersionMatch`.
-    pub resource_version_match: String,
-    /// `sendInitialEvents`, which is for watches only.
-    pub send_initial_events: Option<bool>,
-}
+mod asked;
+mod late;
+
+pub use asked::ListOptions;
+use asked::{Source, page_before, source, validate};
 
 /// A page of a list.
 #[derive(Clone)]
@@ -77,15 +61,6 @@ impl Selection {
     }
 }
 
-enum Source {
-    /// The cache as it is once it has reached this revision.
-    Cache(Option<Revision>),
-    /// The cache once it shows every acknowledged write.
-    Consistent,
-    /// The store's history.
-    Exactly(Revision),
-}
-
 impl Engine {
     /// The objects of a collection.
     ///
@@ -99,12 +74,7 @@ impl Engine {
         if !selection.fields.is_deferred() {
             return self.list_from(from, target, options, &selection, after).await;
         }
-        // Pages are of what is selected, which is not known before all is converted.
-        let whole = ListOptions { limit: 0, ..options.clone() };
-        let listing = self.list_from(from, target, &whole, &selection, after).await?;
-        let mut listing = self.converted(&target.row, listing).await?;
-        listing.items.retain(|item| selection.fields.fit(&item.parse()));
-        Ok(Page { options, selection: &selection, revision: listing.revision }.cut(listing))
+        self.list_late(from, target, options, &selection, after).await
     }
 
     async fn list_from(
@@ -251,18 +221,6 @@ fn named<'s>(target: &Target, selection: &'s Selection) -> Option<&'s str> {
     selection.fields.pinned("metadata.name").filter(|_| one_place)
 }
 
-/// Where the page before ended.
-fn page_before(options: &ListOptions, namespace: &str) -> ApiResult<Option<Continuation>> {
-    if options.continuation.is_empty() {
-        return Ok(None);
-    }
-    let after = Continuation::decode(&options.continuation, namespace)?;
-    if !matches!(options.resource_version.as_str(), "" | "0") {
-        return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
-    }
-    Ok(Some(after))
-}
-
 fn full_key(target: &Target, after: &str) -> Bytes {
     let mut key = crate::key::prefix(&target.row.storage_group, target.resource(), None).to_vec();
     key.extend_from_slice(after.as_bytes());
@@ -311,16 +269,6 @@ impl Page<'_> {
         Listing { items, revision: self.revision, continuation, remaining }
     }
 
-    /// It as the first part of all that is left to show.
-    fn cut(&self, mut listing: Listing) -> Listing {
-        if let Some(limit) = self.limit().filter(|limit| listing.items.len() > *limit) {
-            listing.items.truncate(limit);
-            let last = listing.items.last();
-            listing.continuation = last.map(|last| self.after(last, None).encode()).unwrap_or_default();
-        }
-        listing
-    }
-
     fn after(&self, last: &CachedObject, left: Option<usize>) -> Continuation {
         Continuation {
             revision: i64::try_from(self.revision.0).unwrap_or(i64::MAX),
@@ -330,56 +278,11 @@ impl Page<'_> {
     }
 }
 
-/// `one` says that the list is of one named object, which has no pages.
-fn source(options: &ListOptions, after: Option<&Continuation>, one: bool) -> ApiResult<Source> {
-    if let Some(after) = after {
-        return Ok(match u64::try_from(after.revision) {
-            Ok(revision) => Source::Exactly(Revision(revision)),
-            Err(_) => Source::Consistent,
-        });
-    }
-    Ok(match (options.resource_version.as_str(), options.resource_version_match.as_str()) {
-        ("", _) => Source::Consistent,
-        ("0", _) => Source::Cache(None),
-        (text, "Exact") => Source::Exactly(parse_revision(text)?),
-        // Pages of a named revision are of just that one, as they were before matching could be asked for.
-        (text, "") if options.limit > 0 && !one => Source::Exactly(parse_revision(text)?),
-        (text, _) => Source::Cache(Some(parse_revision(text)?)),
-    })
-}
-
-/// Checks which options may come together.
-fn validate(options: &ListOptions) -> ApiResult<()> {
-    let mut errors = ErrorList::new();
-    let path = Path::new("resourceVersionMatch");
-    let (version, matching) = (options.resource_version.as_str(), options.resource_version_match.as_str());
-    if !matching.is_empty() {
-        if version.is_empty() {
-            errors
-                .push(Error::forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
-        }
-        if !options.continuation.is_empty() {
-            errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
-        }
-        if !matches!(matching, "Exact" | "NotOlderThan") {
-            errors.push(Error::not_supported(&path, Value::from(matching), &["Exact", "NotOlderThan", ""]));
-        }
-        if matching == "Exact" && version == "0" {
-            errors
-                .push(Error::forbidden(&path, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
-        }
-    }
-    if options.send_initial_events.is_some() {
-        errors.push(Error::forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list"));
-    }
-    super::options::finish("ListOptions", errors)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn objects(count: u64) -> Vec<Arc<CachedObject>> {
+    pub(super) fn objects(count: u64) -> Vec<Arc<CachedObject>> {
         let object = |number: u64| {
             let key = Bytes::from(format!("/configmaps\0ns\0c{number}"));
             CachedObject::new(key, Bytes::from_static(b"{\"metadata\":{}}"), Revision(number)).map(Arc::new)
@@ -396,56 +299,12 @@ mod tests {
     }
 
     #[test]
-    fn a_named_revision_of_pages_is_exact() {
-        let exact = |limit, matching: &str, one| {
-            let options = ListOptions {
-                limit,
-                resource_version: "7".into(),
-                resource_version_match: matching.into(),
-                ..ListOptions::default()
-            };
-            matches!(source(&options, None, one), Ok(Source::Exactly(Revision(7))))
-        };
-        assert!(exact(0, "Exact", false) && exact(2, "Exact", true) && exact(2, "", false));
-        assert!(!exact(0, "", false) && !exact(2, "NotOlderThan", false) && !exact(2, "", true));
-    }
-
-    #[test]
-    fn a_page_is_judged_before_the_revision_that_is_named_with_it() {
-        let refused = |continuation: &str| {
-            let (continuation, resource_version) = (continuation.into(), "7".into());
-            let options = ListOptions { continuation, resource_version, ..ListOptions::default() };
-            page_before(&options, "").unwrap_err().message.into_owned()
-        };
-        assert!(refused("!!").starts_with("invalid continue token: "));
-        let token = Continuation { revision: 7, after: "ns\0name".into(), left: None }.encode();
-        assert_eq!(refused(&token), "specifying resource version is not allowed when using continue");
-    }
-
-    #[test]
     fn custom_objects_that_are_called_pods_are_on_no_nodes() {
         let mut target = crate::engine::fields::testing::target("None");
         Arc::get_mut(&mut target.row).unwrap().resource.resource = "pods".into();
         assert!(!is_pods(&target));
         target.row = crate::registry::Registry::builtin().find("", "v1", "pods").unwrap();
         assert!(is_pods(&target));
-    }
-
-    #[test]
-    fn what_is_selected_late_has_pages_too() {
-        let cut = |limit: i64| {
-            let options = ListOptions { limit, ..ListOptions::default() };
-            let selection = Selection { labels: LabelSelector::default(), fields: Fields::default() };
-            let page = Page { options: &options, selection: &selection, revision: Revision(9) };
-            let (continuation, remaining) = (String::new(), None);
-            let listing = page.cut(Listing { items: objects(5), revision: Revision(9), continuation, remaining });
-            let after =
-                Continuation::decode(&listing.continuation, "ns").ok().map(|after| (after.revision, after.after));
-            (listing.items.len(), after)
-        };
-        assert_eq!(cut(2), (2, Some((9, "ns\0c2".to_owned()))));
-        assert_eq!(cut(5), (5, None));
-        assert_eq!(cut(0), (5, None));
     }
 
     #[test]

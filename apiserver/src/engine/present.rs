@@ -90,13 +90,20 @@ impl Engine {
     pub(crate) async fn converted(&self, row: &Row, mut listing: Listing) -> ApiResult<Listing> {
         if Self::converts(row) {
             for item in &mut listing.items {
-                let value = self.shown(row, item.value.clone()).await?;
-                if let Some(object) = CachedObject::new(item.key.clone(), value, item.modified) {
-                    *item = Arc::new(object);
-                }
+                *item = self.converted_object(row, item.clone()).await?;
             }
         }
         Ok(listing)
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// What the webhook fails with.
+    pub(super) async fn converted_object(&self, row: &Row, object: Arc<CachedObject>) -> ApiResult<Arc<CachedObject>> {
+        let value = self.shown(row, object.value.clone()).await?;
+        let shown = CachedObject::new(object.key.clone(), value, object.modified);
+        Ok(shown.map_or(object, Arc::new))
     }
 
     /// A watch's item as a row shows it, where a webhook is needed for that. An object that cannot be converted is left
