@@ -40,12 +40,26 @@ impl Document {
     /// # Errors
     /// The text of Go's error.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
-        Self::read_strictly(bytes).or_else(|error| again(bytes, &error, Self::read_strictly))
+        Self::read_with(bytes, last)
     }
 
-    fn read_strictly(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+    /// Reads a text as an object that has a Go type: what is said again of its maps and lists is read over what they hold
+    /// already.
+    ///
+    /// # Errors
+    /// The text of Go's error.
+    pub fn read_typed(bytes: &[u8]) -> Result<Self, String> {
+        Self::read_with(bytes, over)
+    }
+
+    fn read_with(bytes: &[u8], twice: Twice) -> Result<Self, String> {
+        let read = |bytes: &[u8]| Self::read_strictly(bytes, twice);
+        read(bytes).or_else(|error| again(bytes, &error, read))
+    }
+
+    fn read_strictly(bytes: &[u8], twice: Twice) -> Result<Self, serde_json::Error> {
         let (mut duplicates, mut marks) = (Vec::<String>::new(), HashSet::new());
-        let value = read(bytes, &mut |key| {
+        let value = read(bytes, twice, &mut |key| {
             if key.again && tells_more(&duplicates) && marks.insert(key.mark) {
                 duplicates.push(key.path.to_owned());
             }
@@ -59,7 +73,7 @@ impl Document {
 /// # Errors
 /// The text of Go's error.
 pub fn parse(bytes: &[u8]) -> Result<Value, String> {
-    let read = |bytes: &[u8]| read(bytes, &mut |_| ());
+    let read = |bytes: &[u8]| read(bytes, last, &mut |_| ());
     read(bytes).or_else(|error| again(bytes, &error, read))
 }
 
@@ -109,7 +123,7 @@ pub fn in_order(bytes: &[u8], problems: &mut Vec<String>) {
         let mut places: HashMap<(bool, u64), Option<usize>> =
             problems.iter().filter_map(|problem| Some((subject(problem)?, None))).collect();
         let mut count = 0_usize;
-        let parsed = read(bytes, &mut |key| {
+        let parsed = read(bytes, last, &mut |key| {
             count += 1;
             if let Some(place) = places.get_mut(&(key.again, key.mark)) {
                 place.get_or_insert(count);
@@ -144,9 +158,41 @@ fn again<T>(
     }
 }
 
-fn read(bytes: &[u8], note: &mut dyn FnMut(&Key<'_>)) -> Result<Value, serde_json::Error> {
+/// What the two values of a key come to.
+type Twice = fn(Value, Value) -> Value;
+
+fn last(_: Value, value: Value) -> Value {
+    value
+}
+
+/// Go reads into what is there: members and elements that are not said again stay.
+fn over(before: Value, value: Value) -> Value {
+    match (before, value) {
+        (Value::Object(mut members), Value::Object(said)) => {
+            for (key, value) in said {
+                let value = match members.remove(&key) {
+                    Some(before) => over(before, value),
+                    None => value,
+                };
+                members.insert(key, value);
+            }
+            Value::Object(members)
+        }
+        (Value::Array(items), Value::Array(said)) => {
+            let mut items = items.into_iter();
+            let said = said.into_iter().map(|value| match items.next() {
+                Some(before) => over(before, value),
+                None => value,
+            });
+            Value::Array(said.collect())
+        }
+        (_, value) => value,
+    }
+}
+
+fn read(bytes: &[u8], twice: Twice, note: &mut dyn FnMut(&Key<'_>)) -> Result<Value, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let seed = Seed { path: &mut String::new(), mark: NO_PATH, room: DEEPEST, note };
+    let seed = Seed { path: &mut String::new(), mark: NO_PATH, room: DEEPEST, twice, note };
     seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value))
 }
 
@@ -174,6 +220,7 @@ struct Seed<'a> {
     mark: u64,
     /// Maps and lists that there may be in one another.
     room: usize,
+    twice: Twice,
     /// Told of each key.
     note: &'a mut dyn FnMut(&Key<'_>),
 }
@@ -234,7 +281,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
         loop {
             let step = format!("[{}]", items.len());
             self.path.push_str(&step);
-            let below = Seed { path: &mut *self.path, mark: marked(self.mark, &step), room, note: &mut *self.note };
+            let mark = marked(self.mark, &step);
+            let below = Seed { path: &mut *self.path, mark, room, twice: self.twice, note: &mut *self.note };
             let Some(item) = seq.next_element_seed(below)? else { break };
             items.push(item);
             self.path.truncate(end);
@@ -247,13 +295,19 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut members = Map::new();
         let end = self.path.len();
         let dot = if end == 0 { "" } else { "." };
-        let before = marked(self.mark, dot);
+        let above = marked(self.mark, dot);
         while let Some(key) = map.next_key::<String>()? {
             self.path.push_str(dot);
             self.path.push_str(&key);
-            let mark = marked(before, &key);
-            (self.note)(&Key { path: self.path.as_str(), mark, again: members.contains_key(&key) });
-            let value = map.next_value_seed(Seed { path: &mut *self.path, mark, room, note: &mut *self.note })?;
+            let mark = marked(above, &key);
+            let before = members.remove(&key);
+            (self.note)(&Key { path: self.path.as_str(), mark, again: before.is_some() });
+            let below = Seed { path: &mut *self.path, mark, room, twice: self.twice, note: &mut *self.note };
+            let value = map.next_value_seed(below)?;
+            let value = match before {
+                Some(before) => (self.twice)(before, value),
+                None => value,
+            };
             members.insert(key, value);
             self.path.truncate(end);
         }
@@ -270,6 +324,16 @@ mod tests {
         let document = Document::read(br#"{"a":{"x":1,"x":2},"l":[{"k":1,"k":2}]}"#).unwrap();
         assert_eq!(document.duplicates, ["a.x", "l[0].k"]);
         assert_eq!(document.value["a"]["x"], 2);
+    }
+
+    #[test]
+    fn what_is_said_again_of_a_typed_object_is_read_over_it() {
+        let text = br#"{"m":{"a":1,"l":[{"x":1,"y":1},{"x":2}]},"m":{"b":2,"l":[{"x":3}]},"s":1,"s":2}"#;
+        let typed = Document::read_typed(text).unwrap();
+        assert_eq!(typed.value, serde_json::json!({"m": {"a": 1, "b": 2, "l": [{"x": 3, "y": 1}]}, "s": 2}));
+        assert_eq!(typed.duplicates, ["m", "s"]);
+        let untyped = Document::read(text).unwrap();
+        assert_eq!(untyped.value, serde_json::json!({"m": {"b": 2, "l": [{"x": 3}]}, "s": 2}));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use crate::json::type_name;
 use crate::status::{ApiResult, Status};
 
+mod merge;
 mod operations;
 pub mod strategic;
 
@@ -145,9 +146,7 @@ pub fn merge_patch(object: &Value, patch: &Value) -> ApiResult<Value> {
             "error decoding patch: json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
         )));
     }
-    let mut result = object.clone();
-    json_patch::merge(&mut result, patch);
-    Ok(result)
+    Ok(merge::merged(object.clone(), patch))
 }
 
 #[cfg(test)]

@@ -57,6 +57,34 @@ fn type_errors_read_as_go_writes_them() {
 }
 
 #[test]
+fn bytes_may_be_a_list_of_numbers() {
+    let secret = strict(type_of("", "v1", "Secret").unwrap(), &json!({"data": {"a": [65, null]}}));
+    assert_eq!(secret.value["data"]["a"], "QQA=");
+    let error = first_error("", "Secret", json!({"data": {"a": [256]}}));
+    assert_eq!(error, "json: cannot unmarshal number 256 into Go struct field Secret.data of type uint8");
+}
+
+#[test]
+fn faults_of_base64_are_where_go_finds_them() {
+    let cases = [
+        ("***", 0),
+        ("QUE", 0),
+        ("QUFBQUE", 4),
+        ("QUE\n", 1),
+        ("A\n*A=", 2),
+        ("=", 0),
+        ("QQ=", 3),
+        ("QQ=a", 2),
+        ("QQ==QQ==", 4),
+        ("QUE=*", 4),
+    ];
+    for (text, at) in cases {
+        let error = first_error("", "Secret", json!({"data": {"a": text}}));
+        assert_eq!(error, format!("illegal base64 data at input byte {at}"), "{text}");
+    }
+}
+
+#[test]
 fn conversions_of_maps_have_words_of_their_own() {
     let first = |group: &str, kind: &str, value: Value| {
         strict(type_of(group, "v1", kind).unwrap(), &value).conversions.first().cloned()

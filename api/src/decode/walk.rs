@@ -141,6 +141,7 @@ impl Walk {
         match (field.element, value) {
             (Element::String, Value::String(_)) | (Element::Bool, Value::Bool(_)) | (Element::Any, _) => value.clone(),
             (Element::Bytes, Value::String(text)) => self.bytes(text),
+            (Element::Bytes, Value::Array(items)) => self.byte_list(items),
             (Element::Int32, Value::Number(n)) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => value.clone(),
             (Element::Int64, Value::Number(n)) if n.as_i64().is_some() => value.clone(),
             (Element::Double, Value::Number(n)) => words::float(n),
@@ -172,6 +173,24 @@ impl Walk {
                 Value::String(String::new())
             }
         }
+    }
+
+    /// Go reads a list of numbers as bytes, too.
+    fn byte_list(&mut self, items: &[Value]) -> Value {
+        let bytes: Vec<u8> = items.iter().map(|item| self.byte(item)).collect();
+        Value::String(words::encoded(&bytes))
+    }
+
+    fn byte(&mut self, item: &Value) -> u8 {
+        const WANTED: &str = "uint8";
+        let byte = item.as_u64().and_then(|number| u8::try_from(number).ok());
+        match item {
+            Value::Null => {}
+            Value::Number(_) if byte.is_some() => {}
+            Value::Number(number) => self.misread(&format!("number {number}"), WANTED, false),
+            _ => self.misfit(words::kind(item), WANTED, format!("unrecognized type: {WANTED}")),
+        }
+        byte.unwrap_or_default()
     }
 
     /// A value of the wrong type for a Go type that reads its JSON itself, also where a map is converted.

@@ -93,18 +93,38 @@ pub(super) fn float(number: &Number) -> Value {
     }
 }
 
+/// Bytes as JSON shows them.
+pub(super) fn encoded(bytes: &[u8]) -> String {
+    BASE64.encode(bytes)
+}
+
+/// Where Go finds fault with what is no base64. Line ends mean nothing, but are counted.
+fn corrupt_at(text: &[u8]) -> usize {
+    let mut digits = 0;
+    let mut bytes = text.iter().copied().enumerate().filter(|(_, byte)| !matches!(byte, b'\r' | b'\n'));
+    while let Some((at, byte)) = bytes.next() {
+        match (byte, digits) {
+            (b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/', _) => digits = (digits + 1) % 4,
+            (b'=', 2) => match bytes.next() {
+                Some((_, b'=')) => return bytes.next().map_or(text.len(), |(garbage, _)| garbage),
+                Some((other, _)) => return other - 1,
+                None => return text.len(),
+            },
+            (b'=', 3) => return bytes.next().map_or(text.len(), |(garbage, _)| garbage),
+            _ => return at,
+        }
+    }
+    text.len() - digits
+}
+
 /// Canonical base64.
 ///
 /// # Errors
 /// Go's complaint about what is none.
 pub fn base64(text: &str) -> Result<String, String> {
-    let text: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
-    let bytes = BASE64.decode(&text).map_err(|error| {
-        let at = match error {
-            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
-            _ => text.len() - text.len() % 4,
-        };
-        format!("illegal base64 data at input byte {at}")
-    })?;
-    Ok(BASE64.encode(bytes))
+    let digits: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+    let bytes = BASE64
+        .decode(digits)
+        .map_err(|_| format!("illegal base64 data at input byte {}", corrupt_at(text.as_bytes())))?;
+    Ok(encoded(&bytes))
 }

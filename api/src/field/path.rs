@@ -5,10 +5,11 @@
 pub struct Path(Option<String>);
 
 impl Path {
-    /// A path of one name.
+    /// A path of one name. Without a name Kubernetes takes it for an index that nothing has.
     #[must_use]
     pub fn new(name: &str) -> Path {
-        Path(Some(name.to_owned()))
+        let shown = if name.is_empty() { "[]" } else { name };
+        Path(Some(shown.to_owned()))
     }
 
     /// The path of the object itself.

@@ -11,8 +11,8 @@ fn paths() {
     assert_eq!(spec().child("containers").index(0).child("env").key("A").to_string(), "spec.containers[0].env[A]");
     assert_eq!(Path::nil().to_string(), "<nil>");
     assert_eq!(Path::nil().child("x").to_string(), "x");
-    assert_eq!(Path::new("").child("spec").to_string(), ".spec");
-    assert_eq!(Path::new("").key("").to_string(), "[]");
+    assert_eq!(Path::new("").to_string(), "[]");
+    assert_eq!(Path::new("").child("spec").to_string(), "[].spec");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{NO_PATH, marked, read};
+use super::{NO_PATH, last, marked, read};
 
 /// The mark of the key at a path (`a.b`, `l[0].k`); an item of a list has that of its list.
 pub(crate) fn mark(path: &str) -> u64 {
@@ -20,7 +20,7 @@ pub(crate) fn first(bytes: &[u8], marks: impl Iterator<Item = u64>) -> Option<us
         places.entry(mark).or_insert(place);
     }
     let mut found = None;
-    let parsed = read(bytes, &mut |key| {
+    let parsed = read(bytes, last, &mut |key| {
         if found.is_none() {
             found = places.get(&key.mark).copied();
         }

@@ -105,6 +105,9 @@ fn remove(document: &mut Value, path: &str) -> Result<(), PatchRefused> {
 fn replace(document: &mut Value, limits: &mut Limits, path: &str, value: Value) -> Result<(), PatchRefused> {
     limits.check(path, &value)?;
     if path.is_empty() {
+        if !value.is_object() && !value.is_array() {
+            return refuse("replace operation value must be object or array: %!w(<nil>)");
+        }
         *document = value;
         return Ok(());
     }
@@ -273,6 +276,14 @@ mod tests {
         assert!(applied(object(), json!({"op": "add", "path": "/none/x", "value": 1})).is_none());
         assert!(applied(object(), json!({"op": "move", "from": "/a/none", "path": "/x"})).is_none());
         assert!(applied(object(), json!({"op": "explode", "path": "/a"})).is_none());
+    }
+
+    #[test]
+    fn a_document_is_replaced_by_another_and_not_by_a_bare_value() {
+        let replaced = |value: Value| applied(json!({"a": 1}), json!({"op": "replace", "path": "", "value": value}));
+        assert_eq!(replaced(json!({"b": 2})), Some(json!({"b": 2})));
+        assert_eq!(replaced(json!([1])), Some(json!([1])));
+        assert_eq!((replaced(json!("x")), replaced(Value::Null)), (None, None));
     }
 
     #[test]

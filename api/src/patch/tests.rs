@@ -138,3 +138,13 @@ fn merge_patches() {
     let patch = json!({"a": {"b": null, "d": {"e": null, "f": 1}}, "l": [3]});
     assert_eq!(merge_patch(&object, &patch).unwrap(), json!({"a": {"c": 2, "d": {"f": 1}}, "l": [3]}));
 }
+
+#[test]
+fn a_merge_patch_brings_nulls_only_in_place_of_objects() {
+    let list = json!([{"a": null, "b": 1}, null, [{"c": null}]]);
+    let object = json!({"object": {"a": 1}, "list": [1], "null": null});
+    let patch = json!({"object": list, "list": list, "null": list, "new": {"list": list, "a": null}});
+    let pruned = json!([{"b": 1}, null, [{}]]);
+    let made = json!({"object": list, "list": pruned, "null": pruned, "new": {"list": pruned}});
+    assert_eq!(merge_patch(&object, &patch).unwrap(), made);
+}

@@ -191,8 +191,8 @@ impl Engine {
     }
 }
 
-/// The revision that a new object names; 0: none. Where a change makes the object this has to be a revision, whichever.
-fn read_revision(object: &Value) -> Result<u64, String> {
+/// The revision that an object names; 0: none. Where a change makes the object this has to be a revision, whichever.
+pub(super) fn read_revision(object: &Value) -> Result<u64, String> {
     match meta::resource_version(object) {
         "" => Ok(0),
         text => mainstay_api::numbers::parse_uint(text),

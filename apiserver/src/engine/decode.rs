@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::empties::Empties;
 use super::expected::Expected;
 use super::options::FieldValidation;
-use super::{Call, Engine, Target, WriteOptions, identity};
+use super::{Call, Engine, Target, WriteOptions, identity, patched};
 
 /// Bytes of a bad body that an error shows.
 const SHOWN: usize = 30;
@@ -61,14 +61,22 @@ impl Engine {
         said: &Said<'_>,
     ) -> ApiResult<Value> {
         let expected = Expected::of(target);
+        let custom = target.row.custom && target.subresource != "scale";
+        if matches!(said, Said::Patched) {
+            readable(call, target, &value, odd, options, said)?;
+        }
+        let versioned = !meta::api_version(&value).is_empty();
         let value = identity::identify(&expected, value, target.row.custom)
             .map_err(|(value, why)| said.refuse(&expected, &value, &why))?;
         let mut value = self.check(call, target, value, odd, options, said)?;
-        if target.row.custom {
+        if target.row.custom && !custom {
             identity::check_version(&expected, &value)?;
         }
         place(target, &mut value)?;
         check_patched_name(target, &value)?;
+        if custom {
+            patched::check_type(&target.subresource, &expected, &value, versioned)?;
+        }
         Ok(value)
     }
 
@@ -153,6 +161,30 @@ impl Said<'_> {
     }
 }
 
+/// Refuses what a patch has made if it does not say what it is. A built-in object that says no version is read as one of
+/// Kubernetes' internal ones, which have neither its members nor its name.
+fn readable(
+    call: &mut Call,
+    target: &Target,
+    value: &Value,
+    odd: &[String],
+    options: &WriteOptions,
+    said: &Said<'_>,
+) -> ApiResult<()> {
+    let expected = Expected::of(target);
+    let refuse = |why: String| said.refuse(&expected, value, &why);
+    let custom = target.row.custom && target.subresource != "scale";
+    if let Some(why) = patched::unread(value, custom) {
+        return Err(refuse(why));
+    }
+    if target.row.custom || !meta::api_version(value).is_empty() {
+        return Ok(());
+    }
+    let problems = odd.iter().cloned().chain(patched::foreign(value)).collect();
+    complain(call, problems, options).map_err(refuse)?;
+    identity::check_name(target, &Value::Null)
+}
+
 /// Unknown and duplicate fields: refused, warned of, or passed over.
 fn complain(call: &mut Call, problems: Vec<String>, options: &WriteOptions) -> Result<(), String> {
     match options.field_validation {
@@ -195,7 +227,11 @@ fn parse(expected: &Expected, body: &Body, options: &WriteOptions) -> ApiResult<
 }
 
 fn parse_json(expected: &Expected, bytes: &[u8]) -> ApiResult<(Value, Vec<String>)> {
-    let read = Document::read(bytes).map_err(|why| unparsed(expected, &why, bytes))?;
+    let read = match expected.object_type {
+        Some(_) => Document::read_typed(bytes),
+        None => Document::read(bytes),
+    };
+    let read = read.map_err(|why| unparsed(expected, &why, bytes))?;
     let duplicates = read.duplicates.iter().map(|path| format!("duplicate field \"{path}\"")).collect();
     Ok((interpret(expected, read.value, bytes)?, duplicates))
 }
@@ -293,4 +329,33 @@ fn check_patched_name(target: &Target, value: &Value) -> ApiResult<()> {
         return Ok(());
     }
     identity::check_name(target, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::registry::Registry;
+    use crate::user::UserInfo;
+
+    #[test]
+    fn without_a_version_a_patched_object_has_no_name() {
+        let row = Registry::builtin().find("", "v1", "configmaps").unwrap();
+        let target = Target { row, namespace: "n".into(), name: "a".into(), subresource: String::new() };
+        let value = json!({"kind": "ConfigMap", "metadata": {"name": "a"}, "data": {}});
+        let judged = |value: &Value, field_validation: FieldValidation| {
+            let mut call = Call::new(UserInfo::default(), "", None);
+            let options = WriteOptions { field_validation, ..WriteOptions::default() };
+            let judged = readable(&mut call, &target, value, &[], &options, &Said::Patched);
+            (judged.err().map(|status| status.message.into_owned()).unwrap_or_default(), call.warnings)
+        };
+        let nameless = "the name of the object (a based on URL) was undeterminable: name must be provided";
+        let unknown = vec!["unknown field \"data\"".to_owned(), "unknown field \"metadata\"".to_owned()];
+        assert_eq!(judged(&value, FieldValidation::Warn), (nameless.to_owned(), unknown));
+        assert_eq!(judged(&value, FieldValidation::Ignore), (nameless.to_owned(), Vec::new()));
+        assert!(judged(&value, FieldValidation::Strict).0.contains("strict decoding error: unknown field \"data\", "));
+        assert!(judged(&json!({"kind": 5}), FieldValidation::Warn).0.contains("couldn't get version/kind"));
+        assert_eq!(judged(&json!({"apiVersion": "v1"}), FieldValidation::Warn).0, "");
+    }
 }

@@ -22,6 +22,7 @@ mod modify;
 pub(crate) mod options;
 mod owners;
 mod patch;
+mod patched;
 mod pods;
 mod present;
 mod read;
@@ -58,6 +59,7 @@ use crate::registry::Registry;
 pub(crate) use identity::{unknown_conversion, unregistered};
 pub(crate) use managed::{SERVER, owning_edit};
 pub(crate) use options::parse as parse_options;
+pub(crate) use patched::unread;
 pub(crate) use present::{list_kind, stored_to_request};
 pub(crate) use scale::to_admit as scale_of;
 

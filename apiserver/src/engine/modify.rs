@@ -6,7 +6,7 @@ use mainstay_api::{meta, names};
 use serde_json::Value;
 
 use super::commit::{After, Answer, Finished, Plan};
-use super::create::refuse;
+use super::create::{read_revision, refuse};
 use super::decode::{Body, place};
 use super::identity::check_name;
 use super::patch::Change;
@@ -235,8 +235,8 @@ fn check_uid(target: &Target, new: &Value, old: &Value) -> ApiResult<()> {
 
 /// A named revision must be the present one; where none has to be named, it is the present one.
 fn check_revision(target: &Target, new: &mut Value, live: &Live) -> ApiResult<()> {
-    let asked = meta::resource_version(new).to_owned();
-    if asked.is_empty() || asked == "0" {
+    let asked = read_revision(new).map_err(Status::plain)?;
+    if asked == 0 {
         let through_other_kind = !matches!(target.subresource.as_str(), "" | "status");
         if target.row.resource.unconditional_update || through_other_kind {
             meta::set(new, "resourceVersion", live.revision.0.to_string());
@@ -246,11 +246,10 @@ fn check_revision(target: &Target, new: &mut Value, live: &Live) -> ApiResult<()
         let error = mainstay_api::field::Error::invalid(&path, 0, "must be specified for an update");
         return Err(Status::invalid(target.group(), target.resource(), &target.name, [error].into_iter().collect()));
     }
-    match mainstay_api::numbers::parse_uint(&asked) {
-        Ok(revision) if revision == live.revision.0 => Ok(()),
-        Ok(_) => Err(Status::conflict(target.group(), target.resource(), &target.name)),
-        Err(why) => Err(Status::plain(why)),
+    if asked == live.revision.0 {
+        return Ok(());
     }
+    Err(Status::conflict(target.group(), target.resource(), &target.name))
 }
 
 /// What an update cannot change, whatever it says.
@@ -287,4 +286,27 @@ fn finishes_deletion(target: &Target, new: &Value) -> bool {
         && meta::finalizers(new).next().is_none()
         && meta::deletion_grace_period_seconds(new).unwrap_or(0) == 0
         && !target.row.strategy.holds_deletion(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use mainstay_store::Revision;
+    use serde_json::json;
+
+    use super::*;
+    use crate::registry::Registry;
+
+    #[test]
+    fn a_change_names_the_revision_it_is_of_or_none() {
+        let row = Registry::builtin().find("", "v1", "configmaps").unwrap();
+        let target = Target { row, namespace: "n".into(), name: "a".into(), subresource: String::new() };
+        let live = Live { value: json!({}), bytes: Bytes::new(), revision: Revision(7) };
+        let told = |named: &str| {
+            let mut new = json!({"metadata": {"resourceVersion": named}});
+            check_revision(&target, &mut new, &live).map_err(|refused| refused.code)
+        };
+        assert_eq!(["", "0", "00", "7", "007"].map(told), [Ok(()); 5]);
+        assert_eq!([told("6"), told("x")], [Err(409), Err(500)]);
+    }
 }

@@ -63,6 +63,7 @@ impl Engine {
     ) -> ApiResult<Answer> {
         let eviction = self.read_body(call, target, body, options)?;
         check_url_name(target, &eviction, "Eviction")?;
+        check_rehearsals(&eviction, options.dry_run)?;
         let eviction = self.admit_asked(call, target, eviction, options).await?;
         let mut delete = DeleteOptions::parse(eviction.get("deleteOptions").cloned().unwrap_or_else(|| json!({})))?;
         delete.dry_run |= options.dry_run;
@@ -138,6 +139,17 @@ fn check_url_name(target: &Target, body: &Value, kind: &str) -> ApiResult<()> {
         return Ok(());
     }
     Err(Status::bad_request(format!("name in URL does not match name in {kind} object")))
+}
+
+/// An eviction that is asked for as a dry run must not ask for another one itself.
+fn check_rehearsals(eviction: &Value, dry_run: bool) -> ApiResult<()> {
+    let within = eviction.pointer("/deleteOptions/dryRun").and_then(Value::as_array);
+    let within: Vec<&str> = within.into_iter().flatten().filter_map(Value::as_str).collect();
+    if !dry_run || within.is_empty() || within == ["All"] {
+        return Ok(());
+    }
+    let within = within.join(" ");
+    Err(Status::plain(format!("Non-matching dry-run options in request and content: [All] and [{within}]")))
 }
 
 fn check_node(binding: &Value) -> ApiResult<()> {
@@ -273,7 +285,7 @@ fn refused(why: &str, seconds: i32) -> Status {
 mod tests {
     use serde_json::json;
 
-    use super::{node_faults, unmet_precondition, why_nothing_is_allowed};
+    use super::{check_rehearsals, node_faults, unmet_precondition, why_nothing_is_allowed};
 
     #[test]
     fn a_binding_names_a_node() {
@@ -284,6 +296,18 @@ mod tests {
                 "target.kind: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\"",
                 "target.name: Required value"
             ]
+        );
+    }
+
+    #[test]
+    fn the_dry_runs_of_an_eviction_and_its_request_agree() {
+        let of = |within: &[&str]| json!({"deleteOptions": {"dryRun": within}});
+        assert!(check_rehearsals(&of(&["All"]), true).is_ok());
+        assert!(check_rehearsals(&of(&[]), true).is_ok());
+        assert!(check_rehearsals(&of(&["Odd"]), false).is_ok());
+        assert_eq!(
+            check_rehearsals(&of(&["All", "Odd"]), true).unwrap_err().message,
+            "Non-matching dry-run options in request and content: [All] and [All Odd]"
         );
     }
 

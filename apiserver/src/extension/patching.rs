@@ -7,7 +7,7 @@ use mainstay_api::{decode, meta};
 use serde_json::Value;
 
 use super::review;
-use crate::engine::{unknown_conversion, unregistered};
+use crate::engine::{unknown_conversion, unread, unregistered};
 use crate::registry::Row;
 
 /// Who has made a change.
@@ -46,27 +46,13 @@ fn is_custom(row: &Row, object: &Value) -> bool {
     row.served.is_some() && meta::kind(object) == row.resource.kind
 }
 
-/// Why a changed object does not say of which kind and version it is, in the decoder's words.
-fn unidentified(changed: &Value, is_custom: bool) -> Option<String> {
-    if let Some(why) = decode::unidentified(changed) {
-        return Some(format!("couldn't get version/kind; json parse error: {why}"));
-    }
-    let version = meta::api_version(changed);
-    if version.matches('/').count() > 1 {
-        return Some(format!("unexpected GroupVersion string: {version}"));
-    }
-    // A version is missed only where the object is to be converted.
-    let is_nameless = is_custom && meta::kind(changed).is_empty();
-    is_nameless.then(|| format!("Object 'Kind' is missing in '{changed}'"))
-}
-
 /// A changed object, read again as a request would be: checked for types and defaulted, in the stored version.
 ///
 /// # Errors
 /// 500 if the change has made something that is no such object or does not say what it is; 422 if a custom one is of
 /// another kind.
 pub(super) fn settle(changed: Value, before: &Value, row: &Row, author: Author) -> ApiResult<Value> {
-    if let Some(why) = unidentified(&changed, is_custom(row, before)) {
+    if let Some(why) = unread(&changed, is_custom(row, before)) {
         return Err(Status::internal(why));
     }
     if let Some(served) = row.served.as_ref().filter(|_| is_custom(row, before)) {

@@ -48,7 +48,7 @@ impl<'q> LogOptions<'q> {
         at_least("limitBytes", self.limit_bytes, 1, "must be greater than 0");
         if self.since_seconds.is_some() && self.since_time.is_some() {
             let why = "at most one of `sinceTime` or `sinceSeconds` may be specified";
-            errors.push(Error::forbidden(&Path::nil(), why));
+            errors.push(Error::forbidden(&Path::new(""), why));
         } else {
             at_least("sinceSeconds", self.since_seconds, 1, "must be greater than 0");
         }
@@ -99,6 +99,8 @@ mod tests {
         for time in ["2026-01-01T00:00:00Z", "null", ""] {
             assert_eq!(errors(&format!("sinceSeconds=0&sinceTime={time}")), [both], "{time}");
         }
+        let query = Query::parse(Some("sinceSeconds=1&sinceTime="));
+        assert_eq!(LogOptions::read(&query).unwrap().errors()[0].field, "[]");
     }
 
     #[test]

@@ -70,7 +70,7 @@ fn config_map(obj: &Value, errors: &mut Errors) {
         size += decoded_len(at.str());
     }
     if size > SIZE_MAX {
-        errors.0.push(Error::too_long(&mainstay_api::field::Path::new("").key(""), 1_048_576));
+        errors.0.push(Error::too_long(&mainstay_api::field::Path::new(""), 1_048_576));
     }
 }
 
