@@ -24,6 +24,7 @@ pub fn apply(group: &str, version: &str, kind: &str, object: &mut Value) {
     }
     for place in pod::specs(group, kind) {
         path::each(object, place, &mut pod::apply);
+        path::each(object, pod::holder(place), &mut pod::forget_annotations);
     }
     core::after_rules(group, kind, object);
     quantities::round(group, kind, object);

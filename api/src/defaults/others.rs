@@ -9,9 +9,13 @@ use super::path::{each, has, object, set, text};
 pub(super) fn before_rules(group: &str, version: &str, kind: &str, value: &mut Value) {
     match (group, kind) {
         ("apps", "Deployment") => {
+            each(value, "metadata.annotations", &mut |annotations| {
+                renumber(annotations, "deprecated.deployment.rollback.rollbackTo");
+            });
             rolling(value, "strategy", &[("maxUnavailable", json!("25%")), ("maxSurge", json!("25%"))])
         }
         ("apps", "DaemonSet") => {
+            count_templates(value);
             rolling(value, "updateStrategy", &[("maxUnavailable", json!(1)), ("maxSurge", json!(0))])
         }
         ("apps", "StatefulSet") => stateful_set(value),
@@ -36,6 +40,22 @@ fn rolling(value: &mut Value, member: &str, limits: &[(&str, Value)]) {
     let rolling = object(strategy, "rollingUpdate");
     for (name, limit) in limits {
         rolling.entry(*name).or_insert_with(|| limit.clone());
+    }
+}
+
+/// The count of templates is a number inside Kubernetes, so whoever writes a daemon set writes it too.
+fn count_templates(value: &mut Value) {
+    const COUNT: &str = "deprecated.daemonset.template.generation";
+    let metadata = object(value, "metadata");
+    let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+    set(annotations, COUNT, "0");
+    renumber(annotations, COUNT);
+}
+
+/// An annotation that is a number inside Kubernetes comes back as numbers are written.
+fn renumber(annotations: &mut Value, name: &str) {
+    if let Ok(number) = text(annotations, name).parse::<i64>() {
+        annotations[name] = number.to_string().into();
     }
 }
 

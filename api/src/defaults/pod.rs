@@ -73,6 +73,27 @@ pub(super) fn specs(group: &str, kind: &str) -> &'static [&'static str] {
     }
 }
 
+/// What the pod spec of a place belongs to, a pod or a template.
+pub(super) fn holder(place: &str) -> &str {
+    place.strip_suffix("spec").unwrap_or(place).trim_end_matches('.')
+}
+
+/// Old clients said in annotations what are fields since long; Kubernetes reads and shows them no more.
+pub(super) fn forget_annotations(holder: &mut Value) {
+    const FORGOTTEN: [&str; 4] = [
+        "pod.alpha.kubernetes.io/init-containers",
+        "pod.alpha.kubernetes.io/init-container-statuses",
+        "pod.beta.kubernetes.io/init-containers",
+        "pod.beta.kubernetes.io/init-container-statuses",
+    ];
+    let Some(metadata) = holder.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) else { return };
+    annotations.retain(|name, _| !FORGOTTEN.contains(&name.as_str()));
+    if annotations.is_empty() {
+        metadata.remove("annotations");
+    }
+}
+
 /// Defaults of one pod spec.
 pub(super) fn apply(spec: &mut Value) {
     static RULES: LazyLock<[Rules; 3]> =

@@ -94,3 +94,40 @@ fn amounts_are_rounded_up() {
         defaulted("", "v1", "PersistentVolumeClaim", json!({"spec": {"resources": {"requests": {"storage": "1n"}}}}));
     assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "1m");
 }
+
+#[test]
+fn annotations_of_old_clients_are_forgotten() {
+    let template = json!({"metadata": {"annotations": {"pod.beta.kubernetes.io/init-containers": "[]", "a": "b"}},
+        "spec": {"containers": [{"name": "c", "image": "a:1"}]}});
+    let pod = defaulted("", "v1", "Pod", template.clone());
+    assert_eq!(pod["metadata"]["annotations"], json!({"a": "b"}));
+    let cron = defaulted("batch", "v1", "CronJob", json!({"spec": {"jobTemplate": {"spec": {"template": template}}}}));
+    let kept = cron.pointer("/spec/jobTemplate/spec/template/metadata").unwrap();
+    assert_eq!(kept, &json!({"annotations": {"a": "b"}}));
+    let held = defaulted(
+        "",
+        "v1",
+        "PodTemplate",
+        json!({"template": {"metadata": {"annotations": {"pod.alpha.kubernetes.io/init-container-statuses": "[]"}}}}),
+    );
+    assert_eq!(held["template"]["metadata"], json!({}));
+}
+
+#[test]
+fn daemon_sets_always_tell_how_often_their_template_changed() {
+    const COUNT: &str = "deprecated.daemonset.template.generation";
+    let counted = |object: Value| defaulted("apps", "v1", "DaemonSet", object)["metadata"]["annotations"].clone();
+    assert_eq!(counted(json!({"spec": {}})), json!({COUNT: "0"}));
+    assert_eq!(counted(json!({"metadata": {"annotations": {COUNT: "7", "a": "b"}}})), json!({COUNT: "7", "a": "b"}));
+    assert_eq!(counted(json!({"metadata": {"annotations": {COUNT: "+07"}}})), json!({COUNT: "7"}));
+}
+
+#[test]
+fn the_revision_to_go_back_to_is_a_number() {
+    const REVISION: &str = "deprecated.deployment.rollback.rollbackTo";
+    let read = |text: &str| {
+        let object = json!({"metadata": {"annotations": {REVISION: text}}});
+        defaulted("apps", "v1", "Deployment", object)["metadata"]["annotations"][REVISION].clone()
+    };
+    assert_eq!([read("007"), read("x"), read("")], ["7", "x", ""]);
+}

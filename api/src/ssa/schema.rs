@@ -175,11 +175,19 @@ fn empty_struct(of: &'static Type) -> Value {
             && field.object().is_some_and(|inner| inner.special.is_none());
         if is_struct {
             map.insert(field.json.to_owned(), field.object().map_or(Value::Null, empty_struct));
-        } else if !field.omit_empty && !field.omit_zero {
+        } else if is_moment(field) || (!field.omit_empty && !field.omit_zero) {
             map.insert(field.json.to_owned(), zero(field));
         }
     }
     Value::Object(map)
+}
+
+/// Whether this is a time that is written, as null, even if there is none: it is a struct, which is never empty in Go.
+fn is_moment(field: &Field) -> bool {
+    field.shape == Shape::Single
+        && !field.pointer
+        && !field.omit_zero
+        && matches!(field.special(), Some(Special::Time | Special::MicroTime))
 }
 
 fn zero(field: &Field) -> Value {

@@ -51,6 +51,16 @@ fn an_apply_owns_what_it_sets() {
 }
 
 #[test]
+fn times_without_a_value_belong_to_nobody() {
+    let event = Schema::Struct(type_of("", "v1", "Event").unwrap());
+    let new = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "a"}, "involvedObject": {},
+        "source": {}, "reason": "r", "reportingComponent": "", "reportingInstance": "",
+        "eventTime": null, "firstTimestamp": "2024-01-01T00:00:00Z", "lastTimestamp": null});
+    let made = updated(None, new, event, "mgr");
+    assert_eq!(fields(&made, 0), &json!({"f:firstTimestamp": {}, "f:reason": {}}));
+}
+
+#[test]
 fn fields_of_two_appliers_survive_one_of_them() {
     let one = applied(None, cm(json!({"a": "1", "b": "1"})), config_map(), "one", false).unwrap();
     let two = applied(Some(&one), cm(json!({"a": "1"})), config_map(), "two", false).unwrap();

@@ -3,7 +3,7 @@
 use crate::strategy::validate::{At, Errors};
 
 /// Field by field: name, least, greatest, names of values.
-const FIELDS: [(u32, u32, &[&str]); 5] = [
+const FIELDS: [(u64, u64, &[&str]); 5] = [
     (0, 59, &[]),
     (0, 23, &[]),
     (1, 31, &[]),
@@ -30,10 +30,10 @@ pub(crate) fn schedule(at: &At<'_>, errors: &mut Errors) {
 fn in_zone(text: &str) -> Result<&str, String> {
     let Some(rest) = text.strip_prefix("TZ=").or_else(|| text.strip_prefix("CRON_TZ=")) else { return Ok(text) };
     let (zone, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    if !is_zone(zone) {
-        return Err(format!("provided bad location {zone}: unknown time zone {zone}"));
+    match zone_fault(zone) {
+        Some(fault) => Err(format!("provided bad location {zone}: {fault}")),
+        None => Ok(rest.trim()),
     }
-    Ok(rest.trim())
 }
 
 fn parse(text: &str) -> Result<(), String> {
@@ -59,7 +59,7 @@ fn parse(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn range(part: &str, min: u32, max: u32, names: &[&str]) -> Result<(), String> {
+fn range(part: &str, min: u64, max: u64, names: &[&str]) -> Result<(), String> {
     let (span, step) = part.split_once('/').map_or((part, None), |(span, step)| (span, Some(step)));
     let (start, mut end) = limits(part, span, min, max, names)?;
     let step = match step {
@@ -87,7 +87,7 @@ fn range(part: &str, min: u32, max: u32, names: &[&str]) -> Result<(), String> {
 }
 
 /// The first and the last value of what stands before a step; of a star nothing else counts.
-fn limits(part: &str, span: &str, min: u32, max: u32, names: &[&str]) -> Result<(u32, u32), String> {
+fn limits(part: &str, span: &str, min: u64, max: u64, names: &[&str]) -> Result<(u64, u64), String> {
     let (start, end) = span.split_once('-').map_or((span, None), |(start, end)| (start, Some(end)));
     if matches!(start, "*" | "?") {
         return Ok((min, max));
@@ -100,19 +100,24 @@ fn limits(part: &str, span: &str, min: u32, max: u32, names: &[&str]) -> Result<
     }
 }
 
-fn value(text: &str, min: u32, names: &[&str]) -> Result<u32, String> {
+fn value(text: &str, min: u64, names: &[&str]) -> Result<u64, String> {
     let named = names.iter().position(|name| text.eq_ignore_ascii_case(name));
-    match named.and_then(|index| u32::try_from(index).ok()) {
+    match named.and_then(|index| u64::try_from(index).ok()) {
         Some(index) => Ok(index + min),
         None => number(text),
     }
 }
 
-fn number(text: &str) -> Result<u32, String> {
+fn number(text: &str) -> Result<u64, String> {
     let parsed: Result<i64, _> = text.parse();
     match parsed {
-        Ok(number) => u32::try_from(number).map_err(|_| format!("negative number ({number}) not allowed: {text}")),
-        Err(_) => Err(format!("failed to parse int from {text}: strconv.Atoi: parsing \"{text}\": invalid syntax")),
+        Ok(number) => u64::try_from(number).map_err(|_| format!("negative number ({number}) not allowed: {text}")),
+        Err(error) => {
+            use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+            let is_large = matches!(error.kind(), PosOverflow | NegOverflow);
+            let why = if is_large { "value out of range" } else { "invalid syntax" };
+            Err(format!("failed to parse int from {text}: strconv.Atoi: parsing \"{text}\": {why}"))
+        }
     }
 }
 
@@ -125,21 +130,28 @@ pub(crate) fn time_zone(at: &At<'_>, errors: &mut Errors) {
     if at.str().eq_ignore_ascii_case("local") {
         errors.invalid(at, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
     }
-    if !is_zone(at.str()) {
-        errors.invalid(at, format!("unknown time zone {}", at.str()));
+    if let Some(fault) = zone_fault(at.str()) {
+        errors.invalid(at, fault);
     }
 }
 
-/// Whether there is such a zone. Their names are files to Kubernetes, so capitals matter.
-fn is_zone(name: &str) -> bool {
+/// What is wrong with the name of a zone, in Go's words. Zones are files to Kubernetes, so capitals matter, and no name may
+/// lead elsewhere.
+fn zone_fault(name: &str) -> Option<String> {
+    if matches!(name, "" | "Local" | "UTC") {
+        return None;
+    }
+    if name.contains("..") || name.starts_with(['/', '\\']) {
+        return Some("time: invalid location name".to_owned());
+    }
     let otherwise = |found: &str| found.eq_ignore_ascii_case(name) && found != name;
-    matches!(name, "Local" | "UTC")
-        || jiff::tz::TimeZone::get(name).is_ok_and(|zone| !zone.iana_name().is_some_and(otherwise))
+    let is_zone = jiff::tz::TimeZone::get(name).is_ok_and(|zone| !zone.iana_name().is_some_and(otherwise));
+    (!is_zone).then(|| format!("unknown time zone {name}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{in_zone, parse, zone_fault};
 
     #[test]
     fn words_of_the_parser() {
@@ -158,9 +170,32 @@ mod tests {
             ("1-2/4/5 * * * *", Err("too many slashes: 1-2/4/5")),
             ("*/0 * * * *", Err("step of range should be a positive number: */0")),
             ("70/5 * * * *", Err("beginning of range (70) beyond end of range (59): 70/5")),
+            ("5000000000 * * * *", Err("end of range (5000000000) above maximum (59): 5000000000")),
+            (
+                "9223372036854775808 * * * *",
+                Err(
+                    "failed to parse int from 9223372036854775808: strconv.Atoi: parsing \"9223372036854775808\": value out of range",
+                ),
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(parse(text), expected.map_err(str::to_owned), "{text}");
         }
+    }
+
+    #[test]
+    fn names_of_zones_lead_nowhere_else() {
+        for name in ["", "UTC", "Europe/Berlin"] {
+            assert_eq!(zone_fault(name), None, "{name}");
+        }
+        for name in ["../UTC", "/UTC", "\\UTC", "Europe/..", "a..b"] {
+            assert_eq!(zone_fault(name).unwrap(), "time: invalid location name", "{name}");
+        }
+        for name in ["utc", "europe/Berlin", "Mars/Phobos"] {
+            assert_eq!(zone_fault(name).unwrap(), format!("unknown time zone {name}"));
+        }
+        assert_eq!(in_zone("TZ= * * * * *"), Ok("* * * * *"));
+        let elsewhere = in_zone("CRON_TZ=/UTC * * * * *").unwrap_err();
+        assert_eq!(elsewhere, "provided bad location /UTC: time: invalid location name");
     }
 }
