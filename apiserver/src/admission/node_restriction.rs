@@ -1,11 +1,19 @@
 //! What the agent of a node may write beyond what its role lets it: its own node, its own pods, and what belongs to them.
 
+mod certificate;
+#[cfg(test)]
+mod testing;
+mod token;
+
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use mainstay_api::meta;
-use mainstay_api::status::ApiResult;
+use mainstay_api::status::{ApiResult, Status};
 use serde_json::{Map, Value};
 
 use super::{Attributes, Operation, Plugin};
+use crate::authz::Authorizer;
 
 const MIRROR: &str = "kubernetes.io/config.mirror";
 /// Members of a pod's spec that say which secrets it uses.
@@ -31,7 +39,7 @@ const OWN_LABELS: [&str; 11] = [
 const OWN_DOMAINS: [&str; 2] = ["kubelet.kubernetes.io", "node.kubernetes.io"];
 
 /// NodeRestriction. It changes nothing, but refuses before others change anything.
-pub(crate) struct NodeRestriction;
+pub(crate) struct NodeRestriction(pub Arc<Authorizer>);
 
 #[async_trait]
 impl Plugin for NodeRestriction {
@@ -49,7 +57,10 @@ impl Plugin for NodeRestriction {
         if is_stale(request) {
             return Ok(());
         }
-        judge(request, node).map_err(|why| request.forbidden(why))
+        judge(request, node, &self.0).map_err(|refusal| match refusal {
+            Refusal::Forbidden(why) => request.forbidden(why),
+            Refusal::Missing(resource, name) => Status::not_found("", resource, &name),
+        })
     }
 }
 
@@ -62,21 +73,36 @@ fn is_stale(request: &Attributes<'_>) -> bool {
 }
 
 /// Why a request of this node's agent is refused.
-type Verdict = Result<(), String>;
+#[derive(Debug, PartialEq, Eq)]
+enum Refusal {
+    /// It may not do that.
+    Forbidden(String),
+    /// What it is about is not there: what Kubernetes' listers call the resource, and the name.
+    Missing(&'static str, String),
+}
 
-fn judge(request: &Attributes<'_>, node: &str) -> Verdict {
+impl From<String> for Refusal {
+    fn from(why: String) -> Self {
+        Self::Forbidden(why)
+    }
+}
+
+type Verdict = Result<(), Refusal>;
+
+fn judge(request: &Attributes<'_>, node: &str, authorizer: &Authorizer) -> Verdict {
     let row = request.resource;
     match (row.group.as_str(), row.resource.as_str(), request.subresource) {
         ("", "pods", "") => pod(request, node),
         ("", "pods", "status") => pod_status(request, node),
         ("", "pods", "eviction") => eviction(request, node),
         ("", "pods", other) => {
-            Err(format!("unexpected pod subresource {other:?}, only 'status' and 'eviction' are allowed"))
+            Err(format!("unexpected pod subresource {other:?}, only 'status' and 'eviction' are allowed").into())
         }
         ("", "nodes", _) => own_node(request, node),
         ("", "persistentvolumeclaims", "status") => claim_status(request, node),
-        ("", "persistentvolumeclaims", _) => Err("may only update PVC status".to_owned()),
-        ("", "serviceaccounts", "token") => token(request, node),
+        ("", "persistentvolumeclaims", _) => Err("may only update PVC status".to_owned().into()),
+        ("", "serviceaccounts", "token") => token::judge(request, node, authorizer),
+        ("certificates.k8s.io", "certificatesigningrequests", _) => certificate::judge(request, node),
         ("coordination.k8s.io", "leases", _) => lease(request, node),
         ("storage.k8s.io", "csinodes", _) => {
             named(request, node, "can only access CSINode with the same name as the requesting node")
@@ -91,7 +117,7 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
 }
 
 fn check(good: bool, why: impl FnOnce() -> String) -> Verdict {
-    if good { Ok(()) } else { Err(why()) }
+    if good { Ok(()) } else { Err(Refusal::Forbidden(why())) }
 }
 
 fn pod(request: &Attributes<'_>, node: &str) -> Verdict {
@@ -104,7 +130,8 @@ fn pod(request: &Attributes<'_>, node: &str) -> Verdict {
         (operation, ..) => Err(format!(
             "unexpected operation {:?}, node {node:?} can only create and delete mirror pods",
             words(operation)
-        )),
+        )
+        .into()),
     }
 }
 
@@ -158,10 +185,10 @@ fn owner(request: &Attributes<'_>, pod: &Value, node: &str) -> Verdict {
     let itself = || format!("node {node:?} can only create pods with an owner reference set to itself");
     let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let [owner] = owners else {
-        return Err(match owners.len() {
+        return Err(Refusal::Forbidden(match owners.len() {
             0 => itself(),
             _ => format!("node {node:?} can only create pods with a single owner reference set to itself"),
-        });
+        }));
     };
     check(owner["apiVersion"] == "v1" && owner["kind"] == "Node" && owner["name"] == node, itself)?;
     check(owner["controller"] == true, || {
@@ -171,34 +198,38 @@ fn owner(request: &Attributes<'_>, pod: &Value, node: &str) -> Verdict {
         format!("node {node:?} must not set blockOwnerDeletion on an owner reference")
     })?;
     let Some(own) = request.reader.get("", "nodes", "", node) else {
-        return Err(format!("node {node:?} not found"));
+        return Err(Refusal::Missing("node", node.to_owned()));
     };
-    let (expected, found) = (meta::uid(&own), text(owner, "/uid"));
-    check(expected == found, || format!("node {node:?} UID mismatch: expected {expected} got {found}"))
+    let (given, own) = (text(owner, "/uid"), meta::uid(&own));
+    check(given == own, || format!("node {node} UID mismatch: expected {given} got {own}"))
 }
 
 fn pod_status(request: &Attributes<'_>, node: &str) -> Verdict {
     let (Operation::Update, Some(new), Some(old)) = (request.operation, &request.object, &request.old_object) else {
-        return Err(format!("unexpected operation {:?}", words(request.operation)));
+        return Err(format!("unexpected operation {:?}", words(request.operation)).into());
     };
     check(text(old, "/spec/nodeName") == node, || {
         format!("node {node:?} can only update pod status for pods with spec.nodeName set to itself")
     })?;
     let same = |pointer: &str| new.pointer(pointer) == old.pointer(pointer);
     check(meta::labels(new) == meta::labels(old), || format!("node {node:?} cannot update labels through pod status"))?;
-    check(same("/status/resourceClaimStatuses"), || format!("node {node:?} cannot update resource claim statuses"))?;
+    check(same("/status/resourceClaimStatuses"), || format!("node {node:?} cannot update resource claim statues"))?;
     check(same("/status/extendedResourceClaimStatus"), || {
-        format!("node {node:?} cannot update extended resource claim statuses")
+        format!("node {node:?} cannot update extended resource claim status")
     })
 }
 
 fn eviction(request: &Attributes<'_>, node: &str) -> Verdict {
     check(request.operation == Operation::Create, || format!("unexpected operation {}", words(request.operation)))?;
-    let pod = request.reader.get("", "pods", request.namespace, request.name);
-    let Some(pod) = pod else { return Err(format!("pods {:?} not found", request.name)) };
+    let pod = pod_named(request, request.name)?;
     check(text(&pod, "/spec/nodeName") == node, || {
         format!("node {node} can only evict pods with spec.nodeName set to itself")
     })
+}
+
+fn pod_named(request: &Attributes<'_>, name: &str) -> Result<Arc<Value>, Refusal> {
+    let pod = request.reader.get("", "pods", request.namespace, name);
+    pod.ok_or_else(|| Refusal::Missing("pod", name.to_owned()))
 }
 
 fn own_node(request: &Attributes<'_>, node: &str) -> Verdict {
@@ -257,7 +288,7 @@ fn is_own(label: &str) -> bool {
 /// How much of the volume there is, and how it grows, is all that an agent says of a claim.
 fn claim_status(request: &Attributes<'_>, node: &str) -> Verdict {
     let (Operation::Update, Some(new), Some(old)) = (request.operation, &request.object, &request.old_object) else {
-        return Err(format!("unexpected operation {:?}", words(request.operation)));
+        return Err(format!("unexpected operation {:?}", words(request.operation)).into());
     };
     let rest = |claim: &Value| {
         let mut claim = claim.clone();
@@ -276,42 +307,6 @@ fn claim_status(request: &Attributes<'_>, node: &str) -> Verdict {
     check(rest(new) == rest(old), || {
         format!("node {node:?} is not allowed to update fields other than status.quantity and status.conditions")
     })
-}
-
-/// A token is for a pod that runs here.
-fn token(request: &Attributes<'_>, node: &str) -> Verdict {
-    let (Operation::Create, Some(asked)) = (request.operation, &request.object) else { return Ok(()) };
-    let bound = asked.pointer("/spec/boundObjectRef").unwrap_or(&Value::Null);
-    let is_pod = bound["apiVersion"] == "v1" && bound["kind"] == "Pod" && !text(bound, "/name").is_empty();
-    check(is_pod, || "node requested token not bound to a pod".to_owned())?;
-    check(!text(bound, "/uid").is_empty(), || "node requested token with a pod binding without a uid".to_owned())?;
-    let name = text(bound, "/name");
-    let Some(pod) = request.reader.get("", "pods", request.namespace, name) else {
-        return Err(format!("pod {name:?} not found"));
-    };
-    check(meta::uid(&pod) == text(bound, "/uid"), || {
-        format!(
-            "the UID in the bound object reference ({}) does not match the UID in record. The object might have been deleted and then recreated",
-            text(bound, "/uid")
-        )
-    })?;
-    check(text(&pod, "/spec/nodeName") == node, || {
-        "node requested token bound to a pod scheduled on a different node".to_owned()
-    })?;
-    audience(asked, &pod)
-}
-
-/// At most one audience, and one that the pod has a volume for.
-fn audience(asked: &Value, pod: &Value) -> Verdict {
-    let audiences = asked.pointer("/spec/audiences").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let Some(audience) = audiences.first().and_then(Value::as_str).filter(|audience| !audience.is_empty()) else {
-        return Ok(());
-    };
-    check(audiences.len() == 1, || "node may only request 0 or 1 audiences".to_owned())?;
-    let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
-    let sources = volumes.flat_map(|v| v.pointer("/projected/sources").and_then(Value::as_array).into_iter().flatten());
-    let mut wanted = sources.filter_map(|source| source.pointer("/serviceAccountToken/audience")?.as_str());
-    check(wanted.any(|own| own == audience), || format!("audience {audience:?} not found in pod spec volume"))
 }
 
 fn lease(request: &Attributes<'_>, node: &str) -> Verdict {
@@ -347,7 +342,9 @@ fn slice(request: &Attributes<'_>, node: &str) -> Verdict {
 mod tests {
     use serde_json::json;
 
+    use super::testing::{Asking, judged};
     use super::*;
+    use crate::strategy::testing::Objects;
 
     #[test]
     fn labels_of_kubernetes_are_not_the_agents() {
@@ -372,11 +369,42 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_for_one_audience_of_the_pod() {
-        let pod =
-            json!({"spec": {"volumes": [{"projected": {"sources": [{"serviceAccountToken": {"audience": "a"}}]}}]}});
-        assert_eq!(audience(&json!({"spec": {"audiences": ["a"]}}), &pod), Ok(()));
-        assert!(audience(&json!({"spec": {"audiences": ["b"]}}), &pod).is_err());
-        assert!(audience(&json!({"spec": {"audiences": ["a", "b"]}}), &pod).is_err());
+    fn what_is_not_there_is_told_as_such() {
+        let evicts = |objects: Objects| {
+            judged(&Asking {
+                place: ("", "pods", "eviction"),
+                operation: Operation::Create,
+                name: "p",
+                object: json!({"metadata": {"name": "p"}}),
+                objects,
+            })
+        };
+        assert_eq!(evicts(Objects::default()), Err(Refusal::Missing("pod", "p".to_owned())));
+        let pod = |node: &str| json!({"metadata": {"name": "p", "namespace": "d"}, "spec": {"nodeName": node}});
+        assert_eq!(evicts(Objects(vec![("", "pods", pod("n"))])), Ok(()));
+        let why = "node n can only evict pods with spec.nodeName set to itself".to_owned();
+        assert_eq!(evicts(Objects(vec![("", "pods", pod("m"))])), Err(Refusal::Forbidden(why)));
+    }
+
+    #[test]
+    fn a_mirror_pod_is_owned_by_the_node_that_there_is() {
+        let makes = |objects: Objects| {
+            let owner = json!({"apiVersion": "v1", "kind": "Node", "name": "n", "uid": "1", "controller": true});
+            judged(&Asking {
+                place: ("", "pods", ""),
+                operation: Operation::Create,
+                name: "p",
+                object: json!({
+                    "metadata": {"name": "p", "annotations": {MIRROR: "x"}, "ownerReferences": [owner]},
+                    "spec": {"nodeName": "n"},
+                }),
+                objects,
+            })
+        };
+        assert_eq!(makes(Objects::default()), Err(Refusal::Missing("node", "n".to_owned())));
+        let node = |uid: &str| Objects(vec![("", "nodes", json!({"metadata": {"name": "n", "uid": uid}}))]);
+        assert_eq!(makes(node("1")), Ok(()));
+        let why = "node n UID mismatch: expected 1 got 2".to_owned();
+        assert_eq!(makes(node("2")), Err(Refusal::Forbidden(why)));
     }
 }

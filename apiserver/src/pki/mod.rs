@@ -14,7 +14,7 @@ mod tls;
 
 pub use ca::{ClusterCa, Identity, Issued, LEAF_LIFETIME, Profile, new_request};
 pub use check::{ClientCertificate, Validity, expiry, renewal, verify_client};
-pub(crate) use csr::{request_fault, requested_organisations};
+pub(crate) use csr::{request_fault, requested_common_name, requested_organisations};
 pub use directory::{MasterNames, MasterPki};
 pub use enrol::{discover, enrol, renew_agent};
 pub use join::{Admits, JoinToken, TokenUse, discovery_signature, extra_groups, stored_token, verify_discovery};

@@ -17,7 +17,7 @@ use x509_parser::pem::Pem;
 use key::PublicKey;
 use request::Request;
 
-pub(crate) use requested::{Requested, requested_organisations};
+pub(crate) use requested::{Requested, requested_common_name, requested_organisations};
 
 const NOT_PEM: &str = "PEM block type must be CERTIFICATE REQUEST";
 

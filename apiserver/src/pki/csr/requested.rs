@@ -52,6 +52,18 @@ pub(crate) fn requested_organisations(pem: &[u8]) -> Result<Vec<String>, String>
     organisations(&names::parts_of(request.subject)?)
 }
 
+/// The common name in the subject of a request (PEM of PKCS#10), the last if there are several; empty if there is none.
+///
+/// # Errors
+/// Why it is no such request.
+pub(crate) fn requested_common_name(pem: &[u8]) -> Result<String, String> {
+    let der = super::contents(pem)?;
+    let (request, _) = super::read(&der)?;
+    let subject = names::parts_of(request.subject)?;
+    let name = subject.iter().rfind(|part| part.kind == COMMON_NAME);
+    Ok(name.and_then(|part| part.text()).unwrap_or_default().to_owned())
+}
+
 /// One that cannot be read must not count as none: it could be a group that nobody may ask for.
 fn organisations(subject: &[Part<'_>]) -> Result<Vec<String>, String> {
     let names = subject.iter().filter(|part| part.kind == ORGANISATION);
