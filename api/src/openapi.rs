@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha512};
 
-use crate::resource::{self, Resource};
+use crate::resource::Resource;
 use operation::Edition;
 use plain::Plain;
 
@@ -68,8 +68,9 @@ pub fn v3_group_version(rows: &[Resource], place: &str) -> Option<Value> {
         None => return None,
     };
     let edition = Edition::V3;
-    let plain: Vec<Plain> = plain::of(place).filter(|_| served.iter().all(|row| is_builtin(row))).into_iter().collect();
-    let custom = !served.is_empty() && !served.iter().any(|row| is_builtin(row));
+    let plain: Vec<Plain> =
+        plain::of(place).filter(|_| served.iter().all(|row| !row.is_custom())).into_iter().collect();
+    let custom = !served.is_empty() && served.iter().all(|row| row.is_custom());
     let mut document = json!({
         "openapi": "3.0.0",
         "info": if custom { custom_info() } else { info() },
@@ -111,7 +112,7 @@ fn bodies(plain: &[Plain]) -> Vec<&str> {
 /// What there is beside the objects of all groups.
 fn everything_plain(rows: &[Resource]) -> Vec<Plain> {
     let mut all: BTreeSet<String> = PLAIN.iter().map(|place| (*place).to_owned()).collect();
-    for row in rows.iter().filter(|row| is_builtin(row)) {
+    for row in rows.iter().filter(|row| !row.is_custom()) {
         all.insert(root(row));
         all.extend((!row.group.is_empty()).then(|| format!("apis/{}", row.group)));
     }
@@ -129,7 +130,7 @@ fn custom_info() -> Value {
 
 fn is_plain(rows: &[Resource], place: &str) -> bool {
     let group = place.strip_prefix("apis/");
-    PLAIN.contains(&place) || rows.iter().any(|r| Some(r.group.as_str()) == group && is_builtin(r))
+    PLAIN.contains(&place) || rows.iter().any(|r| Some(r.group.as_str()) == group && !r.is_custom())
 }
 
 /// The rows of each group and version, by the path of their document.
@@ -163,10 +164,7 @@ fn hash(place: &str, rows: &[&Resource]) -> String {
 
 /// The name of a row's kind among the schemas.
 fn schema_name(row: &Resource) -> String {
-    if !row.type_name.is_empty() {
-        return row.type_name.clone();
-    }
-    custom_name(row, &row.kind)
+    if row.is_custom() { custom_name(row, &row.kind) } else { row.type_name.clone() }
 }
 
 /// The name of a custom kind among the schemas, or that of its lists.
@@ -182,11 +180,6 @@ fn kind_name(row: &Resource, group: &str, version: &str, kind: &str) -> String {
     }
     let known = crate::types::type_of(group, version, kind);
     known.map_or_else(|| format!("{META}.Status"), |t| t.name.to_owned())
-}
-
-/// Whether the row is one of Kubernetes' own.
-fn is_builtin(row: &Resource) -> bool {
-    resource::find(&row.group, &row.version, &row.resource).is_some()
 }
 
 #[cfg(test)]

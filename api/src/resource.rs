@@ -157,6 +157,11 @@ impl Resource {
         !self.stored_version.is_empty()
     }
 
+    /// Whether a definition has made the resource.
+    pub fn is_custom(&self) -> bool {
+        self.type_name.is_empty()
+    }
+
     /// The type of one object, for built-in kinds.
     pub fn object_type(&self) -> Option<&'static Type> {
         types::by_name(&self.type_name)
@@ -222,6 +227,12 @@ mod tests {
             assert!(r.object_type().is_some(), "{}", r.resource);
             assert!(types::type_of(&r.group, &r.version, &r.list_kind).is_some(), "{}", r.list_kind);
         }
+    }
+
+    #[test]
+    fn no_built_in_row_is_taken_for_a_definitions() {
+        assert!(builtin().iter().all(|row| !row.is_custom()));
+        assert!(Resource::default().is_custom());
     }
 
     #[test]

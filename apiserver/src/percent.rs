@@ -2,6 +2,11 @@
 
 /// Undoes it; malformed escapes stay as they are.
 pub(crate) fn unescape(text: &str) -> String {
+    String::from_utf8_lossy(&unescaped(text)).into_owned()
+}
+
+/// The bytes that come of that, which need not be a text.
+pub(crate) fn unescaped(text: &str) -> Vec<u8> {
     let (mut rest, mut out) = (text.as_bytes(), Vec::with_capacity(text.len()));
     while let Some((byte, after)) = rest.split_first() {
         let escaped = if *byte == b'%' { code(after) } else { None };
@@ -9,7 +14,20 @@ pub(crate) fn unescape(text: &str) -> String {
         out.push(byte);
         rest = behind;
     }
-    String::from_utf8_lossy(&out).into_owned()
+    out
+}
+
+/// A path with these bytes, with no more escapes than Go takes for one.
+pub(crate) fn path(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@".contains(byte) {
+            out.push(char::from(*byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 /// The byte that two digits stand for, and what is behind them.
@@ -21,7 +39,7 @@ fn code(digits: &[u8]) -> Option<(u8, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::unescape;
+    use super::{path, unescape, unescaped};
 
     #[test]
     fn escapes_are_undone_and_others_stay() {
@@ -30,5 +48,13 @@ mod tests {
             assert_eq!(unescape(odd), odd);
         }
         assert_eq!(unescape("%2525"), "%25");
+    }
+
+    #[test]
+    fn a_path_is_escaped_where_it_has_to_be() {
+        let anew = |text: &str| path(&unescaped(text));
+        assert_eq!(anew("/a%2Fb%3fc%20%ff"), "/a/b%3Fc%20%FF");
+        assert_eq!(anew("/%7Ea:1;b=c,d@e$f&g+h"), "/~a:1;b=c,d@e$f&g+h");
+        assert_eq!(anew("/(a)!*'\u{e9}%"), "/%28a%29%21%2A%27%C3%A9%25");
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::phrase::{capital, group_word, phrase, tag};
 use super::shared::share;
-use super::{META, custom_name, is_builtin, kind_name, root};
+use super::{META, custom_name, kind_name, root};
 use crate::resource::{DeleteReturns, Resource};
 
 /// Which OpenAPI a document is in.
@@ -106,7 +106,7 @@ pub(super) fn paths(rows: &[&Resource], edition: Edition) -> Map<String, Value> 
         }
         for sub in &row.subresources {
             let mut verbs: Vec<&str> = sub.verbs.iter().map(String::as_str).collect();
-            if is_builtin(row) && sub.name == "proxy" {
+            if !row.is_custom() && sub.name == "proxy" {
                 verbs.extend(["head", "options"]);
                 for verb in &verbs {
                     let operation = Operation { below: true, ..Operation::new(row, verb, &sub.name) };
@@ -115,7 +115,7 @@ pub(super) fn paths(rows: &[&Resource], edition: Edition) -> Map<String, Value> 
             }
             add(&mut out, &format!("{item}/{}", sub.name), row, &sub.name, &verbs, edition);
         }
-        if is_builtin(row) && row.has_verb("watch") {
+        if !row.is_custom() && row.has_verb("watch") {
             add_watches(&mut out, row, &root, scope, edition);
         }
     }
@@ -180,7 +180,7 @@ impl<'a> Operation<'a> {
         let own = [&*row.group, &*row.version, &*row.kind];
         let sent = row.subresource(sub).map_or(own, |s| [&*s.group, &*s.version, &*s.kind]);
         let body = match verb {
-            "list" if is_custom(row) => custom_name(row, &row.list_kind),
+            "list" if row.is_custom() => custom_name(row, &row.list_kind),
             "list" => kind_name(row, &row.group, &row.version, &row.list_kind),
             "delete" if returns_object(row) => kind_name(row, sent[0], sent[1], sent[2]),
             "delete" | "deletecollection" => format!("{META}.Status"),
@@ -188,7 +188,7 @@ impl<'a> Operation<'a> {
             _ => kind_name(row, sent[0], sent[1], sent[2]),
         };
         // All that is done with a custom object is told of its kind, also where a scale is sent.
-        let gvk = if is_custom(row) { own } else { sent };
+        let gvk = if row.is_custom() { own } else { sent };
         Self { row, verb, sub, everywhere: false, below: false, body, gvk }
     }
 
@@ -222,12 +222,12 @@ impl<'a> Operation<'a> {
 
     /// Whether the client is connected with something else, which answers as it likes.
     fn connects(&self) -> bool {
-        is_builtin(self.row) && matches!(self.sub, "attach" | "exec" | "portforward" | "proxy")
+        !self.row.is_custom() && matches!(self.sub, "attach" | "exec" | "portforward" | "proxy")
     }
 
     /// Whether the answer is no object.
     fn is_text(&self) -> bool {
-        self.connects() || is_builtin(self.row) && self.sub == "log"
+        self.connects() || !self.row.is_custom() && self.sub == "log"
     }
 
     fn action(&self) -> &str {
@@ -253,10 +253,8 @@ impl<'a> Operation<'a> {
         if let Some(schema) = self.request() {
             match edition {
                 Edition::V3 => out["requestBody"] = self.request_body(&schema),
-                Edition::V2 => parameters.push(json!({
-                    "in": "body", "name": "body", "required": self.verb != "delete",
-                    "schema": {"$ref": edition.reference(&schema)},
-                })),
+                // They stand by name, and no other name comes before this one.
+                Edition::V2 => parameters.insert(0, self.body_parameter(&schema)),
             }
         }
         if !parameters.is_empty() {
@@ -270,7 +268,7 @@ impl<'a> Operation<'a> {
     }
 
     fn phrase(&self) -> String {
-        let watched = is_builtin(self.row) && self.row.has_verb("watch");
+        let watched = !self.row.is_custom() && self.row.has_verb("watch");
         let method = self.connects().then(|| method(self.verb));
         phrase(self.verb, &self.row.kind, self.sub, watched, method)
     }
@@ -290,8 +288,8 @@ impl<'a> Operation<'a> {
             (_, "create" | "update") => WRITES.to_vec(),
             (_, "patch") => WRITES.iter().copied().chain([("force", "boolean")]).collect(),
             (_, "list" | "watch" | "watchlist") => LISTS.to_vec(),
-            (_, "deletecollection") if is_custom(self.row) => LISTS.to_vec(),
-            (_, "get") if is_custom(self.row) => vec![("resourceVersion", "string")],
+            (_, "deletecollection") if self.row.is_custom() => LISTS.to_vec(),
+            (_, "get") if self.row.is_custom() => vec![("resourceVersion", "string")],
             (_, "delete") => DELETES.to_vec(),
             (_, "deletecollection") => {
                 let lists = LISTS.iter().filter(|(name, _)| !matches!(*name, "allowWatchBookmarks" | "watch"));
@@ -311,34 +309,44 @@ impl<'a> Operation<'a> {
             _ if self.connects() => None,
             "create" | "update" => Some(self.body.clone()),
             "patch" => Some(format!("{META}.Patch")),
-            "deletecollection" if is_custom(self.row) => None,
+            "deletecollection" if self.row.is_custom() => None,
             "delete" | "deletecollection" => Some(format!("{META}.DeleteOptions")),
             _ => None,
         }
     }
 
-    fn request_body(&self, schema: &str) -> Value {
-        let media: &[&str] = match self.verb {
-            "patch" if is_builtin(self.row) => &[
-                "application/apply-patch+yaml",
-                "application/json-patch+json",
-                "application/merge-patch+json",
-                "application/strategic-merge-patch+json",
-            ],
-            _ => self.consumes(),
-        };
-        let link = json!({"$ref": Edition::V3.reference(schema)});
-        let mut out = json!({"content": content(media, &link)});
-        if !self.verb.starts_with("delete") {
+    /// Options of a deletion may be left out; any other body has to be there.
+    fn needs_body(&self) -> bool {
+        !self.verb.starts_with("delete")
+    }
+
+    fn body_parameter(&self, schema: &str) -> Value {
+        let mut out = json!({"in": "body", "name": "body", "schema": {"$ref": Edition::V2.reference(schema)}});
+        if self.needs_body() {
             out["required"] = true.into();
         }
         out
     }
 
-    /// What is taken as a body, in the words of OpenAPI v2.
+    fn request_body(&self, schema: &str) -> Value {
+        let link = json!({"$ref": Edition::V3.reference(schema)});
+        let mut out = json!({"content": content(self.consumes(), &link)});
+        if self.needs_body() {
+            out["required"] = true.into();
+        }
+        out
+    }
+
+    /// The types of body that are taken.
     fn consumes(&self) -> &'static [&'static str] {
         match self.verb {
-            _ if !is_custom(self.row) => &["*/*"],
+            "patch" if !self.row.is_custom() && !self.connects() => &[
+                "application/json-patch+json",
+                "application/merge-patch+json",
+                "application/strategic-merge-patch+json",
+                "application/apply-patch+yaml",
+            ],
+            _ if !self.row.is_custom() => &["*/*"],
             "patch" => &["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"],
             _ => &["application/json", "application/yaml"],
         }
@@ -349,18 +357,15 @@ impl<'a> Operation<'a> {
             return vec!["*/*"];
         }
         let mut media = vec!["application/json", "application/yaml"];
-        if is_custom(self.row) {
+        if self.row.is_custom() {
             return media;
         }
         if self.is_text() {
             media.insert(0, "text/plain");
         }
-        if is_builtin(self.row) {
-            media.push("application/vnd.kubernetes.protobuf");
-        }
+        media.push("application/vnd.kubernetes.protobuf");
         if matches!(self.verb, "list" | "watch" | "watchlist") {
-            media.push("application/json;stream=watch");
-            media.extend(is_builtin(self.row).then_some("application/vnd.kubernetes.protobuf;stream=watch"));
+            media.extend(["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"]);
         }
         media
     }
@@ -373,7 +378,7 @@ impl<'a> Operation<'a> {
         let codes: &[(&str, &str)] = match self.verb {
             _ if self.connects() => &[("200", "OK")],
             "create" => &[("200", "OK"), ("201", "Created"), ("202", "Accepted")],
-            "patch" if is_custom(self.row) => &[("200", "OK")],
+            "patch" if self.row.is_custom() => &[("200", "OK")],
             "update" | "patch" => &[("200", "OK"), ("201", "Created")],
             "delete" => &[("200", "OK"), ("202", "Accepted")],
             _ => &[("200", "OK")],
@@ -394,11 +399,6 @@ impl<'a> Operation<'a> {
 
 pub(super) fn content(media: &[&str], schema: &Value) -> Value {
     media.iter().map(|m| ((*m).to_owned(), json!({"schema": schema}))).collect::<Map<_, _>>().into()
-}
-
-/// Whether a definition has made the row.
-fn is_custom(row: &Resource) -> bool {
-    row.type_name.is_empty()
 }
 
 /// Whether what is deleted is said to come back; of namespaces it is not, though they do.

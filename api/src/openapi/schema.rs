@@ -24,7 +24,7 @@ pub(super) fn closure(rows: &[&Resource], more: &[&str], edition: Edition) -> Ma
         open.extend(row.object_type());
         open.extend(types::type_of(&row.group, &row.version, &row.list_kind));
         open.extend(row.subresources.iter().filter_map(|s| types::type_of(&s.group, &s.version, &s.kind)));
-        if row.type_name.is_empty() {
+        if row.is_custom() {
             custom::schemas(row, edition, &mut out);
         }
     }

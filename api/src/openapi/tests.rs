@@ -1,6 +1,7 @@
 use serde_json::Value;
 
 use super::*;
+use crate::resource;
 
 fn references(value: &Value, out: &mut Vec<String>) {
     match value {
@@ -104,6 +105,30 @@ fn what_a_path_is_asked_with_is_told_once() {
     let deleted = collection["delete"]["parameters"].as_array().unwrap();
     assert!(deleted.iter().all(|p| p["name"] != "allowWatchBookmarks" && p["name"] != "watch"));
     assert_eq!(collection["post"]["description"], "create a Pod");
+}
+
+#[test]
+fn bodies_are_told_of_in_the_older_version_too() {
+    let v2 = v2(resource::builtin());
+    let body = |path: &str, method: &str| {
+        v2["paths"][format!("/api/v1/namespaces/{{namespace}}/configmaps{path}")][method]["parameters"][0].clone()
+    };
+    for (path, method, required) in [("", "post", true), ("/{name}", "put", true), ("/{name}", "patch", true)] {
+        assert_eq!(body(path, method)["required"], required, "{method}");
+    }
+    for path in ["", "/{name}"] {
+        assert_eq!(body(path, "delete")["name"], "body", "it comes first");
+        assert!(body(path, "delete")["required"].is_null(), "options may be left out");
+    }
+    let taken = |path: &str| v2["paths"][path]["patch"]["consumes"].clone();
+    let patches = [
+        "application/json-patch+json",
+        "application/merge-patch+json",
+        "application/strategic-merge-patch+json",
+        "application/apply-patch+yaml",
+    ];
+    assert_eq!(taken("/api/v1/nodes/{name}"), serde_json::json!(patches));
+    assert_eq!(taken("/api/v1/nodes/{name}/proxy"), serde_json::json!(["*/*"]));
 }
 
 #[test]

@@ -89,6 +89,7 @@ fn passed_back(rest: &Rest, response: Response<Incoming>, connection: AbortOnDro
     let mut answer = Response::new(body);
     *answer.status_mut() = parts.status;
     *answer.headers_mut() = parts.headers;
+    super::headers::forget_named(answer.headers_mut());
     for name in [header::CONNECTION, header::TRANSFER_ENCODING] {
         answer.headers_mut().remove(name);
     }
@@ -98,6 +99,7 @@ fn passed_back(rest: &Rest, response: Response<Incoming>, connection: AbortOnDro
 /// The client's headers without those that are not the client's to say, and who the client is.
 fn headers_for(from: &HeaderMap, user: &UserInfo) -> HeaderMap {
     let mut headers = from.clone();
+    super::headers::forget_named(&mut headers);
     super::headers::forget(&mut headers, "x-remote-");
     for name in &NOT_PASSED_ON {
         headers.remove(name);
@@ -212,6 +214,8 @@ mod tests {
         from.insert("x-remote-user", HeaderValue::from_static("root"));
         from.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer t"));
         from.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        from.insert("x-hop", HeaderValue::from_static("x"));
+        from.insert(header::CONNECTION, HeaderValue::from_static("X-Hop, x-remote-user"));
         let user = UserInfo {
             name: "ada".into(),
             groups: vec!["a".into(), "b".into()],
@@ -223,5 +227,6 @@ mod tests {
         assert_eq!(headers.get_all("x-remote-group").iter().count(), 2);
         assert_eq!(headers["x-remote-extra-x.io%2fk"], "v");
         assert!(!headers.contains_key(header::AUTHORIZATION) && headers.contains_key(header::ACCEPT));
+        assert!(!headers.contains_key("x-hop") && !headers.contains_key(header::CONNECTION));
     }
 }

@@ -21,6 +21,7 @@ mod pieces;
 mod process;
 pub(crate) mod query;
 mod respond;
+mod served;
 mod statusz;
 mod tagged;
 mod watching;

@@ -13,6 +13,7 @@ use super::body::read;
 use super::negotiate::{self, Form, Media, Shape};
 use super::query::Query;
 use super::respond::{self, Include};
+use super::served::{check_place, check_subresource, check_verb, is_there, nothing_here, unsupported};
 use crate::aggregation::remote::Remote;
 use crate::engine::{Answer, Body as ObjectBody, Call, Change, ListOptions, PatchKind, RawOptions, Target};
 use crate::registry::Row;
@@ -61,55 +62,10 @@ fn deprecation(row: &Row) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn nothing_here(rest: &Rest, request: &Admitted, form: Form) -> Response<Body> {
-    if rest.engine.registry().has_builtin_group(&request.info.group) {
-        return respond::error(form, &Status::path_not_found());
-    }
-    respond::text(404, "404 page not found\n")
-}
-
-/// Whether custom objects are where a path looks for them: across all namespaces they can be listed and watched, no more.
-fn is_there(info: &super::path::RequestInfo, row: &Row) -> bool {
-    let namespaced = row.resource.namespaced;
-    namespaced == info.in_namespace || namespaced && matches!(info.verb, "list" | "watch")
-}
-
 async fn dispatch(rest: &Arc<Rest>, request: Admitted, row: Arc<Row>) -> ApiResult<Response<Body>> {
     check_place(&request, &row)?;
-    let info = &request.info;
-    if !info.subresource.is_empty() && !row.resource.subresources.iter().any(|sub| sub.name == info.subresource) {
-        return Err(if row.custom {
-            Status::not_found(&info.group, &info.resource, &info.name)
-        } else {
-            Status::path_not_found()
-        });
-    }
-    // Only proxies go on below a subresource.
-    if !row.custom && info.subresource != "proxy" && !info.rest.is_empty() {
-        return Err(Status::path_not_found());
-    }
+    check_subresource(&request.info, &row)?;
     verb(rest, request, row).await
-}
-
-/// Whether a path names a place where the resource is.
-fn check_place(request: &Admitted, row: &Row) -> ApiResult<()> {
-    let info = &request.info;
-    let named = !info.name.is_empty() && !matches!(info.verb, "list" | "watch" | "deletecollection");
-    // What is only ever created, as a review, has no place of its own.
-    if named && info.subresource.is_empty() && row.resource.verbs == ["create"] {
-        return Err(Status::path_not_found());
-    }
-    if !row.custom && info.old_watch && (!info.subresource.is_empty() || !row.has_verb("watch")) {
-        return Err(Status::path_not_found());
-    }
-    if row.resource.namespaced == info.in_namespace {
-        return Ok(());
-    }
-    // All namespaces are a place for lists alone, and only what can be listed has it.
-    if info.in_namespace || named || !info.subresource.is_empty() || !row.has_verb("list") {
-        return Err(Status::path_not_found());
-    }
-    if matches!(info.verb, "list" | "watch") { Ok(()) } else { Err(Status::method_not_allowed()) }
 }
 
 fn target(request: &Admitted, row: Arc<Row>) -> Target {
@@ -148,34 +104,6 @@ async fn head(rest: &Arc<Rest>, request: Admitted, target: Target) -> ApiResult<
         _ => return Err(Status::method_not_allowed()),
     };
     Ok(answer.map(|_| Body::empty()))
-}
-
-/// The 405 of a verb that a row does not serve.
-fn unsupported(info: &super::path::RequestInfo, row: &Row) -> Status {
-    if row.custom {
-        return Status::method_not_supported(&info.group, &info.resource, info.verb);
-    }
-    Status::method_not_allowed()
-}
-
-fn check_verb(request: &Admitted, row: &Row) -> ApiResult<()> {
-    let info = &request.info;
-    if row.custom && info.subresource.is_empty() {
-        return match info.verb {
-            "update" | "patch" if info.name.is_empty() => Err(Status::bad_request("name must be provided")),
-            _ => Ok(()),
-        };
-    }
-    let served = match row.resource.subresource(&info.subresource) {
-        // Proxies pass on what has no verb here.
-        Some(sub) if sub.name == "proxy" && request.parts.method == Method::OPTIONS => true,
-        Some(sub) => sub.verbs.iter().any(|verb| verb == info.verb),
-        // A watch is asked for where lists are, and told there if it cannot be had.
-        None if info.verb == "watch" => row.has_verb("list"),
-        None => row.has_verb(info.verb) && (info.verb != "create" || info.name.is_empty()),
-    };
-    let unnamed = info.name.is_empty() && matches!(info.verb, "update" | "patch");
-    if served && !unnamed { Ok(()) } else { Err(unsupported(info, row)) }
 }
 
 fn include(form: Form, query: &Query) -> ApiResult<Include> {
@@ -355,34 +283,6 @@ async fn delete_collection(rest: &Rest, request: Admitted, target: Target) -> Ap
 mod tests {
     use super::*;
     use crate::registry::Registry;
-    use crate::rest::path::RequestInfo;
-    use crate::user::UserInfo;
-
-    #[test]
-    fn only_proxies_are_asked_for_options() {
-        let served = |path: &str, resource: &str| {
-            let (parts, ()) = http::Request::options(path).body(()).unwrap().into_parts();
-            let info = RequestInfo::parse(&parts.method, path, false, None);
-            let row = Registry::builtin().find("", "v1", resource).unwrap();
-            let (query, user) = (Query::default(), UserInfo::default());
-            check_verb(&Admitted { parts, body: Body::empty(), info, query, user }, &row).is_ok()
-        };
-        assert!(served("/api/v1/namespaces/d/pods/p/proxy/x", "pods") && served("/api/v1/nodes/n/proxy", "nodes"));
-        assert!(!served("/api/v1/namespaces/d/pods/p", "pods") && !served("/api/v1/namespaces/d/pods/p/exec", "pods"));
-    }
-
-    #[test]
-    fn custom_objects_of_all_namespaces_can_be_listed_but_not_made() {
-        let row = crate::registry::testing::custom_row(&serde_json::Value::Null);
-        let there = |method: Method, path: &str| is_there(&RequestInfo::parse(&method, path, false, None), &row);
-        assert!(there(Method::GET, "/apis/g.io/v1/as"));
-        assert!(there(Method::POST, "/apis/g.io/v1/namespaces/n/as"));
-        assert!(!there(Method::POST, "/apis/g.io/v1/as"));
-        assert!(!there(Method::DELETE, "/apis/g.io/v1/as"));
-        assert!(!there(Method::GET, "/apis/g.io/v1/as/a"));
-        let info = RequestInfo::parse(&Method::DELETE, "/apis/g.io/v1/namespaces/n/as/a/status", false, None);
-        assert_eq!(unsupported(&info, &row).message, "delete is not supported on resources of kind \"as.g.io\"");
-    }
 
     #[test]
     fn lists_of_any_age_come_whole() {

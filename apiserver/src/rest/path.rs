@@ -1,5 +1,17 @@
 //! What a URL path asks for: the attributes that authorization judges and that routing follows.
 
+/// What a path itself watches, as paths once did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OldWatch {
+    /// It does not say that it watches.
+    #[default]
+    None,
+    /// All objects of a place.
+    Collection,
+    /// The object that it names.
+    Object,
+}
+
 /// A request's path and method, taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestInfo {
@@ -26,8 +38,8 @@ pub struct RequestInfo {
     pub rest: String,
     /// A namespace was named, so the resource is taken as a namespaced one.
     pub in_namespace: bool,
-    /// The path itself says that it watches, as paths once did.
-    pub old_watch: bool,
+    /// What the path itself says that it watches.
+    pub old_watch: OldWatch,
 }
 
 impl RequestInfo {
@@ -55,7 +67,11 @@ impl RequestInfo {
             _ => (rest, false),
         };
         info.place(rest);
-        info.old_watch = legacy_watch;
+        info.old_watch = match legacy_watch {
+            false => OldWatch::None,
+            true if info.name.is_empty() => OldWatch::Collection,
+            true => OldWatch::Object,
+        };
         info.set_verb(method, watching || legacy_watch, legacy_watch, field_name);
         info
     }
@@ -146,7 +162,10 @@ mod tests {
         assert_eq!(verb("/api/v1/nodes", true), "watch");
         assert_eq!(verb("/api/v1/nodes/a", true), "get");
         assert_eq!(verb("/api/v1/watch/nodes/a", false), "watch");
-        assert!(get("/api/v1/watch/nodes/a").old_watch && !get("/api/v1/nodes").old_watch);
+        let old = |path, field_name| RequestInfo::parse(&http::Method::GET, path, false, field_name).old_watch;
+        assert_eq!(old("/api/v1/watch/nodes/a", None), OldWatch::Object);
+        assert_eq!(old("/api/v1/watch/nodes", Some("a")), OldWatch::Collection, "whatever is selected");
+        assert_eq!(old("/api/v1/nodes", None), OldWatch::None);
     }
 
     #[test]

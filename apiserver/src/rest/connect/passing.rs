@@ -77,10 +77,13 @@ pub(super) fn forwarded(headers: &mut HeaderMap, parts: &Parts) {
     }
 }
 
-/// All but what is about the connection; a wish to switch protocols is passed on.
+/// All but what is about the connection; a wish to switch protocols is passed on, and what is said with it.
 pub(super) fn passed_on(headers: &HeaderMap) -> HeaderMap {
     let mut passed = headers.clone();
     let switching = headers.contains_key(header::UPGRADE);
+    if !switching {
+        crate::rest::headers::forget_named(&mut passed);
+    }
     // Only this server may say who asks of whom it trusts with that.
     crate::rest::headers::forget(&mut passed, "x-remote-");
     for name in &NOT_PASSED_ON {
@@ -170,8 +173,12 @@ mod tests {
         let left =
             |headers: &HeaderMap| -> Vec<String> { passed_on(headers).keys().map(ToString::to_string).collect() };
         assert_eq!(left(&headers), ["accept"]);
+        headers.insert("x-hop", HeaderValue::from_static("x"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close, X-Hop"));
+        assert_eq!(left(&headers), ["accept"]);
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        assert!(left(&headers).contains(&"upgrade".to_owned()));
+        let switching = left(&headers);
+        assert!(["upgrade", "connection", "x-hop"].iter().all(|name| switching.iter().any(|own| own == name)));
     }
 
     #[test]

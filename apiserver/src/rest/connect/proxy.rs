@@ -19,6 +19,7 @@ use tonic::body::Body;
 use super::passing::{Hosts, forwarded, host_of, passed_back, passed_on, sent_to_the_root};
 use super::relay::{self, Answered};
 use crate::engine::{Call, Target};
+use crate::percent;
 use crate::rest::Rest;
 use crate::rest::admitted::Admitted;
 use crate::strategy::Reader;
@@ -142,7 +143,7 @@ fn asked(kind: &str, request: &Admitted, target: &Target) -> Value {
     let below = whole.strip_prefix(&prefix(whole, target)).unwrap_or_default();
     let mut asked = json!({"apiVersion": "v1", "kind": kind});
     if !below.is_empty() {
-        asked["path"] = crate::percent::unescape(below).into();
+        asked["path"] = percent::unescape(below).into();
     }
     asked
 }
@@ -153,12 +154,36 @@ fn prefix(path: &str, target: &Target) -> String {
     path.split('/').take(segments).collect::<Vec<_>>().join("/")
 }
 
-/// What comes after that, as it was written.
+/// What comes after that, as Kubernetes passes it on: read, without detours, and written anew. Many clients escape the
+/// slashes of a path that they are given.
 fn rest_of(uri: &Uri, prefix: &str) -> ApiResult<PathAndQuery> {
-    let all = uri.path_and_query().map_or("/", PathAndQuery::as_str);
-    let rest = all.strip_prefix(prefix).unwrap_or_default();
-    let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+    let below = uri.path().strip_prefix(prefix).unwrap_or_default();
+    let mut rest = percent::path(&without_detours(&percent::unescaped(below)));
+    if let Some(query) = uri.query() {
+        rest.push('?');
+        rest.push_str(query);
+    }
     rest.parse().map_err(|_| Status::bad_request("the proxied path is malformed"))
+}
+
+/// A path from the root without empty parts, and without steps to nowhere and back.
+fn without_detours(path: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let mut out = vec![b'/'];
+    out.extend(parts.join(&b'/'));
+    if path.ends_with(b"/") && !parts.is_empty() {
+        out.push(b'/');
+    }
+    out
 }
 
 fn node_place(node: &Value, port: &str) -> ApiResult<Place> {
@@ -301,11 +326,19 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_the_path_is_passed_as_it_was_written() {
-        let uri: Uri = "/api/v1/namespaces/d/pods/a:80/proxy/x%20y/z?q=1".parse().unwrap();
-        assert_eq!(rest_of(&uri, "/api/v1/namespaces/d/pods/a:80/proxy").unwrap(), "/x%20y/z?q=1");
-        let bare: Uri = "/api/v1/nodes/n/proxy".parse().unwrap();
-        assert_eq!(rest_of(&bare, "/api/v1/nodes/n/proxy").unwrap(), "/");
+    fn the_rest_of_the_path_is_read_and_written_anew() {
+        const PREFIX: &str = "/api/v1/namespaces/d/pods/a:80/proxy";
+        let rest = |below: &str| {
+            let uri: Uri = format!("{PREFIX}{below}").parse().unwrap();
+            rest_of(&uri, PREFIX).unwrap().to_string()
+        };
+        assert_eq!(rest("/x%20y/z?q=1%2F2"), "/x%20y/z?q=1%2F2");
+        assert_eq!(rest("/a%2Fb%3Fc"), "/a/b%3Fc");
+        assert_eq!(rest("//a/./b/../c/"), "/a/c/");
+        assert_eq!(rest("/a/%2e%2e/../b"), "/b");
+        for nothing in ["", "/", "/a/../", "/."] {
+            assert_eq!(rest(nothing), "/", "{nothing}");
+        }
     }
 
     #[test]
