@@ -51,7 +51,7 @@ impl Arrival {
     }
 }
 
-/// Who asks, as he proved it, and as whom he wants to act.
+/// Who asks, as was proved, and as whom they want to act.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     /// Who acts.
@@ -78,10 +78,10 @@ impl Gate {
         self.authenticator.authenticate(parts, parts.extensions.get::<PeerCertificate>()).await
     }
 
-    /// Who acts: the one who has sent it, or whom he impersonates.
+    /// Who acts: the one who has sent it, or whom that one impersonates.
     ///
     /// # Errors
-    /// 403 if he may not, 400 if it makes no sense.
+    /// 403 if they may not, 400 if it makes no sense.
     pub fn impersonate(&self, real: UserInfo, parts: &Parts, asked: &RequestInfo) -> ApiResult<Caller> {
         if parts.extensions.get::<Identity>().is_some() {
             return Ok(Caller { user: real, real: None });

@@ -28,7 +28,7 @@ impl Impersonation {
     /// Who `user` acts as.
     ///
     /// # Errors
-    /// The first refusal, if none of the ways is open to him.
+    /// The first refusal, if none of the ways is open.
     pub(super) fn act(
         &self,
         authorizer: &Authorizer,

@@ -1,4 +1,4 @@
-//! Nobody grants what he does not have: checks on writes of roles and bindings.
+//! Nobody grants what they do not have: checks on writes of roles and bindings.
 
 use super::rbac::{GROUP, role_rules};
 use super::rule::{count, missing};
@@ -20,7 +20,7 @@ pub struct Write<'a> {
     pub resource: &'a str,
     /// Namespace, empty for cluster-wide objects.
     pub namespace: &'a str,
-    /// The name in the request's path: nobody may escalate by name what he makes in a collection.
+    /// The name in the request's path: nobody may escalate by name what they make in a collection.
     pub named: &'a str,
     /// The object as it will be.
     pub object: &'a Value,

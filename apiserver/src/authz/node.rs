@@ -51,7 +51,7 @@ fn refused(reason: &str) -> Outcome {
     Outcome::Refused(reason.to_owned())
 }
 
-/// The name of the node that a user is, if he is one; it may be empty.
+/// The name of the node that a user is, if it is one; it may be empty.
 pub(super) fn node_name(user: &UserInfo) -> Option<&str> {
     let name = user.name.strip_prefix("system:node:")?;
     user.groups.iter().any(|group| group == "system:nodes").then_some(name)

@@ -14,7 +14,7 @@ use crate::user::UserInfo;
 
 pub(super) const GROUP: &str = "rbac.authorization.k8s.io";
 
-/// One rule that a user has, and how he came by it.
+/// One rule that a user has, and where it comes from.
 pub(super) struct Grant<'a> {
     /// The rule as JSON.
     pub(super) rule: &'a Value,

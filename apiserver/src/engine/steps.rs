@@ -91,7 +91,7 @@ impl Engine {
         outcome
     }
 
-    /// Nobody grants by roles and bindings what he does not have; who changes only what holds an object grants nothing.
+    /// Nobody grants by roles and bindings what they do not have; who changes only what holds an object grants nothing.
     pub(crate) fn check_escalation(
         &self,
         call: &Call,

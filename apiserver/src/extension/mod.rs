@@ -54,7 +54,7 @@ fn is_exempt(request: &Attributes<'_>) -> bool {
     request.resource.group == GROUP && (name.contains("webhookconfigurations") || name.contains("admissionpolic"))
 }
 
-/// Policies do not judge what asks who somebody is and what he may do either.
+/// Policies do not judge what asks who somebody is and what they may do either.
 fn is_beyond_policies(request: &Attributes<'_>) -> bool {
     let group = request.resource.group.as_str();
     let asks = matches!(group, "authentication.k8s.io" | "authorization.k8s.io");

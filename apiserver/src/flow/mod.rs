@@ -273,7 +273,7 @@ impl Drop for Permit {
     }
 }
 
-/// Outside the lock: who has gone meanwhile drops his permit, which takes the lock again.
+/// Outside the lock: who has gone meanwhile drops the permit, which takes the lock again.
 fn wake(woken: Woken) {
     for (waiter, permit) in woken {
         drop(waiter.send(permit));

@@ -1,4 +1,4 @@
-//! The master's side of joining: show the CA to whoever knows a token, certify what he brings.
+//! The master's side of joining: show the CA to whoever knows a token, certify what they bring.
 
 use super::ca::Profile;
 use super::join::stored_token;

@@ -77,7 +77,7 @@ async fn answer(rest: Arc<Rest>, request: Request<Body>) -> Response<Body> {
     }
 }
 
-/// Who asks, and how long his request may take; a time that makes no sense is told to anybody.
+/// Who asks, and how long the request may take; a time that makes no sense is told to anybody.
 async fn let_in(rest: &Rest, passing: &Passing) -> ApiResult<(UserInfo, Duration)> {
     let longest = rest.deadline;
     let time = if passing.long { longest } else { deadline(&passing.query, longest)? };
@@ -123,7 +123,7 @@ async fn audited(
     (trail.map(|trail| (trail, long)), response)
 }
 
-/// Whoever the request is passed on to would take him who acts already for somebody who wants to act as another.
+/// Whoever the request is passed on to would take who acts already for somebody who wants to act as another.
 fn forget_impersonation(headers: &mut HeaderMap) {
     super::headers::forget(headers, "impersonate-");
 }
@@ -226,7 +226,7 @@ async fn close(mut trail: Trail, mut response: Response<Body>, long: bool) -> Re
     }
 }
 
-/// Whoever has to come back later is told so in plain text, whatever he accepts.
+/// Whoever has to come back later is told so in plain text, whatever they accept.
 fn held_back(status: &Status) -> Response<Body> {
     let mut response = respond::text(status.code(), format!("{}\n", status.message));
     if let Some(seconds) = status.retry_after() {

@@ -151,7 +151,7 @@ struct Feed {
 }
 
 impl Feed {
-    /// The next bytes, which never end inside a revision: who resumes after what he has got misses nothing of it. `None` at
+    /// The next bytes, which never end inside a revision: who resumes after what came last misses nothing of it. `None` at
     /// the end.
     async fn frame(&mut self) -> Option<Bytes> {
         if self.ended {

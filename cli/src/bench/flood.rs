@@ -1,5 +1,5 @@
-//! `bench flood`: how long one user's calls take, alone and beside another user who floods the API from a process of his
-//! own. Both are users like any other, so that flow control judges them; the administrator, as whom the other benchmarks
+//! `bench flood`: how long one user's calls take, alone and beside another user who floods the API from a process of
+//! their own. Both are users like any other, so that flow control judges them; the administrator, as whom the other benchmarks
 //! run, it does not.
 
 use std::process::Stdio;

@@ -41,7 +41,7 @@ impl Asking<'_> {
         self.check_extra(mode, &verb)
     }
 
-    /// Who it makes of him.
+    /// Whom it makes of who asks.
     pub(super) fn becomes(&self, mode: Mode) -> UserInfo {
         let mut user = self.wanted.clone();
         if let Some((namespace, _)) = service_account(&user.name).filter(|_| user.groups.is_empty()) {
@@ -74,7 +74,7 @@ impl Asking<'_> {
     fn check_name(&self, mode: Mode, verb: &str, group: &str) -> Result<(), Status> {
         let name = &self.wanted.name;
         let asked = match (node(name), service_account(name)) {
-            // Which node it is has been looked at: whoever may become his own may become each.
+            // Which node it is has been looked at: whoever may become their own may become each.
             (Some(_), _) if mode == Mode::AssociatedNode => self.attributes(verb, group, "nodes", "*"),
             (Some(node), _) if mode != Mode::Legacy => self.attributes(verb, group, "nodes", node),
             (_, Some((namespace, account))) => {
