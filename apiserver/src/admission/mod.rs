@@ -237,4 +237,6 @@ fn drop_if_empty(object: Option<&mut Value>, parent: &str, field: &str) {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

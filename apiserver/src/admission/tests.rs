@@ -29,24 +29,7 @@ async fn admit_and_note(
     let row = Resource { group: group.into(), resource: resource.into(), namespaced: true, ..Resource::default() };
     let user = UserInfo { name: "u".into(), uid: String::new(), groups: Vec::new(), extra: Default::default() };
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let mut request = Attributes {
-        operation: Operation::Create,
-        resource: &row,
-        subresource: "",
-        namespace: "n",
-        name: &name,
-        user: &user,
-        object: Some(object),
-        old_object: None,
-        options: Value::Null,
-        dry_run: false,
-        side: Vec::new(),
-        warnings: Vec::new(),
-        notes: Default::default(),
-        rounds: Rounds::default(),
-        reader: objects,
-        now: Timestamp::UNIX_EPOCH,
-    };
+    let mut request = Attributes { name: &name, object: Some(object), ..testing::creation(&row, &user, objects) };
     let authorizer = Arc::new(Authorizer::new(Arc::new(Objects::default())));
     let config = Config { default_toleration_seconds: 300 };
     let chain = Chain::with_extensions(&config, &authorizer, extensions);

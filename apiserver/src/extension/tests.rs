@@ -1,12 +1,11 @@
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use mainstay_api::resource::Resource;
 use mainstay_api::status::Status;
 use serde_json::{Value, json};
 
 use super::{GROUP, plugins};
-use crate::admission::{Attributes, Chain, Operation, Rounds};
+use crate::admission::{Attributes, Chain, Operation};
 use crate::audit::Notes;
 use crate::authz::Authorizer;
 use crate::registry::Registry;
@@ -39,26 +38,10 @@ fn chain(registry: &Arc<Registry>) -> Chain {
 }
 
 pub(super) fn creation<'a>(resource: &'a Resource, user: &'a UserInfo, objects: &'a Objects) -> Attributes<'a> {
-    Attributes {
-        operation: Operation::Create,
-        resource,
-        subresource: "",
-        namespace: "n",
-        name: "c",
-        user,
-        object: Some(json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}, "data": {"a": "b"}
-        })),
-        old_object: None,
-        options: Value::Null,
-        dry_run: false,
-        side: Vec::new(),
-        warnings: Vec::new(),
-        notes: Default::default(),
-        rounds: Rounds::default(),
-        reader: objects,
-        now: Timestamp::UNIX_EPOCH,
-    }
+    let map = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": "n"}, "data": {"a": "b"}
+    });
+    Attributes { name: "c", object: Some(map), ..crate::admission::testing::creation(resource, user, objects) }
 }
 
 fn rule() -> Value {

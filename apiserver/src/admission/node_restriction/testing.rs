@@ -6,7 +6,8 @@ use mainstay_api::resource::Resource;
 use serde_json::Value;
 
 use super::{Verdict, judge};
-use crate::admission::{Attributes, Operation, Rounds};
+use crate::admission::testing::creation;
+use crate::admission::{Attributes, Operation};
 use crate::authz::Authorizer;
 use crate::strategy::testing::Objects;
 use crate::user::UserInfo;
@@ -29,21 +30,11 @@ pub(super) fn judged(asking: &Asking) -> Verdict {
     let user = UserInfo { name: "system:node:n".to_owned(), ..UserInfo::default() };
     let request = Attributes {
         operation: asking.operation,
-        resource: &row,
         subresource,
         namespace: "d",
         name: asking.name,
-        user: &user,
         object: Some(asking.object.clone()),
-        old_object: None,
-        options: Value::Null,
-        dry_run: false,
-        side: Vec::new(),
-        warnings: Vec::new(),
-        notes: Default::default(),
-        rounds: Rounds::default(),
-        reader: &asking.objects,
-        now: jiff::Timestamp::UNIX_EPOCH,
+        ..creation(&row, &user, &asking.objects)
     };
     let known = Objects(asking.objects.0.clone());
     judge(&request, "n", &Authorizer::new(Arc::new(known)))
