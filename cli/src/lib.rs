@@ -11,6 +11,7 @@ mod dial;
 mod join;
 mod kubeconfig;
 mod logging;
+mod ports;
 mod process;
 mod runtime;
 mod server;

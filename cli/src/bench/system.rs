@@ -1,6 +1,6 @@
 //! Three members under load: of the store, and of etcd beside it.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use super::connection::Connection;
 use super::member::MemberSpec;
 use super::rows::Row;
 use super::{ServersArgs, etcd};
+use crate::ports;
 
 const MEMBERS: usize = 3;
 /// Connections to a member; more clients share them, as programs do.
@@ -244,10 +245,10 @@ async fn fill(system: &System, keys: u64) -> Result<()> {
     puts.buffer_unordered(FILLING).try_collect().await.context("put")
 }
 
-/// Addresses on loopback that are free now; their listeners are held until all are chosen.
+/// Addresses on loopback that are free now.
 fn free_addresses(count: usize) -> Result<Vec<SocketAddr>> {
-    let held: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-    held.iter().map(|listener| listener.local_addr().context("asking for a free port")).collect()
+    let host = IpAddr::from([127, 0, 0, 1]);
+    Ok(ports::free(host, count)?.into_iter().map(|port| SocketAddr::from((host, port))).collect())
 }
 
 /// Resident memory of a process from `/proc`.

@@ -9,7 +9,8 @@ use mainstay_apiserver::pki::JoinToken;
 
 use super::args::{Runtime, UpArgs};
 use super::file::{ClusterFile, Master, Worker};
-use super::{naming, ports};
+use super::naming;
+use crate::ports;
 use crate::process::{Background, Remembered};
 
 /// Label and taint of nodes that are masters, as `kubeadm` sets them.

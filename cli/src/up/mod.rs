@@ -9,7 +9,6 @@ mod layout;
 mod lock;
 mod naming;
 mod network;
-mod ports;
 mod progress;
 mod ready;
 mod registry;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::keeper::{Keeper, Slot};
-use super::ports;
+use crate::ports;
 use crate::process::Background;
 
 const PATIENCE: Duration = Duration::from_secs(20);

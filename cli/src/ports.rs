@@ -12,7 +12,7 @@ const PORTS: Range<u16> = 15_000..30_000;
 const TRIES: usize = 1000;
 
 /// So many different ports that are free now at this address. They are bound all at once, so that none comes twice.
-pub(super) fn free(address: IpAddr, count: usize) -> Result<Vec<u16>> {
+pub(crate) fn free(address: IpAddr, count: usize) -> Result<Vec<u16>> {
     let bound: Vec<(u16, TcpListener)> = (0..count).map(|_| free_one(address)).collect::<Result<_>>()?;
     Ok(bound.into_iter().map(|(port, _)| port).collect())
 }
