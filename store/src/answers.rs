@@ -2,7 +2,7 @@
 //!
 //! The store has a thread of its own, and who asks it waits on others. To wake somebody there takes a lock of theirs and
 //! often a system call; to wake a neighbour takes neither. So the answers to a batch of proposals go there together, and are
-//! handed out there: with 64 clients and more that is an eighth to a sixth more writes. Readers, who do most of their work
+//! handed out there: with 64 clients and more that is an eighth to a fifth more writes. Readers, who do most of their work
 //! after they are woken, are better off woken one by one.
 
 use tokio::runtime::Handle;

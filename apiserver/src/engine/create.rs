@@ -253,7 +253,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::registry::Registry;
+    use crate::engine::testing::config_map;
 
     #[test]
     fn labels_that_came_from_the_template_grow_with_it() {
@@ -269,8 +269,7 @@ mod tests {
 
     #[test]
     fn what_has_the_name_may_be_on_its_way_out() {
-        let row = Registry::builtin().find("", "v1", "configmaps").unwrap();
-        let target = Target { row, namespace: "n".into(), name: "a".into(), subresource: String::new() };
+        let target = config_map();
         let told = |object: Value, there: Value| taken(&target, &object, Some(&there)).message.into_owned();
         let (plain, drawn) = (json!({}), json!({"metadata": {"name": "a", "generateName": "b"}}));
         let leaving = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});

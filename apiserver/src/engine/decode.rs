@@ -61,7 +61,7 @@ impl Engine {
         said: &Said<'_>,
     ) -> ApiResult<Value> {
         let expected = Expected::of(target);
-        let custom = target.row.custom && target.subresource != "scale";
+        let custom = is_custom_object(target);
         if matches!(said, Said::Patched) {
             readable(call, target, &value, odd, options, said)?;
         }
@@ -90,7 +90,7 @@ impl Engine {
         said: &Said<'_>,
     ) -> ApiResult<Value> {
         let expected = &Expected::of(target);
-        if let Some(served) = target.row.served.as_ref().filter(|_| target.subresource != "scale") {
+        if let Some(served) = target.row.served.as_ref().filter(|_| is_custom_object(target)) {
             let mut value = value;
             let unknown = served.decode(&mut value).map_err(|why| said.refuse(expected, &value, &why))?;
             let unknown = unknown.iter().map(|path| format!("unknown field \"{path}\""));
@@ -161,6 +161,11 @@ impl Said<'_> {
     }
 }
 
+/// Whether what is sent is of a definition's kind; a scale is not.
+fn is_custom_object(target: &Target) -> bool {
+    target.row.custom && target.subresource != "scale"
+}
+
 /// Refuses what a patch has made if it does not say what it is. A built-in object that says no version is read as one of
 /// Kubernetes' internal ones, which have neither its members nor its name.
 fn readable(
@@ -173,8 +178,7 @@ fn readable(
 ) -> ApiResult<()> {
     let expected = Expected::of(target);
     let refuse = |why: String| said.refuse(&expected, value, &why);
-    let custom = target.row.custom && target.subresource != "scale";
-    if let Some(why) = patched::unread(value, custom) {
+    if let Some(why) = patched::unread(value, is_custom_object(target)) {
         return Err(refuse(why));
     }
     if target.row.custom || !meta::api_version(value).is_empty() {
@@ -336,13 +340,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::registry::Registry;
+    use crate::engine::testing::config_map;
     use crate::user::UserInfo;
 
     #[test]
     fn without_a_version_a_patched_object_has_no_name() {
-        let row = Registry::builtin().find("", "v1", "configmaps").unwrap();
-        let target = Target { row, namespace: "n".into(), name: "a".into(), subresource: String::new() };
+        let target = config_map();
         let value = json!({"kind": "ConfigMap", "metadata": {"name": "a"}, "data": {}});
         let judged = |value: &Value, field_validation: FieldValidation| {
             let mut call = Call::new(UserInfo::default(), "", None);

@@ -29,6 +29,8 @@ mod read;
 mod scale;
 mod steps;
 mod target;
+#[cfg(test)]
+mod testing;
 mod transaction;
 mod watch;
 

@@ -295,12 +295,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::registry::Registry;
+    use crate::engine::testing::config_map;
 
     #[test]
     fn a_change_names_the_revision_it_is_of_or_none() {
-        let row = Registry::builtin().find("", "v1", "configmaps").unwrap();
-        let target = Target { row, namespace: "n".into(), name: "a".into(), subresource: String::new() };
+        let target = config_map();
         let live = Live { value: json!({}), bytes: Bytes::new(), revision: Revision(7) };
         let told = |named: &str| {
             let mut new = json!({"metadata": {"resourceVersion": named}});
