@@ -7,6 +7,8 @@ use super::shared::share;
 use super::{META, custom_name, kind_name, root};
 use crate::resource::{DeleteReturns, Resource};
 
+mod media;
+
 /// Which OpenAPI a document is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Edition {
@@ -335,39 +337,6 @@ impl<'a> Operation<'a> {
             out["required"] = true.into();
         }
         out
-    }
-
-    /// The types of body that are taken.
-    fn consumes(&self) -> &'static [&'static str] {
-        match self.verb {
-            "patch" if !self.row.is_custom() && !self.connects() => &[
-                "application/json-patch+json",
-                "application/merge-patch+json",
-                "application/strategic-merge-patch+json",
-                "application/apply-patch+yaml",
-            ],
-            _ if !self.row.is_custom() => &["*/*"],
-            "patch" => &["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"],
-            _ => &["application/json", "application/yaml"],
-        }
-    }
-
-    fn produces(&self) -> Vec<&'static str> {
-        if self.connects() {
-            return vec!["*/*"];
-        }
-        let mut media = vec!["application/json", "application/yaml"];
-        if self.row.is_custom() {
-            return media;
-        }
-        if self.is_text() {
-            media.insert(0, "text/plain");
-        }
-        media.push("application/vnd.kubernetes.protobuf");
-        if matches!(self.verb, "list" | "watch" | "watchlist") {
-            media.extend(["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"]);
-        }
-        media
     }
 
     fn answered(&self, edition: Edition) -> Value {
